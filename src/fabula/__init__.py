@@ -1,0 +1,46 @@
+"""fabula turns a text file of stories into a language model that writes such stories, and proves what it learned.
+
+    import fabula
+
+    result = fabula.run("stories.txt", out="runs/mine")
+    for piece in fabula.write(result.model, "Once upon a time,"):
+        ...
+
+Each command of the `fabula` program is one function of the same name here. The functions print nothing; they return
+typed results and report through `on_progress`. They load on first use, so that `import fabula` is quick.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fabula.corpus.clean import clean as clean
+    from fabula.errors import FabulaError as FabulaError
+    from fabula.pipeline.evaluate import evaluate as evaluate
+    from fabula.pipeline.run import run as run
+    from fabula.generation.write import write as write
+    from fabula.training.train import train as train
+
+__version__ = version("fabula")
+
+_HOME = {
+    "FabulaError": "fabula.errors",
+    "clean": "fabula.corpus.clean",
+    "evaluate": "fabula.pipeline.evaluate",
+    "run": "fabula.pipeline.run",
+    "train": "fabula.training.train",
+    "write": "fabula.generation.write",
+}
+
+__all__ = ["FabulaError", "__version__", "clean", "evaluate", "run", "train", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'fabula' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

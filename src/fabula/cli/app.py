@@ -1,0 +1,130 @@
+"""The `fabula` command: parses, prints and exits. Nothing heavy is imported here."""
+
+import errno
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from fabula.cli.terminal import ProgressMode, Terminal
+from fabula.errors import FabulaError
+
+app = typer.Typer(
+    name="fabula",
+    help="Turn a file of stories into a language model that writes such stories.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+GLOBAL_FLAGS = ("--debug", "--quiet", "-q")
+
+
+def version_wanted(wanted: bool) -> None:
+    if wanted:
+        import fabula
+
+        print(f"fabula {fabula.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    progress: Annotated[
+        ProgressMode,
+        typer.Option(
+            help="How to show progress: bars, plain lines, JSON lines on standard error, or not at all."
+        ),
+    ] = ProgressMode.auto,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The same as --progress none.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=version_wanted, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Turn a file of stories into a language model that writes such stories.
+
+    --progress, --quiet and --debug may stand before or after the command.
+    """
+    context.obj = Terminal(ProgressMode.none if quiet else progress)
+
+
+def globals_first(arguments: list[str]) -> list[str]:
+    """Move the options that every command shares in front of the command, where the parser wants them."""
+    front, rest = [], []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word in GLOBAL_FLAGS or word.startswith("--progress="):
+            front.append(word)
+        elif word == "--progress":
+            front += [word, *[value for value in [next(words, None)] if value is not None]]
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    print(f"fabula: error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def stop_like_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 2 something to put right, 130 stopped, 1 a fault of fabula's own."""
+    arguments = globals_first(sys.argv[1:])
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, stop_like_ctrl_c)
+    for stream in (sys.stdout, sys.stderr):
+        # A console that cannot show a character shows a question mark; it never stops the work.
+        stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        app(args=arguments, prog_name="fabula")
+    except FabulaError as error:
+        if debug:
+            raise
+        fail(str(error))
+    except KeyboardInterrupt:
+        print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    except MemoryError:
+        if debug:
+            raise
+        fail("out of memory; try a smaller model, a smaller batch or a shorter context")
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except OSError as error:
+        if debug:
+            raise
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            fail(
+                f"the disk is full{f' ({error.filename})' if error.filename else ''}; make room and run the same command again"
+            )
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        if debug:
+            raise
+        fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", code=1)
+
+
+def register() -> None:
+    """Hang each command under its name. One module a command; each imports what it needs when it is called."""
+    from fabula.cli.clean import clean, restore
+    from fabula.cli.evaluate import evaluate
+    from fabula.cli.run import run
+    from fabula.cli.train import train
+    from fabula.cli.write import write
+
+    for command in (run, clean, restore, train, evaluate, write):
+        app.command()(command)
+
+
+register()

@@ -1,0 +1,6 @@
+def clean() -> None:
+    """clean"""
+
+
+def restore() -> None:
+    """restore"""

@@ -1,0 +1,167 @@
+"""What the terminal shows while a stage works: a bar, plain lines, JSON lines, or nothing. Results go to standard
+output, everything else to standard error."""
+
+import json
+import sys
+import time
+from enum import StrEnum
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from fabula.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class ProgressMode(StrEnum):
+    """How progress is shown."""
+
+    auto = "auto"
+    bar = "bar"
+    plain = "plain"
+    json = "json"
+    none = "none"
+
+
+def format_seconds(seconds: float) -> str:
+    """ "8 s", "2 min 05 s", "3 h 07 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def format_value(name: str, value: float) -> str:
+    """A figure as a person reads it: "train_loss 2.413", "12,345 tokens/s"."""
+    if name.endswith("_per_second"):
+        return f"{value:,.0f} {name.removesuffix('_per_second')}/s"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{name} {value:.3g}" if abs(value) < 0.01 else f"{name} {value:.3f}"
+    return f"{name} {value:,.0f}"
+
+
+class Terminal:
+    """Listens to progress reports. A context manager: a bar is taken down when it ends.
+
+    In `auto` mode it draws bars where standard error is a terminal, and prints a line every few seconds elsewhere.
+    """
+
+    PLAIN_INTERVAL = 10.0
+    """Seconds between two plain lines of one stage."""
+
+    def __init__(self, mode: ProgressMode = ProgressMode.auto) -> None:
+        if mode is ProgressMode.auto:
+            mode = ProgressMode.bar if sys.stderr.isatty() else ProgressMode.plain
+        self.mode = mode
+        self._stage = ""
+        self._began = self._shown = 0.0
+        self._first_done = 0.0
+        self._bar = self._task = None
+        if mode is ProgressMode.bar:
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("[bold]{task.description:<9}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[figures]}"),
+                console=Console(stderr=True),
+            )
+        self._bar_started = False
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None and self._bar_started:
+            self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        if self.mode is ProgressMode.none:
+            return
+        if self.mode is ProgressMode.json:
+            row = {
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+                "unit": progress.unit,
+                "seconds_left": self._seconds_left(progress),
+                "message": progress.message,
+                **progress.values,
+            }
+            print(json.dumps(row), file=sys.stderr, flush=True)
+        elif self.mode is ProgressMode.bar:
+            self._show_bar(progress)
+        else:
+            self._show_line(progress)
+
+    def note(self, text: str) -> None:
+        """A line for the reader that belongs to no stage."""
+        self(Progress(stage=self._stage, message=text))
+
+    def _seconds_left(self, progress: Progress) -> float | None:
+        now = time.monotonic()
+        if progress.stage != self._stage:
+            self._stage, self._began, self._first_done, self._shown = progress.stage, now, progress.done, 0.0
+            self._task = None
+        if progress.seconds_left is not None:
+            return progress.seconds_left
+        gained = progress.done - self._first_done
+        if not progress.total or gained <= 0 or now - self._began < 1.0:
+            return None
+        return (now - self._began) / gained * (progress.total - progress.done)
+
+    def _figures(self, progress: Progress, left: float | None) -> str:
+        parts = []
+        if progress.total:
+            parts.append(f"{progress.done:,.0f}/{progress.total:,.0f} {progress.unit}".rstrip())
+        elif progress.done:
+            parts.append(f"{progress.done:,.0f} {progress.unit}".rstrip())
+        parts += [format_value(name, value) for name, value in progress.values.items()]
+        if left is not None and progress.done != progress.total:
+            parts.append(f"{format_seconds(left)} left")
+        return "  ".join(parts)
+
+    def _show_bar(self, progress: Progress) -> None:
+        assert self._bar is not None
+        left = self._seconds_left(progress)
+        if not self._bar_started:
+            self._bar.start()
+            self._bar_started = True
+        if progress.message:
+            self._bar.console.print(f"[dim]{progress.stage:<9}[/dim] ", end="", highlight=False)
+            self._bar.console.print(progress.message, markup=False, highlight=False)
+        if not (progress.total or progress.done):
+            return
+        if self._task is None:
+            self._task = self._bar.add_task(progress.stage, total=progress.total, figures="")
+        task: TaskID = self._task
+        self._bar.update(
+            task, completed=progress.done, total=progress.total, figures=self._figures(progress, left)
+        )
+
+    def _show_line(self, progress: Progress) -> None:
+        left = self._seconds_left(progress)
+        if progress.message:
+            print(
+                f"{progress.stage}: {progress.message}" if progress.stage else progress.message,
+                file=sys.stderr,
+                flush=True,
+            )
+        now = time.monotonic()
+        if not (progress.total or progress.done):
+            return
+        finished = progress.total is not None and progress.done >= progress.total
+        if not finished and now - self._shown < self.PLAIN_INTERVAL:
+            return
+        if finished and self._shown == float("inf"):
+            return
+        self._shown = float("inf") if finished else now
+        print(f"{progress.stage}: {self._figures(progress, left)}", file=sys.stderr, flush=True)

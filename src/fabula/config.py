@@ -1,0 +1,69 @@
+"""Typed settings: frozen records whose fields are documented once, read from and written to TOML."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fabula.errors import FabulaError, did_you_mean
+
+
+class Record(BaseModel):
+    """A frozen record of settings. Unknown fields and values out of range are errors that name the field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str | Path = "") -> Self:
+        """The record of these `values`. `where` names their file or option in the error.
+
+        Raises:
+            FabulaError: an unknown field (the nearest known one is suggested) or a bad value (the range is stated).
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            place = where or cls.__name__
+            if first["type"] == "extra_forbidden":
+                raise FabulaError(
+                    f"unknown field {name!r}", where=place, hint=did_you_mean(name, cls.model_fields)
+                ) from None
+            problem = first["msg"].removeprefix("Value error, ")
+            problem = problem[:1].lower() + problem[1:]
+            raise FabulaError(f"field {name!r} = {first['input']!r}: {problem}", where=place) from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The record in a TOML file."""
+        return cls.parse(read_toml(path), where=path)
+
+    def to_toml(self) -> str:
+        """The record as TOML, each field under the sentence that documents it; fields that are None are left out."""
+        lines = []
+        for name, field in type(self).model_fields.items():
+            value = self.model_dump(mode="json")[name]
+            if field.description:
+                lines.append(f"# {field.description}")
+            lines.append(
+                f"# {name} is not set" if value is None else tomli_w.dumps({name: value}).rstrip("\n")
+            )
+        return "\n".join(lines) + "\n"
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file.
+
+    Raises:
+        FabulaError: no such file, or no valid TOML (with the line).
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise FabulaError("no such file", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FabulaError(f"this is not valid TOML: {error}", where=path) from None

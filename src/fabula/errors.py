@@ -1,0 +1,32 @@
+"""The one error that a user sees as a line of text."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class FabulaError(Exception):
+    """Something that the user can put right.
+
+    The command line prints it as one line and exits with code 2; `--debug` shows the traceback.
+
+    Args:
+        what: what is wrong, in a few words, without a full stop ("this file has no story").
+        where: the file, folder or option that it is about.
+        line: the 1-based line in `where`.
+        hint: what to do or type next, without a full stop ("name another column with --column").
+    """
+
+    def __init__(
+        self, what: str, *, where: str | Path | None = None, line: int | None = None, hint: str | None = None
+    ) -> None:
+        self.what, self.where, self.line, self.hint = what, where, line, hint
+        place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
+        super().__init__(f"{place}{what}" + (f"; {hint}" if hint else ""))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a mistyped `word`: the nearest of the `known` ones, or all of them where none is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

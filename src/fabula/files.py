@@ -1,0 +1,173 @@
+"""Files that are whole or not there: atomic writes, fingerprints, and the manifest that a finished stage leaves."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import xxhash
+
+from fabula.config import Record
+from fabula.errors import FabulaError
+
+PARTIAL = ".partial"
+"""Ending of files and folders that are being written. One that is found later was left by a process that died."""
+
+MANIFEST = "manifest.json"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable. Windows cannot open a folder, and needs no such call."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file for writing that takes its place under `path` only when it is complete and on the disk.
+
+    `mode` is "w" (UTF-8 text, newlines as written) or "wb". If the block raises, nothing changes under `path`.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + PARTIAL)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with partial.open(mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it takes the place of `path` when the block ends without an error.
+
+    What stood under `path` before is replaced as a whole. What a killed process left behind is cleared first.
+    """
+    path = Path(path)
+    partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old" + PARTIAL)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if old.exists() and not path.exists():  # killed between the two renames below
+        old.rename(path)
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+        fsync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    with atomic_file(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2, allow_nan=False)
+        file.write("\n")
+
+
+def write_jsonl(path: str | Path, rows: Iterator[Mapping[str, Any]] | list[dict[str, Any]]) -> None:
+    """Write one JSON object a line, atomically."""
+    with atomic_file(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        FabulaError: no such file, or it is damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FabulaError("no such file", where=path) from None
+    except ValueError as error:
+        raise FabulaError(f"this is not valid JSON: {error}", where=path) from None
+
+
+def fingerprint(value: Any) -> str:
+    """A short name (16 hexadecimal digits of SHA-256) for a JSON value, equal for equal values."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def hash_file(path: str | Path) -> str:
+    """XXH3 (128 bit) of a file's bytes, as hexadecimal digits: fast, for noticing changes, not for security."""
+    digest = xxhash.xxh3_128()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def hash_path(path: str | Path) -> str:
+    """`hash_file` of a file; of a folder, a hash over the names and contents of all files below it."""
+    path = Path(path)
+    if not path.is_dir():
+        return hash_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return fingerprint([[file.relative_to(path).as_posix(), hash_file(file)] for file in files])
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Installed versions of these distributions, and fabula's own."""
+    versions = {}
+    for name in ("fabula", *names):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+class Manifest(Record):
+    """What a finished stage leaves in its folder: what went in, under which settings, and what came out.
+
+    Holds no time and no path of the machine, so that equal work leaves equal bytes.
+    """
+
+    stage: str
+    fingerprint: str
+    """Of the stage's inputs and configuration: a later run with the same fingerprint has nothing to do."""
+    inputs: dict[str, str]
+    """Hash of each input, by its role ("stories", "corpus", "base")."""
+    config: dict[str, Any]
+    counts: dict[str, Any]
+    versions: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / MANIFEST, self.model_dump(mode="json"))
+
+    @classmethod
+    def find(cls, folder: Path) -> "Manifest | None":
+        """The manifest of a finished stage in `folder`, or None where there is none (or a damaged one)."""
+        try:
+            return cls.parse(read_json(folder / MANIFEST))
+        except FabulaError:
+            return None
