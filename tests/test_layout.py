@@ -1,0 +1,74 @@
+"""Which way the modules depend, and what the command line imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "fabula"
+
+LEVELS = [
+    ["cli"],
+    ["pipeline"],
+    ["serving", "publishing", "report"],
+    ["training", "evaluation", "generation", "export"],
+    ["models", "tokens"],
+    ["corpus"],
+    ["files"],
+    ["config", "progress"],
+    ["story", "errors"],
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+TOP = {"__init__", "__main__"}  # the package's front door may reach everywhere
+
+MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
+
+
+def fabula_imports(path: Path) -> set[str]:
+    """The first part below `fabula` of all that a module imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse((SOURCE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module or ""]
+            if node.module == "fabula":
+                names = [f"fabula.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("fabula.")}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_only_from_levels_below(path: Path):
+    own = path.parts[0].removesuffix(".py")
+    if own in TOP:
+        return
+    assert own in LEVEL, f"{own} stands on no level: add it to LEVELS"
+    for name in fabula_imports(path) - {own}:
+        assert LEVEL[name] > LEVEL[own], f"fabula.{own} may not import fabula.{name}"
+
+
+def test_nothing_is_called_utils():
+    assert not [path for path in MODULES if path.stem in {"utils", "util", "helpers", "misc", "common"}]
+
+
+HEAVY = {"torch", "transformers", "datasets", "pyarrow", "matplotlib", "numpy", "accelerate", "gradio", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import fabula.cli.app", set()),
+        ("import fabula", set()),
+        ("import fabula.corpus.clean, fabula.corpus.store", {"numpy", "pyarrow", "pandas", "datasets"}),
+    ],
+)
+def test_light_imports_stay_light(code: str, allowed: set[str]):
+    script = f"import sys; {code}; print(' '.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert not (HEAVY - allowed) & set(loaded.split())
