@@ -57,7 +57,17 @@ def test_nothing_is_called_utils():
     assert not [path for path in MODULES if path.stem in {"utils", "util", "helpers", "misc", "common"}]
 
 
-HEAVY = {"torch", "transformers", "datasets", "pyarrow", "matplotlib", "numpy", "accelerate", "gradio", "pandas"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "pyarrow",
+    "matplotlib",
+    "numpy",
+    "accelerate",
+    "gradio",
+    "pandas",
+}
 
 
 @pytest.mark.parametrize(

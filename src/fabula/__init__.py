@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fabula.corpus.clean import clean as clean
     from fabula.errors import FabulaError as FabulaError
+    from fabula.generation.write import write as write
     from fabula.pipeline.evaluate import evaluate as evaluate
     from fabula.pipeline.run import run as run
-    from fabula.generation.write import write as write
     from fabula.training.train import train as train
 
 __version__ = version("fabula")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import xxhash
+from filelock import FileLock, Timeout
 
 from fabula.config import Record
 from fabula.errors import FabulaError
@@ -19,6 +20,29 @@ PARTIAL = ".partial"
 """Ending of files and folders that are being written. One that is found later was left by a process that died."""
 
 MANIFEST = "manifest.json"
+
+
+@contextmanager
+def sole_owner(folder: Path) -> Iterator[None]:
+    """Keep a second process out of `folder` while the block runs. A killed process leaves no lock behind.
+
+    Raises:
+        FabulaError: another process is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FabulaError(
+            "another fabula is at work in this folder",
+            where=folder,
+            hint="wait for it, or name another folder with --out",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def fsync_folder(folder: Path) -> None:
@@ -40,9 +64,9 @@ def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """
     path = Path(path)
     partial = path.with_name(path.name + PARTIAL)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
-        with partial.open(mode, **text) as file:
+        with partial.open(mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
