@@ -18,7 +18,7 @@ LEVELS = [
     ["corpus"],
     ["files"],
     ["config", "progress"],
-    ["story", "errors"],
+    ["story", "errors", "defaults"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 TOP = {"__init__", "__main__"}  # the package's front door may reach everywhere

@@ -1,0 +1,200 @@
+"""The whole way: from a file of stories to a model, its stories and a report, in one folder."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from fabula.config import Record
+from fabula.defaults import BASE, ENCODING, RECIPE, SEED
+from fabula.errors import FabulaError
+from fabula.files import library_versions, read_json, sole_owner, write_json
+from fabula.progress import OnProgress, Progress, silent
+
+RUN_FILE = "run.json"
+
+
+class RunArguments(Record):
+    """What one run was asked for. Two runs with the same arguments share a folder."""
+
+    stories: str | None
+    base: str
+    recipe: str
+    seed: int
+    max_minutes: float | None
+    format: str | None
+    column: str | None
+    separator: str | None
+    encoding: str
+
+    def command(self, out: Path) -> str:
+        """The command line that makes this run again."""
+        words = ["fabula", "run", *([self.stories] if self.stories is not None else []), "--out", str(out)]
+        for name, value in self.model_dump(exclude={"stories"}).items():
+            if value is not None:
+                words += [
+                    f"--{name.replace('_', '-')}",
+                    f"{value:g}" if isinstance(value, float) else str(value),
+                ]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Where everything is that a run made.
+
+    Attributes:
+        folder: the run's folder; the other paths lie in it.
+        metrics: what metrics.json holds.
+    """
+
+    folder: Path
+    corpus: Path
+    model: Path
+    samples: Path
+    report: Path
+    metrics: dict[str, Any]
+
+
+def sample_stories() -> Path:
+    """The bundled stories of Low Quay (CC0)."""
+    return Path(str(package_files("fabula") / "data" / "sample_stories.txt"))
+
+
+def run(
+    stories: str | Path | None = None,
+    *,
+    base: str = BASE,
+    out: str | Path | None = None,
+    recipe: str = RECIPE,
+    seed: int = SEED,
+    max_minutes: float | None = None,
+    format: str | None = None,
+    column: str | None = None,
+    separator: str | None = None,
+    encoding: str = ENCODING,
+    on_progress: OnProgress = silent,
+) -> RunResult:
+    """Clean, train, evaluate, write samples and report.
+
+    Stopped at any moment, the same call goes on where it was. Called again when it is done, it does nothing; when an
+    input or an argument has changed, it redoes what depends on it.
+
+    Args:
+        stories: what `fabula.clean` reads; None for the bundled sample stories.
+        base: the model to start from: a folder, a hub name, or "tiny".
+        out: the run's folder; None for `runs/<stories>-<n>`, where n is that of an earlier run with the same
+            arguments, or the next free one.
+        recipe: name of a recipe, or a TOML file.
+        seed: for everything that is drawn at random.
+        max_minutes: bound on the training time, in minutes; the learning-rate schedule is fitted to it.
+        format, column, separator, encoding: how to read the stories, where detection is wrong; see `fabula.clean`.
+
+    Raises:
+        FabulaError: bad input, a folder that holds something else, or one that another process works in.
+    """
+    arguments = RunArguments(
+        stories=None if stories is None else str(stories),
+        base=base,
+        recipe=recipe,
+        seed=seed,
+        max_minutes=max_minutes,
+        format=format,
+        column=column,
+        separator=separator,
+        encoding=encoding,
+    )
+    source = sample_stories() if stories is None else stories
+    folder = run_folder(arguments) if out is None else Path(out)
+    check_is_run_folder(folder)
+    with sole_owner(folder):
+        return run_stages(source, arguments, folder, on_progress)
+
+
+def run_folder(arguments: RunArguments, parent: Path = Path("runs")) -> Path:
+    """The folder of an earlier run with these arguments, or the next free one."""
+    stem = "sample-stories"
+    if arguments.stories is not None:
+        last = re.split(r"[/\\:]", arguments.stories.rstrip("/\\"))[-1]
+        stem = re.sub(r"[^\w-]+", "-", last.split(".")[0]).strip("-") or "stories"
+    number = 1
+    while (folder := parent / f"{stem}-{number}").exists():
+        if read_arguments(folder) == arguments:
+            break
+        number += 1
+    return folder
+
+
+def read_arguments(folder: Path) -> RunArguments | None:
+    """The arguments of the run in `folder`, or None where there is no run."""
+    try:
+        return RunArguments.parse(read_json(folder / RUN_FILE)["arguments"])
+    except (FabulaError, KeyError, TypeError):
+        return None
+
+
+def check_is_run_folder(folder: Path) -> None:
+    """Refuse a folder with something else in it, so that nothing of the user's is overwritten."""
+    if folder.exists() and not folder.is_dir():
+        raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
+    if folder.is_dir() and not (folder / RUN_FILE).exists():
+        strangers = [
+            path.name for path in folder.iterdir() if path.name not in (".lock", f"{RUN_FILE}.partial")
+        ]
+        if strangers:
+            raise FabulaError(
+                f"this folder holds something else ({min(strangers)})",
+                where=folder,
+                hint="name another one with --out",
+            )
+
+
+def run_stages(
+    source: str | Path, arguments: RunArguments, folder: Path, on_progress: OnProgress
+) -> RunResult:
+    from fabula.corpus.clean import clean
+    from fabula.pipeline.evaluate import evaluate
+    from fabula.report.render import render
+    from fabula.training.train import train
+
+    record = {
+        "name": folder.name,
+        "arguments": arguments.model_dump(),
+        "command": arguments.command(folder),
+        "versions": library_versions("torch", "transformers", "tokenizers"),
+    }
+    if not (folder / RUN_FILE).exists() or read_json(folder / RUN_FILE) != record:
+        write_json(folder / RUN_FILE, record)
+
+    corpus, model = folder / "corpus", folder / "model"
+    clean(
+        source,
+        corpus,
+        format=arguments.format,
+        column=arguments.column,
+        separator=arguments.separator,
+        encoding=arguments.encoding,
+        on_progress=on_progress,
+    )
+    trained = train(
+        corpus,
+        model,
+        base=arguments.base,
+        recipe=arguments.recipe,
+        seed=arguments.seed,
+        max_minutes=arguments.max_minutes,
+        on_progress=on_progress,
+    )
+    evaluation = evaluate([trained.base, model], corpus, out=folder, on_progress=on_progress)
+    report = render(folder)
+    on_progress(Progress(stage="report", message=f"written to {report}"))
+    return RunResult(
+        folder=folder,
+        corpus=corpus,
+        model=model,
+        samples=folder / "samples.jsonl",
+        report=report,
+        metrics=evaluation.model_dump(mode="json"),
+    )
