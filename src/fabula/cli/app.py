@@ -9,18 +9,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from fabula.cli.terminal import ProgressMode, Terminal
-from fabula.errors import FabulaError
+from fabula.errors import FabulaError, did_you_mean
 
 app = typer.Typer(
     name="fabula",
     help="Turn a file of stories into a language model that writes such stories.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-GLOBAL_FLAGS = ("--debug", "--quiet", "-q")
+SHARED_FLAGS = ("--debug", "--quiet", "-q")
+INTERRUPTED = 130
 
 
 def version_wanted(wanted: bool) -> None:
@@ -60,7 +60,7 @@ def globals_first(arguments: list[str]) -> list[str]:
     for word in words:
         if word == "--":
             rest += [word, *words]
-        elif word in GLOBAL_FLAGS or word.startswith("--progress="):
+        elif word in SHARED_FLAGS or word.startswith("--progress="):
             front.append(word)
         elif word == "--progress":
             front += [word, *[value for value in [next(words, None)] if value is not None]]
@@ -87,14 +87,15 @@ def main() -> None:
         # A console that cannot show a character shows a question mark; it never stops the work.
         stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        app(args=arguments, prog_name="fabula")
+        code = app(args=arguments or ["--help"], prog_name="fabula", standalone_mode=False)
     except FabulaError as error:
         if debug:
             raise
         fail(str(error))
+    except typer.TyperException as error:
+        fail(usage_problem(error))
     except KeyboardInterrupt:
-        print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(130) from None
+        code = INTERRUPTED
     except MemoryError:
         if debug:
             raise
@@ -113,6 +114,24 @@ def main() -> None:
         if debug:
             raise
         fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", code=1)
+    if code == INTERRUPTED:
+        print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
+    raise SystemExit(code or 0)
+
+
+def usage_problem(error: typer.TyperException) -> str:
+    """One line for a command line that cannot be understood, with the nearest option where one was mistyped."""
+    message = error.format_message().rstrip(".")
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    mistyped = getattr(error, "option_name", None)
+    if mistyped and message.startswith("No such option"):
+        known = [
+            name for parameter in context.command.params for name in parameter.opts if name.startswith("--")
+        ]
+        return f"no such option: {mistyped}; {did_you_mean(mistyped, [*known, *SHARED_FLAGS, '--progress'])}"
+    return f"{message}; `{context.command_path} --help` shows how"
 
 
 def register() -> None:

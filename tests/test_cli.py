@@ -1,0 +1,76 @@
+"""The command line itself: help, versions, mistyped words, and how errors and interruptions end."""
+
+import subprocess
+import sys
+
+import pytest
+
+import fabula
+
+
+def command(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "fabula", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "120", **environment},
+        check=False,
+    )
+
+
+def test_version():
+    result = command("--version")
+    assert (result.returncode, result.stdout) == (0, f"fabula {fabula.__version__}\n")
+
+
+def test_no_arguments_show_help():
+    result = command()
+    assert result.returncode == 0
+    for name in ("run", "clean", "train", "evaluate", "write"):
+        assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (["runn"], "Did you mean 'run'?"),
+        (["run", "--bse", "gpt2"], "did you mean --base?"),
+        (["run", "--quiett"], "did you mean --quiet?"),
+        (["run", "--recipee=seed"], "did you mean --recipe?"),
+        (["write", "m", "--temprature", "1"], "did you mean --temperature?"),
+    ],
+)
+def test_a_mistyped_word_is_refused_with_a_suggestion(arguments: list[str], suggestion: str):
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("fabula: error: ")
+    assert suggestion in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
+    missing = tmp_path / "none.txt"
+    result = command("run", str(missing), "--out", str(tmp_path / "run"))
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"fabula: error: {missing}: ")
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in command("run", str(missing), "--out", str(tmp_path / "run"), "--debug").stderr
+
+
+def test_the_shared_options_may_stand_before_or_after_the_command(tmp_path):
+    missing = str(tmp_path / "none.txt")
+    out = ["--out", str(tmp_path / "run")]
+    for arguments in (["--debug", "run", missing, *out], ["run", missing, *out, "--debug"]):
+        assert "Traceback" in command(*arguments).stderr
+
+
+def test_every_public_function_loads():
+    for name in fabula.__all__:
+        assert getattr(fabula, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'cleen'"):
+        fabula.cleen  # noqa: B018
