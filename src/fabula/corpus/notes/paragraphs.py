@@ -1,0 +1,90 @@
+"""The paragraphs at the two ends of a story, as the rules see them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# A run of at least three rule characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
+DIVIDER = re.compile(r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b)\s*")
+_INLINE_DIVIDER = re.compile(r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)")
+# Where one sentence ends and another may start; or where a bracket or an EDIT label opens.
+_PIECE = re.compile(r"(?<=[.!?…\"”'’)\]*_~])\s+(?=\S)|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|\s+(?=\^?[(\[])")
+_MARKS = re.compile(r"[*_~^\\`]+")
+_SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "})
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A stretch of a story between newlines (or, in a story of one paragraph, a sentence).
+
+    Attributes:
+        start, end: where it is in the story's text, white space at its ends left out.
+        raw: its text.
+        is_divider: it is a rule line and nothing else.
+    """
+
+    start: int
+    end: int
+    raw: str
+    is_divider: bool
+
+
+def fold(text: str) -> str:
+    """`text` as the patterns see it: lower case, straight quotes, one space, no Markdown marks, no spaced clitics.
+
+    A text that is all superscript starts with U+0001.
+    """
+    text = text.strip().translate(_QUOTES)
+    small = text.startswith("^")
+    text = _SPACED.sub("", " ".join(_MARKS.sub("", text.lower()).split()))
+    return "\x01" + text if small else text
+
+
+def _paragraph(text: str, start: int, end: int) -> Paragraph | None:
+    raw = text[start:end]
+    stripped = raw.strip()
+    if not stripped:
+        return None
+    start += raw.index(stripped[0])
+    return Paragraph(start, start + len(stripped), stripped, len(stripped) < 400 and bool(DIVIDER.fullmatch(stripped)))
+
+
+def from_the_end(text: str, max_chars: int) -> Iterator[Paragraph]:
+    """The paragraphs of `text` from the last one back, as far as they lie whole in its last `max_chars` characters."""
+    floor = max(0, len(text) - max_chars)
+    end = len(text)
+    while end > floor:
+        cut = text.rfind("\n", floor, end)
+        if cut < 0 and floor > 0:
+            return
+        if paragraph := _paragraph(text, cut + 1, end):
+            yield paragraph
+        end = cut
+
+
+def from_the_start(text: str, max_chars: int) -> Iterator[Paragraph]:
+    """The paragraphs of `text` from the first one on, as far as they lie whole in its first `max_chars` characters."""
+    ceiling = min(len(text), max_chars)
+    start = 0
+    while start < ceiling:
+        cut = text.find("\n", start, ceiling)
+        if cut < 0:
+            if ceiling < len(text):
+                return
+            cut = len(text)
+        if paragraph := _paragraph(text, start, cut):
+            yield paragraph
+        start = cut + 1
+
+
+def pieces(text: str, start: int, end: int) -> list[Paragraph]:
+    """Characters `start` to `end` of `text` cut into sentences and inline rules (`... the end. --- /r/name`)."""
+    cuts = {start, end}
+    part = text[start:end]
+    cuts.update(start + match.end() for match in _PIECE.finditer(part))
+    for match in _INLINE_DIVIDER.finditer(part):
+        cuts.update((start + match.start(), start + match.end()))
+    ordered = sorted(cuts)
+    found = (_paragraph(text, a, b) for a, b in zip(ordered, ordered[1:], strict=False))
+    return [paragraph for paragraph in found if paragraph]
