@@ -1,0 +1,212 @@
+"""How well a causal language model predicts texts: the loss of each token, in strided windows.
+
+Shapes: B windows in a batch, T tokens in a window, N scored tokens of a batch, V words of the vocabulary.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fabula.progress import OnProgress, Progress, silent
+
+LONGEST_CONTEXT = 1024
+"""Windows are no longer than this, so that models with long contexts are compared on equal terms."""
+
+TOKENS_PER_BATCH = 4096
+LOGITS_PER_BATCH = 1 << 26
+LOGITS_PER_CHUNK = 1 << 22
+"""Bounds on memory: tokens in a batch, logits in a batch (256 MB in float32), logits in a temporary copy (16 MB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextScores:
+    """What a model thinks of S texts. Newlines are context and never counted.
+
+    Attributes:
+        nats: [S] float64, the sum of -ln p over each text's counted tokens.
+        num_tokens: [S] int64, counted tokens.
+        num_bytes: [S] int64, UTF-8 bytes of each text without its newlines.
+    """
+
+    nats: np.ndarray
+    num_tokens: np.ndarray
+    num_bytes: np.ndarray
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Of all texts together."""
+        return float(self.nats.sum() / np.log(2) / self.num_bytes.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Tokens `begin` to `end` of a sequence are seen; those from `first` on are scored."""
+
+    sequence: int
+    begin: int
+    first: int
+    end: int
+
+
+def score_texts(
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    *,
+    context_length: int | None = None,
+    stride: int | None = None,
+    batch_size: int | None = None,
+    on_progress: OnProgress = silent,
+) -> TextScores:
+    """Score each text as a story of its own: after the tokenizer's start token (or its end token, where it has none).
+
+    A token counts unless it is made of newlines only. Bits per byte so defined cannot be changed by the tokenizer.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        tokenizer: its tokenizer, a fast one (it knows which characters a token stands for).
+        texts: stories, a newline between paragraphs.
+        context_length, stride, batch_size: see `score_tokens`.
+    """
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    sequences, counted = [], []
+    for text in texts:
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        sequences.append(np.array([start, *encoded["input_ids"]], dtype=np.int64))
+        counted.append(np.array([text[a:b].strip("\n") != "" for a, b in encoded["offset_mapping"]], dtype=bool))
+    scores = score_tokens(
+        model,
+        sequences,
+        context_length=context_length,
+        stride=stride,
+        batch_size=batch_size,
+        on_progress=on_progress,
+    )
+    return TextScores(
+        nats=np.array([nats[mask].sum() for nats, mask in zip(scores, counted, strict=True)], dtype=np.float64),
+        num_tokens=np.array([mask.sum() for mask in counted], dtype=np.int64),
+        num_bytes=np.array([len(text.replace("\n", "").encode()) for text in texts], dtype=np.int64),
+    )
+
+
+def score_tokens(
+    model: Any,
+    input_ids: Sequence[np.ndarray | list[int]],
+    *,
+    context_length: int | None = None,
+    stride: int | None = None,
+    batch_size: int | None = None,
+    on_progress: OnProgress = silent,
+) -> list[np.ndarray]:
+    """The loss of every token but the first of each sequence, in nats.
+
+    A sequence longer than the context is read in windows that advance by `stride` tokens. Each token is scored once,
+    with at least `context_length - stride` tokens before it where there are as many.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        input_ids: sequences of any lengths.
+        context_length: tokens in a window; None for the model's own, at most 1,024.
+        stride: tokens from one window to the next, less than `context_length`; None for half of it.
+        batch_size: windows scored at a time; None for as many as fit the bounds on memory.
+
+    Returns:
+        For each sequence of n tokens an array of n - 1 losses, float64.
+    """
+    context_length = context_length or default_context_length(model)
+    stride = stride or max(1, context_length // 2)
+    if not 0 < stride < context_length:
+        raise ValueError(f"stride {stride} must lie between 0 and the context length {context_length}")
+    sequences = [np.asarray(ids, dtype=np.int64) for ids in input_ids]
+    losses = [np.zeros(max(0, len(ids) - 1)) for ids in sequences]
+    windows = [
+        window
+        for index, ids in enumerate(sequences)
+        for window in windows_of(index, len(ids), context_length, stride)
+    ]
+    windows.sort(key=lambda window: (window.end - window.begin, window.first - window.begin), reverse=True)
+    total = sum(len(nats) for nats in losses)
+    done = 0
+    for batch in batches_of(windows, model.config.get_text_config().vocab_size, batch_size):
+        nats = score_batch(model, sequences, batch)
+        for window in batch:
+            count = window.end - window.first
+            losses[window.sequence][window.first - 1 : window.end - 1] = nats[:count]
+            nats = nats[count:]
+            done += count
+        on_progress(Progress("evaluate", done, total, "tokens"))
+    return losses
+
+
+def default_context_length(model: Any) -> int:
+    """The model's own context length, at most 1,024."""
+    own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return min(own or LONGEST_CONTEXT, LONGEST_CONTEXT)
+
+
+def windows_of(sequence: int, num_tokens: int, context_length: int, stride: int) -> Iterator[Window]:
+    """The windows of one sequence; together they score each of its tokens but the first, once."""
+    first, begin = 1, 0
+    while first < num_tokens:
+        end = min(begin + context_length, num_tokens)
+        yield Window(sequence, begin, first, end)
+        first, begin = end, begin + stride
+
+
+def batches_of(windows: Sequence[Window], vocab_size: int, batch_size: int | None) -> Iterator[list[Window]]:
+    """Cut `windows`, longest first, into batches within the bounds on memory."""
+    batch: list[Window] = []
+    scored = 0
+    for window in windows:
+        count = window.end - window.first
+        full = (
+            len(batch) == batch_size
+            if batch_size
+            else (len(batch) + 1) * (batch[0].end - batch[0].begin) > TOKENS_PER_BATCH
+            or (scored + count) * vocab_size > LOGITS_PER_BATCH
+            if batch
+            else False
+        )
+        if full:
+            yield batch
+            batch, scored = [], 0
+        batch.append(window)
+        scored += count
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def score_batch(model: Any, sequences: Sequence[np.ndarray], batch: Sequence[Window]) -> np.ndarray:
+    """[N] losses in nats, float64, of the scored tokens of `batch`, window after window.
+
+    Rows are filled up at their right end. Causal attention never looks there, so no mask is needed, and the logits of
+    tokens that are not scored are never computed.
+    """
+    longest = max(window.end - window.begin for window in batch)
+    input_ids_BT = np.zeros((len(batch), longest), dtype=np.int64)
+    predicts_BT = np.zeros((len(batch), longest), dtype=bool)
+    for row, window in enumerate(batch):
+        input_ids_BT[row, : window.end - window.begin] = sequences[window.sequence][window.begin : window.end]
+        predicts_BT[row, window.first - 1 - window.begin : window.end - 1 - window.begin] = True
+    targets_N = np.concatenate([sequences[window.sequence][window.first : window.end] for window in batch])
+    predicts = torch.from_numpy(predicts_BT).to(model.device)
+    logits_NV = scored_logits(model, torch.from_numpy(input_ids_BT).to(model.device), predicts)
+    targets = torch.from_numpy(targets_N).to(model.device)
+    rows = max(1, LOGITS_PER_CHUNK // logits_NV.shape[-1])
+    losses = [
+        torch.nn.functional.cross_entropy(logits.float(), target, reduction="none")
+        for logits, target in zip(logits_NV.split(rows), targets.split(rows), strict=True)
+    ]
+    return torch.cat(losses).double().cpu().numpy()
+
+
+def scored_logits(model: Any, input_ids_BT: torch.Tensor, predicts_BT: torch.Tensor) -> torch.Tensor:
+    """[N, V] logits at the positions where `predicts_BT` is true."""
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        return model(input_ids_BT, use_cache=False, logits_to_keep=predicts_BT).logits
+    return model(input_ids_BT, use_cache=False).logits[predicts_BT]
