@@ -1,0 +1,122 @@
+"""Engines: what turns tokens into the logits of the next one. All drawing is done outside, by `sampling.py`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from transformers import AutoConfig
+
+from fabula.errors import FabulaError, did_you_mean
+from fabula.files import read_json
+from fabula.generation.settings import GENERATION_CONFIG
+from fabula.models.load import check_model_folder, context_length_of, find_base
+from fabula.progress import OnProgress, silent
+from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+
+ENGINES = ("transformers",)
+
+
+class Engine(ABC):
+    """A loaded model that reads a batch of stories and gives, for each, the logits of its next token.
+
+    An engine keeps what it has read (the keys and values of attention), so it serves one batch at a time.
+
+    Attributes:
+        name: as in `--engine`.
+        folder: the model's.
+        tokenizer: the model's, and `text_tokenizer`, the one of the tokenizers library inside it.
+        config: the model's `config.json`.
+        context_length: the most tokens that the model sees at once.
+        start_id: the token that stands before a story.
+        end_ids: the tokens that end one.
+    """
+
+    name: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tokenizer = load_tokenizer(folder)
+        self.text_tokenizer: Tokenizer = self.tokenizer.backend_tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+        self.config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.context_length = context_length_of(self.config)
+        self.start_id = start_id(self.tokenizer)
+        self.end_ids = end_ids_of(folder) or frozenset([end_of_text_id(self.tokenizer)])
+
+    @abstractmethod
+    def read(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Forget what was read, and read these B windows of 1 to `context_length` tokens each.
+
+        Returns:
+            logits_BV of the token after each window's last.
+        """
+
+    @abstractmethod
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> NDArray[np.float32]:
+        """Go on with some rows of the batch by one token each; the other rows are forgotten.
+
+        Args:
+            rows: indices into the batch that the last call to `read` or `step` left, ascending.
+            input_ids: the next token of each of these rows.
+
+        Returns:
+            logits_BV, one row for each of `rows`.
+        """
+
+
+def find_model(model: str | Path) -> Path:
+    """The folder of a model: itself, the `model` folder of a run, or a base model by its name (see `find_base`).
+
+    Raises:
+        FabulaError: there is no such model, or it is not one that fabula can load.
+    """
+    folder = Path(model).expanduser()
+    if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
+        folder = folder / "model"
+    found = folder if folder.is_dir() else find_base(model)
+    if found is None:
+        raise FabulaError(
+            f"no model named {model!r} comes with this installation", hint="give a model's folder"
+        )
+    check_model_folder(found)
+    return found
+
+
+def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgress = silent) -> Engine:
+    """Load a model into an engine.
+
+    Args:
+        model: as for `find_model`.
+        engine: one of `ENGINES`, or "auto": the fastest that is installed and can run this model.
+
+    Raises:
+        FabulaError: no such model, or an engine that is unknown, not installed, or cannot run this model.
+    """
+    if engine not in ("auto", *ENGINES):
+        raise FabulaError(f"unknown engine {engine!r}", hint=did_you_mean(engine, ("auto", *ENGINES)))
+    folder = find_model(model)
+    from fabula.generation.transformers_engine import TransformersEngine
+
+    return TransformersEngine(folder)
+
+
+def end_ids_of(folder: Path) -> frozenset[int]:
+    """The tokens that end a text, as the model's `generation_config.json` states them; none where it does not."""
+    path = folder / GENERATION_CONFIG
+    stated = read_json(path).get("eos_token_id") if path.is_file() else None
+    return frozenset([stated] if isinstance(stated, int) else stated or [])
+
+
+def left_padded(
+    windows: Sequence[Sequence[int]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Windows of unequal length as one batch that ends flush: input_ids_BT, attention_mask_BT, position_ids_BT."""
+    longest = max(len(window) for window in windows)
+    input_ids_BT = np.zeros((len(windows), longest), dtype=np.int64)
+    mask_BT = np.zeros_like(input_ids_BT)
+    for row, window in enumerate(windows):
+        input_ids_BT[row, longest - len(window) :] = window
+        mask_BT[row, longest - len(window) :] = 1
+    return input_ids_BT, mask_BT, np.maximum(mask_BT.cumsum(axis=1) - 1, 0)

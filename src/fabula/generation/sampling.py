@@ -1,0 +1,75 @@
+"""The one sampler: from logits to a token, the same for every engine that gives logits.
+
+The filters, their order and their formulas are those that transformers applies (`transformers.generation`), so that
+settings found with one tool hold in the other:
+
+1. repetition penalty r (Keskar et al. 2019, arXiv:1909.05858): for every token that stands in the story already,
+   prompt included, a logit l becomes l / r where l > 0, and l * r where l < 0;
+2. temperature t: l / t;
+3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits stay, and those equal to the smallest of them;
+4. top-p (Holtzman et al. 2020, arXiv:1904.09751): sorted by probability, the least likely tokens go whose probabilities
+   sum to at most 1 - p;
+5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability go.
+
+What stays is normalised and drawn from. Where tokens at the edge of top-p are exactly equally likely, all of them stay;
+transformers keeps some of them.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabula.generation.settings import SamplingSettings
+
+
+def candidates(
+    logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The tokens that may come next, and how likely each is.
+
+    Args:
+        logits_V: the model's logits for the next token, one for each of the V tokens of the vocabulary.
+        settings: `temperature` 0 leaves the likeliest token alone.
+        used_ids: the tokens of the story so far, each at least once, in any order.
+
+    Returns:
+        Token ids in ascending order, and their probabilities, which sum to 1.
+    """
+    scores = logits_V.astype(np.float32)
+    if settings.repetition_penalty != 1 and len(used_ids):
+        used = np.unique(used_ids)
+        seen = scores[used]
+        scores[used] = np.where(
+            seen < 0, seen * settings.repetition_penalty, seen / settings.repetition_penalty
+        )
+    if settings.temperature == 0:
+        return np.array([scores.argmax()]), np.ones(1)
+    ids = np.arange(len(scores))
+    if 0 < settings.top_k < len(scores):
+        edge = np.partition(scores, -settings.top_k)[-settings.top_k]
+        ids = np.flatnonzero(scores >= edge)
+        scores = scores[ids]
+    weights = np.exp((scores - scores.max()) / np.float32(settings.temperature))
+    if settings.top_p < 1:
+        ascending = np.sort(weights)
+        mass = np.cumsum(ascending, dtype=np.float64)
+        num_gone = np.searchsorted(mass, (1 - settings.top_p) * mass[-1], side="right")
+        keep = weights >= ascending[min(num_gone, len(ascending) - 1)]
+        ids, weights = ids[keep], weights[keep]
+    if settings.min_p > 0:
+        keep = weights >= settings.min_p * weights.max()
+        ids, weights = ids[keep], weights[keep]
+    weights = weights.astype(np.float64)
+    return ids, weights / weights.sum()
+
+
+def draw(
+    logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64], uniform: float
+) -> int:
+    """The next token, by inversion: the first one whose cumulated probability, in order of ids, exceeds `uniform`.
+
+    One number in [0, 1) decides one token, so the same numbers give the same story wherever the logits agree.
+    """
+    ids, probabilities = candidates(logits_V, settings, used_ids)
+    cumulated = np.cumsum(probabilities)
+    place = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")
+    return int(ids[min(place, len(ids) - 1)])

@@ -1,0 +1,86 @@
+"""How a token is drawn: the sampling settings, as one record."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field
+
+from fabula.config import Record
+from fabula.files import read_json
+
+GENERATION_CONFIG = "generation_config.json"
+
+
+class SamplingSettings(Record):
+    """Settings of one story. They mean the same distribution in every engine (see `sampling.py`)."""
+
+    max_new_tokens: int = Field(
+        default=512,
+        ge=1,
+        description="Longest story in tokens, prompt not counted; most stories end by themselves.",
+    )
+    temperature: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="Below 1 the likely is made likelier; 0 always takes the likeliest token.",
+    )
+    top_k: int = Field(default=0, ge=0, description="Draw from the k likeliest tokens only; 0 for all.")
+    top_p: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Draw from the fewest tokens that hold this share of the probability; 1 for all.",
+    )
+    min_p: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Leave out tokens below this share of the likeliest token's probability.",
+    )
+    repetition_penalty: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Above 1, tokens that have already been used become less likely.",
+    )
+    start_of_story: bool = Field(
+        default=True,
+        description="Put the model's start token before the prompt, as in training; false gives it the bare prompt.",
+    )
+
+    @classmethod
+    def of_model(cls, folder: str | Path) -> Self:
+        """The settings that a model's `generation_config.json` states; those it leaves open are the defaults here.
+
+        Raises:
+            FabulaError: the file is damaged, or holds a value out of range.
+        """
+        path = Path(folder) / GENERATION_CONFIG
+        if not path.is_file():
+            return cls()
+        stated = read_json(path)
+        return cls.parse(
+            {name: stated[name] for name in cls.model_fields if stated.get(name) is not None}, where=path
+        )
+
+    def with_changes(self, **changes: Any) -> Self:
+        """These settings with some fields changed; a change to None is no change.
+
+        Raises:
+            FabulaError: an unknown field or a value out of range.
+        """
+        wanted = {name: value for name, value in changes.items() if value is not None}
+        return self.parse({**self.model_dump(), **wanted}, where="settings")
+
+    def generation_config(self) -> dict[str, Any]:
+        """The same settings as fields of transformers' `GenerationConfig`, all stated, so that its defaults (a
+        `top_k` of 50 among them) play no part."""
+        values = self.model_dump(exclude={"start_of_story", "temperature"})
+        if self.temperature == 0:
+            return {
+                "do_sample": False,
+                "max_new_tokens": self.max_new_tokens,
+                "repetition_penalty": self.repetition_penalty,
+            }
+        return {"do_sample": True, "temperature": self.temperature, **values}

@@ -1,0 +1,52 @@
+"""The engine that is always there: any causal language model that transformers loads, in full precision."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import DynamicCache
+
+from fabula.generation.engines import Engine, left_padded
+from fabula.models.load import load_model
+
+
+class TransformersEngine(Engine):
+    """Runs the model by transformers' own code, on a GPU where there is one."""
+
+    name = "transformers"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
+        self._wants_positions = "position_ids" in inspect.signature(self.model.forward).parameters
+
+    @torch.inference_mode()
+    def read(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        input_ids_BT, mask_BT, positions_BT = left_padded(windows)
+        self._cache = DynamicCache(config=self.model.config)
+        self._mask_BT = torch.from_numpy(mask_BT).to(self.model.device)
+        return self._forward(torch.from_numpy(input_ids_BT), torch.from_numpy(positions_BT))
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> NDArray[np.float32]:
+        if len(rows) < len(self._mask_BT):
+            kept = torch.tensor(rows, device=self.model.device)
+            self._cache.batch_select_indices(kept)
+            self._mask_BT = self._mask_BT[kept]
+        positions_B1 = self._mask_BT.sum(dim=1, keepdim=True)
+        self._mask_BT = torch.nn.functional.pad(self._mask_BT, (0, 1), value=1)
+        return self._forward(torch.tensor(input_ids)[:, None], positions_B1)
+
+    def _forward(self, input_ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> NDArray[np.float32]:
+        positions = {"position_ids": positions_BT.to(self.model.device)} if self._wants_positions else {}
+        logits_B1V = self.model(
+            input_ids=input_ids_BT.to(self.model.device),
+            attention_mask=self._mask_BT,
+            past_key_values=self._cache,
+            logits_to_keep=1,
+            **positions,
+        ).logits
+        return logits_B1V[:, -1].float().cpu().numpy()

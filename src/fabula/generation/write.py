@@ -1,0 +1,217 @@
+"""Writing stories: one as it comes, piece by piece, or many in batches."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from tokenizers.decoders import DecodeStream
+
+from fabula.config import Record
+from fabula.defaults import SEED
+from fabula.errors import FabulaError
+from fabula.generation.engines import Engine, load_engine
+from fabula.generation.sampling import draw
+from fabula.generation.settings import SamplingSettings
+from fabula.progress import OnProgress, Progress, silent
+from fabula.tokens.tokenizer import encode
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that has just been written: whole characters, rarely more than a word.
+
+    Attributes:
+        index: which story it belongs to, counted from 0.
+        text: at least one character.
+    """
+
+    index: int
+    text: str
+
+
+class WrittenStory(Record):
+    """A story that a model wrote, and all that is needed to have it written again."""
+
+    index: int
+    """Which story of the call it is, counted from 0."""
+    prompt: str
+    text: str
+    """What the model wrote after the prompt; `prompt + text` is the story."""
+    finish_reason: Literal["end", "length"]
+    """Whether the model ended the story, or `max_new_tokens` did."""
+    num_tokens: int
+    """Tokens that were drawn, the one that ends the story included."""
+    seed: int
+    settings: SamplingSettings
+    engine: str
+
+
+def write(
+    model: str | Path | Engine,
+    prompt: str | Sequence[str] = "",
+    *,
+    settings: SamplingSettings | None = None,
+    seed: int = SEED,
+    engine: str = "auto",
+    num_stories: int = 1,
+    batch_size: int = 1,
+    on_progress: OnProgress = silent,
+) -> Iterator[Piece | WrittenStory]:
+    """Write stories, yielding each piece of text as it comes and each story when it is finished.
+
+    A story longer than the model's context goes on: when the context is full, its older half is forgotten and the
+    model reads on from the newer half. A prompt longer than that is read from its last half context on.
+
+    Args:
+        model: a model's folder, or an engine that is loaded already.
+        prompt: the beginning of the story, "" for none; or several, for one story each.
+        settings: how tokens are drawn; None takes those in the model's `generation_config.json`.
+        seed: story number i is drawn with `seed + i`, so that each can be had again by itself.
+        engine: as for `load_engine`; plays no part where `model` is an engine.
+        num_stories: how many stories to write to each prompt.
+        batch_size: how many stories are written at once; with more than one, their pieces come interleaved. It does
+            not change what a story's random numbers are; logits may differ by rounding.
+
+    Raises:
+        FabulaError: no such model, a bad setting, a prompt that gives the model nothing to start from.
+    """
+    if num_stories < 1 or batch_size < 1:
+        raise FabulaError("num_stories and batch_size must be 1 or more")
+    if seed < 0:
+        raise FabulaError("a seed must be 0 or more", where=f"seed {seed}")
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    loaded = model if isinstance(model, Engine) else load_engine(model, engine, on_progress=on_progress)
+    chosen = settings or SamplingSettings.of_model(loaded.folder)
+    repeated = [each for each in prompts for _ in range(num_stories)]
+    drafts = [_Draft(loaded, index, each, chosen, seed + index) for index, each in enumerate(repeated)]
+    return _write_drafts(loaded, drafts, batch_size, on_progress)
+
+
+def write_stories(
+    model: str | Path | Engine,
+    prompts: Sequence[str],
+    *,
+    settings: SamplingSettings | None = None,
+    seeds: Sequence[int],
+    engine: str = "auto",
+    batch_size: int = 8,
+    on_progress: OnProgress = silent,
+) -> list[WrittenStory]:
+    """Write one story to each prompt, `batch_size` at once, and return them in the order of the prompts.
+
+    Args:
+        seeds: one for each prompt. The rest is as for `write`.
+    """
+    if len(seeds) != len(prompts):
+        raise FabulaError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}")
+    loaded = model if isinstance(model, Engine) else load_engine(model, engine, on_progress=on_progress)
+    chosen = settings or SamplingSettings.of_model(loaded.folder)
+    drafts = [
+        _Draft(loaded, index, prompt, chosen, seed)
+        for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+    ]
+    written = (
+        each
+        for each in _write_drafts(loaded, drafts, batch_size, on_progress)
+        if isinstance(each, WrittenStory)
+    )
+    return sorted(written, key=lambda story: story.index)
+
+
+class _Draft:
+    """A story that is being written."""
+
+    def __init__(
+        self, engine: Engine, index: int, prompt: str, settings: SamplingSettings, seed: int
+    ) -> None:
+        self.index, self.prompt, self.settings, self.seed = index, prompt, settings, seed
+        self._engine = engine
+        [prompt_ids] = encode(engine.tokenizer, [prompt])
+        self.ids: list[int] = [engine.start_id] * settings.start_of_story + prompt_ids.tolist()
+        if not self.ids:
+            raise FabulaError(
+                "an empty prompt needs the start token", hint="leave out --bare-prompt, or give a prompt"
+            )
+        self.text = ""
+        self.finish_reason: Literal["end", "length"] | None = None
+        self._num_prompt = len(self.ids)
+        self._window_start = 0
+        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._text_tokenizer = engine.text_tokenizer
+        self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.ids) - self._num_prompt
+
+    def overflows(self) -> bool:
+        return len(self.ids) - self._window_start > self._engine.context_length
+
+    def window(self) -> list[int]:
+        """The tokens that the model is to see, moved on by half a context where they are too many."""
+        if self.overflows():
+            self._window_start = len(self.ids) - max(self._engine.context_length // 2, 1)
+        return self.ids[self._window_start :]
+
+    def draw(self, logits_V: np.ndarray) -> str:
+        """Draw the next token; return the text that it completes."""
+        token = draw(logits_V, self.settings, np.array(self.ids), self._random.random())
+        self.ids.append(token)
+        piece = ""
+        if token in self._engine.end_ids:
+            self.finish_reason = "end"
+        else:
+            piece = self._decoder.step(self._text_tokenizer, token) or ""
+            if self.num_tokens == self.settings.max_new_tokens:
+                self.finish_reason = "length"
+        if self.finish_reason is not None:
+            read, whole = (
+                self._text_tokenizer.decode(ids) for ids in (self.ids[: self._num_prompt], self.ids)
+            )
+            piece += whole[len(read) + len(self.text) + len(piece) :]  # bytes of a character never completed
+        self.text += piece
+        return piece
+
+    def story(self) -> WrittenStory:
+        assert self.finish_reason is not None
+        return WrittenStory(
+            index=self.index,
+            prompt=self.prompt,
+            text=self.text,
+            finish_reason=self.finish_reason,
+            num_tokens=self.num_tokens,
+            seed=self.seed,
+            settings=self.settings,
+            engine=self._engine.name,
+        )
+
+
+def _write_drafts(
+    engine: Engine, drafts: Sequence[_Draft], batch_size: int, on_progress: OnProgress
+) -> Iterator[Piece | WrittenStory]:
+    """Write all drafts, at most `batch_size` at once. When half of a batch is finished, waiting ones fill it up."""
+    waiting = deque(drafts)
+    live: list[_Draft] = []
+    rows: list[int] = []
+    num_finished = 0
+    while waiting or live:
+        if (waiting and len(live) <= batch_size // 2) or any(draft.overflows() for draft in live):
+            while waiting and len(live) < batch_size:
+                live.append(waiting.popleft())
+            logits_BV = engine.read([draft.window() for draft in live])
+        else:
+            logits_BV = engine.step(rows, [draft.ids[-1] for draft in live])
+        rows = []
+        for row, (draft, logits_V) in enumerate(zip(live, logits_BV, strict=True)):
+            if piece := draft.draw(logits_V):
+                yield Piece(draft.index, piece)
+            if draft.finish_reason is None:
+                rows.append(row)
+            else:
+                num_finished += 1
+                on_progress(Progress("write", done=num_finished, total=len(drafts), unit="stories"))
+                yield draft.story()
+        live = [live[row] for row in rows]

@@ -1,0 +1,235 @@
+"""Drawing tokens and writing stories: against transformers' own code on known logits, and with tiny random models."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel, pipeline
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from fabula.errors import FabulaError
+from fabula.generation.engines import Engine
+from fabula.generation.sampling import candidates, draw
+from fabula.generation.settings import SamplingSettings
+from fabula.generation.transformers_engine import TransformersEngine
+from fabula.generation.write import Piece, WrittenStory, write, write_stories
+from fabula.tokens.tokenizer import encode, end_of_text_id, train_tokenizer
+
+NUM_TOKENS = 300
+GREEDY = SamplingSettings(temperature=0, max_new_tokens=30)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GPT-2 with a context of 32, whose vocabulary is nearly all single bytes."""
+    folder = tmp_path_factory.mktemp("random")
+    tokenizer = train_tokenizer(["Once upon a time there was a fox."] * 4, NUM_TOKENS, context_length=32)
+    torch.manual_seed(1)
+    end = end_of_text_id(tokenizer)
+    shape = {"n_positions": 32, "n_embd": 32, "n_layer": 2, "n_head": 2, "initializer_range": 0.3}
+    config = GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **shape)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(model: Path) -> TransformersEngine:
+    return TransformersEngine(model)
+
+
+def by_transformers(logits: np.ndarray, chosen: SamplingSettings, used: list[int]) -> np.ndarray:
+    """The distribution that transformers draws from under these settings."""
+    processors = LogitsProcessorList()
+    if chosen.repetition_penalty != 1:
+        processors.append(RepetitionPenaltyLogitsProcessor(chosen.repetition_penalty))
+    if chosen.temperature != 1:
+        processors.append(TemperatureLogitsWarper(chosen.temperature))
+    if chosen.top_k:
+        processors.append(TopKLogitsWarper(chosen.top_k))
+    if chosen.top_p < 1:
+        processors.append(TopPLogitsWarper(chosen.top_p))
+    if chosen.min_p:
+        processors.append(MinPLogitsWarper(chosen.min_p))
+    scores = processors(torch.tensor([used]), torch.from_numpy(logits)[None])  # pyright: ignore[reportArgumentType]
+    return scores[0].double().softmax(-1).numpy()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    spread=st.floats(0.1, 8),
+    temperature=st.sampled_from([0.3, 0.7, 1.0, 1.5]),
+    top_k=st.sampled_from([0, 1, 5, 50, 1000]),
+    top_p=st.sampled_from([0.01, 0.5, 0.9, 0.95, 1.0]),
+    min_p=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
+    repetition_penalty=st.sampled_from([0.8, 1.0, 1.2]),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_distribution_is_that_of_transformers(seed, spread, **values):
+    random = np.random.default_rng(seed)
+    logits = random.normal(scale=spread, size=500).astype(np.float32)
+    used = random.integers(500, size=40).tolist()
+    chosen = SamplingSettings(**values)
+    expected = by_transformers(logits.copy(), chosen, used)
+    ids, probabilities = candidates(logits, chosen, np.array(used))
+    assert np.array_equal(ids, np.flatnonzero(expected))
+    np.testing.assert_allclose(probabilities, expected[ids], rtol=2e-5, atol=1e-30)
+
+
+def test_draws_follow_the_distribution():
+    logits = np.log(np.array([0.5, 0.25, 0.125, 0.125], dtype=np.float32))
+    even = (np.arange(1000) + 0.5) / 1000
+    drawn = [draw(logits, SamplingSettings(top_p=1), np.array([0]), uniform) for uniform in even]
+    assert np.bincount(drawn).tolist() == [500, 250, 125, 125]
+    assert {draw(logits, SamplingSettings(top_p=0.7), np.array([0]), uniform) for uniform in even} == {0, 1}
+    assert draw(logits, SamplingSettings(temperature=0), np.array([0]), 0.999) == 0
+    assert draw(logits, SamplingSettings(temperature=1e-30), np.array([0]), 0.999) == 0
+    assert draw(logits, SamplingSettings(temperature=0, repetition_penalty=9), np.array([0]), 0.0) == 1
+
+
+def test_no_setting_leaves_nothing_to_draw_from():
+    flat = np.zeros(50, dtype=np.float32)
+    for chosen in (SamplingSettings(top_p=1e-9), SamplingSettings(min_p=1.0), SamplingSettings(top_k=1)):
+        ids, probabilities = candidates(flat, chosen, np.array([], dtype=np.int64))
+        assert len(ids) == 50
+        assert probabilities.sum() == pytest.approx(1)
+
+
+def test_greedy_text_is_that_of_the_pipeline(model: Path, engine: Engine):
+    expected = pipeline("text-generation", model=str(model))(
+        "Once upon a time", do_sample=False, max_new_tokens=20, return_full_text=False
+    )[0]["generated_text"]  # pyright: ignore
+    [story] = write_stories(
+        engine,
+        ["Once upon a time"],
+        seeds=[0],
+        settings=GREEDY.with_changes(start_of_story=False, max_new_tokens=20),
+    )
+    assert story.text == expected
+
+
+def test_pieces_are_whole_characters_and_make_the_story(engine: Engine):
+    chosen = SamplingSettings(max_new_tokens=60, top_p=1, temperature=2)
+    for seed in range(20):
+        *pieces, story = write(engine, "Once", settings=chosen, seed=seed)
+        assert isinstance(story, WrittenStory)
+        assert all(isinstance(piece, Piece) and piece.text for piece in pieces)
+        assert "".join(piece.text for piece in pieces if isinstance(piece, Piece)) == story.text
+        assert story.num_tokens <= 60
+
+
+def test_multibyte_characters_come_whole(model: Path):
+    """An engine that spells out known text byte by byte: no piece ends within a character."""
+    text = "Zoë 🦊 “naïf” 狐狸"
+    engine = Scripted(model, text)
+    *pieces, story = write(engine, settings=GREEDY.with_changes(max_new_tokens=200))
+    assert isinstance(story, WrittenStory)
+    assert [piece.text for piece in pieces if isinstance(piece, Piece) and len(piece.text) == 1] == list(text)
+    assert (story.text, story.finish_reason) == (text, "end")
+    *_, cut = write(engine, settings=GREEDY.with_changes(max_new_tokens=6))
+    assert isinstance(cut, WrittenStory)
+    assert (cut.text, cut.finish_reason, cut.num_tokens) == ("Zoë \N{REPLACEMENT CHARACTER}", "length", 6)
+
+
+class Scripted(TransformersEngine):
+    """Gives all probability to the next token of a text, written byte by byte, and then to the end."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        super().__init__(folder)
+        names = bytes_to_unicode()
+        spelled = [self.text_tokenizer.token_to_id(names[byte]) for byte in text.encode()]
+        self.script = [*spelled, min(self.end_ids)]
+
+    def read(self, windows):
+        self.place = -1
+        return self.step([0], [0])
+
+    def step(self, rows, input_ids):
+        self.place += 1
+        logits = np.zeros((1, NUM_TOKENS), dtype=np.float32)
+        logits[0, self.script[self.place]] = 9
+        return logits
+
+
+def test_a_story_does_not_depend_on_its_batch(engine: Engine):
+    prompts = ["Once", "", "Once upon a time there was", "A fox", "upon"]
+    chosen = SamplingSettings(max_new_tokens=80, top_p=0.9)
+    alone = [
+        next(
+            story
+            for story in write(engine, prompt, settings=chosen, seed=7 + index)
+            if isinstance(story, WrittenStory)
+        )
+        for index, prompt in enumerate(prompts)
+    ]
+    for batch_size in (1, 2, 5):
+        batched = write_stories(engine, prompts, settings=chosen, seeds=range(7, 12), batch_size=batch_size)
+        assert [story.text for story in batched] == [story.text for story in alone]
+        assert [story.index for story in batched] == [0, 1, 2, 3, 4]
+    assert len({story.text for story in alone}) == 5
+    several = [
+        each
+        for each in write(engine, "Once", settings=chosen, seed=7, num_stories=2)
+        if isinstance(each, WrittenStory)
+    ]
+    assert [story.seed for story in several] == [7, 8]
+    assert several[0].text == alone[0].text
+
+
+def test_a_story_goes_on_beyond_the_context(engine: TransformersEngine):
+    """The text after the window has moved is what the model writes after the newer half of it alone."""
+    chosen = GREEDY.with_changes(max_new_tokens=60, repetition_penalty=1.0)
+    [story] = write_stories(engine, ["Once upon a time"], settings=chosen, seeds=[0])
+    assert story.num_tokens == 60
+    assert engine.context_length == 32
+    [prompt_ids] = encode(engine.tokenizer, ["Once upon a time"])
+    ids = [engine.start_id, *prompt_ids.tolist()]
+    start = 0
+    for _ in range(60):
+        if len(ids) - start > 32:
+            start = len(ids) - 16
+        with torch.no_grad():
+            logits = engine.model(torch.tensor([ids[start:]])).logits[0, -1]
+        ids.append(int(logits.argmax()))
+    assert story.text == engine.tokenizer.decode(ids[1 + len(prompt_ids) :])
+    [long] = write_stories(engine, ["fox " * 100], settings=GREEDY, seeds=[0])
+    assert long.num_tokens == 30
+
+
+def test_settings_come_from_the_model(model: Path, tmp_path: Path):
+    assert SamplingSettings.of_model(model) == SamplingSettings()
+    stated = SamplingSettings(temperature=0.8, top_p=0.9, min_p=0.05, max_new_tokens=99)
+    (tmp_path / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": 0, "transformers_version": "5", **stated.generation_config()})
+    )
+    assert SamplingSettings.of_model(tmp_path) == stated
+    (tmp_path / "generation_config.json").write_text('{"top_p": 7}')
+    with pytest.raises(FabulaError, match=r"generation_config\.json: field 'top_p' = 7"):
+        SamplingSettings.of_model(tmp_path)
+    with pytest.raises(FabulaError, match="did you mean temperature"):
+        SamplingSettings().with_changes(temprature=1)
+
+
+def test_what_cannot_be_written_is_refused(model: Path, tmp_path: Path):
+    with pytest.raises(FabulaError, match="unknown engine 'tranformers'; did you mean transformers"):
+        write(model, engine="tranformers")
+    with pytest.raises(FabulaError, match="start token"):
+        write(model, settings=SamplingSettings(start_of_story=False))
+    with pytest.raises(FabulaError, match="no config"):
+        write(tmp_path)
+    with pytest.raises(FabulaError, match="num_stories"):
+        write(model, num_stories=0)
+    with pytest.raises(FabulaError, match="as many seeds"):
+        write_stories(model, ["a", "b"], seeds=[1])

@@ -1,0 +1,107 @@
+"""`fabula write` through the real command."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from fabula.cli.app import main
+from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "model"
+    tokenizer = train_tokenizer(["Once upon a time there was a fox."] * 4, 300, context_length=32)
+    torch.manual_seed(1)
+    end = end_of_text_id(tokenizer)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=32,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=end,
+        eos_token_id=end,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@dataclass
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def fabula_write(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """The command, run within this process."""
+
+    def run(*arguments: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["fabula", "write", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as exit:
+            code = int(exit.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+def test_one_story_streams_and_its_seed_repeats_it(model: Path, fabula_write):
+    arguments = ("Once upon a time", "--max-new-tokens", "40", "--seed", "5", "--engine", "transformers")
+    streamed = fabula_write(model, *arguments)
+    assert streamed.returncode == 0, streamed.stderr
+    assert streamed.stdout.startswith("Once upon a time")
+    assert "seed 5" in streamed.stderr
+    # The folder of a run stands for the model in it.
+    row = json.loads(fabula_write(model.parent, *arguments, "--json").stdout)
+    assert streamed.stdout == row["prompt"] + row["text"] + "\n"
+    assert (row["seed"], row["settings"]["max_new_tokens"], row["engine"]) == (5, 40, "transformers")
+    assert row["finish_reason"] in ("end", "length")
+
+
+def test_prompts_from_a_file_in_batches(model: Path, tmp_path: Path, fabula_write):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Once\n\nA fox – “so”\n", encoding="utf-8")
+    arguments = ("--prompts", prompts, "-n", "2", "--max-new-tokens", "20", "--temperature", "0.8")
+    result = fabula_write(model, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["prompt"] for row in rows] == ["Once", "Once", "A fox – “so”", "A fox – “so”"]
+    assert [row["seed"] for row in rows] == [42, 43, 44, 45]
+    assert all(row["settings"]["temperature"] == 0.8 for row in rows)
+    stories = [row["prompt"] + row["text"] for row in rows]
+    assert fabula_write(model, *arguments).stdout == "\n\n* * *\n\n".join(stories) + "\n"
+    assert fabula_write(model, *arguments, "--stream").stdout == "\n\n* * *\n\n".join(stories) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{}/nothing"], "{}/nothing: no such folder"),
+        (["{}"], "no config.json"),
+        (["{model}", "--top-p", "1.5"], "field 'top_p' = 1.5: input should be less than or equal to 1"),
+        (["{model}", "--engine", "opnvino"], "unknown engine 'opnvino'"),
+        (["{model}", "--prompts", "{}/none.txt"], "{}/none.txt: no such file"),
+        (["{model}", "Once", "--prompts", "{}/none.txt"], "not both"),
+        (["{model}", "--stream", "--json"], "leave one of the two out"),
+    ],
+)
+def test_errors_are_one_line(model: Path, tmp_path: Path, fabula_write, arguments: list[str], message: str):
+    result = fabula_write(*(each.format(tmp_path, model=model) for each in arguments))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("fabula: error: ")
+    assert message.format(tmp_path) in result.stderr
+    assert result.stderr.count("\n") == 1
