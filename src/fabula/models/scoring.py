@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fabula.models.load import context_length_of
 from fabula.progress import OnProgress, Progress, silent
 
 LONGEST_CONTEXT = 1024
@@ -77,7 +78,9 @@ def score_texts(
     for text in texts:
         encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         sequences.append(np.array([start, *encoded["input_ids"]], dtype=np.int64))
-        counted.append(np.array([text[a:b].strip("\n") != "" for a, b in encoded["offset_mapping"]], dtype=bool))
+        counted.append(
+            np.array([text[a:b].strip("\n") != "" for a, b in encoded["offset_mapping"]], dtype=bool)
+        )
     scores = score_tokens(
         model,
         sequences,
@@ -87,7 +90,9 @@ def score_texts(
         on_progress=on_progress,
     )
     return TextScores(
-        nats=np.array([nats[mask].sum() for nats, mask in zip(scores, counted, strict=True)], dtype=np.float64),
+        nats=np.array(
+            [nats[mask].sum() for nats, mask in zip(scores, counted, strict=True)], dtype=np.float64
+        ),
         num_tokens=np.array([mask.sum() for mask in counted], dtype=np.int64),
         num_bytes=np.array([len(text.replace("\n", "").encode()) for text in texts], dtype=np.int64),
     )
@@ -144,8 +149,7 @@ def score_tokens(
 
 def default_context_length(model: Any) -> int:
     """The model's own context length, at most 1,024."""
-    own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return min(own or LONGEST_CONTEXT, LONGEST_CONTEXT)
+    return min(context_length_of(model.config.get_text_config()), LONGEST_CONTEXT)
 
 
 def windows_of(sequence: int, num_tokens: int, context_length: int, stride: int) -> Iterator[Window]:

@@ -1,0 +1,140 @@
+"""What a set of stories is like: repetition, variety, length, endings. The same measures for models and for people."""
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from fabula.config import Record
+from fabula.evaluation.intervals import Estimate, mean_estimate
+
+WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+LONGEST_PERIOD = 40
+SENTENCE_END = ".!?…"
+CLOSERS = "\"'”’»)]*_ \n"
+
+
+class WritingMeasures(Record):
+    """What `num_stories` stories are like.
+
+    The measures of single stories are means over stories. Those of the whole set depend on its size, so they are taken
+    over its first `num_words` words; sets are compared at the same number of words.
+    """
+
+    num_stories: int
+    looping_share: Estimate
+    """Share of stories that get stuck and say the same thing again and again."""
+    repeated_4grams: Estimate
+    """Share of a story's word 4-grams that stood in it before."""
+    ended_share: Estimate
+    """Share of stories that end by themselves, at the end of a sentence."""
+    mean_words: Estimate
+    num_words: int
+    distinct_2: float | None
+    """Different word pairs by all word pairs (Li et al. 2016)."""
+    distinct_3: float | None
+    compression_ratio: float | None
+    """Bytes of the text by bytes of it compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
+    zipf_slope: float | None
+    """Slope of log frequency over log rank of the words (Holtzman et al. 2020)."""
+
+
+MEASURES = (
+    "looping_share",
+    "repeated_4grams",
+    "ended_share",
+    "mean_words",
+    "distinct_2",
+    "distinct_3",
+    "compression_ratio",
+    "zipf_slope",
+)
+
+
+def words_of(text: str) -> list[str]:
+    """Words in lower case, and punctuation marks."""
+    return WORD.findall(text.lower())
+
+
+def loops(words: Sequence[str]) -> bool:
+    """Whether a passage stands at least three times in a row, over at least 12 words.
+
+    >>> loops("he ran and ran and ran and ran and ran and ran and ran away".split())
+    True
+    """
+    ids = {word: index for index, word in enumerate(dict.fromkeys(words))}
+    sequence = np.array([ids[word] for word in words])
+    for period in range(1, min(LONGEST_PERIOD, len(sequence) // 3) + 1):
+        same = np.concatenate([[False], sequence[period:] == sequence[:-period], [False]])
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        longest = int((edges[1::2] - edges[::2]).max(initial=0)) + period
+        if longest >= max(3 * period, 12):
+            return True
+    return False
+
+
+def repeated_ngrams(words: Sequence[str], n: int = 4) -> float:
+    """Share of the n-grams of `words` that are not their first occurrence; 0 where there are none."""
+    ngrams = list(zip(*(words[i:] for i in range(n)), strict=False))
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
+
+
+def distinct(words: Sequence[str], n: int) -> float | None:
+    """Different n-grams by all n-grams, or None where there are none."""
+    ngrams = list(zip(*(words[i:] for i in range(n)), strict=False))
+    return len(set(ngrams)) / len(ngrams) if ngrams else None
+
+
+def compression_ratio(words: Sequence[str]) -> float | None:
+    """How many times smaller DEFLATE makes the text; None where there is none."""
+    data = " ".join(words).encode()
+    return len(data) / len(zlib.compress(data, 9)) if data else None
+
+
+def zipf_slope(words: Sequence[str]) -> float | None:
+    """Least-squares slope of log frequency over log rank; near -1 for people; None under two different words."""
+    counts = sorted(Counter(word for word in words if word[0].isalnum()).values(), reverse=True)
+    if len(counts) < 2:
+        return None
+    return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
+
+
+def ends_a_sentence(text: str) -> bool:
+    """Whether `text` stops at the end of a sentence, quotation marks and brackets aside."""
+    return text.rstrip(CLOSERS).endswith(tuple(SENTENCE_END))
+
+
+def measure_writing(
+    texts: Sequence[str], ended: Sequence[bool], *, num_words: int | None = None
+) -> WritingMeasures:
+    """Measure a set of stories.
+
+    Args:
+        texts: at least one story.
+        ended: for each, whether its author ended it (and was not cut off).
+        num_words: the size at which the set as a whole is measured; None for all its words.
+    """
+    words = [words_of(text) for text in texts]
+    pooled = list(chain.from_iterable(words))[:num_words]
+    return WritingMeasures(
+        num_stories=len(texts),
+        looping_share=mean_estimate([float(loops(story)) for story in words]),
+        repeated_4grams=mean_estimate([repeated_ngrams(story) for story in words]),
+        ended_share=mean_estimate(
+            [float(end and ends_a_sentence(text)) for text, end in zip(texts, ended, strict=True)]
+        ),
+        mean_words=mean_estimate([float(len(text.split())) for text in texts]),
+        num_words=len(pooled),
+        distinct_2=distinct(pooled, 2),
+        distinct_3=distinct(pooled, 3),
+        compression_ratio=compression_ratio(pooled),
+        zipf_slope=zipf_slope(pooled),
+    )
+
+
+def num_words_of(texts: Sequence[str]) -> int:
+    """Words and punctuation marks in all `texts`, as `measure_writing` counts them."""
+    return sum(len(words_of(text)) for text in texts)
