@@ -1,0 +1,474 @@
+"""Clean a file of stories into a corpus.
+
+    result = clean("stories.txt", "corpus")
+
+Stories stream through: read, repair, find notes, filter (`stages`, one piece of the input at a time, on as many
+processes as there are); wait on the disk (`spool`) until the copies among them are known (`dedup`); are split and
+written (`split`, `store`). Each step is a function of content alone, so the corpus is the same, byte for byte, whatever
+the number of processes.
+"""
+
+import itertools
+import os
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fabula.corpus import dedup, split
+from fabula.corpus.filters import Filters
+from fabula.corpus.ledger import Decided, read_decisions, restore
+from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
+from fabula.corpus.read import Piece, StorySource, open_stories
+from fabula.corpus.spool import Spool
+from fabula.corpus.stages import Batch, Cleaning, Copies, clean_piece
+from fabula.corpus.store import STAGE, CorpusWriter, check_output, open_corpus
+from fabula.errors import FabulaError, did_you_mean
+from fabula.files import Manifest, atomic_file, atomic_folder, fingerprint, hash_file, library_versions
+from fabula.progress import OnProgress, Progress, silent
+from fabula.story import Story
+
+BATCH_BYTES = 4 << 20
+"""Text of the batches that are read here and cleaned elsewhere, for files that cannot be cut."""
+
+SERIAL_BYTES = 16 << 20
+"""Up to this size of input, starting further processes costs more than they bring."""
+
+_NUM_SAMPLED = 400
+"""Stories that the rule set is chosen by."""
+
+
+@dataclass(frozen=True)
+class CleanResult:
+    """What cleaning did.
+
+    Attributes:
+        corpus: its folder; None after a dry run.
+        format: how the stories were written, for the reader.
+        rule_set: the rules that looked for notes, and `rule_set_reason`: why those.
+        num_read, num_kept: stories.
+        num_dropped: stories, by reason ("empty", "exact_copy", "near_copy", or a filter's name).
+        num_removals: pieces of text taken out of kept stories; `removals_by_rule` and `words_by_rule` by rule.
+        words_removed, words_kept: words of kept stories.
+        repairs: number of repairs, by name.
+        splits: stories by split.
+        unchanged: nothing was done, because the corpus was there already.
+    """
+
+    corpus: Path | None
+    format: str
+    rule_set: str
+    rule_set_reason: str
+    num_read: int
+    num_kept: int
+    num_dropped: dict[str, int]
+    num_removals: int
+    removals_by_rule: dict[str, int]
+    words_by_rule: dict[str, int]
+    words_removed: int
+    words_kept: int
+    repairs: dict[str, int]
+    splits: dict[str, int]
+    unchanged: bool = False
+
+
+def clean(
+    stories: str | Path,
+    out: str | Path | None,
+    *,
+    format: str | None = None,
+    column: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    rules: str = "auto",
+    keep: Sequence[str] = (),
+    repair: bool = True,
+    markdown: bool = False,
+    filters: Filters | None = None,
+    copies: Copies = "drop",
+    similarity: float = dedup.SIMILARITY,
+    split_ratios: str = split.DEFAULT,
+    decisions: str | Path | None = None,
+    jsonl: str | Path | None = None,
+    num_workers: int | None = None,
+    on_progress: OnProgress = silent,
+) -> CleanResult:
+    """Clean stories into a corpus: take out what is not story, drop copies, and hold some out for validation.
+
+    Args:
+        stories, format, column, separator, encoding: see `open_stories`.
+        out: the corpus's folder, or None for a dry run. A corpus that is there is replaced; one that came from the same
+            input and settings is left as it is.
+        rules: a rule set of `fabula.corpus.notes`, or "auto": by what the stories look like.
+        keep: rules whose findings stay in.
+        repair: undo wrong decodings, entities and invisible characters first. `markdown`: Reddit's escapes, too.
+        filters: which stories to drop; by default only empty ones.
+        copies: "drop" copies and near-copies; "keep" them, but on one side of the split; or "ignore" the question.
+        similarity: Jaccard index of word 5-grams from which two stories are near-copies.
+        split_ratios: see `split.parse_ratios`. A split column in the input comes first.
+        decisions: a review file (see `read_decisions`).
+        jsonl: also write kept stories there, in input order, as {"source_line", "text"}.
+        num_workers: processes. By default one for small input and else one a core; a script that calls this for
+            large input must be guarded by `if __name__ == "__main__":`, as always with processes.
+
+    Raises:
+        FabulaError: the input cannot be read, or the output not written, or nothing is left to train on.
+    """
+    source = open_stories(stories, format=format, column=column, separator=separator, encoding=encoding)
+    ratios = split.parse_ratios(split_ratios)
+    decided = read_decisions(decisions) if decisions is not None else {}
+    on_progress(Progress("clean", message=source.description))
+    rule_set, reason = _choose_rules(rules, source)
+    _check_rules(keep)
+    if rules == "auto":
+        on_progress(Progress("clean", message=f"rules: {rule_set} ({reason})"))
+    cleaning = Cleaning.parse(
+        {
+            "rules": rule_set,
+            "keep": tuple(sorted(keep)),
+            "repair": repair,
+            "markdown": markdown,
+            "filters": filters or Filters(),
+            "copies": copies,
+            "similarity": similarity,
+            "split": split_ratios,
+        }
+    )
+    about = {"format": source.description, "rule_set": rule_set, "rule_set_reason": reason}
+    inputs = {"stories": source.fingerprint}
+    if decisions is not None:
+        inputs["decisions"] = hash_file(decisions)
+    config = cleaning.model_dump(mode="json")
+    key = fingerprint([inputs, config, _code()])
+    workers = num_workers or _num_workers(source)
+    with ExitStack() as stack:
+        if out is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fabula-")))
+        else:
+            check_output(Path(out))
+            found = Manifest.find(Path(out))
+            if found is not None and found.fingerprint == key:
+                open_corpus(out)  # whole
+                result = _result(Path(out), found.counts, unchanged=True)
+                if jsonl is not None:
+                    _write_jsonl(Path(out), Path(jsonl))
+                return result
+            folder = stack.enter_context(atomic_folder(out))
+        counts = _make(folder, source, cleaning, decided, ratios, workers, on_progress)
+        Manifest(
+            stage=STAGE,
+            fingerprint=key,
+            inputs=inputs,
+            config=config,
+            counts=counts | about,
+            versions=library_versions("ftfy", "rensa", "pyarrow"),
+        ).write(folder)
+        if out is None and jsonl is not None:
+            _write_jsonl(folder, Path(jsonl))
+    if out is not None and jsonl is not None:
+        _write_jsonl(Path(out), Path(jsonl))
+    return _result(Path(out) if out is not None else None, counts | about)
+
+
+def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:
+    if rules != "auto":
+        if rules not in RULE_SETS:
+            raise FabulaError(
+                f"unknown rule set {rules!r}", where="--rules", hint=did_you_mean(rules, ["auto", *RULE_SETS])
+            )
+        return rules, "named by you"
+    pieces = list(itertools.islice(source.pieces(), 100_000))
+    spread = [pieces[len(pieces) * part // 8] for part in range(8)] if len(pieces) >= 8 else pieces
+    texts = [
+        story.text
+        for piece in spread
+        for story in itertools.islice(source.read(piece), _NUM_SAMPLED // len(spread))
+    ]
+    return choose_rule_set(texts)
+
+
+def _check_rules(keep: Sequence[str]) -> None:
+    for rule in keep:
+        if rule not in RULES:
+            raise FabulaError(f"unknown rule {rule!r}", where="--keep", hint=did_you_mean(rule, RULES))
+
+
+def _code() -> str:
+    """Hash of this package, so that a corpus is made again when the rules have changed."""
+    here = Path(__file__).parent
+    files = sorted(file for file in here.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return fingerprint([[file.relative_to(here).as_posix(), hash_file(file)] for file in files])
+
+
+def _num_workers(source: StorySource) -> int:
+    if source.num_bytes <= SERIAL_BYTES:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _make(
+    folder: Path,
+    source: StorySource,
+    cleaning: Cleaning,
+    decisions: Mapping[str, list[Decided]],
+    ratios: tuple[float, ...],
+    num_workers: int,
+    on_progress: OnProgress,
+) -> dict[str, Any]:
+    """Fill `folder` with a corpus, but for its manifest. Returns the manifest's counts."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".spool-") as spool_folder:
+        spool = Spool(Path(spool_folder))
+        try:
+            for batch in _cleaned(source, cleaning, decisions, num_workers, on_progress):
+                spool.add(batch)
+            if not len(spool):
+                raise FabulaError(
+                    "there is no story in it",
+                    where=source.path,
+                    hint="see whether --format names the right format",
+                )
+            return _write(folder, spool, source, cleaning, ratios, on_progress)
+        finally:
+            spool.close()
+
+
+def _tasks(source: StorySource) -> Iterator[tuple[Piece | list[Story], int, int]]:
+    """What there is to clean, in order: a piece for others to read, or stories that were read here. With each, the
+    number of its file and its size in bytes."""
+    for piece in source.pieces():
+        if piece.end is not None:
+            yield piece, piece.file, min(piece.end, source.files[piece.file].stat().st_size) - piece.start
+            continue
+        batch: list[Story] = []
+        size = 0
+        for story in source.read(piece):
+            batch.append(story)
+            size += len(story.text)
+            if size >= BATCH_BYTES:
+                yield batch, piece.file, size
+                batch, size = [], 0
+        if batch:
+            yield batch, piece.file, size
+
+
+def _cleaned(
+    source: StorySource,
+    cleaning: Cleaning,
+    decisions: Mapping[str, list[Decided]],
+    num_workers: int,
+    on_progress: OnProgress,
+) -> Iterator[Batch]:
+    """All stories, cleaned, in input order, with lines counted from the beginning of their file."""
+    whole = bool(source.files) and all(source.can_cut(number) for number in range(len(source.files)))
+    total = source.num_bytes / 1e6 if whole else None
+    file, lines_before, num_stories, done = -1, 0, 0, 0.0
+    with _runner(num_workers) as submit:
+        waiting: deque[tuple[Callable[[], Batch], Piece | list[Story], int, int]] = deque()
+        tasks = _tasks(source)
+        while True:
+            for task, number, size in itertools.islice(tasks, num_workers * 2 - len(waiting)):
+                waiting.append((submit(clean_piece, source, task, cleaning, decisions), task, number, size))
+            if not waiting:
+                return
+            result, task, number, size = waiting.popleft()
+            if number != file:
+                file, lines_before = number, 0
+            try:
+                batch = result()
+            except FabulaError as error:
+                if error.line is None or not isinstance(task, Piece):
+                    raise
+                raise FabulaError(
+                    error.what, where=error.where, line=error.line + lines_before, hint=error.hint
+                ) from None
+            if lines_before:
+                for one in batch.stories:
+                    one.story = replace(one.story, source_line=one.story.source_line + lines_before)
+            lines_before += batch.num_lines
+            num_stories += len(batch.stories)
+            done += size / 1e6
+            yield batch
+            values = {"stories": num_stories}
+            if whole:
+                on_progress(
+                    Progress(
+                        "clean", done=round(done, 1), total=round(total or 0, 1), unit="MB", values=values
+                    )
+                )
+            else:
+                on_progress(Progress("clean", done=num_stories, unit="stories"))
+
+
+@contextmanager
+def _runner(num_workers: int) -> Iterator[Callable[..., Callable[[], Batch]]]:
+    """A function that starts a call, here or in another process, and returns a function that waits for its result."""
+    if num_workers == 1:
+        yield lambda call, *arguments: lambda: call(*arguments)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    pool = ProcessPoolExecutor(
+        num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+
+    def submit(call: Callable[..., Batch], *arguments: Any) -> Callable[[], Batch]:
+        return pool.submit(call, *arguments).result
+
+    try:
+        yield submit
+    except BrokenProcessPool:
+        raise FabulaError(
+            "a worker process died, perhaps for lack of memory", hint="try fewer with --workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    import signal
+
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+
+
+def _write(
+    folder: Path,
+    spool: Spool,
+    source: StorySource,
+    cleaning: Cleaning,
+    ratios: tuple[float, ...],
+    on_progress: OnProgress,
+) -> dict[str, Any]:
+    num = len(spool)
+    standing = np.flatnonzero(~spool.dropped)  # what filters dropped stands for nobody
+    cluster, similar = np.arange(num), np.ones(num)
+    if cleaning.copies != "ignore" and len(standing):
+        on_progress(Progress("clean", message=f"looking for copies among {len(standing):,} stories"))
+        bands = spool.bands
+        of, found = dedup.find_copies(
+            spool.keys[standing],
+            bands if len(standing) == num else bands[standing],
+            spool.lengths[standing],
+            lambda number: spool.text(int(standing[number])),
+            cleaning.similarity,
+        )
+        cluster[standing], similar[standing] = standing[of], found
+    ids, given = _ids_and_splits(spool)
+    heads = standing[cluster[standing] == standing]
+    splits = np.full(num, -1, np.int8)
+    splits[heads] = split.assign(
+        np.array([split.position(ids[head].hex()) for head in heads]), ratios, given[heads]
+    )
+    splits[standing] = splits[cluster[standing]]
+    if len(heads) < 2 and ratios[0] < 1 and (given[heads] <= 0).all():
+        what = "there is only one story" if num == 1 else f"only {len(heads)} of {num:,} stories can be kept"
+        raise FabulaError(
+            f"{what}, and none can be held out for validation",
+            where=source.path,
+            hint="see whether --format names the right format, or train on everything with --split 100",
+        )
+    tally = _Tally()
+    with CorpusWriter(folder) as writer:
+        for number, one in enumerate(spool):
+            tally.read(one.repairs)
+            head = int(cluster[number])
+            whole = restore(one.story.text, one.removals)
+            if one.reason:
+                writer.drop(one.story, whole, one.reason, "", None)
+                tally.dropped[one.reason] += 1
+            elif head != number and cleaning.copies == "drop":
+                exact = bool((spool.keys[number] == spool.keys[head]).all())
+                reason = "exact_copy" if exact else "near_copy"
+                same = ids[number] == ids[head]
+                writer.drop(
+                    one.story, None if same else whole, reason, ids[head].hex(), float(similar[number])
+                )
+                tally.dropped[reason] += 1
+            else:
+                story = replace(one.story, cluster=ids[head].hex(), split=split.NAMES[splits[number]])
+                writer.keep(story, one.removals)
+                tally.kept(story, one.removals)
+            if number % 1000 == 999 or number + 1 == num:
+                on_progress(Progress("write", done=number + 1, total=num, unit="stories"))
+    shards = sorted((folder / "data").iterdir())
+    return tally.counts() | {
+        "shards": {shard.name: shard.stat().st_size for shard in shards},
+        "content": fingerprint([[shard.name, hash_file(shard)] for shard in shards]),
+    }
+
+
+def _ids_and_splits(spool: Spool) -> tuple[list[bytes], np.ndarray]:
+    """Each story's id, and the number of the split that the input puts it in (-1: none)."""
+    ids, given = [], np.full(len(spool), -1, np.int8)
+    for number, (story_id, name) in enumerate(spool.ids_and_splits()):
+        ids.append(bytes.fromhex(story_id))
+        if name:
+            given[number] = split.NAMES.index(name)
+    return ids, given
+
+
+class _Tally:
+    """Counts while stories are written."""
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._num_read = self._words_kept = 0
+        self._repairs: Counter[str] = Counter()
+        self._splits: Counter[str] = Counter()
+        self._removals: Counter[str] = Counter()
+        self._words: Counter[str] = Counter()
+
+    def read(self, repairs: Mapping[str, int]) -> None:
+        self._num_read += 1
+        self._repairs.update(repairs)
+
+    def kept(self, story: Story, removals: Sequence[Any]) -> None:
+        self._splits[story.split] += 1
+        self._words_kept += story.num_words
+        for removal in removals:
+            self._removals[removal.rule] += 1
+            self._words[removal.rule] += len(removal.text.split())
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "num_read": self._num_read,
+            "num_kept": self._splits.total(),
+            "num_dropped": dict(sorted(self.dropped.items())),
+            "num_removals": self._removals.total(),
+            "removals_by_rule": dict(sorted(self._removals.items())),
+            "words_by_rule": dict(sorted(self._words.items())),
+            "words_removed": self._words.total(),
+            "words_kept": self._words_kept,
+            "repairs": dict(sorted(self._repairs.items())),
+            "splits": {name: self._splits[name] for name in split.NAMES if self._splits[name]},
+        }
+
+
+def _result(corpus: Path | None, counts: Mapping[str, Any], unchanged: bool = False) -> CleanResult:
+    fields = {name: value for name, value in counts.items() if name not in ("shards", "content")}
+    return CleanResult(corpus=corpus, unchanged=unchanged, **fields)
+
+
+def _write_jsonl(corpus: Path, path: Path) -> None:
+    """Kept stories in the order of the input."""
+    import heapq
+    import json
+
+    opened = open_corpus(corpus)
+    try:
+        with atomic_file(path) as file:
+            for story in heapq.merge(
+                *(opened.stories(name) for name in opened.splits),
+                key=lambda story: (story.source, story.source_line),
+            ):
+                row = {"source_line": story.source_line, "text": story.text}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError) as error:
+        raise FabulaError(f"this file cannot be written ({error.strerror})", where=path) from None

@@ -1,0 +1,188 @@
+"""Find copies and near-copies of stories. MinHash only proposes; a measured similarity decides.
+
+Similarity is the Jaccard index of two stories' sets of word 5-grams, |A & B| / |A | B| (words in lower case, without
+punctuation; a story of fewer than five words is one gram). MinHash with locality-sensitive hashing proposes pairs
+(Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", chapter 3): a pair of similarity s shares at
+least one of b bands of r rows with probability 1 - (1 - s^r)^b, which for 20 bands of 6 is 0.998 at s = 0.8.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import xxhash
+from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
+
+NUM_BANDS, NUM_ROWS = 20, 6
+GRAM = 5
+SIMILARITY = 0.8
+"""Two stories are near-copies from this Jaccard index on."""
+
+MAX_COMPARED = 64
+"""A story is compared with at most so many kept stories of one bucket, so that shared boilerplate cannot make the
+time quadratic."""
+
+_WORD = re.compile(r"\w+")
+_SEED = 42
+_FACTORS = np.array(
+    [
+        0x9E3779B97F4A7C15,
+        0xC2B2AE3D27D4EB4F,
+        0x165667B19E3779F9,
+        0xD6E8FEB86659FD93,
+        0xA0761D6478BD642F,
+        0xE7037ED1A0B428DB,
+    ],
+    dtype=np.uint64,
+)
+
+
+class _WordHashes(dict[str, int]):
+    """XXH3 of words, each computed once."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) > 1_000_000:
+            self.clear()
+        value = self[word] = xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass"))
+        return value
+
+
+_hashes = _WordHashes()
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Spread a hash over all its bits (the finaliser of MurmurHash3)."""
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    return values ^ (values >> np.uint64(33))
+
+
+def word_hashes(text: str) -> np.ndarray:
+    """A hash of each word of a text [num_words], in order; of the text as a whole where it has no word."""
+    words = _WORD.findall(text.lower()) or [text]
+    return np.fromiter(map(_hashes.__getitem__, words), np.uint64, len(words))
+
+
+def grams(words: np.ndarray) -> np.ndarray:
+    """A hash of each run of `GRAM` words [max(1, num_words - GRAM + 1)], in order."""
+    size = min(GRAM, len(words))
+    count = len(words) - size + 1
+    total = np.zeros(count, np.uint64)
+    for place in range(size):
+        total += words[place : place + count] * _FACTORS[place]
+    return _mix(total)
+
+
+def signatures(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """What the search for copies needs to know of each text.
+
+    Returns:
+        keys [num_texts, 2]: equal for texts with the same words. bands [num_texts, NUM_BANDS]: two texts with an equal
+        number in the same column may be similar.
+    """
+    if not texts:
+        return np.zeros((0, 2), np.uint64), np.zeros((0, NUM_BANDS), np.uint64)
+    keys, gram_hashes = [], []
+    for text in texts:
+        words = word_hashes(text)
+        keys.append(np.frombuffer(xxhash.xxh3_128_digest(words.tobytes()), np.uint64))
+        gram_hashes.append(grams(words))
+    offsets = np.cumsum([0, *map(len, gram_hashes)], dtype=np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+        np.concatenate(gram_hashes), offsets, NUM_BANDS * NUM_ROWS, _SEED
+    )
+    rows = np.array(matrix.to_rows(), np.uint64).reshape(len(texts), NUM_BANDS, NUM_ROWS)
+    bands = _mix((_mix(rows + np.uint64(1)) * _FACTORS[:NUM_ROWS]).sum(axis=2, dtype=np.uint64))
+    return np.stack(keys), bands
+
+
+def jaccard(one: np.ndarray, other: np.ndarray) -> float:
+    """Jaccard index of two sets, each a sorted array without repeats."""
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)
+
+
+def find_copies(
+    keys: np.ndarray,
+    bands: np.ndarray,
+    lengths: np.ndarray,
+    text_of: Callable[[int], str],
+    similarity: float = SIMILARITY,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each story, the one that is kept in its place.
+
+    Stories are taken from the longest to the shortest (equal ones by content, then in order). Each joins the longest
+    kept story that it is measured to be similar to, or else is kept. So every member of a cluster is a near-copy of the
+    kept story itself; chains of near-copies do not grow.
+
+    Args:
+        keys, bands: of `signatures`, [num_stories, ...]. `bands` may be memory-mapped, by column.
+        lengths: [num_stories] in characters or bytes.
+        text_of: a story's text, by number.
+        similarity: the least Jaccard index of a near-copy.
+
+    Returns:
+        kept [num_stories]: the number of the story that is kept (its own, where it is the one), and the similarity to
+        it [num_stories] (1.0 for equal words).
+    """
+    num = len(keys)
+    kept = np.arange(num)
+    similar = np.ones(num)
+    order = np.lexsort((np.arange(num), keys[:, 1], keys[:, 0], -lengths))
+    rank = np.empty(num, np.int64)
+    rank[order] = np.arange(num)
+
+    # Equal words: all go to the first in rank.
+    by_key = np.lexsort((rank, keys[:, 1], keys[:, 0]))
+    new = np.ones(num, bool)
+    new[1:] = (keys[by_key][1:] != keys[by_key][:-1]).any(axis=1)
+    first = by_key[np.maximum.accumulate(np.where(new, np.arange(num), 0))]
+    kept[by_key] = first
+
+    # Buckets of two or more of the remaining stories, as pairs (story, bucket).
+    single = np.flatnonzero(kept == np.arange(num))
+    pairs, num_buckets = [], 0
+    for band in range(bands.shape[1]):
+        column = np.asarray(bands[:, band])[single]
+        by_hash = np.argsort(column, kind="stable")
+        ordered = column[by_hash]
+        same = np.zeros(len(ordered) + 1, bool)
+        same[1:-1] = ordered[1:] == ordered[:-1]
+        member = same[:-1] | same[1:]
+        bucket = np.cumsum(member & ~same[:-1]) + num_buckets - 1
+        pairs.append(np.stack([single[by_hash][member], bucket[member]]))
+        num_buckets = max(num_buckets, int(bucket[-1]) + 1 if len(bucket) else 0)
+    stories, buckets = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
+    if not len(stories):
+        return kept, similar
+    in_rank = np.argsort(rank[stories], kind="stable")
+    stories, buckets = stories[in_rank], buckets[in_rank]
+
+    @lru_cache(maxsize=128)
+    def gram_set(story: int) -> np.ndarray:
+        return np.unique(grams(word_hashes(text_of(story))))
+
+    members: dict[int, list[int]] = {}
+    starts = (
+        np.flatnonzero(np.r_[True, stories[1:] != stories[:-1]]) if len(stories) else np.zeros(0, np.int64)
+    )
+    for start, end in zip(starts, [*starts[1:], len(stories)], strict=True):
+        story = int(stories[start])
+        mine = [int(bucket) for bucket in buckets[start:end]]
+        proposed = {other for bucket in mine for other in members.get(bucket, [])[-MAX_COMPARED:]}
+        for other in sorted(proposed, key=lambda number: rank[number]):
+            # |A & B| / |A | B| is at most the smaller size over the larger one.
+            one, two = gram_set(story), gram_set(other)
+            if min(len(one), len(two)) < similarity * max(len(one), len(two)):
+                continue
+            measured = jaccard(one, two)
+            if measured >= similarity:
+                kept[story], similar[story] = other, measured
+                break
+        else:
+            for bucket in mine:
+                members.setdefault(bucket, []).append(story)
+    # Copies of a story that joined another one join that one, too: their words are the same.
+    moved = kept[kept] != kept
+    similar[moved] = similar[kept[moved]]
+    return kept[kept], similar

@@ -1,0 +1,104 @@
+"""Repair a story's characters before anything else looks at it, and count what was repaired.
+
+ftfy undoes wrong decodings ("â€™"), HTML entities, control characters and decomposed letters. It costs far more
+than the rest of cleaning, and most text needs none of it: only paragraphs with characters that ordinary English prose
+does not have are handed to it. Curly quotes stay curly.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import ftfy
+from ftfy.fixes import unescape_html
+
+_CONFIG = ftfy.TextFixerConfig(
+    unescape_html=False,  # done before, also where "<" stands in the text
+    uncurl_quotes=False,
+    fix_character_width=False,
+    fix_line_breaks=False,
+)
+_SEGMENT = 100_000
+"""Characters that ftfy gets at once, so that a huge paragraph costs linear time."""
+
+# None of ftfy's repairs touches a text of these characters alone (tests/test_clean_normalise.py).
+_UNUSUAL = re.compile(r"[^\t\n\x20-\x7e‘’“”–—…]")
+_LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029]")
+_INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u00ad]")
+_SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000\v\f]")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
+
+REPAIRS = {
+    "line_ends": "line ends of other systems became newlines",
+    "html_entities": "HTML entities such as &amp; became characters",
+    "unicode": "wrongly decoded, decomposed or control characters were repaired",
+    "invisible": "zero-width spaces, byte order marks and soft hyphens were taken out",
+    "spaces": "no-break and other special spaces became spaces",
+    "markdown": "backslash escapes and superscript marks of Reddit's markdown were taken out",
+}
+"""What `normalise` repairs, by the name under which it is counted."""
+
+
+def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
+    """Repair a text.
+
+    Args:
+        text: any text.
+        markdown: take Reddit's backslash escapes and `^(...)` out, too. Off by default, since authors use both on
+            purpose as well.
+
+    Returns:
+        The text with white space stripped from its ends, and how often each of `REPAIRS` was needed ("unicode":
+        in how many paragraphs).
+    """
+    counts: Counter[str] = Counter()
+    if "&" in text:
+        for _ in range(2):  # Reddit's exports escape twice: &amp;nbsp;
+            text, found = _ENTITY.subn(_unescape, text)
+            counts["html_entities"] += found
+            if not found:
+                break
+    if _UNUSUAL.search(text):
+        text = _count(_LINE_ENDS, "\n", text, counts, "line_ends")
+        text = _count(_INVISIBLE, "", text, counts, "invisible")
+        paragraphs = text.split("\n")
+        for number, paragraph in enumerate(paragraphs):
+            if _UNUSUAL.search(paragraph):
+                fixed = _fix(paragraph)
+                if fixed != paragraph:
+                    counts["unicode"] += 1
+                    paragraphs[number] = fixed
+        text = "\n".join(paragraphs)
+        # Last, because a no-break space is a clue to wrong decoding.
+        text = _count(_SPACES, " ", text, counts, "spaces")
+    if markdown:
+        text = _count(_ESCAPE, r"\1", text, counts, "markdown")
+        text = _count(_SUPERSCRIPT, lambda match: match[1] or "", text, counts, "markdown")
+    return text.strip(), +counts
+
+
+def _fix(paragraph: str) -> str:
+    parts = [
+        ftfy.fix_and_explain(paragraph[at : at + _SEGMENT], _CONFIG).text
+        for at in range(0, len(paragraph), _SEGMENT)
+    ]
+    # What ftfy brings to light (a wrongly decoded zero-width space, say) is handled like the rest.
+    return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", "".join(parts)))
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return unescape_html(match[0])
+
+
+def _count(
+    pattern: re.Pattern[str],
+    by: str | Callable[[re.Match[str]], str],
+    text: str,
+    counts: Counter[str],
+    name: str,
+) -> str:
+    text, found = pattern.subn(by, text)
+    counts[name] += found
+    return text

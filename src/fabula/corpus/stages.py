@@ -1,0 +1,93 @@
+"""What happens to each story on its own: repair, notes, filters, and what the search for copies needs to know of it.
+
+Pure functions of a batch of stories, so that this process, a pool of processes and a cluster all call the same one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fabula.config import Record
+from fabula.corpus import dedup, split
+from fabula.corpus.filters import Filters
+from fabula.corpus.ledger import Decided, Removal, apply, decide
+from fabula.corpus.normalise import normalise
+from fabula.corpus.notes import find_notes
+from fabula.corpus.read import Piece, StorySource
+from fabula.story import Story
+
+Copies = Literal["drop", "keep", "ignore"]
+
+
+class Cleaning(Record):
+    """How stories are cleaned."""
+
+    rules: str
+    """Name of the rule set."""
+    keep: tuple[str, ...] = ()
+    """Rules whose spans stay in."""
+    repair: bool = True
+    markdown: bool = False
+    filters: Filters = Filters()
+    copies: Copies = "drop"
+    similarity: Annotated[float, Field(gt=0, le=1)] = dedup.SIMILARITY
+    split: str = split.DEFAULT
+
+
+@dataclass(slots=True)
+class CleanedStory:
+    """A story without its notes; `reason` is "" or why a filter drops it."""
+
+    story: Story
+    removals: list[Removal]
+    repairs: dict[str, int]
+    reason: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """Cleaned stories in order, with `keys` and `bands` of `dedup.signatures` (no rows where nobody looks for copies),
+    and the number of lines of the piece that they were read from."""
+
+    stories: list[CleanedStory]
+    keys: np.ndarray
+    bands: np.ndarray
+    num_lines: int = 0
+
+
+def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = ()) -> CleanedStory:
+    """One raw story, cleaned. Spans and removals count characters of the repaired text."""
+    text, repairs = normalise(story.text, cleaning.markdown) if cleaning.repair else (story.text, Counter())
+    spans = find_notes(text, cleaning.rules, cleaning.keep)
+    if decided:
+        spans = decide(spans, decided, len(text))
+    text, removals = apply(text, spans)
+    story = replace(story, text=text)
+    return CleanedStory(story, removals, dict(repairs), cleaning.filters.reason(story) or "")
+
+
+def clean_stories(
+    stories: Iterable[Story], cleaning: Cleaning, decisions: Mapping[str, list[Decided]]
+) -> Batch:
+    """A batch of raw stories, cleaned."""
+    cleaned = [clean_story(story, cleaning, decisions.get(story.id, ())) for story in stories]
+    texts = [] if cleaning.copies == "ignore" else [one.story.text for one in cleaned]
+    keys, bands = dedup.signatures(texts)
+    return Batch(cleaned, keys, bands)
+
+
+def clean_piece(
+    source: StorySource, task: Piece | list[Story], cleaning: Cleaning, decisions: Mapping[str, list[Decided]]
+) -> Batch:
+    """A piece of the source, read and cleaned; or stories that were read already."""
+    if isinstance(task, list):
+        return clean_stories(task, cleaning, decisions)
+    opened = source.open_piece(task)
+    with opened as stories:
+        batch = clean_stories(stories, cleaning, decisions)
+    batch.num_lines = opened.num_lines
+    return batch

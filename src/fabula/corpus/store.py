@@ -1,0 +1,297 @@
+"""A corpus on the disk: Parquet shards of clean stories, the ledger, and the manifest.
+
+CORPUS/data/train-00000-of-00002.parquet ...   read by datasets.load_dataset("CORPUS"), too
+CORPUS/ledger.jsonl
+CORPUS/manifest.json
+CORPUS/review.html
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fabula.corpus.ledger import Removal, restore
+from fabula.errors import FabulaError
+from fabula.files import MANIFEST, Manifest
+from fabula.story import Story
+
+STAGE = "clean"
+LEDGER = "ledger.jsonl"
+REVIEW = "review.html"
+SHARD_BYTES = 256 << 20
+GROUP_BYTES = 4 << 20
+
+
+def schema() -> Any:
+    import pyarrow as pa
+
+    text = ("id", "text", "title", "source", "cluster", "split")
+    fields = {name: pa.string() for name in text} | {"source_line": pa.int64(), "num_words": pa.int64()}
+    order = ("id", "text", "title", "source", "source_line", "cluster", "split", "num_words")
+    return pa.schema([(name, fields[name]) for name in order])
+
+
+class ShardWriter:
+    """Writes the stories of one split, as they come, to Parquet shards of about `SHARD_BYTES` of text each."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self._folder, self._split = folder, split
+        self._rows: list[dict[str, Any]] = []
+        self._group_bytes = self._shard_bytes = 0
+        self._writer: Any = None
+        self._shards: list[Path] = []
+
+    def add(self, story: Story) -> None:
+        self._rows.append(
+            {
+                "id": story.id,
+                "text": story.text,
+                "title": story.title,
+                "source": story.source,
+                "source_line": story.source_line,
+                "cluster": story.cluster,
+                "split": story.split,
+                "num_words": story.num_words,
+            }
+        )
+        self._group_bytes += len(story.text)
+        if self._group_bytes >= GROUP_BYTES or len(self._rows) >= 16_384:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            self._shards.append(self._folder / f"{self._split}-{len(self._shards):05d}")
+            self._writer = pq.ParquetWriter(self._shards[-1], schema(), compression="zstd")
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema()))
+        self._shard_bytes += self._group_bytes
+        self._rows, self._group_bytes = [], 0
+        if self._shard_bytes >= SHARD_BYTES:
+            self._finish_shard()
+
+    def _finish_shard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._shard_bytes = None, 0
+
+    def close(self) -> None:
+        """Write what is left and give the shards their names, which tell how many there are."""
+        if self._rows:
+            self._flush()
+        self._finish_shard()
+        for shard in self._shards:
+            shard.rename(shard.with_name(f"{shard.name}-of-{len(self._shards):05d}.parquet"))
+
+
+class CorpusWriter:
+    """Writes stories and ledger rows into an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+        self._data.mkdir()
+        self._splits: dict[str, ShardWriter] = {}
+        self._ledger = (folder / LEDGER).open("w", encoding="utf-8", newline="\n")
+
+    def __enter__(self) -> "CorpusWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ledger.close()
+        if kind is None:
+            for writer in self._splits.values():
+                writer.close()
+
+    def keep(self, story: Story, removals: list[Removal]) -> None:
+        if story.split not in self._splits:
+            self._splits[story.split] = ShardWriter(self._data, story.split)
+        self._splits[story.split].add(story)
+        for removal in removals:
+            self._write(
+                {
+                    "story": story.id,
+                    "source": story.source,
+                    "source_line": story.source_line,
+                    "start": removal.start,
+                    "end": removal.end,
+                    "rule": removal.rule,
+                    "confidence": round(removal.confidence, 4),
+                    "text": removal.text,
+                }
+            )
+
+    def drop(self, story: Story, text: str | None, reason: str, of: str, similarity: float | None) -> None:
+        """A story that is not kept. `text` is the whole of it; None where the kept story `of` is equal to it."""
+        row: dict[str, Any] = {
+            "story": story.id,
+            "source": story.source,
+            "source_line": story.source_line,
+            "dropped": reason,
+        }
+        if of:
+            row |= {"of": of, "similarity": round(similarity or 0.0, 4)}
+        self._write(row | {"title": story.title, "text": text})
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._ledger.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that `clean` made.
+
+    Attributes:
+        path: its folder.
+        manifest: what it was made from, how, and what came out.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of its stories: equal for corpora with the same stories in the same splits and order."""
+        return self.manifest.counts["content"]
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that hold a story."""
+        return list(self.manifest.counts["splits"])
+
+    def num_stories(self, split: str | None = None) -> int:
+        """Number of stories in a split, or in all."""
+        splits: dict[str, int] = self.manifest.counts["splits"]
+        return sum(splits.values()) if split is None else splits.get(split, 0)
+
+    def shards(self, split: str | None = None) -> list[Path]:
+        """The Parquet files of a split, or of all ("train" first), in order."""
+        return [
+            shard
+            for name in ([split] if split else self.splits)
+            for shard in sorted((self.path / "data").glob(f"{name}-*-of-*.parquet"))
+        ]
+
+    def stories(self, split: str | None = None) -> Iterator[Story]:
+        """The stories of a split, or of all, a few at a time, in the order of the input.
+
+        Raises:
+            FabulaError: a shard is damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for shard in self.shards(split):
+            try:
+                for batch in pq.ParquetFile(shard).iter_batches(batch_size=256):
+                    for row in batch.to_pylist():
+                        del row["num_words"]
+                        yield Story(**row)
+            except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+                raise FabulaError(
+                    f"this shard is damaged ({type(error).__name__})",
+                    where=shard,
+                    hint="make the corpus again",
+                ) from None
+
+    def ledger(self) -> Iterator[dict[str, Any]]:
+        """Its rows: a removal (`story`, `start`, `end`, `rule`, `confidence`, `text`) or a dropped story (`story`,
+        `dropped`, `of`, `similarity`, `text`)."""
+        with (self.path / LEDGER).open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    raise FabulaError(
+                        "the ledger is damaged", where=self.path / LEDGER, line=number
+                    ) from None
+
+    def restore(self, story: str) -> str:
+        """A story's text as it was read (and repaired), by its id or the beginning of it.
+
+        Raises:
+            FabulaError: no story has this id, or several.
+        """
+        rows = [row for row in self.ledger() if row["story"].startswith(story)]
+        found = {one.id: one for one in self.stories() if one.id.startswith(story)}
+        ids = {row["story"] for row in rows} | set(found)
+        if len(ids) != 1:
+            raise FabulaError(
+                f"no story has the id {story!r}"
+                if not ids
+                else f"{len(ids)} stories have ids like {story!r}",
+                where=self.path,
+                hint=f"ids stand in {LEDGER} and in the column id" if not ids else "write more of the id",
+            )
+        if not found:
+            return next(row["text"] for row in rows if row["text"] is not None)
+        kept = next(iter(found.values()))
+        place = (kept.source, kept.source_line)
+        removals = [
+            Removal(row["start"], row["end"], row["rule"], row["confidence"], row["text"])
+            for row in rows
+            if "rule" in row and (row["source"], row["source_line"]) == place
+        ]
+        return restore(kept.text, removals)
+
+
+def open_corpus(path: str | Path) -> Corpus:
+    """Open a corpus.
+
+    Raises:
+        FabulaError: there is none, or it is not whole.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FabulaError(
+            "no such corpus", where=path, hint="make one with: fabula clean STORIES --out CORPUS"
+        )
+    manifest = Manifest.find(path)
+    if manifest is None or manifest.stage != STAGE:
+        raise FabulaError(
+            "this is no corpus" if not (path / MANIFEST).exists() else "this corpus is damaged",
+            where=path,
+            hint="make one with: fabula clean STORIES --out CORPUS",
+        )
+    corpus = Corpus(path, manifest)
+    expected = manifest.counts["shards"]
+    present = {shard.name: shard.stat().st_size for shard in corpus.shards()}
+    if present != expected or not (path / LEDGER).is_file():
+        missing = sorted(set(expected.items()) - set(present.items()))
+        name = f"data/{missing[0][0]}" if missing else LEDGER
+        raise FabulaError(
+            f"this corpus is not whole ({name})", where=path, hint="make it again with fabula clean"
+        )
+    return corpus
+
+
+def check_output(out: Path) -> None:
+    """See that a corpus may be written to `out`, before any work is done.
+
+    Raises:
+        FabulaError: something else is there, or nothing can be written there.
+    """
+    try:
+        if out.is_dir():
+            manifest = Manifest.find(out)
+            if any(out.iterdir()) and (manifest is None or manifest.stage != STAGE):
+                raise FabulaError(
+                    "this folder holds something else", where=out, hint="name a new folder with --out"
+                )
+        elif out.exists():
+            raise FabulaError("this is a file, not a folder", where=out, hint="name a new folder with --out")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise FabulaError(
+            f"nothing can be written there ({error.strerror})",
+            where=out,
+            hint="name another folder with --out",
+        ) from None
