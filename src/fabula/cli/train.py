@@ -1,2 +1,67 @@
-def train() -> None:
-    """train"""
+"""`fabula train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fabula.cli.terminal import format_seconds
+from fabula.defaults import BASE, RECIPE, SEED
+
+
+def train(
+    context: typer.Context,
+    corpus: Annotated[Path, typer.Argument(help="A folder that `fabula clean` made.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The folder for the model.", show_default=False)],
+    base: Annotated[
+        str,
+        typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
+    ] = BASE,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin with random weights and a vocabulary of the stories instead: tiny, small, or a config.json.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="How to train: default, seed, lora, or a TOML file.")] = RECIPE,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn at random.")] = SEED,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Train for at most this many minutes; the schedule is fitted to it.", min=0.01),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Freeze the embeddings and the lower half of the layers.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on from the last checkpoint, or begin again."),
+    ] = True,
+) -> None:
+    """Train a model on a corpus.
+
+    Run it again to go on where it stopped. When the model is done, it does nothing.
+    """
+    from fabula.training.train import train as train_model
+
+    with context.obj as terminal:
+        result = train_model(
+            corpus,
+            out,
+            base=base,
+            init=init,
+            recipe=recipe,
+            seed=seed,
+            max_minutes=max_minutes,
+            fast=fast,
+            resume=resume,
+            on_progress=terminal,
+        )
+    if not result.is_new:
+        print(f"Nothing to do: {result.model} was trained with these arguments already.")
+    print(
+        f"Bits per byte on held-out stories: {result.base_bits_per_byte:.3f} before, {result.bits_per_byte:.3f} after"
+        f" {result.num_steps:,} steps ({result.num_tokens:,} tokens, {format_seconds(result.seconds)})."
+    )
+    print(f"Model: {result.model}")
+    print(f"Next:  fabula write {result.model} 'Once upon a time,'")

@@ -1,0 +1,293 @@
+"""Base models: find one by name or folder, check it, load it. Weights come from safetensors only; no code of a
+model's folder is ever run."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fabula.errors import FabulaError
+from fabula.files import read_json
+
+TINY = "tiny"
+BUNDLED_TINY = Path(__file__).parent.parent / "data" / "tiny"
+"""The small base model that comes with fabula."""
+
+SHORT_NAMES = {
+    "gpt2": "openai-community/gpt2",
+    "gpt2-medium": "openai-community/gpt2-medium",
+    "gpt2-large": "openai-community/gpt2-large",
+    "gpt2-xl": "openai-community/gpt2-xl",
+    "distilgpt2": "distilbert/distilgpt2",
+}
+
+HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+]
+"""What is fetched of a repository. Nothing in folders below it: those hold other formats of the same weights."""
+
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "pytorch_model.pt")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars and printing advice of its own while the block runs."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def locate_base(name: str | Path) -> Path | None:
+    """The folder of a base model: "tiny", a folder, or a name on the Hugging Face hub ("gpt2" is GPT-2).
+
+    None means "tiny" where no trained one is bundled: a fresh small model is then made from the stories.
+    A hub name is taken from the local cache where the hub is not reachable (or HF_HUB_OFFLINE is set).
+
+    Raises:
+        FabulaError: no such folder or repository, or offline and not in the cache.
+    """
+    text = str(name)
+    if text == TINY:
+        return BUNDLED_TINY if (BUNDLED_TINY / "config.json").is_file() else None
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise FabulaError("a base model is a folder, not a file", where=path)
+    if text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text) or text.count("/") > 1:
+        raise FabulaError("no such folder", where=path)
+    return _fetch(SHORT_NAMES.get(text, text), text)
+
+
+def find_base(name: str | Path) -> Path | None:
+    """`locate_base`, checked to be a model that fabula can train (see `check_model_folder`)."""
+    folder = locate_base(name)
+    if folder is not None:
+        check_model_folder(folder)
+    return folder
+
+
+def cached_names() -> list[str]:
+    """Names of the hub models in the local cache whose weights are safetensors."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    return sorted(
+        repo.repo_id
+        for repo in repos
+        if repo.repo_type == "model"
+        and any(
+            file.file_name.endswith(".safetensors") for revision in repo.revisions for file in revision.files
+        )
+    )
+
+
+def _fetch(repository: str, asked: str) -> Path:
+    """The local snapshot of a hub repository, downloaded where needed and possible."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    works_offline = f"these work offline: {', '.join([TINY, *cached_names()])}, or a folder"
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                allow_patterns=HUB_FILES,
+                ignore_patterns=["*/*"],
+                local_files_only=constants.HF_HUB_OFFLINE,
+            )
+        )
+    except HFValidationError:
+        raise FabulaError(
+            f"{asked!r} is neither a folder nor a name on the hub", hint=works_offline
+        ) from None
+    except GatedRepoError:
+        raise FabulaError(
+            f"the hub wants you to accept the terms of {repository!r} first",
+            hint="do so on its page, then `hf auth login`",
+        ) from None
+    except RepositoryNotFoundError:
+        raise FabulaError(
+            f"there is no folder and no public model on the hub named {asked!r}", hint=works_offline
+        ) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
+        raise FabulaError(f"unknown base {asked!r}: no such folder, and {why}", hint=works_offline) from None
+
+
+def check_model_folder(folder: Path) -> None:
+    """Look at a model's files before any memory is taken.
+
+    Raises:
+        FabulaError: no config.json, pickled weights only, a damaged weight file, an architecture that is no causal
+            language model or that needs code from the folder, or weights whose shapes do not fit config.json.
+    """
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not (folder / "config.json").is_file():
+        raise FabulaError("this folder is no model: it has no config.json", where=folder)
+    config = read_json(folder / "config.json")
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind not in CONFIG_MAPPING:
+        remote = (
+            " (it would need code from the folder, which fabula never runs)"
+            if "auto_map" in (config or {})
+            else ""
+        )
+        raise FabulaError(f"unknown architecture {kind!r}{remote}", where=folder / "config.json")
+    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
+    causal = {known} if isinstance(known, str) else set(known or ())
+    named = config.get("architectures") or sorted(causal)
+    if not causal.intersection(named) or config.get("is_encoder_decoder"):
+        raise FabulaError(
+            f"{', '.join(named) or kind} is not a causal language model",
+            where=folder,
+            hint="GPT-2, Llama, Qwen are",
+        )
+    if not list(folder.glob("*.safetensors")):
+        pickled = [name for name in PICKLED if (folder / name).exists()]
+        if pickled:
+            raise FabulaError(
+                f"the weights are pickled only ({pickled[0]}), and loading a pickle can run any code",
+                where=folder,
+                hint="convert them to safetensors",
+            )
+        raise FabulaError("this folder has no weights (model.safetensors)", where=folder)
+    _check_weights(folder)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that hold the model's weights: one, or the shards that the index names."""
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file() or not index.is_file():
+        single = folder / "model.safetensors"
+        return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    try:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError):
+        raise FabulaError("this index of weights is damaged", where=index) from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise FabulaError(f"{name!r} lies outside the folder", where=index)
+        if not (folder / name).is_file():
+            raise FabulaError(f"the weight file {name} is missing", where=folder)
+    return [folder / name for name in names]
+
+
+def _check_weights(folder: Path) -> None:
+    """Compare the headers of the weight files with their sizes and with the shapes that config.json asks for."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (no mapping)
+                    shapes[name] = tuple(tensors.get_slice(name).get_shape())
+        except (SafetensorError, OSError, ValueError) as error:
+            raise FabulaError(f"this weight file is damaged ({error})", where=file) from None
+    try:
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with quiet(), torch.device("meta"):
+            wanted = AutoModelForCausalLM.from_config(config).state_dict()
+    except Exception as error:  # whatever a strange config.json makes the library do
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FabulaError(
+            f"this configuration does not make a model ({message})", where=folder / "config.json"
+        ) from None
+    for name, tensor in wanted.items():
+        # Some files leave the name of the inner model out, as GPT-2's own does.
+        found = shapes.get(name) or next((s for key, s in shapes.items() if name.endswith("." + key)), None)
+        if found is not None and found != tuple(tensor.shape):
+            raise FabulaError(
+                f"the weights do not fit config.json: {name} is {list(found)}, not {list(tensor.shape)}",
+                where=folder,
+            )
+
+
+def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> Any:
+    """The causal language model in a folder, in eval mode.
+
+    Args:
+        folder: a folder that `find_base` returned, or a model that fabula trained.
+        dtype: of the weights in memory; torch.float32 by default, whatever the file holds.
+        device: where to put it; the CPU by default.
+
+    Raises:
+        FabulaError: the folder is no model that fabula can load (see `check_model_folder`).
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FabulaError("no such model folder", where=folder)
+    check_model_folder(folder)
+    try:
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype or torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except Exception as error:  # the library raises many kinds, bare RuntimeErrors among them
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FabulaError(f"the model cannot be loaded ({message})", where=folder) from None
+    model, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise FabulaError(
+            f"the weight files lack {len(missing)} tensors, among them {missing[0]}", where=folder
+        )
+    if device is not None:
+        model.to(device)
+    return model.eval()
+
+
+def context_length_of(config: Any) -> int:
+    """The longest sequence, in tokens, that a model of this configuration reads at once."""
+    lengths = [
+        value
+        for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+        if isinstance(value := getattr(config, name, None), int) and value > 0
+    ]
+    if not lengths:
+        raise FabulaError(f"the configuration of this {config.model_type} model states no context length")
+    window = getattr(config, "sliding_window", None)
+    limits = [lengths[0]] + ([window] if isinstance(window, int) and window > 0 else [])
+    return min(limits)

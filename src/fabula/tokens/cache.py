@@ -1,0 +1,125 @@
+"""Stories as token ids on disk: one flat file, memory-mapped, built once for each corpus and tokenizer.
+
+The cache lies in ~/.cache/fabula/tokens (FABULA_CACHE names another folder instead of ~/.cache/fabula). Entries that
+nobody has used for 30 days are removed.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from transformers import PreTrainedTokenizerBase
+
+from fabula.files import atomic_folder, read_json, write_json
+from fabula.progress import OnProgress, Progress, silent
+from fabula.tokens.tokenizer import encode
+
+BATCH_CHARACTERS = 2_000_000
+"""Text held in memory at once while it is tokenised; a longer story is held alone."""
+
+UNUSED_DAYS = 30
+
+
+@dataclass(frozen=True)
+class TokenisedStories:
+    """Stories as ids, all in one row.
+
+    Attributes:
+        tokens: uint16 or uint32 [num_tokens], memory-mapped.
+        offsets: int64 [num_stories + 1]; story i is tokens[offsets[i]:offsets[i + 1]], start and end tokens included.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def num_stories(self) -> int:
+        return len(self.offsets) - 1
+
+
+def cache_folder() -> Path:
+    """Where tokenised stories are kept."""
+    named = os.environ.get("FABULA_CACHE")
+    return (Path(named) if named else Path.home() / ".cache" / "fabula") / "tokens"
+
+
+def tokenise(
+    key: str,
+    texts: Callable[[], Iterable[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    start: int | None,
+    end: int | None,
+    total: int | None = None,
+    on_progress: OnProgress = silent,
+) -> TokenisedStories:
+    """The stories as ids, each after the token `start` and before the token `end` (None for neither).
+
+    Args:
+        key: fingerprint of everything that the ids depend on; an entry of the same key is not made again.
+        texts: gives the stories' texts; called only where there is no entry.
+        total: number of stories, for the progress.
+    """
+    entry = cache_folder() / key
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(entry.with_name(key + ".lock")):
+        if not (entry / "done.json").is_file():
+            with atomic_folder(entry) as folder:
+                _write(folder, texts(), tokenizer, start, end, total, on_progress)
+        os.utime(entry)
+        _remove_unused(entry.parent)
+        dtype = read_json(entry / "done.json")["dtype"]
+        offsets = np.load(entry / "offsets.npy")
+        path = entry / "tokens.bin"
+        tokens = np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
+    return TokenisedStories(tokens, offsets)
+
+
+def _write(
+    folder: Path,
+    texts: Iterable[str],
+    tokenizer: PreTrainedTokenizerBase,
+    start: int | None,
+    end: int | None,
+    total: int | None,
+    on_progress: OnProgress,
+) -> None:
+    dtype = np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32
+    head = np.array([] if start is None else [start], dtype=dtype)
+    tail = np.array([] if end is None else [end], dtype=dtype)
+    lengths = []
+    with (folder / "tokens.bin").open("wb") as file:
+        for batch in _batches(texts):
+            for ids in encode(tokenizer, batch):
+                story = np.concatenate([head, ids.astype(dtype), tail])
+                story.tofile(file)
+                lengths.append(len(story))
+            on_progress(Progress("tokenise", len(lengths), total, "stories"))
+    np.save(
+        folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+    )
+    write_json(folder / "done.json", {"dtype": np.dtype(dtype).name, "num_stories": len(lengths)})
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(texts)
+    while first := list(islice(iterator, 1)):
+        batch, size = first, len(first[0])
+        while size < BATCH_CHARACTERS and (more := list(islice(iterator, 1))):
+            batch += more
+            size += len(more[0])
+        yield batch
+
+
+def _remove_unused(folder: Path) -> None:
+    oldest = time.time() - UNUSED_DAYS * 86_400
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.stat().st_mtime < oldest:
+            shutil.rmtree(entry, ignore_errors=True)
+            entry.with_name(entry.name + ".lock").unlink(missing_ok=True)

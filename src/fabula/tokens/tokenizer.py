@@ -1,0 +1,108 @@
+"""Tokenizers: load one safely, train one on the stories, encode text to ids."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoTokenizer, GPT2Tokenizer, PreTrainedTokenizerBase
+
+from fabula.errors import FabulaError
+
+END_OF_TEXT = "<|endoftext|>"
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
+"""A folder without any of these has no tokenizer that can be loaded without running code."""
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model folder.
+
+    Raises:
+        FabulaError: there is none, it is damaged, it needs code from the folder, or it has no end-of-text token.
+    """
+    folder = Path(folder)
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise FabulaError(
+            "this folder has no tokenizer (tokenizer.json, or vocab.json with merges.txt)", where=folder
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the libraries below raise bare Exceptions on damaged files
+        raise FabulaError(f"the tokenizer cannot be loaded ({first_line(error)})", where=folder) from None
+    if not tokenizer.is_fast:
+        raise FabulaError(
+            "the tokenizer has no tokenizer.json, and none can be made from its files", where=folder
+        )
+    if tokenizer.eos_token_id is None:
+        raise FabulaError("the tokenizer has no end-of-text token (eos_token)", where=folder)
+    return tokenizer
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, *, context_length: int) -> PreTrainedTokenizerBase:
+    """A byte-level BPE of at most `vocab_size` tokens, in GPT-2's form, with one special token, `<|endoftext|>`.
+
+    Any text can be encoded, and decodes to itself. The same texts give the same tokenizer.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    model = json.loads(backend.to_str())["model"]
+    merges: Any = [tuple(pair) for pair in model["merges"]]
+    return GPT2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=context_length)
+
+
+def end_of_text_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Id of the token that ends a story."""
+    assert isinstance(tokenizer.eos_token_id, int)
+    return tokenizer.eos_token_id
+
+
+def start_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Id of the token that a story begins after: the tokenizer's own, or else the end of the story before."""
+    return tokenizer.bos_token_id if isinstance(tokenizer.bos_token_id, int) else end_of_text_id(tokenizer)
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
+    """The ids (int32) of each text. No token is added; a special token's name in a text is plain text."""
+    return [np.array(encoding.ids, dtype=np.int32) for encoding in _encodings(tokenizer, texts)]
+
+
+def encode_with_spans(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each text its ids (int32 [num_tokens]) as `encode` gives them, and the characters that each stands for
+    (int64 [num_tokens, 2], start and end)."""
+    return [
+        (np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2))
+        for encoding in _encodings(tokenizer, texts)
+    ]
+
+
+def _encodings(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list:
+    backend: Any = tokenizer.backend_tokenizer
+    before = backend.encode_special_tokens
+    backend.encode_special_tokens = True
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        return backend.encode_batch(list(texts), add_special_tokens=False)
+    finally:
+        backend.encode_special_tokens = before

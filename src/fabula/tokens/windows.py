@@ -1,0 +1,203 @@
+"""Windows: rows of `context_length` positions that stories are packed into, so that no step is spent on padding.
+
+A story of n tokens (start and end included) has n - 1 positions; position i reads token i and has token i + 1 as its
+target. A story with more positions than a window goes on in a further window, after some of its own tokens again as
+left context. Those are masked out of the loss, so that each story token is a target exactly once in an epoch.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fabula.tokens.cache import TokenisedStories
+
+IGNORED = -100
+"""Label of a position that does not count (what torch's cross entropy ignores by default)."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Parts of stories, each at most a window long.
+
+    Attributes:
+        begin: int64 [num_pieces], index into the tokens of the first position.
+        length: int64 [num_pieces], number of positions.
+        masked: int64 [num_pieces], number of leading positions that are context only.
+    """
+
+    begin: np.ndarray
+    length: np.ndarray
+    masked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows as arrays, all [batch, positions].
+
+    Attributes:
+        input_ids: what each position reads.
+        labels: its target, or `IGNORED`.
+        position_ids: restart at 0 with each piece.
+        segment_ids: number of the piece in its window, from 1; a position attends to its own piece only. 0 is padding.
+    """
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+    position_ids: np.ndarray
+    segment_ids: np.ndarray
+
+    @property
+    def num_targets(self) -> int:
+        return int((self.labels != IGNORED).sum())
+
+
+def cut(stories: TokenisedStories, context_length: int, left_context: int) -> Pieces:
+    """Cut stories into pieces of at most `context_length` positions; a continued one begins with `left_context`
+    positions (fewer than `context_length`) that the piece before it has already learned."""
+    if not 0 <= left_context < context_length:
+        raise ValueError(f"left_context {left_context} must lie below context_length {context_length}")
+    begins, lengths, masks = [], [], []
+    for begin, end in zip(stories.offsets[:-1].tolist(), stories.offsets[1:].tolist(), strict=True):
+        positions, done = end - begin - 1, 0
+        while done < positions:
+            masked = min(left_context, done)
+            length = min(context_length, positions - done + masked)
+            begins.append(begin + done - masked)
+            lengths.append(length)
+            masks.append(masked)
+            done += length - masked
+    return Pieces(*(np.array(column, dtype=np.int64) for column in (begins, lengths, masks)))
+
+
+def pack(lengths: np.ndarray, context_length: int) -> list[list[int]]:
+    """Put pieces into as few windows as best-fit decreasing manages: each piece, the longest first, goes where it
+    leaves the least room. Returns the piece numbers of each window. O(n log n).
+
+    Best-fit packing of text: Ding et al. 2024, https://arxiv.org/abs/2404.10830.
+    """
+    windows: list[list[int]] = []
+    by_room: dict[int, list[int]] = {}
+    rooms: list[int] = []  # the keys of by_room, sorted
+    for piece in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[piece])
+        place = bisect_left(rooms, length)
+        if place == len(rooms):
+            window, room = len(windows), context_length
+            windows.append([])
+        else:
+            room = rooms[place]
+            window = by_room[room].pop()
+            if not by_room[room]:
+                del by_room[room]
+                rooms.pop(place)
+        windows[window].append(piece)
+        left = room - length
+        if left > 0:
+            if left not in by_room:
+                by_room[left] = []
+                insort(rooms, left)
+            by_room[left].append(window)
+    return windows
+
+
+class Windows:
+    """The training windows of a corpus. Holds tables of pieces; the tokens stay on disk.
+
+    Args:
+        stories: the tokenised stories.
+        context_length: positions of a window.
+        left_context: positions of left context of a continued piece.
+        packed: fill windows with several pieces; False puts each piece into a window of its own.
+    """
+
+    def __init__(
+        self, stories: TokenisedStories, context_length: int, *, left_context: int, packed: bool = True
+    ) -> None:
+        self.stories = stories
+        self.context_length = context_length
+        self.pieces = cut(stories, context_length, left_context)
+        if packed:
+            self._windows = pack(self.pieces.length, context_length)
+        else:
+            self._windows = [[piece] for piece in range(len(self.pieces))]
+        self.num_targets = int((self.pieces.length - self.pieces.masked).sum())
+        """Target tokens in an epoch."""
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    @property
+    def padding(self) -> float:
+        """Fraction of all positions that hold no piece."""
+        size = len(self) * self.context_length
+        return 1.0 - float(self.pieces.length.sum()) / size if size else 0.0
+
+    def targets(self, windows: Sequence[int]) -> int:
+        """Number of target tokens in these windows."""
+        rows = [piece for window in windows for piece in self._windows[window]]
+        return int((self.pieces.length[rows] - self.pieces.masked[rows]).sum())
+
+    def batch(self, windows: Sequence[int], pad_id: int) -> Batch:
+        """These windows as arrays, as wide as the longest of them."""
+        rows = [self._windows[window] for window in windows]
+        width = max(int(self.pieces.length[row].sum()) for row in rows)
+        shape = (len(rows), width)
+        input_ids = np.full(shape, pad_id, dtype=np.int64)
+        labels = np.full(shape, IGNORED, dtype=np.int64)
+        position_ids = np.zeros(shape, dtype=np.int64)
+        segment_ids = np.zeros(shape, dtype=np.int64)
+        for i, row in enumerate(rows):
+            at = 0
+            for number, piece in enumerate(row, start=1):
+                begin, length, masked = (
+                    int(column[piece])
+                    for column in (self.pieces.begin, self.pieces.length, self.pieces.masked)
+                )
+                here = slice(at, at + length)
+                tokens = np.asarray(self.stories.tokens[begin : begin + length + 1], dtype=np.int64)
+                input_ids[i, here] = tokens[:-1]
+                labels[i, here] = tokens[1:]
+                labels[i, at : at + masked] = IGNORED
+                position_ids[i, here] = np.arange(length)
+                segment_ids[i, here] = number
+                at += length
+        return Batch(input_ids, labels, position_ids, segment_ids)
+
+
+class TruncatedWindows:
+    """The seed notebook's windows: each story cut off after `context_length` tokens, filled up with padding, and the
+    padding counted in the loss like text. A baseline, wasteful on purpose."""
+
+    def __init__(self, stories: TokenisedStories, context_length: int, pad_id: int) -> None:
+        self.stories = stories
+        self.context_length = context_length
+        self.pad_id = pad_id
+        self._lengths = np.minimum(np.diff(stories.offsets), context_length)
+        self.num_targets = len(self) * (context_length - 1)
+
+    def __len__(self) -> int:
+        return self.stories.num_stories
+
+    @property
+    def padding(self) -> float:
+        """Fraction of all tokens that are padding."""
+        size = len(self) * self.context_length
+        return 1.0 - float(self._lengths.sum()) / size if size else 0.0
+
+    def targets(self, windows: Sequence[int]) -> int:
+        return len(windows) * (self.context_length - 1)
+
+    def batch(self, windows: Sequence[int], pad_id: int) -> Batch:
+        tokens = np.full((len(windows), self.context_length), self.pad_id, dtype=np.int64)
+        segment_ids = np.zeros((len(windows), self.context_length - 1), dtype=np.int64)
+        for i, window in enumerate(windows):
+            begin, length = int(self.stories.offsets[window]), int(self._lengths[window])
+            tokens[i, :length] = self.stories.tokens[begin : begin + length]
+            segment_ids[i, :length] = 1
+        position_ids = np.broadcast_to(np.arange(self.context_length - 1), segment_ids.shape).copy()
+        return Batch(tokens[:, :-1], tokens[:, 1:].copy(), position_ids, segment_ids)

@@ -1,0 +1,191 @@
+"""What a training starts from: the base model's folder, tokenised stories, the model with its trained weights chosen."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fabula.corpus.store import Corpus
+from fabula.errors import FabulaError
+from fabula.files import atomic_folder, fingerprint
+from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
+from fabula.models.load import context_length_of, quiet
+from fabula.progress import OnProgress, Progress
+from fabula.tokens.cache import TokenisedStories, tokenise
+from fabula.tokens.markup import render, story_characters
+from fabula.tokens.tokenizer import (
+    encode_with_spans,
+    end_of_text_id,
+    start_id,
+    train_tokenizer,
+)
+from fabula.training.recipe import Recipe
+from fabula.training.validation import HeldOut
+
+
+def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progress: OnProgress) -> None:
+    """Write a model with random weights, and a tokenizer learned from the training stories, to `folder`.
+
+    Nothing is done where it is there already.
+    """
+    if (folder / "config.json").is_file():
+        return
+    config = read_config(init)
+    num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
+    tokenizer = train_tokenizer(
+        (story.text for story in corpus.stories("train")),
+        fresh_vocab_size(config, num_bytes),
+        context_length=context_length_of(config),
+    )
+    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=seed)
+    with atomic_folder(folder) as partial, quiet():
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+    on_progress(
+        Progress(
+            "train",
+            message=f"a fresh {config.model_type} model of {model.num_parameters() / 1e6:.1f} million parameters, and"
+            f" a vocabulary of {len(tokenizer):,} tokens learned from the stories",
+        )
+    )
+
+
+def training_tokens(corpus: Corpus, tokenizer: Any, markup: str, on_progress: OnProgress) -> TokenisedStories:
+    """The training stories as ids, from the cache where they are there."""
+    start, end = (start_id(tokenizer), end_of_text_id(tokenizer)) if markup == "newline" else (None, None)
+    key = fingerprint([corpus.fingerprint, tokenizer.backend_tokenizer.to_str(), markup, start, end])
+    return tokenise(
+        key,
+        lambda: (render(story.text, markup) for story in corpus.stories("train")),
+        tokenizer,
+        start=start,
+        end=end,
+        total=corpus.num_stories("train"),
+        on_progress=on_progress,
+    )
+
+
+def held_out_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -> HeldOut:
+    """The held-out stories in an order drawn from `seed`, so that the first few of them are a fair sample."""
+    texts = [story.text for story in corpus.stories("validation")]
+    order = np.random.default_rng(seed).permutation(len(texts))
+    texts = [texts[i] for i in order]
+    input_ids, is_text, num_bytes = [], [], []
+    encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
+    for text, (ids, spans) in zip(texts, encoded, strict=True):
+        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
+        story = story_before[spans[:, 1]] > story_before[spans[:, 0]]
+        end = [end_of_text_id(tokenizer)] if markup == "newline" else []
+        input_ids.append(np.concatenate([[start_id(tokenizer)], ids, end]).astype(np.int64))
+        is_text.append(np.concatenate([story, [False] * len(end)]).astype(bool))
+        num_bytes.append(len(text.replace("\n", "").encode()))
+    return HeldOut(input_ids, is_text, num_bytes)
+
+
+def set_dropout(model: Any, dropout: float) -> None:
+    """Set every dropout of the model, those inside attention included."""
+    module: Any
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = dropout
+
+
+def choose_trained(model: Any, recipe: Recipe) -> Any:
+    """Freeze what the recipe freezes, or put low-rank additions around the model. Returns the model to train."""
+    if recipe.lora_rank:
+        return _with_lora(model, recipe)
+    if recipe.freeze:
+        inner = model.base_model
+        layers = _layers(inner, model.config.num_hidden_layers)
+        trained = layers[round(recipe.freeze * len(layers)) :]
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for layer in trained:
+            layer.requires_grad_(True)
+        for name, module in inner.named_children():  # the last normalisation, which stands beside the layers
+            if not isinstance(module, nn.Embedding | nn.ModuleList) and "emb" not in name:
+                module.requires_grad_(True)
+    return model
+
+
+def _layers(inner: nn.Module, count: int) -> nn.ModuleList:
+    for module in inner.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return module
+    raise FabulaError("the layers of this architecture were not found, so none can be frozen")
+
+
+def _with_lora(model: Any, recipe: Recipe) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise FabulaError("low-rank training needs peft", hint="pip install 'fabula[lora]'") from None
+    config = LoraConfig(
+        r=recipe.lora_rank,
+        lora_alpha=round(recipe.lora_alpha),
+        lora_dropout=recipe.dropout,
+        target_modules="all-linear",
+        fan_in_fan_out=model.config.model_type == "gpt2",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights that training changes, by name, on the CPU."""
+    return {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def set_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Put back what `trained_weights` gave."""
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameters[name].copy_(value)
+
+
+def optimizer_for(model: nn.Module, recipe: Recipe, learning_rate: float) -> torch.optim.AdamW:
+    """AdamW over the trained weights; vectors (biases, normalisation) do not decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: Iterable[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=learning_rate,
+        betas=(recipe.beta1, recipe.beta2),
+        eps=recipe.epsilon,
+        fused=True,
+    )
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """AdamW's state as named tensors: the mean, the mean square and the number of steps of each weight."""
+    return {
+        f"{kind}.{name}": optimizer.state[parameter][kind].detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+        for kind in ("exp_avg", "exp_avg_sq", "step")
+    }
+
+
+def set_optimizer_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
+) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    for name, parameter in model.named_parameters():
+        if f"step.{name}" in tensors:
+            optimizer.state[parameter] = {
+                kind: tensors[f"{kind}.{name}"].to(parameter.device, copy=True)
+                for kind in ("exp_avg", "exp_avg_sq", "step")
+            }

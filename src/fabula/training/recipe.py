@@ -1,0 +1,184 @@
+"""Recipes: all that decides how a model is trained, in one record."""
+
+import math
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fabula.config import Record
+from fabula.errors import FabulaError, did_you_mean
+
+WARMUP_SHARE = 0.05
+"""Part of the training in which the learning rate rises, where a recipe does not say."""
+
+
+class Recipe(Record):
+    """How a model is trained. A field that is not set follows the rule that its sentence states.
+
+    The reason for each default is in docs/training.md.
+    """
+
+    markup: Literal["newline", "seed"] = Field(
+        "newline",
+        description="How a story is written for the model: 'newline' puts the model's own start and end token around"
+        " it; 'seed' spells the markers <sos>, <nl> and <eos> out as text.",
+    )
+    windows: Literal["packed", "separate", "truncated"] = Field(
+        "packed",
+        description="'packed' fills windows with whole stories and parts of long ones; 'separate' gives each part a"
+        " window of its own; 'truncated' cuts stories off, pads them, and counts the padding (the seed's way).",
+    )
+    context_length: int | None = Field(
+        None,
+        ge=8,
+        description="Tokens in a window; not set: a fresh model's whole context, a base's own up to 512.",
+    )
+    left_context: int = Field(
+        32,
+        ge=0,
+        description="Tokens of a long story that its next window repeats as context, not counted in the loss.",
+    )
+    batch_tokens: int | None = Field(
+        None,
+        ge=8,
+        description="Tokens in an optimiser step; not set: 2048, and 4096 from 50 million parameters on.",
+    )
+    num_epochs: float | None = Field(
+        None,
+        gt=0,
+        description="Times that each story is seen; not set: 3 for a base model, 12 for a fresh one.",
+    )
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Peak of the learning rate; not set: by the number of trained parameters N, 0.002 (N / 2.5e6)^-0.5"
+        " for a base model, within 5e-5 and 1e-3, and twice that for a fresh one.",
+    )
+    schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
+        "linear",
+        description="After the warm-up the learning rate falls to zero in a line or half a cosine, stays and falls in"
+        " the last fifth ('cooldown', 1 - sqrt), or stays.",
+    )
+    warmup_steps: int | None = Field(
+        None,
+        ge=0,
+        description="Steps in which the learning rate rises from zero; not set: one step in twenty.",
+    )
+    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decay of matrices and embeddings.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's memory of the gradient.")
+    beta2: float = Field(0.99, ge=0, lt=1, description="AdamW's memory of the squared gradient.")
+    epsilon: float = Field(1e-8, gt=0, le=1, description="AdamW's guard against division by zero.")
+    max_grad_norm: float = Field(
+        1.0, ge=0, description="Longer gradients are cut to this length; 0 for never."
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of activations left out at random in training."
+    )
+    freeze: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the layers, from below, that keep their weights, and the embeddings with them.",
+    )
+    lora_rank: int = Field(
+        0,
+        ge=0,
+        description="Train low-rank additions of this rank to each matrix instead of the matrices; 0 for no.",
+    )
+    lora_alpha: float = Field(32.0, gt=0, description="The additions are scaled by lora_alpha / lora_rank.")
+    num_validations: int = Field(
+        8, ge=1, description="Times, spread evenly over the training, that held-out stories are scored."
+    )
+    validation_share: float = Field(
+        0.1,
+        gt=0,
+        le=10,
+        description="Scoring held-out stories may take about this share of the training time; where all of them would"
+        " take longer, as many whole stories as fit are scored.",
+    )
+    patience: int = Field(
+        3, ge=0, description="Stop after this many validations in a row without a new best; 0 for never."
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="Which weights become the model: those of the best validation, or the last."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="'auto' is fp32 on a CPU, and on a GPU bf16, or fp16 where it has none."
+    )
+    micro_batch_tokens: int | None = Field(
+        None,
+        ge=8,
+        description="Tokens that go through the model at once, for memory and speed alone: gradients are summed to"
+        " batch_tokens. Not set: what suits the machine.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations twice to save memory; a third slower."
+    )
+    compile: bool = Field(
+        False, description="Compile the model with torch.compile: pays on a GPU in long runs only."
+    )
+
+    def batch_size(self, context_length: int, num_parameters: int) -> int:
+        """Windows in an optimiser step."""
+        tokens = self.batch_tokens or (4096 if num_parameters >= 50e6 else 2048)
+        return max(1, round(tokens / context_length))
+
+    def epochs(self, fresh: bool) -> float:
+        """Epochs in all."""
+        return self.num_epochs or (12.0 if fresh else 3.0)
+
+    def peak_learning_rate(self, num_parameters: int, fresh: bool) -> float:
+        """The learning rate after the warm-up, for a model with this many trained parameters."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        rate = 2e-3 * (num_parameters / 2.5e6) ** -0.5
+        return min(max(rate, 5e-5), 1e-3) * (2 if fresh else 1)
+
+    def learning_rate_factor(self, progress: float, step: int, num_steps: int) -> float:
+        """Share of the peak learning rate at this step, when `progress` (0 to 1) of the training is done.
+
+        Without a limit in minutes `progress` is step / num_steps.
+
+        >>> Recipe(warmup_steps=10, schedule="linear").learning_rate_factor(0.55, 55, 100)
+        0.5
+        """
+        begun = WARMUP_SHARE if self.warmup_steps is None else min(1.0, self.warmup_steps / num_steps)
+        if self.warmup_steps is None and progress < begun:
+            return progress / begun
+        if self.warmup_steps is not None and step < self.warmup_steps:
+            return step / self.warmup_steps
+        after = 1.0 if begun == 1.0 else min(1.0, max(0.0, (progress - begun) / (1 - begun)))
+        if self.schedule == "linear":
+            return 1 - after
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * after))
+        if self.schedule == "cooldown":
+            return 1.0 if after < 0.8 else 1 - math.sqrt((after - 0.8) / 0.2)
+        return 1.0
+
+
+RECIPES = Path(str(package_files("fabula") / "training" / "recipes"))
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with fabula."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """A recipe that comes with fabula ("default", "seed", "lora"), or one in a TOML file.
+
+    Raises:
+        FabulaError: no such recipe or file, an unknown field, or a value out of range.
+    """
+    text = str(name)
+    if text in recipe_names():
+        return Recipe.read(RECIPES / f"{text}.toml")
+    if text.endswith(".toml") or Path(text).is_file():
+        return Recipe.read(text)
+    raise FabulaError(
+        f"unknown recipe {text!r}", hint=f"{did_you_mean(text, recipe_names())} (or name a .toml file)"
+    )

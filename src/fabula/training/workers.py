@@ -1,0 +1,90 @@
+"""One process, or several that share the work: started by `torchrun` or `accelerate launch`, which say so in the
+environment. Every process reads the same batch list, takes its share of each batch, and sums the gradients."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+BUCKET_BYTES = 64 << 20
+"""Gradients are summed over the processes in pieces of about this size."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among all.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
+        device: what it computes on.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> "Workers":
+        """Meet the other processes, if there are any."""
+        size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(device)
+        if size > 1 and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(rank, size, device)
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def sum(self, values: Iterable[float]) -> list[float]:
+        """The sums over all processes, in float64."""
+        total = torch.tensor(list(values), dtype=torch.float64, device=self.device)
+        if self.size > 1:
+            distributed.all_reduce(total)
+        return total.tolist()
+
+    def from_first(self, values: Iterable[float]) -> list[float]:
+        """The first process's values."""
+        sent = torch.tensor(list(values), dtype=torch.float64, device=self.device)
+        if self.size > 1:
+            distributed.broadcast(sent, src=0)
+        return sent.tolist()
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace each gradient by its sum over all processes."""
+        if self.size == 1:
+            return
+        bucket: list[torch.Tensor] = []
+        size = 0
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            bucket.append(parameter.grad)
+            size += parameter.grad.nbytes
+            if size >= BUCKET_BYTES:
+                _sum_bucket(bucket)
+                bucket, size = [], 0
+        if bucket:
+            _sum_bucket(bucket)
+
+    def leave(self) -> None:
+        if self.size > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _sum_bucket(gradients: list[torch.Tensor]) -> None:
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))

@@ -1,0 +1,96 @@
+"""Shared fixtures: a tiny tokenizer, a tiny random GPT-2 and a tiny corpus, all made here; nothing is downloaded."""
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+PEOPLE = ["Ada", "Old Tom", "the miller", "a fox", "the queen", "Wren"]
+THINGS = ["a lamp", "the key", "three coins", "a blue boat", "her hat", "the loaf"]
+ACTS = ["found", "lost", "hid", "carried", "sang to", "forgot"]
+
+
+def tiny_story(number: int, num_sentences: int) -> str:
+    """A story of simple sentences, the same for the same number."""
+    draw = random.Random(number)
+    lines = [
+        f"{draw.choice(PEOPLE)} {draw.choice(ACTS)} {draw.choice(THINGS)}." for _ in range(num_sentences)
+    ]
+    return "\n".join([f"Once upon a time, {number} years ago:", *lines, "That was the end."])
+
+
+TINY_STORIES = [tiny_story(number, 2 + number % 7) for number in range(40)]
+
+
+def write_corpus(folder: Path, train: Sequence[str], validation: Sequence[str]) -> Path:
+    """A corpus with these stories in these splits, as `fabula.clean` writes one."""
+    from fabula.corpus.store import STAGE, CorpusWriter
+    from fabula.files import Manifest, fingerprint
+    from fabula.story import Story
+
+    folder.mkdir(parents=True)
+    splits = {"train": list(train), "validation": list(validation)}
+    with CorpusWriter(folder) as writer:
+        for split, texts in splits.items():
+            for number, text in enumerate(texts, 1):
+                key = fingerprint([split, number, text])
+                writer.keep(Story(key, text, "stories.txt", number, cluster=key, split=split), [])
+    content = fingerprint(splits)
+    Manifest(
+        stage=STAGE,
+        fingerprint=content,
+        inputs={},
+        config={},
+        counts={
+            "content": content,
+            "splits": {split: len(texts) for split, texts in splits.items() if texts},
+            "shards": {shard.name: shard.stat().st_size for shard in (folder / "data").iterdir()},
+        },
+        versions={},
+    ).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is cached outside the test's folders."""
+    os.environ["FABULA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 40 short stories, 32 for training."""
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "tiny", TINY_STORIES[:32], TINY_STORIES[32:])
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE of 512 tokens, trained on the tiny stories."""
+    from fabula.tokens.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(TINY_STORIES, 512, context_length=64).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2_dir(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_dir: Path) -> Path:
+    """A GPT-2 of 2 layers and 64 positions with random weights, and the tiny tokenizer."""
+    from transformers import GPT2Config
+
+    from fabula.models.fresh import fresh_model
+    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    tokenizer = load_tokenizer(tiny_tokenizer_dir)
+    config = GPT2Config(n_layer=2, n_embd=32, n_head=2, n_positions=64)
+    fresh_model(
+        config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=0
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
