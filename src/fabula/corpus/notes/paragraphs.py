@@ -11,7 +11,10 @@ _INLINE_DIVIDER = re.compile(r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\
 _PIECE = re.compile(r"(?<=[.!?…\"”'’)\]*_~])\s+(?=\S)|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|\s+(?=\^?[(\[])")
 _MARKS = re.compile(r"[*_~^\\`]+")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "})
+_STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "})
+# What is said in quotation marks is not the author's voice. The closing mark of a single quote is no apostrophe.
+_SPOKEN = re.compile(r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|(?<![\w'])'[^'\n][^\n]{0,3000}?[.,!?-]'(?!\w)")
+_EDIT = re.compile(r"\bEDIT(?=\d|\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,15 @@ class Paragraph:
 
 
 def fold(text: str) -> str:
-    """`text` as the patterns see it: lower case, straight quotes, one space, no Markdown marks, no spaced clitics.
+    """`text` as the signs see it: lower case, straight quotes, one space between words, no Markdown marks, nothing of
+    what stands between quotation marks, `n't` joined to its verb again.
 
-    A text that is all superscript starts with U+0001.
+    EDIT in capitals is followed by U+0002, and a text that is all superscript starts with U+0001.
     """
-    text = text.strip().translate(_QUOTES)
     small = text.startswith("^")
-    text = _SPACED.sub("", " ".join(_MARKS.sub("", text.lower()).split()))
+    text = _EDIT.sub("EDIT\x02", _SPOKEN.sub('""', text)) if "EDIT" in text else _SPOKEN.sub('""', text)
+    text = " ".join(_MARKS.sub("", text.translate(_STRAIGHT).lower()).split())
+    text = _SPACED.sub("", text)
     return "\x01" + text if small else text
 
 

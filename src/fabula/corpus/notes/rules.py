@@ -1,15 +1,29 @@
-"""The rules: what a paragraph that is not story looks like, each with a name, a document and a strength.
+"""The rules: what a paragraph that is not story looks like, each with a name, a sentence of documentation and signs.
 
-A rule only proposes. Its patterns are tried on one *folded* paragraph (see `paragraphs.fold`: lower case, straight quotes, no
-Markdown marks), and each adds evidence in log-odds. `detect.py` alone decides.
+A rule only proposes. Its signs are tried on one *folded* paragraph (see `paragraphs.fold`: lower case, straight quotes,
+no Markdown marks, nothing of what stands between quotation marks), and each adds evidence in log-odds that the paragraph
+is a note. `detect.py` alone decides.
 """
 
 import re
 from dataclasses import dataclass, field
 from re import Pattern
 
-# Evidence in log-odds (natural logarithm of the odds) that a pattern adds to "this paragraph is a note".
+# Evidence in log-odds (natural logarithm of the odds). In prose alone, CERTAIN and STRONG carry a paragraph; LIKELY needs
+# a rule line before it, a neighbour or a second sign; a HINT only helps.
 CERTAIN, STRONG, LIKELY, HINT = 7.0, 4.5, 2.8, 1.2
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something to look for in a folded paragraph, and the evidence (log-odds) that it adds.
+
+    `keys` are plain strings of which one must occur before the pattern is tried: they make the search fast.
+    """
+
+    evidence: float
+    keys: tuple[str, ...]
+    pattern: Pattern[str]
 
 
 @dataclass(frozen=True)
@@ -20,30 +34,58 @@ class Rule:
         name: what the ledger, `--keep` and the docs call it.
         doc: one sentence for the reader.
         sets: the rule sets that hold it.
-        patterns: (log-odds, keys, pattern). A pattern is tried only where one of its `keys` (plain strings) occurs.
-        where: "both", "head" or "tail" of a story.
-        example: one note that the rule finds, for the docs.
+        signs: what it looks for. The strongest sign found counts.
+        where: "both" ends of a story, or only its "head".
+        examples: notes that the rule finds, for the docs.
     """
 
     name: str
     doc: str
     sets: tuple[str, ...]
-    patterns: tuple[tuple[float, tuple[str, ...], Pattern[str]], ...] = field(default=(), repr=False)
+    signs: tuple[Sign, ...] = field(repr=False)
     where: str = "both"
-    example: str = ""
+    examples: tuple[str, ...] = ()
 
 
-def _p(strength: float, keys: str, *patterns: str) -> tuple[float, tuple[str, ...], Pattern[str]]:
-    return strength, tuple(keys.split("|")), re.compile("|".join(patterns))
+def _sign(evidence: float, keys: str, *patterns: str) -> Sign:
+    return Sign(evidence, tuple(keys.split("|")), re.compile("|".join(patterns)))
 
 
-# What may stand before a label: brackets, bullets, quote marks of Markdown. Bounded, so that no match can run long.
-LEAD = r"^[\s(\[{<>#|:;.,+&-]{0,12}"
-ORDINAL = r"(?:(?:\d{1,2}(?:st|nd|rd|th)?|first|second|third|fourth|final|last|another|double|triple|quick|ninja|late|obligatory|gold|mobile|small|minor|one more|big|huge|super|format|formatting|grammar|spelling|typo|thanks|thank you)[\s-]{1,2}){0,2}"
+# Repeats are bounded everywhere, so that no pattern can run long on any text.
+LEAD = r"^[\s(\[{<>#|:;.,+&-]{0,12}"  # what may stand before a label: brackets, bullets, the mark of a block quote
 NUMBER = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|final|\d{1,3}|[ivx]{1,4})"
+EDIT_KIND = (
+    r"(?:(?:(?:\d{1,2}(?:st|nd|rd|th)?|first|second|third|fourth|final|last|another|double|triple|quadruple|quick|ninja|"
+    r"late|obligatory|mandatory|gold|gilded|silver|mobile|small|minor|tiny|one more|big|huge|super|format|formatting|"
+    r"grammar|spelling|typo|thanks|thank you|morning|post|wow|also|and|an|yet another|woah|whoa|oh|important|slight|"
+    r"major|extra|bonus|new)[,!]?[\s-]{1,2}){0,3})"
+)
 SUB = r"(?<![\w./])/?r/[a-z0-9]{2,24}\b"
 USER = r"(?<![\w./])/?u/[a-z0-9-]{2,24}\b"
 URL = r"https?\s?:\s?/\s?/|\bwww\s?\.\s?[a-z]"
+READERS = r"(?:you|y'all|ya'll|ya|u|you guys|you all|everyone|everybody|anyone|anybody|someone|people|folks|op)"
+# Things that only exist where people post what they write.
+SITE = (
+    r"(?:gold|silver|platinum|plat|gilding|gild|gilded|upvotes?|upvoting|comments?|commenting|commented|kind words|kind stranger|"
+    r"kind strangers|stranger|strangers|kind redditor|kind soul|feedback|criticisms?|critiques?|prompt|prompts|op|reddit|redditors?|posting this|karma|awards?|"
+    r"subscrib\w{0,4}|typos?|proofread\w{0,4}|corrections?|correcting|responses|replies|catching (?:that|the|my)|spotting|"
+    r"pointing (?:that|it|this|out)|attention|upboats|love and support|positive \w{1,12}|compliments)"
+)
+MY_PAGE = (
+    r"(?:sub|subreddit|subreddits|blog|website|web ?site|site|webpage|profile|patreon|ko-?fi|twitter|tumblr|instagram|insta|"
+    r"facebook|wattpad|youtube|channel|newsletter|discord|wordpress|substack|royal ?road|goodreads|amazon page|author page|"
+    r"post history|comment history|writings|other (?:stuff|work|works|stories|story|writing|writings|responses|prompts|posts|pieces))"
+)
+OWN = r"(?:(?:new|own|personal|little|brand|shiny|brand-new|writing|story|fiction|very|fledgling|author|budding|humble|tiny|dusty|small|recently|created|growing) ){0,3}"
+COME = (
+    r"(?:subscrib|subbed|check|visit|head (?:over|on)|come (?:on )?(?:over|join|visit|see|hang|check|say|by|find|read)|stop (?:by|over)|drop (?:by|in)|"
+    r"swing by|join (?:me|us)|follow|feel free|find (?:more|my|me|other|all|part|some|the rest|it|this)|"
+    r"more (?:of (?:my|this|these|it)|stories|at|on|from|in|like|over|here|stuff|writing|work|by me|dumb|weird|random|short)|"
+    r"(?:stories|story|work|writings?|stuff|things|tales|parts?|words|fiction|ramblings|prompts?|responses?|chapters?|it|this|these|them) (?:\w{1,12} ){0,3}(?:at|on|in|over|from|to)|"
+    r"my (?:\w{1,12} ){0,2}(?:sub|subreddit|page|home|corner|place)|plug|cross-?post|x-?post|if " + READERS + r" (?:all )?(?:like|enjoy|want|love|lik|did|didn|are interested)|"
+    r"i (?:write|post|wrote|also|have|made|just|started|created|put|run|keep)|i've (?:got|made|started|created|put|been)|for (?:more|other)|originally|also (?:at|on|posted)|"
+    r"posted|archived?|collect|see you)"
+)
 
 AUTHORED = ("reddit", "web")
 
@@ -53,214 +95,336 @@ RULE_LIST: tuple[Rule, ...] = (
         "A label such as `EDIT:`, `*Edit 2 -*`, `[Edit: grammar]` or `Update:`, and what the author says after it.",
         AUTHORED,
         (
-            _p(
+            _sign(
                 CERTAIN,
                 "edit",
-                LEAD + ORDINAL + r"edit(?:s|ed)?\b\s?(?:(?:no\.? ?|#)?\d{1,2}|[ivx]{1,4}|one|two|three)?\s?(?:\([^()]{1,40}\)|\d[\d/. -]{3,10}|update)?\s?[\])}]{0,3}\s?(?:[:;=,]|--?(?![a-z])|–|—|\.\.|->|>)",
-                LEAD + ORDINAL + r"edit(?:s|ed|ing)? ?(?:\d |#\d )?(?:for|to fix|to add|to say|to clarify|to correct|to include|because|cause|due to|since|thanks|thank|wow|fixed|typo|grammar|spelling|format|removed|added|changed|corrected|made|by request|out|in)\b",
-                r"(?:^|[(\[])\s?edits? (?:are|were|have been) (?:made|welcome|appreciated)",
+                LEAD + EDIT_KIND + r"(?:re-?)?edit(?:s|ed)?(?:[\s#-]{0,2}(?:\d{1,2}|[ivx]{1,3}|one|two|three|four|x\d|update|the \w{1,8}|again|from op|note|\(?[\d/.: -]{3,12}(?:am|pm|est|pst|gmt)?\)?|\([^()]{1,40}\))){0,2}\s?[\])}!-]{0,3}\s?(?::|;|=|--?(?![a-z])|–|—|\.\.|->|>|\x02)",
+                LEAD + EDIT_KIND + r"edit(?:s|ed|ing)?[.,!]? ?(?:\d[.,]? |#\d )?(?:for (?!the (?:last|first|next))|to (?:fix|add|say|clarify|correct|include|mention|remove|change|improve|make)|because|cause|due to|since|thanks|thank|wow|fixed|fixing|typos?|grammar|grammatical|spelling|format|formatting|removed|added|changed|corrected|corrections?|made|by request|formated|forgot|words?$|holy|obligatory|tweaked)\b",
+                r"\bedits? (?:are|were|have been) (?:made|welcome|appreciated)",
             ),
-            _p(STRONG, "edit", LEAD + ORDINAL + r"edit(?:s|ed)?\s?\d{0,2}[\s\])}.!]{0,4}$", r"\bninja edit", r"[(\[] ?edit(?:ed)?\b ?\d?[^a-z]"),
-            _p(STRONG, "eta|e:|e2|e1", r"^[(\[]?\s?(?:eta|e ?\d?)\s?(?::|- )\s?(?=.*(?:\b(?:typo|spell|grammar|format|word|thank|gold|fix|wow|holy|part|part|link|sub)|$))"),
-            _p(LIKELY, "update", LEAD + r"(?:small |quick |new |final )?update ?\d{0,2}\s?(?::|-|–|—)"),
-            _p(STRONG, "typo|grammar|spelling|formatting", LEAD + r"(?:(?:some|a few|fixed|fixing|corrected|minor|small|a) ){0,3}(?:typos?|grammar|spelling|formatting)(?: (?:fix(?:es|ed)?|mistakes?|errors?|corrected|corrections?|edits?|and|&|spelling|grammar|typos?|formatting|were|was|have been)){1,5}\W*$"),
+            _sign(STRONG, "edit", LEAD + EDIT_KIND + r"edit(?:s|ed)?\s?\d{0,2}[\s\])}.!]{0,4}$", r"\bninja edit", r"[(\[] ?edit(?:ed)? ?\d?[:)\]-]"),
+            _sign(LIKELY, "edit", LEAD + EDIT_KIND + r"edit(?:s|ed)?\s?\d{0,2}[,.] "),
+            _sign(STRONG, "eta|e:|e2|e1", r"^[(\[]?\s?(?:eta|e ?\d?)\s?(?::|- )\s?(?:\w{1,15}\s){0,3}(?:typos?|spell\w*|grammar|format\w*|words?|thanks?|gold|fix\w*|wow|holy|parts?|links?|sub|added|changed)\b"),
+            _sign(LIKELY, "update", LEAD + r"(?:small |quick |new |final )?update ?\d{0,2}\s?(?::|-|–|—)"),
+            _sign(STRONG, "typo|grammar|spelling|formatting", LEAD + r"(?:(?:some|a few|fixed|fixing|corrected|minor|small|a) ){0,3}(?:typos?|grammar|spelling|formatting)(?: (?:fix(?:es|ed)?|mistakes?|errors?|corrected|corrections?|edits?|and|&|spelling|grammar|typos?|formatting|were|was|have been)){1,5}\W*$"),
         ),
-        example="EDIT: Wow, thank you for the gold, kind stranger!",
+        examples=("EDIT: Wow, thank you for the gold, kind stranger!", "*Edit 2 - fixed a typo*", "[Edit: formatting]"),
     ),
     Rule(
         "promotion",
         "The author's own subreddit, page, book or shop, and the call to subscribe, follow or read more.",
         AUTHORED,
         (
-            _p(CERTAIN, "r/", LEAD + SUB + r"[\s/)\]}.!|<>-]{0,8}$", LEAD + SUB + r" ?/?\]? ?\( ?(?:https?|/?r/)[^)]{0,200}\)?[\s.!)\]|<>-]{0,8}$"),
-            _p(
+            _sign(
                 CERTAIN,
                 "r/",
-                r"(?:subscrib|subbed|check|visit|head (?:over|on)|come (?:on )?(?:over|join|visit|see|hang|check)|stop by|drop by|swing by|join (?:me|us)|follow|feel free|find (?:more|my|me|other|all|part)|more (?:of (?:my|this)|stories|at|on|from|in|like|over|here|stuff|writing)|(?:stories|story|work|writing|stuff|things|tales|parts?|words|fiction|ramblings|rest|prompts?|responses?|chapters?|it|this|them|writ) (?:\w+ ){0,3}(?:at|on|in|over|from|to)|my (?:new |own |personal |little |brand new |shiny |fledgling |humble )*(?:sub|subreddit|page|home|corner|place)|plug|crosspost|cross-post|x-?post|if you (?:like|enjoy|want|love|lik|did|didn)|i (?:write|post|wrote|also|have|made|just|started|created|put)|now (?:has|have)|for more|originally|also (?:at|on|posted)|posted|archive|collect|see )[^\n]{0,160}" + SUB,
+                LEAD + SUB + r"[\s/)\]}.!|<>-]{0,8}$",
+                LEAD + SUB + r" ?/?\]? ?\( ?(?:https?|/?r/)[^)]{0,200}\)?[\s.!)\]|<>-]{0,8}$",
+                COME + r"[^\n]{0,160}" + SUB,
                 SUB + r"[^\n]{0,60}(?:for (?:more|other|my|the rest|all|additional|tons|lots|part|updates)|if you|is (?:my|where)|to (?:read|see|find|get)|has more|come (?:visit|join)|subscribe|my (?:sub|page)|more (?:stories|stuff|like))",
             ),
-            _p(STRONG, "r/", LEAD + r".{0,60}" + SUB + r".{0,20}$"),
-            _p(LIKELY, "r/", SUB),
-            _p(CERTAIN, "subscrib|subbing", r"(?:subscrib\w*|subbing) (?:to|on|over at|at) (?:my|our) (?:\w+ )?(?:sub|page|channel|blog|newsletter|list|mailing|patreon|site|website)", r"(?:consider|please|feel free to|don't forget to|remember to|be sure to|make sure to|you can|could you) (?:like and |follow and |rate and |share and )?subscrib"),
-            _p(LIKELY, "subscrib", LEAD + r"subscribe\b"),
-            _p(
+            _sign(STRONG, "r/", LEAD + r".{0,40}" + SUB + r".{0,15}$"),
+            _sign(LIKELY, "r/", SUB),
+            _sign(
+                CERTAIN,
+                "subscrib|subbing",
+                r"(?:subscrib\w{0,4}|subbing) (?:to|on|over at|at) (?:my|our) (?:\w{1,12} )?(?:sub|page|channel|blog|newsletter|list|mailing|patreon|site|website)",
+            ),
+            _sign(STRONG, "subscrib|subbing", r"(?:consider|feel free to|you can|could you|you should|if you want to) (?:like and |follow and |rate and |share and )?subscrib\w{0,4}", LEAD + r"(?:please |so )?subscribe (?:for|to|if|here)\b"),
+            _sign(LIKELY, "subscrib", LEAD + r"(?:please |so )?subscrib", r"(?:please|to) subscribe\b"),
+            _sign(
                 CERTAIN,
                 "my ",
-                r"(?:check(?:ing)? (?:out|on)|visit|head (?:over )?to|find (?:more )?\w* ?(?:on|at|in|over)|follow (?:me|along)?\w* ?(?:on|at)?|subscrib\w+ to|(?:over|up|more|posted|posting|available|continue\w*|join|read|stories|story|work|writing|stuff|parts?|plug)(?: it| this| them)? (?:on|at|in|to|over at|over on|for)|i (?:have|made|started|created)|here's|here is|come (?:by|see|join|visit)) (?:\w+ )?my (?:(?!own\b)\w+ ){0,3}(?:sub|subreddit|subreddits|blog|website|site|webpage|profile|patreon|ko-?fi|twitter|tumblr|instagram|insta|facebook|wattpad|youtube|channel|newsletter|discord|wordpress|substack|royal ?road|goodreads|amazon page|author page|post history|comment history|bio|stories|writings|other (?:stuff|work|works|stories|writing|responses|prompts|writings))\b",
-                r"\bmy (?:(?:new|own|personal|little|brand|shiny|brand-new|writing|story|very|fledgling|author|budding|humble|tiny|dusty) ){0,3}(?:subreddit|patreon|ko-?fi|wattpad|substack|tumblr)\b",
+                r"(?:check(?:ing)? (?:out|on)|visit|head (?:over )?to|find (?:\w{1,12} ){0,3}(?:on|at|in|over)|follow (?:me |along )?(?:\w{1,12} )?(?:on|at)|subscrib\w{1,4} to|"
+                r"(?:over|up|more|posted|posting|post|available|continue\w{0,2}|join|read|stories|story|work|writing|stuff|parts?|plug)(?: it| this| them)? (?:on|at|in|to|over at|over on|for)|"
+                r"i (?:have|made|started|created)|here's|here is|come (?:by|see|join|visit)|see) (?:\w{1,12} )?my " + OWN + MY_PAGE + r"\b",
+                r"\bmy " + OWN + r"(?:subreddit|patreon|ko-?fi|wattpad|substack|tumblr)\b",
             ),
-            _p(STRONG, "patreon|ko-fi|kofi|wattpad|royalroad|royal road|kindle|paypal|substack|gofundme|smashwords", r"\b(?:patreon|ko-?fi|wattpad|royal ?road|kindle (?:store|unlimited|edition)|paypal|substack|gofundme|smashwords)\b"),
-            _p(LIKELY, "amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog", r"\b(?:my|on|at|via|the|a) (?:\w+ )?(?:amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog)\b"),
-            _p(STRONG, "plug", r"shameless(?:ly)? (?:self[- ])?(?:plug|promo)", r"self[- ]?plug"),
-            _p(STRONG, "promo", r"self[- ]promo", r"shameless promo"),
-            _p(STRONG, "stor|writing|work|stuff|responses|prompts", r"(?:more|other) (?:of )?(?:my |such )?(?:\w+ )?(?:stories|writing|writings|work|works|stuff|responses|prompts|tales) (?:like (?:this|these)|by me|(?:over |up )?(?:here|at|on (?:my|this|the sub)|in my))", r"(?:like|enjoy|liked|enjoyed|want|love)\w* (?:this|my|it|what you (?:read|see)|the story|to (?:read|see))[^.!?]{0,40}(?:check out|more of my|my other|follow|subscribe)", r"(?:check out|read|see|find) (?:some of |more of )?(?:my other|more of my)"),
-            _p(HINT, "check out|follow me|more stories|more of my|shameless", r"check out|follow me|more stories|more of my|shameless"),
+            _sign(STRONG, "patreon|ko-fi|kofi|wattpad|royalroad|royal road|kindle|paypal|substack|gofundme|smashwords", r"\b(?:patreon|ko-?fi|wattpad|royal ?road|kindle (?:store|unlimited|edition)|on kindle|paypal|substack|gofundme|smashwords)\b"),
+            _sign(STRONG, "follow me|amazon", r"follow me (?:on|at|for) (?:\w{1,12} )?(?:twitter|insta|instagram|facebook|tumblr|medium|here|reddit|@|more)", r"(?:novel|book|ebook|e-book|anthology|collection|stories)[^.!?]{0,40}(?:on|from|via|through) amazon"),
+            _sign(LIKELY, "amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog", r"\b(?:my|on|at|via|the|a) (?:\w{1,12} )?(?:amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog)\b", LEAD + r"(?:twitter|website|blog|instagram|facebook|tumblr|discord) ?:"),
+            _sign(STRONG, "plug|promo", r"shameless(?:ly)? (?:self[- ])?(?:plug|promo)", r"self[- ]?(?:plug|promo)"),
+            _sign(
+                STRONG,
+                "stor|writing|work|stuff|responses|prompts|check out|more of",
+                r"(?:more|other) (?:of )?(?:my |such )?(?:\w{1,12} )?(?:stories|writing|writings|work|works|stuff|responses|prompts|tales) (?:like (?:this|these)|by me|(?:over |up )?(?:here|at|on (?:my|this|the sub)|in my))",
+                r"(?:like|enjoy|liked|enjoyed|want|love)\w{0,4} (?:this|my|it|what you (?:read|see)|the story|to (?:read|see))[^.!?]{0,40}(?:check out|more of my|my other|follow|subscribe)",
+                r"(?:check out|read|see|find) (?:some of |more of )?(?:my other|more of my)",
+                r"if " + READERS + r" (?:all |guys )?(?:like|liked|enjoy|enjoyed|love|loved) (?:this|that|it|the|my|what)(?: \w{1,12}){0,3},? (?:story|style|writing|kind|check|please|i(?:'ve| have)|you (?:can|might|may|should)|feel free|there's|come|head|consider|let me)\b",
+            ),
+            _sign(HINT, "check out|follow me|more stories|more of my|shameless", r"check out|follow me|more stories|more of my|shameless"),
         ),
-        example="If you enjoyed this, subscribe to /r/my_stories for more!",
+        examples=("If you enjoyed this, subscribe to /r/my_stories for more!", "*r/my_stories*"),
     ),
     Rule(
         "part_link",
-        "Where the story goes on: `[Part 2](link)`, `(continued in the comments)`, `Part 3 tomorrow`, `Next chapter`.",
+        "Where the story goes on: `[Part 2](link)`, `(continued in the comments)`, `Part 3 tomorrow`, or asks if it should.",
         AUTHORED,
         (
-            _p(CERTAIN, "part|chapter|next|prev|first|cont|here|more|rest|index|last", r"\[[^\]]{0,60}\b(?:parts?|chapter|next|previous|prev|first|continu|cont|here|more|rest|index|last)\b[^\]]{0,60}\] ?\( ?(?:https?|/r/|r/|/u/|www|#|link)"),
-            _p(
+            _sign(CERTAIN, "](|] (", r"\[[^\]]{0,60}\b(?:parts?|pt\.?|chapter|next|previous|prev|first|continu\w{0,6}|cont|cont'd|here|more|rest|index|last|sequel|prequel|epilogue)\b[^\]]{0,60}\] ?\( ?(?:https?|/r/|r/|/u/|www|#|link)"),
+            _sign(
                 CERTAIN,
                 "cont",
-                r"(?:to be )?cont(?:inued|inues|d|'d|inuation|inuing)?\.? ?(?:\w+ )?(?:in (?:the |a |my |another )?(?:\w+ )?(?:comments?|repl(?:y|ies)|post|thread|response|part|child)|below|in reply|as a (?:reply|comment)|here ?[:(\]])",
-                LEAD + r"(?:cont(?:inued|inuation|d|'d)?)\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
+                r"\b(?:to be )?cont(?:inued|inues|d|'d|inuation|inuing)?\.? ?(?:\w{1,12} )?(?:in (?:the |a |my |another )?(?:\w{1,12} )?(?:comments?|repl(?:y|ies)|post|thread|response|child)|below|in reply|as a (?:reply|comment)|here ?[:(\]])",
+                LEAD + r"(?:cont(?:inuation|d|'d)?)\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
+                LEAD + r"continued\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
             ),
-            _p(
+            _sign(
                 CERTAIN,
-                "part|chapter|next|more|rest|ending|conclusion",
-                r"\b(?:parts? " + NUMBER + r"(?: ?(?:and|&|,|-|through) ?(?:part )?" + NUMBER + r")*|next (?:part|chapter|bit|installment|section)|the (?:rest|second part|next part|conclusion|ending)|more|chapter " + NUMBER + r")\b(?: of (?:this|it|the story))? ?(?:(?:is|are|can be|will be|has been|now|just|up|posted|available|coming|found|finally|also) ){0,4}(?:posted|available|linked|below|in (?:the )?(?:comments?|repl(?:y|ies)|thread|response)|up (?:now|here|on|at|soon|in)|coming (?:soon|up|later|tomorrow|tonight|shortly|right up|in)|here ?[!:.)\]]|is (?:up|here|out|live)|in (?:a )?reply|as a reply|soon[ .!]|tomorrow|tonight)",
+                "part|chapter|rest|ending|conclusion|section",
+                r"\b(?:(?:parts?|pt\.?|chapter) " + NUMBER + r"(?: ?(?:and|&|,|-|through) ?(?:part )?" + NUMBER + r"){0,3}|(?:next|second|2nd|third|last|final) (?:part|chapter|bit|installment|section|half)|the (?:rest|conclusion|ending))"
+                r"(?: of (?:this|it|the story))?,? (?:(?:is|are|can be|will be|has been|should be|now|just|up|posted|available|coming|found|finally|also|live|out) ){0,4}(?:posted|available|linked|below|in (?:the |my )?(?:comments?|repl(?:y|ies)|thread|response)|up (?:now|here|on|at|soon|in)|coming (?:soon|up|later|tomorrow|tonight|shortly|right up|in)|here ?[!:.)\]]|is (?:now )?(?:up|here|out|live)|in (?:a )?reply|as a reply|soon[ .!]|up[ .!]?$|here$)",
+                r"\b(?:more|continued|rest|part two|part 2|part ii)\b[^.!?]{0,24}\b(?:in (?:the |my |a )?(?:comments?|repl(?:y|ies))|in reply|as a reply|(?:comment|reply) below)\b",
+                r"\b(?:character|word|comment|length) (?:limit|count limit)\b|too (?:long|big) (?:for|to fit in) (?:one|a|a single) (?:comment|post)",
             ),
-            _p(STRONG, "part|chapter", LEAD + r"(?:end (?:of )?)?(?:part|chapter|pt\.?) " + NUMBER + r"[\s)\]]{0,3}(?:\?+|(?:below|here|soon|next|maybe|coming|anyone|tomorrow|later|now|up|link|in\b|on\b|at\b|if\b|to (?:come|follow)|of (?:" + NUMBER + r"))\b)", r"(?:do|would|did|does) (?:you|anyone|y'all|people|anybody) (?:guys |all )?(?:want|like|be interested)[^.?!]{0,30}(?:part|more|continu|sequel|see|rest)", r"(?:part|pt\.?) " + NUMBER + r" (?:maybe|anyone|if|when|later)"),
-            _p(
+            _sign(
                 STRONG,
-                "continu|more|part|sequel|finish|interest|expand|write|post|rest|second half|add ",
-                r"(?:let me know|lmk|tell me|comment|reply|pm me)[^.!?]{0,40}(?:if|whether) (?:you|anyone|anybody|y'all|i should|people|there|ya)[^.!?]{0,50}(?:more|continu|part|sequel|expand|interest|keep|rest|finish|next)",
-                r"if (?:you(?:'d| would| guys| all)?|anyone|anybody|people|enough people|y'all|there(?:'s| is)|someone|ya'll)(?: \w+){0,4} (?:like|want|wants|wanted|interest|interested|interesting|demand|enough|enjoy|enjoyed|liked|care)[^.!?]{0,60}(?:continu|more of (?:this|it)|write more|part|sequel|keep going|rest of|finish (?:it|this)|post more|expand|(?:i'll|i will|i'd|i can|i could|i might) (?:\w+ )?(?:write|post|continue|finish|expand|make|add|do|try))",
-                r"(?:should|shall) i (?:continue|write (?:more|a|another|part)|keep (?:going|writing)|post (?:more|the|part)|make (?:this|a part|it))",
-                r"(?:i'll|i will|i'm going to|i am going to|gonna|i might|i may|i can|i could|i'd|will|might|may|i plan to|i plan on|i hope to|i'm|i am|going to) (?:\w+ ){0,3}?(?:continu\w*|expand\w*|finish\w*|writ\w+|post\w*|add\w*|updat\w*|edit\w*|turn\w*|complete) (?:\w+ ){0,4}?(?:this|part|parts|more|later|tonight|tomorrow|soon|the rest|it|next|when i|after (?:work|class|school|dinner|i)|sequel|story|chapter)(?=[^\n]{0,60}(?:later|tonight|tomorrow|soon|story|part|chapter|when i (?:get|have|can)|if |after (?:work|class|school|i)|weekend|interest|sub|here|prompt|mobile|phone|post|\.\.\.|!|$))",
-                LEAD + r"(?:more|part \w+|next part) (?:to (?:come|follow)|coming|later|soon|tomorrow|tonight)(?: \w+){0,5}[\s.!?)\]]{0,5}$",
-                r"(?:^|[.!?( ])(?:more|the rest|another part|part two) (?:to come|is coming|to follow)(?: soon| later| tomorrow)?\W*$",
+                "part|pt|chapter",
+                LEAD + r"(?:end (?:of )?)?(?:part|chapter|pt\.?) " + NUMBER + r"[\s)\]]{0,3}(?:\?+|(?:below|here|soon|next|maybe|coming|anyone|tomorrow|later|tonight|now|up|link|if\b|to (?:come|follow)|of (?:" + NUMBER + r"))\b)",
+                r"(?:part|pt\.?) " + NUMBER + r" (?:maybe|anyone|if (?:you|people|there|any)|when i|later)\b",
+                r"\b(?:that|this|aand that|and that) (?:was|is|concludes|ends|'s) (?:the end of )?part " + NUMBER + r"\b",
             ),
-            _p(LIKELY, "part ", LEAD + r"\[?part " + NUMBER + r"\W*$"),
-            _p(STRONG, "previous|prev|next|part|chapter|first|index", LEAD + r"(?:(?:previous|prev|next|first|last|latest|index|table of contents|parts?|chapters?|all|" + NUMBER + r")(?: (?:part|chapter|" + NUMBER + r"))?[\s|<>\[\]/*•·,&-]{1,6}){2,12}$"),
-            _p(STRONG, "helpmebutler|subscribeme|updateme|remindme|!subscribe|helpme", r"helpmebutler|subscribeme|updateme|remindme|! ?subscribe"),
+            _sign(STRONG, "more|part|continu|sequel|rest", r"\b(?:do|would|did|does|want|wanna|wan na) (?:you|anyone|y'all|people|anybody|to)?(?: guys| all)? ?(?:want|like|be interested|see|read|hear)[^.?!]{0,30}\b(?:part|more of|more|continu\w*|sequel|rest)(?: \w{1,12}){0,4}\?"),
+            _sign(
+                STRONG,
+                "continu|more|part|sequel|finish|interest|expand|write|post|rest|second half|add |keep ",
+                r"(?:let me know|lmk|tell me|comment|reply|pm me)[^.!?]{0,40}(?:if|whether) (?:you|anyone|anybody|y'all|i should|people|there|ya)[^.!?]{0,50}(?:more\W|continu|part|sequel|expand|interest|keep (?:going|writing)|rest|finish|next)",
+                r"if (?:you(?:'d| would| guys| all)?|anyone|anybody|people|enough people|y'all|there(?:'s| is)|someone|ya'll)(?: \w{1,12}){0,4} (?:like|want|wants|wanted|interest|interested|interesting|demand|enough|enjoy|enjoyed|liked|care)\b[^.!?]{0,60}(?:continu|more of (?:this|it)|write more|part \w|a part|sequel|keep (?:going|writing)|rest of|finish (?:it|this)|post more|expand|(?:i'll|i will|i'd|i can|i could|i might) (?:\w{1,12} )?(?:write|post|continue|finish|expand|make|add))",
+                r"(?:should|shall) i (?:continue\b|write (?:more|a|another|part)|keep (?:going|writing)|post (?:more|the|part)|make (?:this|a part))",
+                r"(?:more|next part|part \w{1,5}) (?:to come|coming|is coming) (?:if|when|once|after|soon|later|tomorrow|tonight)",
+                r"\b(?:if|in case) (?:there(?:'s| is) )?(?:any(?:one)?|enough|some)(?:one is|one's)? interest(?:ed)?\b",
+            ),
+            _sign(
+                STRONG,
+                "continu|expand|finish|writ|post|add|updat|edit|turn|complet",
+                r"(?:i'll|i will|i'm going to|i am going to|gonna|i might|i may|i can|i could|i'd|will|might|may|i plan to|i plan on|i hope to|i'm|i am) (?:\w{1,12} ){0,3}?(?:continu\w{0,3}|expand\w{0,3}|finish\w{0,3}|writ\w{1,4}|post\w{0,3}|add\w{0,3}|updat\w{0,3}|edit\w{0,3}|turn\w{0,3}|complete) (?:(?:on|up|out|a|an|the|some|my|another|into|it|of|to|with|more|and) ){0,3}(?:this(?: \w{1,12})?|it|story|parts?(?: \w{1,5})?|more|the rest|sequel|chapters?|later|responses|prompts?)\b[^\n]{0,60}(?:later|tonight|tomorrow|soon|story|part|chapter|when i (?:get|have|can)|if (?:you|there|people|any|i)|after (?:work|class|school|i)|weekend|interest|\bsub\b|prompt|mobile|phone|longer|novel|series)",
+                r"(?:will|i'll) (?:finish|continue|edit|update|write more|post more|add more)(?: this| it| more)?,? (?:(?:when|once) i|later|tonight|tomorrow|after (?:work|class|school)|in the morning|if )",
+            ),
+            _sign(LIKELY, "more|part", LEAD + r"(?:more|part \w{1,5}|next part|rest) (?:to (?:come|follow)|coming|later|soon|tomorrow|tonight)(?: \w{1,12}){0,5}[\s.!?)\]]{0,5}$", r"\bmore to (?:come|follow)\b"),
+            _sign(STRONG, "previous|prev|next|part|chapter|first|index", LEAD + r"(?:(?:previous|prev|next|first|last|latest|index|table of contents|parts?|chapters?|all)(?: (?:part|chapter|" + NUMBER + r"))?(?:[\s<>\[\]]{0,4}[|/*•·,][\s<>\[\]]{0,4}|$)){2,12}", LEAD + r"\[(?:previous|prev|next|first|last|latest)(?: \w{1,8})?\]\W*$"),
+            _sign(STRONG, "helpmebutler|subscribeme|updateme|remindme|!subscribe|! subscribe", r"helpmebutler|subscribeme|updateme|remindme|! ?subscribe"),
         ),
-        example="[Part 2](https://www.reddit.com/r/my_stories/comments/abc123/) is up!",
+        examples=("[Part 2](https://www.reddit.com/r/my_stories/comments/abc123/) is up!", "(continued in the comments)"),
     ),
     Rule(
         "link",
         "A web address or a Markdown link, alone or in a sentence of the author's.",
         AUTHORED,
         (
-            _p(STRONG, "](|] (", r"\[[^\]]{0,200}\] ?\( ?(?:https?|/r/|r/|/u/|u/|www|http)"),
-            _p(STRONG, "http|www", URL),
-            _p(LIKELY, ".com|.net|.org|.co|.blog", r"\b[a-z0-9-]{2,40}\s?\.\s?(?:com|net|org|blog|co|io|tumblr|wordpress)\b(?:/|[\s.)\]]|$)"),
+            _sign(STRONG, "](|] (", r"\[[^\]]{0,200}\] ?\( ?(?:https?|/r/|r/|/u/|u/|www|http)"),
+            _sign(STRONG, "http|www", URL),
+            _sign(LIKELY, ".com|.net|.org|.co|.blog", r"\b[a-z0-9-]{2,40}\s?\.\s?(?:com|net|org|blog|co|io|tumblr|wordpress)\b(?:/|[\s.)\]]|$)"),
         ),
-        example="https://www.example.com/my-blog",
+        examples=("https://www.example.com/my-blog",),
     ),
     Rule(
         "thanks",
         "Thanks to readers, to those who gave gold, for the prompt, for feedback.",
         AUTHORED,
         (
-            _p(
+            _sign(
                 CERTAIN,
                 "thank|thx|tysm",
-                r"(?:thanks?|thank (?:you|u|ya|y'all)|thx|tysm)\b[^.!?]{0,80}\b(?:gold|golds|silver|platinum|plat|gilding|gilded|upvotes?|upvoting|comments?|commenting|commented|kind (?:words|stranger|strangers|redditor|soul|anonymous)|feedback|criticism|critiques?|prompt|op|reddit|redditors?|posting this|posting the|karma|awards?|subscrib\w*|typos?|proofread\w*|correct(?:ing|ions?)|responses|replies|reply|/?u/\w+|anonymous|internet stranger|catching (?:that|the|my)|pointing (?:that|it|this|out)|the spot|attention)\b",
-                r"(?:thanks?|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6} (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w+ by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|the (?:letter|rights|room|news|signs|map))\b)",
+                r"\b(?:thanks?|thank (?:you|u|ya|y'all)|thx|tysm)\b[^.!?]{0,80}\b" + SITE + r"\b",
+                r"\b(?:thanks?|thank (?:you|u|ya))\b[^.!?]{0,60}/?u/\w",
             ),
-            _p(STRONG, "thank|thx", r"(?:thanks?|thank (?:you|u)|thx)[^.!?]{0,24} (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)\b", r"(?:thanks?|thank (?:you|u)) (?:\w+ ){0,3}for (?:(?:all|the|your|so|such|a|many|this|of|these|lovely|nice|great|fun|wonderful|awesome|cool|amazing) ){0,5}(?:support|love|inspiration|story|compliments?|idea|suggestions?|encouragement|response|read|interest|help with|advice|reception)\b", r"(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w+){0,4} (?:to|goes to) (?:\w+ )?/?u/"),
-            _p(HINT, "thank|thx", LEAD + r"(?:(?:and|oh|wow|so|many|but|anyway|anyways|again|also|well|holy \w+|ps|p\.s\.|omg|edit)[,.!:]? ){0,3}(?:thanks|thank you|thank u|thx)\b"),
-            _p(LIKELY, "appreciate", r"(?:really|greatly|much|truly|so) appreciate|appreciate (?:it|the|all|any|your|you|everyone)[^.!?]{0,40}(?:comment|feedback|read|word|support|love|guys|all|crit|responses)|(?:i|i'd) (?:really )?appreciate (?:it|any|all|the)"),
+            _sign(
+                STRONG,
+                "thank|thx",
+                r"\b(?:thanks?|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
+                r"\b(?:thanks?|thank (?:you|u)|thx)(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[\s!.:)<3]*$)",
+                r"\b(?:thanks?|thank (?:you|u)) (?:\w{1,12} ){0,3}for (?:(?:all|the|your|so|such|a|many|this|of|these|lovely|nice|great|fun|wonderful|awesome|cool|amazing|good|interesting) ){1,5}(?:support|love|inspiration|story|compliments?|idea|suggestions?|encouragement|response|reads?|reception|views|votes)\b",
+                r"\b(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w{1,12}){0,4} (?:to|goes to) (?:\w{1,12} )?/?u/",
+                r"^\W{0,4}(?:many |big |huge |so )?(?:thanks|thank you|thx|tysm)(?: so much| very much| again| a lot)? (?:guys|everyone|everybody|y'all|folks|all|reddit|op)\W{0,6}$",
+            ),
+            _sign(LIKELY, "appreciate", r"(?:really|greatly|much|truly|so) appreciated?\b|\bappreciate (?:it|the|all|any|your|you|everyone)[^.!?]{0,40}(?:comment|feedback|read|word|support|love|guys|all\b|crit|responses)|(?:i|i'd) (?:really )?appreciate (?:it|any|all|the)"),
+            _sign(HINT, "thank|thx", LEAD + r"(?:(?:and|oh|wow|so|many|but|anyway|anyways|again|also|well|ps|p\.s\.|omg|edit)[,.!:]? ){0,3}(?:thanks|thank you|thank u|thx)\b", r"\bthanks[!.]\W*$"),
         ),
-        example="Thanks for reading, everyone!",
+        examples=("Thanks for reading, everyone!", "Thank you for the gold, kind stranger."),
     ),
     Rule(
         "feedback",
         "A request for comments or criticism, or the hope that the reader liked it.",
         AUTHORED,
         (
-            _p(CERTAIN, "feedback|critici|critique|cc|c&c|concrit|crit", r"(?:feedback|critici[sz]m|critiques?|criticisms|\bcc|c&c|concrit|crits?|criticisim|critisism)\b[^.!?]{0,60}(?:welcome|appreciated|encouraged|please|helpful|accepted|wanted|always|much|requested|would be|is great|are great)", r"(?:constructive|any|some|all|your|open to|love|welcome|appreciate|accept\w*|looking for|leave|give me|for) (?:and all )?(?:\w+ ){0,3}(?:feedback|critici[sz]m|critiques?|criticisms|concrit)\b"),
-            _p(STRONG, "feedback|critici|critique|writing advice|writing tips|pointers", r"\b(?:constructive critic\w+|feedback|critique[sd]?)\b", r"(?:advice|tips|pointers|suggestions)[^.!?]{0,40}(?:welcome|appreciated)"),
-            _p(STRONG, "know what you|thoughts|think|opinions|comments|suggestions", r"(?:let me know|tell me|lmk|love to (?:know|hear)|curious|interested in) (?:\w+ ){0,4}(?:what|how) (?:you|y'all|everyone|people|ya'll|u)(?: (?:all|guys))? (?:think|thought|felt|feel|liked)", r"(?:comments|suggestions|opinions|thoughts|corrections|questions|complaints)[^.!?]{0,50} (?:welcome|appreciated|encouraged)", r"\b(?:any|your|what are your) thoughts\?", r"what (?:do|did) (?:you|y'all)(?: guys| all)? think\?\W*$"),
-            _p(CERTAIN, "hope", r"hope (?:that )?(?:you|y'all|you guys|everyone|anyone|someone|op|ya|u|people|somebody)(?:'ve| have| all| guys)?(?: \w+){0,2}? (?:like|liked|enjoy|enjoyed|enjoying|dig|love|loved|likes|enjoys)(?:ed)? (?:it|this|that|my|the (?:story|read|prompt|response|ending|twist)|reading|the|what)\b", r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads| fits| did| does|'ll)? (?:\w+ ){0,4}?(?:ok|okay|good|enough|sense|close|alright|readable|suitable|bad|terrible|fits?|the prompt|what you|for you|like|worth|justice|work|enjoyable|decent)\b"),
-            _p(LIKELY, "enjoy|hope you|hope y", LEAD + r"(?:\w+[,.!]? ){0,4}(?:enjoy|hope (?:you|y'all) (?:\w+ )?(?:like|enjoy)(?:ed|d)?)\W{0,8}(?:(?:it|this|reading|guys|everyone|folks|the story|!|:\)|:d)\W{0,5}){0,3}$"),
-            _p(HINT, "be gentle|be kind|go easy|be nice|roast", r"\b(?:be gentle|be kind|go easy|be nice|roast me|tear (?:it|me) apart|don't be (?:too )?harsh)\b"),
+            _sign(
+                CERTAIN,
+                "feedback|critici|critisi|critique|cc|c&c|concrit|crit",
+                r"(?:feedback|critici[sz]ms?|critiques?|critici?sims?|critisisms?|\bcc|c&c|concrit|crits?)\b[^.!?]{0,60}(?:welcome|appreciated|encouraged|please|helpful|accepted|wanted|requested|would be|is great|are great)",
+                r"(?:constructive|any|some|all|open to|love|welcome|looking for|leave|give me|take|want|get) (?:and all |and any )?(?:\w{1,12} ){0,3}(?:feedback|critici[sz]ms?|critiques?|concrit)\b",
+            ),
+            _sign(STRONG, "constructive|advice|tips|pointers|suggestions", r"\bconstructive critic\w{0,5}", r"(?:advice|tips|pointers|suggestions)[^.!?]{0,40}(?:welcome|appreciated)", r"(?:any|writing) (?:\w{1,12} )?(?:advice|tips|pointers|suggestions)\b[^.!?]{0,40}(?:for me|improve|\?|better|welcome)"),
+            _sign(LIKELY, "feedback|critique", r"\b(?:feedback|critique[sd]?)\b"),
+            _sign(
+                STRONG,
+                "know what you|know how you|think|thoughts|opinions|comments|suggestions|know what",
+                r"(?:let me know|lmk|love to (?:know|hear)|curious|interested in) (?:\w{1,12} ){0,4}(?:what|how) (?:you|y'all|everyone|people|ya'll|u)(?: (?:all|guys|folks))? (?:think|thought|felt|feel|liked)(?:[\s.!?:)<3]*$| of (?:it|this|the story)|[.!?]| and | about (?:it|this|the story)|, )",
+                r"(?:comments|suggestions|opinions|thoughts|corrections|complaints)[^.!?]{0,50} (?:welcome|appreciated|encouraged)",
+            ),
+            _sign(LIKELY, "thoughts|think|know what", r"\b(?:any|your|what are your) thoughts\?", r"what (?:do|did) (?:you|y'all)(?: guys| all| folks)? think\?", r"(?:let me|tell me) (?:know )?what (?:you|y'all) (?:guys |all )?(?:think|thought)"),
+            _sign(
+                CERTAIN,
+                "hope",
+                r"hope (?:that )?" + READERS + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug|like|enjoy|enjoys|enjoying|likes|dig|love) (?:reading|the (?:story|read|prompt|response|ending|twist)|my (?:\w{1,12} )?(?:story|response|take|attempt|writing|entry|work|prompt|first))",
+                r"hope (?:it|this|that)(?:'s| is| was| wasn't| isn't|'ll| will| did| does)? (?:\w{1,12} ){0,4}?(?:fits?|follows|answers|satisf\w{1,5}|suits|meets) (?:\w{1,12} ){0,3}?(?:prompt|what you|the bill|criteria)",
+            ),
+            _sign(
+                STRONG,
+                "hope",
+                r"^[^.!?]{0,60}hope (?:that )?" + READERS + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug) (?:it|this|that|what)\b",
+                r"(?:^|[.!?] )\W{0,4}(?:i |and i |but i |so i )?(?:really )?hope (?:that )?" + READERS + r"(?: all| guys| folks)?(?: really| all)? (?:like|enjoy|enjoys|likes|dig|love) (?:it|this|that|this one)[\s!.:;)(<3dp]*$",
+                r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads)? (?:\w{1,12} ){0,4}?(?:readable|suitable|to your liking|what you (?:wanted|were|had)|enjoyable|close enough|does (?:it|the prompt) justice)\b",
+            ),
+            _sign(LIKELY, "hope", r"hope (?:that )?" + READERS + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:like|liked|enjoy|enjoyed|dig|love|loved) (?:it|this|that)\b(?! (?:here|there|in|out|up|down|when|as))", r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads| did| does) (?:\w{1,12} ){0,4}?(?:ok|okay|good|enough|sense|alright|terrible|bad|decent)\b"),
+            _sign(LIKELY, "enjoy", r"^\W{0,6}(?:enjoy|hope you enjoy)\W{0,8}(?:(?:it|this|reading|guys|everyone|folks|the story|:\)|:d)\W{0,5}){1,3}$"),
+            _sign(HINT, "enjoy", r"^\W{0,6}(?:anyways?,? |so,? )?enjoy[\s!.:)d;]*$"),
+            _sign(HINT, "be gentle|be kind|go easy|be nice|roast|tear|harsh", r"\b(?:be gentle|be kind|go easy|be nice|roast me|tear (?:it|me|this) apart|don't be (?:too )?harsh)\b"),
         ),
-        example="First time posting here, so any feedback is welcome. Hope you liked it!",
+        examples=("Any feedback is welcome.", "Hope you liked it!"),
+    ),
+    Rule(
+        "label",
+        "A paragraph under a label of the author's: `A/N:`, `Author's note`, `Disclaimer:`, `Trigger warning:`, `TL;DR`.",
+        AUTHORED,
+        (
+            _sign(
+                CERTAIN,
+                "author|writer|op's|a/n|a.n.|an:|ooc|note",
+                LEAD + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)? ?-? ?(?:(?:end)?notes?|comments?|edit)|a ?/ ?n|a\.n\.|ooc)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )",
+                LEAD + r"an ?:",
+            ),
+            _sign(STRONG, "disclaimer|tl;dr|tldr|tl:dr|tl,dr|tl dr|obligatory|inspir|trigger|content", LEAD + r"(?:disclaimer ?[:-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])"),
+            _sign(LIKELY, "note|btw|fyi|warning|credit|source|context|reference|tw|cw|nsfw|fun fact|spoiler|backstory|prologue note|clarif", LEAD + r"(?:(?:quick |small |brief |final |side ?|just a )?(?:foot |end )?notes? ?(?::|-)|btw\b|fyi\b|fun fact ?:|for (?:context|reference)[,:]|(?:credits?|sources?|context|references?|backstory|clarification|background) ?:|warnings? ?:|[tc]w ?:|nsfw\b|spoilers?\b|just (?:a )?(?:fyi|note))"),
+            _sign(HINT, "ps|p.s|p. s", LEAD + r"p ?\.? ?s ?\.?\s?[:.,;-]"),
+        ),
+        examples=("A/N: I know the ending is a bit rushed.", "Author's Note: set in the world of my last story."),
     ),
     Rule(
         "author_note",
-        "The author about the text: a label (`A/N:`, `Author's note`), how and where it was written, apologies, sources.",
+        "The author about the text: how, when and where it was written, apologies for it, its sources, the prompt.",
         AUTHORED,
         (
-            _p(CERTAIN, "note|a/n|a.n.|n/a|an:|disclaimer|ooc|writer's", LEAD + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)?(?:'s)? ?(?:-? ?(?:end)?notes?|comments?|here|edit)|a ?/ ?n|a\.n\.|(?:foot|end|side) ?notes?|ooc|disclaimer)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )", LEAD + r"an ?:"),
-            _p(STRONG, "note|ps|p.s|tl;dr|tldr|tl:dr|btw|fyi|disclaimer|warning|inspir|credit|source|backstory|context", LEAD + r"(?:(?:quick |small |brief |final |side ?|just a )?notes? ?(?::|-)|disclaimer|tl ?[;:,]? ?dr\b|btw\b|fyi\b|fun fact ?:|for (?:context|reference)[,:]|(?:obligatory|inspired by|inspiration|credits?|sources?|context|reference|references) ?:|(?:story )?(?:trigger |content )?warning ?:|tw ?:|cw ?:|nsfw\b|just (?:a )?(?:fyi|note))"),
-            _p(HINT, "ps|p.s", LEAD + r"p ?\.? ?s ?\.?\s?[:.,;-]"),
-            _p(
+            _sign(
                 CERTAIN,
-                "first|writ|wrote|typed|prompt|story|attempt|mobile|phone|post",
-                r"(?:my|is my|was my|this is|(?:it's|its|is|been)) (?:very |literally |actually )?(?:first|1st|second|2nd|third)(?: (?:ever|real|actual|serious|proper|big))?[ -](?:time (?:ever )?(?:posting|writing|responding|writer|poster|trying|submitting|doing|commenting|here|on (?:this|here|wp|r/)|replying|contributing|attempting|sharing)|attempt(?:s)? (?:at|in|on) (?:\w+ )?(?:writing|this|a story|prompt|wp|creative|one|short|fiction|anything|these|something)|(?:writing ?)?prompt|wp\b|submission|response|contribution|post (?:here|on|in|to|ever|\W)|post$|shot at|go at|try at|stab at|story (?:here|on|in|ever|post|for|i've|that i)|reply|piece|entry|crack at|published|creative writing|short story)",
-                LEAD + r"(?:first|1st)(?: ever)?[ -](?:time (?:ever )?(?:posting|writing|writer|poster|posted|responding|contributor|submitting|here|on (?:this|here|wp)|trying|doing|commenting|prompt)|timer|prompt|attempt|wp\b|submission|response|post\b|story\b|try\b|go at|shot at)",
-                r"(?:wrote|written|typed|writing|typing|write|type|posted|posting|did|finished|done|composed|made) (?:\w+ ){0,5}?(?:on|from|with|using|in|via) (?:\w+ ){0,2}(?:mobile|my phone|phone|my iphone|an ipad|my ipad|my tablet|phone keyboard|one sitting|notepad|(?:about |like |under |around |less than |just )?(?:\d+|a few|five|ten|fifteen|twenty|thirty|half an|an) (?:minutes|mins|min|hours?)|a hurry|class|bed on|the (?:toilet|bus|train|john|loo))\b",
-                r"(?:haven't|have not|havent|never|long time since i|been (?:\w+ ){1,4}(?:since|that) i(?:'ve| have)?|rarely|don't (?:usually|normally|often|really)|not (?:used to|much of)|new (?:to|at)|out of practice|rusty) (?:\w+ ){0,4}?(?:writ(?:e|ten|ing|er)|wrote|posted|post (?:here|on|in)|prompts?|story like|fiction|creative)\b",
-                r"(?:english|this) (?:is not|isn't|isnt|ain't|not) my (?:first|native|mother|main|primary|strong)|(?:not|isn't) (?:a |my )?(?:native|first) (?:english )?(?:speaker|language)|not good at english|non-?native",
-                r"\b(?:on|from|via) mobile\b|(?:mobile|phone|app) (?:formatting|format|typing|user|so|sucks|keyboard)|(?:blame|autocorrect)[^.!?]{0,20}(?:autocorrect|phone|mobile)|formatting (?:is|may|might|on mobile|issues?|sucks|errors?)",
+                "first|1st|second|2nd|third",
+                r"(?:my|is my|was my|this is|(?:it's|its|is|been)) (?:very |literally |actually )?(?:first|1st|second|2nd|third)(?: (?:ever|real|actual|serious|proper|big|few))?[ -](?:time (?:ever )?(?:posting|responding|poster|submitting|commenting|on (?:this|here|wp|r/)|replying|contributing|attempting|writing (?:a|an|any|on|here|for|something|fiction|in (?:this|a while|years|ages|forever|english)|one|this|like))|attempts? (?:at|in|on) (?:\w{1,12} )?(?:writing|a story|prompt|wp|creative|short|fiction)|(?:writing ?)?prompts?\b|wp\b|submission|response\b|contribution|posts? (?:here|on|in|to|ever)|post\W*$|shot at (?:a|this|writ)|go at (?:a|this|writ)|try at (?:a|this|writ)|stab at (?:a|this|writ)|story (?:here|on (?:here|this|reddit|wp|r/)|ever|post|i've|that i(?:'ve| have))|entry\b|creative writing|short story)",
+                LEAD + r"(?:first|1st)(?: ever)?[ -](?:time (?:ever )?(?:posting|writer|poster|posted|responding|contributor|submitting|here|on (?:this|here|wp)|commenting|prompt|writing (?:for|on|here|a|in|anything|something|fiction))|timer|prompt|attempt at|wp\b|submission|response|post\b)",
+                r"long ?-?time (?:lurker|reader|subscriber)|first ?-?time (?:poster|contributor|writer|submitter)",
             ),
-            _p(
+            _sign(STRONG, "first|trying|doing", LEAD + r"(?:this is |it's )?(?:my )?(?:first|1st) (?:time (?:doing|trying|writing|attempting)|try|attempt|go|shot|story)(?: (?:at )?(?:this|one|it|one of these|here|something|anything|a \w{1,12}|ever)){1,3}\b"),
+            _sign(
+                CERTAIN,
+                "english|native|mobile|phone|app|autocorrect|ipad|tablet|keyboard",
+                r"(?:english|this) (?:is not|isn't|isnt|ain't|not) my (?:first|native|mother|main|primary|strong)|(?:not|isn't) (?:a |an |my )?(?:native|first) (?:english )?(?:speaker|language)|not (?:so |very |too )?good (?:at|with) english|non-?native (?:english )?speaker",
+                r"\b(?:on|from|via|using) (?:the |my )?mobile\b(?! phone)|(?:mobile|phone|app) (?:formatting|format|typing|user|so (?:sorry|excuse|forgive|please|i )|sucks)|(?:blame|damn|stupid|thanks to|thank you|thanks)[^.!?]{0,20}autocorrect|autocorrect[^.!?]{0,30}(?:typo|mistake|error|sorry)",
+                r"(?:wrote|written|typed|writing|typing|write|type|posted|posting|posted this|did this|done) (?:\w{1,12} ){0,5}?(?:on|from|with|using|in|via) (?:\w{1,12} ){0,2}(?:mobile|phone|iphone|ipad|tablet|phone keyboard|cell)\b",
+            ),
+            _sign(STRONG, "format", r"formatting (?:is|may|might|on mobile|issues?|sucks|errors?|got)"),
+            _sign(
                 STRONG,
-                "prompt|this sub|subreddit|thread|wp",
-                r"\b(?:this|the|your|great|good|fun|awesome|cool|interesting|nice|amazing|fantastic|neat|other|of|op's|original|lovely|excellent|brilliant|old|another|writing|different|these|my|to|a|love|loved|off|follow\w*|fit|image) (?:\w+ )?(?:prompts?|wp)\b",
-                r"\b(?:this|the|here on this|from this) (?:sub|subreddit|thread)\b|\bwritingprompts?\b|writing prompts?\b|\bprompt (?:made|is|was|has|immediately|gave|reminded|really|just|said|inspired|idea)",
+                "wrote|writ|typed|type|posted|posting|did|finished|done|composed|made",
+                r"(?:wrote|written|typed|writing|typing|typed up|whipped up) (?:this|it|that|up|this up|this one|this story|quickly|entirely|in)?(?: \w{1,12}){0,4}? ?(?:in|on|at|during|while|before|after|between) (?:\w{1,12} ){0,2}?(?:one sitting|notepad|\d{1,3} (?:minutes|mins|min|hours?)|(?:a )?(?:few|five|ten|fifteen|twenty|thirty|forty|half an|an) (?:minutes|mins|hours?)|hour|(?:in )?class\b|work\b|bus\b|lunch|break\b|toilet|train\b|\d{1,2} ?(?:am|pm|in the morning)|drunk|high\b|half asleep|sleep deprived|commute)",
+                r"(?:haven't|have not|havent|never|long time since i(?:'ve)?|been (?:\w{1,12} ){1,4}(?:since|that) i(?:'ve| have|'d)?|rarely|don't (?:usually|normally|often|really)) (?:\w{1,12} ){0,3}(?:written|write|wrote|posted|post|done|tried|attempted) (?:\w{1,12} ){0,4}?(?:anything|here|before|fiction|creative\w{0,2}|stories|prompts?|stuff|in (?:a|years|ages|forever|so|quite|the)|much|one of these|like this)\b",
+                r"(?:new (?:to|at)|not (?:used to|much of|good at|great at|very good at)|practic\w{1,3}|improve|improving|better (?:at|with)|out of practice with|get back into|hand at|get into) (?:my )?(?:(?:creative|this|fiction|short|story|a|whole) ){0,2}(?:writ(?:ing|er)\b|prompts?|sub\b|fiction|this (?:sub|thing|whole thing)|writing prompts)",
+                r"\b(?:not|un)[ -]?(?:proof ?-?read|edited|beta'?d|revised)\b|(?:didn't|haven't|did not|no time to|hasn't been|didnt|havent|barely|wasn't) (?:\w{1,12} ){0,2}(?:proof ?-?read|edited|edit this|revise)|\b(?:first|rough|quick) draft\b|nanowrimo|work in progress|\bwip\b",
             ),
-            _p(
+            _sign(
                 STRONG,
-                "sorry|apolog|forgive|excuse|pardon|mistake|error|typo",
-                r"(?:sorry|apolog\w+|forgive|excuse|pardon|ignore|bear with)\b[^.!?]{0,60}\b(?:format\w*|mobile|typos?|spelling|grammar|grammatical|(?:any|the|my|for) (?:\w+ )?(?:mistakes?|errors?)|the (?:length|delay|late|short|long|wait|rush|quality|ending|abrupt|wall)|length|wall of text|if (?:this|it|the)|it(?:'s| is| was| got)? (?:so |a bit |a little |kind of |kinda |too )?(?:long|short|late|bad|crap|rushed|not)|being (?:late|short|long|so)|bad (?:english|writing|grammar)|my (?:english|writing)|rushed|rambling|late (?:to|post|response|reply)|terrible|poor|lack of|crappy|shitty)",
-                r"(?:any|are|my|some|all|for|probably|lots of|tons of|many) (?:\w+ )?(?:typos|grammatical errors|grammar (?:mistakes|errors)|spelling (?:mistakes|errors)|errors in)",
+                "prompt|this sub|subreddit|this thread|wp|other responses|other replies",
+                r"\b(?:this|the|your|great|good|fun|awesome|cool|interesting|nice|amazing|fantastic|neat|other|of|op's|original|lovely|excellent|brilliant|old|another|writing|different|these|my|to|a|love|loved|off|follow\w{0,3}|fit|image|first|similar|any) (?:\w{1,12} )?(?:prompts?|wp)\b(?! (?:appear|blink|flash|cursor|me\b|him|her|them|us\b|reply|attention|action|and|delivery|box|window|screen))",
+                r"\b(?:this sub|this subreddit|this thread|other (?:responses|replies|submissions|answers here))\b|\bwritingprompts?\b|writing prompts?\b|\bprompt (?:made|has|immediately|gave|reminded|really|just|inspired|idea)\b",
             ),
-            _p(
+            _sign(
                 STRONG,
-                "inspir|based|wrote|written|writing|this story|this was|this is|write",
-                r"(?:inspired|influenced) by (?:\w+ ){0,6}?(?:song|movie|film|book|story|show|game|prompt|real|true|episode|series|comic|poem|work|short|author|anime|novel|character|picture|image|post|/?u/|/?r/)|(?:this|it|story|loosely|heavily|was|is)(?: \w+){0,2} (?:based|inspired) (?:on|by|off)\b",
-                r"(?:this|that|it) (?:was|is|has been|were) (?:\w+ ){0,4}?(?:fun|hard|hell|a blast|a joy|difficult|tough|great|harder|challenging|interesting|weird|a pleasure|enjoyable|painful|cathartic) to (?:write|do this prompt|respond)",
-                r"(?:had|have) (?:\w+ ){0,4}(?:fun|blast|trouble|time) (?:writing|with (?:this|the) (?:prompt|one)|coming up)",
-                r"i (?:just |also |only |originally |actually |quickly |really |kinda |sort of |basically |finally |initially |never |literally )?(?:wrote|typed|made up|whipped up|threw together|threw this|banged|cranked|knocked) (?:\w+ ){0,2}?(?:this|that (?:story|one|up)|it|something|up|out)\b[^\n]{0,60}(?:minutes|quick|phone|late|night|story|ago|school|class|work|song|prompt|drunk|tired|hour|high|asleep|sitting|post|rush|fast|sub|hope|!|$)",
-                r"(?:this|the|my) (?:story|piece|response|one|submission|little story|short story|tale|post|was|is) (?:is|was|may|might|got|ended|turned|has|went|isn't|came|takes|actually|kinda|kind|a bit|sort|brought|probably)\b[^\n]{0,80}(?:prompt|writ(?:e|ing|ten|er)|based|wrote|read|long|dark|cliche|short|sequel|universe|series|post|reply|edit|draft|expected|planned|intended|inspired|to you by|first)",
-                r"(?:i'm|i am|im) (?:not )?(?:really |exactly |usually |normally |still |by no means |no |also )?(?:a |an |much of a |too |very )?(?:good |great |new |novice |aspiring |amateur |beginner |beginning |talented |professional |published |pretty new |super new |native )*(?:writer|at writing|at this sub|with writing|speaker|at english|to (?:writing|this sub|reddit))",
-                r"(?:consider|call) myself (?:\w+ ){0,4}writer",
-                r"(?:i )?(?:kind of|kinda|totally|sort of|may have|might have|sorta|definitely|really|clearly|probably|just|got) (?:\w+ )?(?:got carried away|went (?:off|overboard|a (?:bit|little) (?:over|off))|butchered|rushed (?:the|it|this|that))|got (?:a (?:bit|little) |too |so |really )?carried away",
+                "sorry|apolog|forgive|excuse|pardon|ignore|bear with",
+                r"\b(?:sorry|apolog\w{1,6}|forgive|excuse|pardon|ignore|bear with)\b[^.!?]{0,60}\b(?:format\w{0,4}|mobile|typos?|spelling|grammar|grammatical|(?:any|for) (?:\w{1,12} )?(?:mistakes?|errors?)|the (?:length|short length|delay|wait|quality|ending|abrupt|wall|late|short|long)|length|wall of text|it(?:'s| is| was| got)? (?:so |a bit |a little |kind of |kinda |too )?(?:long|short|crap|crappy|rushed)|being so (?:long|short)|bad (?:english|writing|grammar)|my (?:english|writing|bad|terrible|poor)|rushed|rambling|late (?:post|response|reply|submission)|crappy|shitty (?:story|writing)|cheesy|cliche\w{0,2})\b",
+                r"(?:any|are|my|some|all|for|probably|lots of|tons of|many|see|find|notice|spot) (?:\w{1,12} )?(?:typos?|grammatical errors|grammar (?:mistakes|errors)|spelling (?:mistakes|errors))\b",
             ),
-            _p(LIKELY, "half asleep|sleep|finish|work|tired|drunk", r"i'm (?:half asleep|really tired|so tired|super tired|tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|(?:will|i'll) finish|got to go to (?:bed|work|sleep)|gotta (?:go|sleep|run)"),
-            _p(LIKELY, "brought to you", r"brought to you (?:by|from)"),
-            _p(LIKELY, "credit|stole|reference|shout", r"(?:just to )?give credit|credits? (?:to|goes|where)|all credit|(?:i )?(?:blatantly|shamelessly|totally) (?:stole|ripped)|shout ?-?out to|bonus points|props (?:to|if)"),
+            _sign(LIKELY, "sorry|apolog|forgive|mistake|error", r"\b(?:sorry|apolog\w{1,6}) (?:\w{1,12} )?(?:if|that) (?:this|it|the) (?:\w{1,12} )?(?:is|was|isn't|wasn't|got|seems|reads|sucks|doesn't|story)", r"(?:any|my|are|some) (?:mistakes|errors)\b", LEAD + r"sorry\b[^.!?]{0,60}(?:late|long|short|carried away|bad|rushed)"),
+            _sign(
+                STRONG,
+                "inspired|influenced|based|this|fun|blast|trouble|time",
+                r"(?:inspired|influenced) by (?:\w{1,12} ){0,6}?(?:song|movie|film|book|story|show|game|prompt|episode|series|comic|poem|short story|author|anime|novel|/?u/|/?r/)|(?:this|it|story|loosely|heavily)(?: (?:was|is|is loosely|is heavily|was loosely|all|actually|partly|partially|kind of|sort of)){0,2} (?:based|inspired|influenced) (?:on|by|off)\b",
+                r"(?:this|that|it) (?:was|is|has been|were) (?:\w{1,12} ){0,4}?(?:fun|hard|hell|blast|joy|difficult|tough|great|harder|challenging|interesting|weird|pleasure|enjoyable|painful|cathartic) to (?:write|do this prompt|respond)",
+                r"(?:had|have) (?:\w{1,12} ){0,4}(?:fun|blast|trouble|time) (?:writing|with (?:this|the) (?:prompt|one)|coming up)",
+            ),
+            _sign(
+                STRONG,
+                "wrote|typed|made|whipped|threw|banged|cranked|knocked|story|piece|response|submission|this one|writer|speaker",
+                r"\bi (?:just |also |only |originally |actually |quickly |really |kinda |sort of |basically |finally |initially |literally )?(?:wrote|typed|whipped up|threw together|banged|cranked|knocked) (?:\w{1,12} ){0,2}?(?:this|that (?:story|one)|this up|something|up|out)\b[^\n]{0,60}(?:minutes|quick|phone|late|night|story|ago|school|class|work|song|prompt|drunk|tired|hour|asleep|sitting|rush|fast|sub\b|hope|year)",
+                r"\b(?:this|my) (?:story|piece|response|one|submission|little story|short story|post|scene) (?:is|was|may|might|got|ended|turned|has|went|isn't|came|takes|actually|kinda|kind|sort|brought|probably)\b[^\n]{0,80}(?:prompt|writ(?:e|ing|ten|er)\b|based|wrote|\bread\b|cliche|sequel|universe|series|posted|reply|edit|draft|intended|inspired|first|longer than|novel|project|character limit)",
+                r"(?:i'm|i am|im) (?:not )?(?:really |exactly |usually |normally |still |by no means |no |also |just )?(?:a |an |much of a |too |very )?(?:good |great |new |novice |aspiring |amateur |beginner |beginning |talented |professional |published |pretty new |super new |native )+(?:writer|at writing|at this sub|with writing|speaker|at english|to (?:writing|this sub|reddit))",
+                r"(?:don't|do not|wouldn't|never) (?:really )?(?:consider|call|think of) myself (?:\w{1,12} ){0,4}writer",
+                r"(?:part|piece|excerpt|chapter|scene|snippet|bit|idea|character) (?:of|from|for|in) (?:a |my |this |the |some )(?:\w{1,12} )?(?:novel|project|series|book i|universe|story i|world i|larger|something i|serial)\b",
+                r"\bi (?:also )?(?:may have|might have|kind of|kinda|totally|sort of|sorta|definitely|probably|really)? ?(?:went (?:off|overboard|way over|a (?:bit|little) (?:over|off)) ?(?:prompt|topic|on|with|script)?|butchered|rushed (?:the|it|this|that))",
+                r"\bi (?:suck|am terrible|am bad|am awful|'m terrible|'m bad|'m awful|'m not good|'m not great) (?:\w{1,12} )?(?:at|with) (?:endings?|titles|writing|dialogue|grammar|names|spelling|this)\b|i'm (?:terrible|bad|awful|not good|not great) (?:at|with) (?:endings?|titles|writing|dialogue|grammar|spelling)",
+                r"(?:not (?:really )?sure|no idea|don't know|didn't know|couldn't (?:think|figure|decide)|wasn't sure|unsure)[^.!?]{0,24}(?:how to (?:end|finish|continue|start) (?:this|it|the story)|where (?:i was|to go|i'm|this (?:is|was)|to take)[^.!?]{0,12} (?:going|with (?:this|it))|of a(?:n| good| better| proper)? (?:ending|title))",
+                r"(?:my|not my|probably my) (?:best|worst|usual|first) (?:work|writing|story|piece|style)\b|(?:ran|running|run) out of (?:time|steam|ideas|characters|room|space)\b[^.!?]{0,40}(?:writ|end|story|prompt|post|finish|\bso\b|here|!|$)",
+                r"(?:didn't|never|don't) (?:\w{1,12} )?(?:think|expect|expected|thought|imagine)[^.!?]{0,30}(?:people|anyone|anybody|you guys|so many|this many|this to|it to) (?:\w{1,12} ){0,3}(?:like|read|liked|get|blow|be so|see|enjoy|popular|love|comment|respond)",
+            ),
+            _sign(
+                STRONG,
+                "wonder|curious|asking|interested|confus",
+                r"(?:in case|if|for) (?:anyone|anybody|those|any|people|those of you|you guys)(?: \w{1,12}){0,2} (?:wondering|curious|asking|interested|confused|who (?:are|were|don't|didn't|haven't|missed|want|asked))\b",
+            ),
+            _sign(LIKELY, "here goes|here is my|here's my|late to|hope i'm|different|twist|liberties|not exactly|not quite|loosely|take on", r"\bhere goes\b|here(?:'s| is) my (?:attempt|take|try|shot|stab|response|go|entry|submission|contribution)|late to (?:the|this) (?:party|prompt|thread|game)|(?:hope )?i'm not (?:too )?late|(?:slightly|slight|bit of a|little) (?:different|twist|off|liberties)|took (?:some|a few|a little|a bit of|a lot of) (?:creative )?libert|not (?:exactly|quite|really|sure if this is) what (?:you|op|the prompt)|my take on"),
+            _sign(LIKELY, "half asleep|sleep|finish|work|tired|drunk|tonight|bed", r"i'm (?:half asleep|really tired|so tired|super tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|\b(?:will|i'll) finish (?:later|this|it|when)|(?:got to|gotta|have to) (?:go|get|run|head)(?: back)? (?:to (?:bed|work|sleep|class|school)|now)"),
+            _sign(LIKELY, "brought to you", r"brought to you (?:by|from)"),
+            _sign(LIKELY, "credit|stole|ripped|reference|shout|bonus points|props", r"(?:just to )?give credit|credits? (?:to|goes)|all credit|(?:i )?(?:blatantly|shamelessly|totally) (?:stole|ripped)|shout ?-?out to|bonus points|props (?:to|if)|(?:points|cookie|upvote) (?:if|to|for) (?:you|any|who)|(?:get|got|catch|caught) the reference"),
+            _sign(LIKELY, "ending|that's all|all i|for now|true story|bad at|off the top|draft|cliche|rusty|own any", r"(?:rushed|bad|cheesy|weak|crappy|terrible|good|alternate|better|abrupt) ending|that's (?:all|it|as far as) (?:i (?:have|got|could|can|wrote)|for now)|\btrue story\b|off the top of my head|cliche|(?:a (?:bit|little) |so |super |very |quite )?rusty\b|(?:do not|don't) own (?:any|the|these)"),
         ),
-        example="Author's note: my first time posting here, written on my phone, so forgive any typos.",
+        examples=("First time posting here, written on my phone, so forgive any typos.", "Inspired by a song. Great prompt!"),
     ),
     Rule(
         "reddit_talk",
         "Words that belong to the site: upvotes, gold, OP, karma, the front page, the inbox.",
         ("reddit",),
         (
-            _p(STRONG, "gilded|gold|upvote|blew up|front page|inbox|karma|kind stranger|top comment|downvote", r"(?:first|reddit|for (?:the )?|the|given me|my|someone gave me|got|getting|gave me|gave this|receiv\w+) gold\b(?! (?:coin|ring|watch|medal|chain|bar|piece|tooth|necklace|rush|mine|crown|in|of|from|and|is|was|had|that|he|she|they))|\bgild(?:ed|ing)\b[^.!?]{0,30}(?:me|this|comment|story|post|stranger|!)|\b(?:up|down)vot\w+|(?:this|that|it)(?: \w+)? (?:blew up|exploded|took off)|front ?page|my inbox|rip (?:my )?inbox|kind stranger|(?:my )?(?:top|highest|most) (?:\w+ ){0,2}(?:comment|post)\b|\bkarma\b(?=[^.!?]{0,30}(?:whore|reddit|comment|post|!))"),
-            _p(STRONG, "reddit|subreddit", r"\b(?:reddit|subreddit|redditors?)\b"),
-            _p(LIKELY, "u/", USER),
-            _p(LIKELY, "op", r"(?:^|[\s,(])op(?:[\s,.!?)]|'s|$)"),
-            _p(LIKELY, "comment|this sub|the sub", r"(?:comments?|comment) (?:below|section|thread|and|if|with|or)|(?:in|to) the comments|\b(?:this|my|the) sub\b"),
-            _p(CERTAIN, "[deleted]|[removed]", r"^\s?\[(?:deleted|removed)\]\s?$"),
+            _sign(
+                STRONG,
+                "gild|gold|upvote|downvote|blew up|exploded|front page|frontpage|inbox|karma|kind stranger|top comment|comment|post|popped",
+                r"(?:first|reddit|my) gold\b(?! (?:coin|ring|watch|medal|chain|bar|piece|tooth|necklace|rush|mine|crown|in\b|of\b|from\b|and\b|is\b|was\b|had\b|that\b))|(?:someone|somebody|stranger|you|who) (?:gave|bought|gifted|gilded|got) (?:me|this) (?:\w{1,12} )?(?:gold|silver|platinum)|gold(?:\?|!) ?(?:for|holy|wow|thank|i |what|really)|\bgild(?:ed|ing)\b[^.!?]{0,30}(?:me\b|this|comment|story|post|stranger)|(?:first|my|the|been|got|a) gild(?:ing|ed)\b(?=[!.]|$)|(?:this|that|it)(?: \w{1,12})? (?:blew up|exploded|took off)[^.!?]{0,20}(?:overnight|!|$)|(?:hit|on|made|reached|made it to|to) (?:the )?front ?page\b(?! of (?!reddit))|front ?page!|rip (?:my )?inbox|kind stranger|(?:my )?(?:top|highest|most upvoted|best) (?:\w{1,12} ){0,2}(?:comment|post)\b|reddit cherry",
+            ),
+            _sign(LIKELY, "vote|my inbox|karma", r"\b(?:up|down)vot\w{1,4}|my inbox|\bkarma\b(?=[^.!?]{0,30}(?:whore|reddit|comment|post))"),
+            _sign(LIKELY, "reddit", r"\b(?:reddit|subreddit|redditors?)\b"),
+            _sign(LIKELY, "u/", USER),
+            _sign(LIKELY, "op", r"(?:^|[\s,(])op(?:[,.!?)]|'s| (?:for|said|asked|wanted|is|meant|has|posted|had)|$)"),
+            _sign(LIKELY, "comment|this sub|feel free|pm me", r"(?:comments?|comment) (?:below|section)|feel free to (?:comment|ask|critique|correct|pm|message|use|steal|point|let me|reply)|\bpm me\b|(?:all|your) (?:the )?comments\b"),
+            _sign(CERTAIN, "[deleted]|[removed]", r"^\s?\[(?:deleted|removed)\]\s?$"),
         ),
-        example="Woah, this blew up overnight! My top comment is about a talking duck.",
+        examples=("Woah, this blew up overnight! My first gold!",),
     ),
     Rule(
         "word_count",
-        "The number of words, alone in its paragraph.",
+        "The number of words, alone in its paragraph or in brackets.",
         AUTHORED,
         (
-            _p(CERTAIN, "word|wc|w/c", LEAD + r"(?:(?:total |final )?(?:word ?-?count|words?|wc|w/c)\s?(?::|-|=|is|of|~)+\s?~?(?:about |around |approx\w*\.? )?[\d,.]{1,7}(?: ?/ ?\d+)?(?: words?)?|~?(?:exactly |about |around |approx\w*\.? |total )?[\d,]{2,7} ?(?:words?|wc)(?: (?:exactly|total|long|so far|on the dot|according to \w+))?)[\s)\]}.!*]{0,6}$", r"[(\[]\s?(?:word ?count|wc|words)\s?[:=-]?\s?[\d,]{2,7}(?: words)?\s?[)\]]", r"[(\[]\s?~?(?:exactly )?[\d,]{2,6} words\s?[)\]]"),
+            _sign(
+                CERTAIN,
+                "word|wc|w/c",
+                LEAD + r"(?:(?:total |final )?(?:word ?-?count|wc|w/c|words?(?=\s?[:=~-]))\s?(?::|-|=|is|of|~|\s){1,3}\s?~?(?:about |around |approx\w{0,8}\.? )?[\d,.]{1,7}(?: ?/ ?\d{1,5})?(?: words?)?|~?(?:exactly |about |around |approx\w{0,8}\.? |total )?[\d,]{2,7} ?(?:words?|wc)(?: (?:exactly|total|long|so far|on the dot|according to \w{1,12}))?)[\s)\]}.!]{0,6}$",
+                r"[(\[]\s?(?:word ?count|wc|words)\s?[:=-]?\s?[\d,]{2,7}(?: words)?\s?[)\]]",
+                r"[(\[]\s?~?(?:exactly )?[\d,]{2,6} words\s?[)\]]",
+            ),
         ),
-        example="[WC: 784]",
+        examples=("[WC: 784]", "*~700 words*"),
     ),
     Rule(
         "prompt",
         "The writing prompt itself, repeated before the story: `[WP] ...`, `Prompt: ...`.",
         ("reddit",),
         (
-            _p(CERTAIN, "[", LEAD + r"?\[(?:wp|eu|tt|cw|rf|sp|pm|pi|ip|mp|ot|cc)\]"),
-            _p(STRONG, "prompt", LEAD + r"(?:original |the |writing )?prompt ?:"),
+            _sign(CERTAIN, "[", r"^[\s(<>#|:;.,+&-]{0,12}\[(?:wp|eu|tt|cw|rf|sp|pm|pi|ip|mp|ot|cc)\]"),
+            _sign(STRONG, "prompt", LEAD + r"(?:original |the |writing )?prompt ?:"),
         ),
         where="head",
-        example="[WP] You wake up as a talking duck.",
+        examples=("[WP] You wake up as a talking duck.",),
     ),
     Rule(
         "superscript",
         "Reddit's small print: a paragraph that is all superscript, `^(More at my page)`.",
         ("reddit",),
-        (_p(STRONG, "\x01", r"^\x01"),),
-        example="^(I write more of these at my own place.)",
+        (_sign(STRONG, "\x01", r"^\x01"),),
+        examples=("^(I write more of these at my own place.)",),
     ),
 )
