@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fabula.config import Record
 from fabula.corpus.store import Corpus, open_corpus
-from fabula.defaults import SEED
+from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS, SEED
 from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import Likelihood, summarise_scores
 from fabula.evaluation.memorisation import Copying, Memorisation, find_copies, measure_memorisation
@@ -104,8 +104,8 @@ def evaluate(
     names: Sequence[str] | None = None,
     split: str = "validation",
     out: str | Path | None = None,
-    num_samples: int = 16,
-    max_new_tokens: int = 200,
+    num_samples: int = NUM_SAMPLES,
+    max_new_tokens: int = SAMPLE_TOKENS,
     settings: "SamplingSettings | None" = None,
     seed: int = SEED,
     context_length: int | None = None,

@@ -1,0 +1,139 @@
+"""Plots as SVG that takes its colours and its type from the page, so that one drawing serves light, dark and print."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Matplotlib writes these into the drawing; `to_svg` puts the page's variables in their place.
+COLOURS = {
+    "ink": "#010203",
+    "muted": "#020304",
+    "line": "#030405",
+    "paper": "#040506",
+    "base": "#050607",
+    "tuned": "#060708",
+    "people": "#070809",
+    "third": "#08090a",
+    "fourth": "#090a0b",
+}
+SERIES = ("base", "tuned", "third", "fourth", "people")
+"""Colours of models in their order."""
+
+WIDTH = 5.6
+"""Inches: narrow enough for the type to stay readable on a phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a plot: its points, its label, a name from `COLOURS`."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    label: str
+    colour: str
+    faint: bool = False
+    markers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of an interval plot."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    colour: str
+
+
+def new_figure(height: float) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    return figure, axes
+
+
+def style(axes: "Axes") -> None:
+    """No frame, quiet ticks, a light grid along the values."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(COLOURS["line"])
+    axes.tick_params(colors=COLOURS["muted"], labelsize=9.5, length=0, pad=5)
+    axes.xaxis.label.set(color=COLOURS["muted"], fontsize=9.5)
+    axes.set_axisbelow(True)
+
+
+def to_svg(figure: "Figure", title: str) -> Markup:
+    """The drawing as an inline SVG element with `title` as its text alternative."""
+    import io
+
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    for name, sentinel in COLOURS.items():
+        svg = svg.replace(sentinel, f"var(--{name})")
+    size = re.search(r'viewBox="([^"]+)"', svg)
+    assert size is not None
+    head = Markup('<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{}" role="img" aria-label="{}">')
+    return Markup(re.sub(r"<svg[^>]*>", lambda _: head.format(size.group(1), title), svg, count=1))
+
+
+def draw_curves(curves: Sequence[Curve], title: str, x_label: str) -> Markup:
+    """Lines over steps, each labelled at its end."""
+    figure, axes = new_figure(2.9)
+    for curve in curves:
+        axes.plot(
+            curve.x,
+            curve.y,
+            color=COLOURS[curve.colour],
+            linewidth=1 if curve.faint else 2.2,
+            alpha=0.55 if curve.faint else 1,
+            marker="o" if curve.markers and not curve.faint and len(curve.x) < 40 else None,
+            markersize=4,
+            label=curve.label or None,
+            solid_capstyle="round",
+        )
+    style(axes)
+    axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
+    axes.set_xlabel(x_label)
+    legend(axes)
+    return to_svg(figure, title)
+
+
+def legend(axes: "Axes") -> None:
+    box: Any = axes.legend(frameon=False, fontsize=9.5, loc="upper right", handlelength=1.4)
+    for text in box.get_texts():
+        text.set_color(COLOURS["ink"])
+
+
+def draw_intervals(bars: Sequence[Bar], title: str, x_label: str) -> Markup:
+    """A dot for each value and a line over its 95 % interval."""
+    figure, axes = new_figure(0.75 + 0.42 * len(bars))
+    for row, bar in enumerate(reversed(bars)):
+        colour = COLOURS[bar.colour]
+        if bar.low is not None and bar.high is not None:
+            axes.plot(
+                [bar.low, bar.high], [row, row], color=colour, linewidth=5, alpha=0.35, solid_capstyle="round"
+            )
+        axes.plot([bar.value], [row], marker="o", markersize=8, color=colour, linestyle="none")
+    style(axes)
+    axes.grid(axis="x", color=COLOURS["line"], linewidth=0.8)
+    axes.set_yticks(range(len(bars)), [bar.label for bar in reversed(bars)])
+    axes.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=10.5)
+    axes.set_ylim(-0.6, len(bars) - 0.4)
+    axes.margins(x=0.12)
+    axes.set_xlabel(x_label)
+    return to_svg(figure, title)
