@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from fabula.corpus.notes.paragraphs import Paragraph, fold, from_the_end, from_the_start, pieces
-from fabula.corpus.notes.rules import RULE_LIST, STRONG, Sign
+from fabula.corpus.notes.rules import CERTAIN, LIKELY, RULE_LIST, Sign
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 3000
@@ -27,12 +27,16 @@ SENTENCE, SENTENCE_RUN_ON = -3.0, -1.0  # the same for sentences of a paragraph
 RULE_LINE = 2.0  # a rule line comes before it
 ENOUGH = 2.0
 CAP = 9.0  # signs are not independent: no paragraph is surer than this
+HOPELESS = -4.5  # a paragraph that speaks so much for story is not searched for signs
+LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
+
+LONG = 1200  # characters
 
 _TONE = re.compile(r"(?:^|\s)(?:[:;=]-?[)(dpo3/|]{1,3}|<3|xd|\^\^)(?:\W|$)|\b(?:lol|haha|lmao|whoa|woah|omg)\b")
 _ADDRESS = re.compile(r"\b(?:you guys|y'all|ya'll|you all|folks|cheers|anyways?|tonight|tomorrow|i'll try|hopefully|y'know)\b")
 _SPEECH = re.compile(r"[\w][.,!?…—–-]{1,3}\s?[\"”]")
 _THEY = re.compile(r"\b(?:he|she|his|her|hers|him|they|them)\b")
-_FICTION = re.compile(r"^dear \w|\b(?:my child|my dear|my love|your call is|please hold|sir|ma'am|mother|father|mom|dad|we (?:at|here at)|valued)\b")
+_FICTION = re.compile(r"^dear \w|\b(?:my child|my dear|my love|your call is|please hold|sir|ma'am|mother|father|mom|dad|we (?:at|here at)|we appreciate|important to us|valued|please (?:rate|stay|hold|remain))\b")
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Reading:
 
     @property
     def is_note(self) -> bool:
-        return self.score >= STRONG
+        return self.score >= LIKELY
 
 
 @cache
@@ -75,35 +79,42 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
     """What the rules find in one paragraph, and what speaks against them."""
     if paragraph.is_divider:
         return Reading(paragraph, {}, 0.0)
-    raw = paragraph.raw if len(paragraph.raw) < 3000 else f"{paragraph.raw[:1500]} {paragraph.raw[-1500:]}"
-    folded = fold(raw)
-    keys, by_key = _signs(rule_set, where)
-    candidates = {found[0]: found for key in keys if key in folded for found in by_key[key]}
+    raw = paragraph.raw
+    if len(raw) > LONG:  # the signs of a note stand in its first or last words
+        raw = f"{raw[: LONG // 2]} {raw[-LONG // 2 :]}"
+    manner = _manner(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
     evidence: dict[str, float] = {}
-    for _, name, sign in sorted(candidates.values(), key=lambda found: found[0]):
-        if name not in evidence and sign.pattern.search(folded):
-            evidence[name] = sign.evidence
-    return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + _manner(raw, folded))
+    if manner > HOPELESS or "edit" in raw[:30].lower():
+        folded = fold(raw)
+        keys, by_key = _signs(rule_set, where)
+        candidates = {found[0]: found for key in keys if key in folded for found in by_key[key]}
+        for order in sorted(candidates):
+            _, name, sign = candidates[order]
+            if name not in evidence and sign.pattern.search(folded):
+                evidence[name] = sign.evidence
+        if evidence.get("edit", 0.0) >= CERTAIN or evidence.get("label", 0.0) >= CERTAIN:
+            manner = max(manner, LABELLED)
+    return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + manner)
 
 
-def _manner(raw: str, folded: str) -> float:
-    """Log-odds from the manner of a paragraph: the tone of a note, less speech, block quotes, third persons, length."""
+def _manner(raw: str) -> float:
+    """Log-odds from the manner of a paragraph: the tone of a note, less speech, block quotes, third persons."""
     score = 0.0
-    if folded.strip('" .,!?-') == "" or (raw[0] in "\"“'‘" and raw[-1] in "\"”'’"):
+    if raw[0] in "\"“'‘" and raw[-1] in "\"”'’":
         score -= 6.0
     elif _SPEECH.search(raw):
         score -= 3.0
-    elif folded[0] == '"' and folded[1:2] != '"':
+    elif raw[0] in "\"“":
         score -= 2.0
-    if raw[0] == ">":
+    elif raw[0] == ">":
         score -= 1.5
-    if _FICTION.search(folded):
+    low = raw.lower().replace("’", "'")
+    score -= min(2.5, 0.6 * len(_THEY.findall(low)))
+    if _FICTION.search(low):
         score -= 1.5
-    score -= min(2.5, 0.6 * len(_THEY.findall(folded)))
-    score -= min(6.0, max(0, len(folded) - 300) / 250)
-    if _TONE.search(folded):
+    if _TONE.search(low):
         score += 1.5
-    if _ADDRESS.search(folded):
+    if _ADDRESS.search(low):
         score += 0.8
     return score
 
