@@ -183,7 +183,8 @@ def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:
             )
         return rules, "named by you"
     pieces = list(itertools.islice(source.pieces(), 100_000))
-    spread = [pieces[len(pieces) * part // 8] for part in range(8)] if len(pieces) >= 8 else pieces
+    count = min(len(pieces), 40)
+    spread = [pieces[len(pieces) * part // count] for part in range(count)]
     texts = [
         story.text
         for piece in spread
@@ -265,7 +266,7 @@ def _cleaned(
 ) -> Iterator[Batch]:
     """All stories, cleaned, in input order, with lines counted from the beginning of their file."""
     whole = bool(source.files) and all(source.can_cut(number) for number in range(len(source.files)))
-    total = source.num_bytes / 1e6 if whole else None
+    scale, unit = (1e6, "MB") if source.num_bytes >= 1e7 else (1e3, "kB")
     file, lines_before, num_stories, done = -1, 0, 0, 0.0
     with _runner(num_workers) as submit:
         waiting: deque[tuple[Callable[[], Batch], Piece | list[Story], int, int]] = deque()
@@ -291,15 +292,12 @@ def _cleaned(
                     one.story = replace(one.story, source_line=one.story.source_line + lines_before)
             lines_before += batch.num_lines
             num_stories += len(batch.stories)
-            done += size / 1e6
+            done += size / scale
             yield batch
             values = {"stories": num_stories}
             if whole:
-                on_progress(
-                    Progress(
-                        "clean", done=round(done, 1), total=round(total or 0, 1), unit="MB", values=values
-                    )
-                )
+                total = source.num_bytes / scale
+                on_progress(Progress("clean", done=done, total=total, unit=unit, values=values))
             else:
                 on_progress(Progress("clean", done=num_stories, unit="stories"))
 
@@ -351,23 +349,21 @@ def _write(
     cluster, similar = np.arange(num), np.ones(num)
     if cleaning.copies != "ignore" and len(standing):
         on_progress(Progress("clean", message=f"looking for copies among {len(standing):,} stories"))
-        bands = spool.bands
         of, found = dedup.find_copies(
             spool.keys[standing],
-            bands if len(standing) == num else bands[standing],
+            lambda column: spool.band(column)[standing],
             spool.lengths[standing],
             lambda number: spool.text(int(standing[number])),
             cleaning.similarity,
         )
         cluster[standing], similar[standing] = standing[of], found
-    ids, given = _ids_and_splits(spool)
     heads = standing[cluster[standing] == standing]
     splits = np.full(num, -1, np.int8)
     splits[heads] = split.assign(
-        np.array([split.position(ids[head].hex()) for head in heads]), ratios, given[heads]
+        np.array([split.position(spool.id(head)) for head in heads]), ratios, spool.splits[heads]
     )
     splits[standing] = splits[cluster[standing]]
-    if len(heads) < 2 and ratios[0] < 1 and (given[heads] <= 0).all():
+    if len(heads) < 2 and ratios[0] < 1 and (spool.splits[heads] <= 0).all():
         what = "there is only one story" if num == 1 else f"only {len(heads)} of {num:,} stories can be kept"
         raise FabulaError(
             f"{what}, and none can be held out for validation",
@@ -379,20 +375,18 @@ def _write(
         for number, one in enumerate(spool):
             tally.read(one.repairs)
             head = int(cluster[number])
-            whole = restore(one.story.text, one.removals)
             if one.reason:
-                writer.drop(one.story, whole, one.reason, "", None)
+                writer.drop(one.story, restore(one.story.text, one.removals), one.reason, "", None)
                 tally.dropped[one.reason] += 1
             elif head != number and cleaning.copies == "drop":
                 exact = bool((spool.keys[number] == spool.keys[head]).all())
                 reason = "exact_copy" if exact else "near_copy"
-                same = ids[number] == ids[head]
-                writer.drop(
-                    one.story, None if same else whole, reason, ids[head].hex(), float(similar[number])
-                )
+                kept_id = spool.id(head)
+                text = None if kept_id == one.story.id else restore(one.story.text, one.removals)
+                writer.drop(one.story, text, reason, kept_id, float(similar[number]))
                 tally.dropped[reason] += 1
             else:
-                story = replace(one.story, cluster=ids[head].hex(), split=split.NAMES[splits[number]])
+                story = replace(one.story, cluster=spool.id(head), split=split.NAMES[splits[number]])
                 writer.keep(story, one.removals)
                 tally.kept(story, one.removals)
             if number % 1000 == 999 or number + 1 == num:
@@ -402,16 +396,6 @@ def _write(
         "shards": {shard.name: shard.stat().st_size for shard in shards},
         "content": fingerprint([[shard.name, hash_file(shard)] for shard in shards]),
     }
-
-
-def _ids_and_splits(spool: Spool) -> tuple[list[bytes], np.ndarray]:
-    """Each story's id, and the number of the split that the input puts it in (-1: none)."""
-    ids, given = [], np.full(len(spool), -1, np.int8)
-    for number, (story_id, name) in enumerate(spool.ids_and_splits()):
-        ids.append(bytes.fromhex(story_id))
-        if name:
-            given[number] = split.NAMES.index(name)
-    return ids, given
 
 
 class _Tally:

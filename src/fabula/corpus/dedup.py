@@ -44,7 +44,7 @@ class _WordHashes(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) > 1_000_000:
             self.clear()
-        value = self[word] = xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass"))
+        value = self[word] = xxhash.xxh3_64_intdigest(word.encode())
         return value
 
 
@@ -104,7 +104,7 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
 
 def find_copies(
     keys: np.ndarray,
-    bands: np.ndarray,
+    band_of: Callable[[int], np.ndarray],
     lengths: np.ndarray,
     text_of: Callable[[int], str],
     similarity: float = SIMILARITY,
@@ -116,7 +116,8 @@ def find_copies(
     kept story itself; chains of near-copies do not grow.
 
     Args:
-        keys, bands: of `signatures`, [num_stories, ...]. `bands` may be memory-mapped, by column.
+        keys: of `signatures`, [num_stories, 2].
+        band_of: a column of the bands of `signatures` [num_stories], by its number.
         lengths: [num_stories] in characters or bytes.
         text_of: a story's text, by number.
         similarity: the least Jaccard index of a near-copy.
@@ -142,8 +143,8 @@ def find_copies(
     # Buckets of two or more of the remaining stories, as pairs (story, bucket).
     single = np.flatnonzero(kept == np.arange(num))
     pairs, num_buckets = [], 0
-    for band in range(bands.shape[1]):
-        column = np.asarray(bands[:, band])[single]
+    for band in range(NUM_BANDS):
+        column = band_of(band)[single]
         by_hash = np.argsort(column, kind="stable")
         ordered = column[by_hash]
         same = np.zeros(len(ordered) + 1, bool)
@@ -152,7 +153,7 @@ def find_copies(
         bucket = np.cumsum(member & ~same[:-1]) + num_buckets - 1
         pairs.append(np.stack([single[by_hash][member], bucket[member]]))
         num_buckets = max(num_buckets, int(bucket[-1]) + 1 if len(bucket) else 0)
-    stories, buckets = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
+    stories, buckets = np.concatenate(pairs, axis=1)
     if not len(stories):
         return kept, similar
     in_rank = np.argsort(rank[stories], kind="stable")

@@ -137,8 +137,18 @@ def decode(raw: bytes, name: str, line: int, offset: int) -> str:
 
 def make_story(text: str, name: str, line: int, title: str = "", split: str = "") -> Story:
     """A raw story; its id is the XXH3 hash (128 bit) of its text."""
-    story_id = xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
+    text, title = valid_unicode(text), valid_unicode(title)
+    story_id = xxhash.xxh3_128_hexdigest(text.encode())
     return Story(id=story_id, text=text, source=name, source_line=line, title=title, split=split)
+
+
+def valid_unicode(text: str) -> str:
+    """`text` with surrogates (from JSON escapes or file names) joined to characters, or else replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 # Plain text. Each function turns lines into (line number, byte offset, bytes of one record).

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from fabula.corpus import formats
-from fabula.corpus.formats import END_OF_TEXT_LINE, NO_COLUMNS, PIECE_BYTES, Columns, Lines
+from fabula.corpus.formats import END_OF_TEXT_LINE, NO_COLUMNS, Columns, Lines
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import fingerprint, hash_file
 from fabula.story import Story
@@ -90,7 +90,10 @@ class StorySource:
     def fingerprint(self) -> str:
         """Hash over the contents and names of the files (not their place) and over the way they are read."""
         if self.format == "hub":
-            contents: list[Any] = [self.path, *(dataset._fingerprint for _, dataset in self._hub)]
+            contents: list[Any] = [
+                [split, len(dataset), str(dataset.features), sorted(dataset.info.download_checksums or {})]
+                for split, dataset in self._hub
+            ]
         else:
             contents = [[name, hash_file(path)] for name, path in zip(self.names, self.files, strict=True)]
         return fingerprint(
@@ -109,13 +112,13 @@ class StorySource:
     def pieces(self) -> Iterator[Piece]:
         """The source in parts that can be read at the same time, in order.
 
-        A file is cut into ranges of `PIECE_BYTES` where its format allows it.
+        A file is cut into ranges of `formats.PIECE_BYTES` where its format allows it.
         """
         for number, path in enumerate(self.files):
             if self.can_cut(number):
                 size = path.stat().st_size
-                for start in range(0, max(size, 1), PIECE_BYTES):
-                    yield Piece(number, start, start + PIECE_BYTES)
+                for start in range(0, max(size, 1), formats.PIECE_BYTES):
+                    yield Piece(number, start, start + formats.PIECE_BYTES)
             else:
                 yield Piece(number, 0, None)
         if not self.files:
@@ -300,13 +303,14 @@ def _find_files(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
             with path.open("rb") as file:
                 if not file.read(1):
                     raise FabulaError("this file is empty", where=path, hint="name a file with stories in it")
-            return (path,), (path.name,)
+            return (path,), (formats.valid_unicode(path.name),)
         found = []
         for file in path.rglob("*"):
             inner = file.with_suffix("") if file.suffix in _COMPRESSED else file
             hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
             if inner.suffix.lower() in _ENDINGS and not hidden and file.is_file():
-                found.append((file.relative_to(path).as_posix(), file))
+                name = formats.valid_unicode(file.relative_to(path).as_posix())
+                found.append((name, file))
     except FileNotFoundError:
         hint = "check the spelling; the path is taken from the folder you are in"
         raise FabulaError("no such file or folder", where=path, hint=hint) from None

@@ -13,6 +13,7 @@ import numpy as np
 
 from fabula.corpus.dedup import NUM_BANDS
 from fabula.corpus.ledger import Removal
+from fabula.corpus.split import NAMES
 from fabula.corpus.stages import Batch, CleanedStory
 from fabula.story import Story
 
@@ -24,10 +25,11 @@ class Spool:
         self._texts = (folder / "texts").open("w+b")
         self._rows = (folder / "rows").open("w+", encoding="utf-8", newline="\n")
         self._bands = (folder / "bands").open("w+b")
-        self._bands_path = folder / "bands"
         self._keys = array("Q")
         self._places = array("Q", [0])
+        self._ids = bytearray()
         self._dropped = array("b")
+        self._splits = array("b")
 
     def close(self) -> None:
         for file in (self._texts, self._rows, self._bands):
@@ -38,11 +40,13 @@ class Spool:
 
     def add(self, batch: Batch) -> None:
         for one in batch.stories:
-            raw = one.story.text.encode("utf-8", "surrogatepass")
+            raw = one.story.text.encode()
             self._texts.write(raw)
             self._places.append(self._places[-1] + len(raw))
-            self._dropped.append(bool(one.reason))
             story = one.story
+            self._ids += bytes.fromhex(story.id)
+            self._dropped.append(bool(one.reason))
+            self._splits.append(NAMES.index(story.split) if story.split else -1)
             row = [
                 story.id,
                 story.source,
@@ -65,32 +69,35 @@ class Spool:
     @property
     def dropped(self) -> np.ndarray:
         """Whether a filter dropped the story."""
-        return np.frombuffer(self._dropped, bool) if len(self) else np.zeros(0, bool)
+        return np.frombuffer(self._dropped, bool)
+
+    @property
+    def splits(self) -> np.ndarray:
+        """The split that the input puts each story in, as its number in `split.NAMES`, or -1."""
+        return np.frombuffer(self._splits, np.int8)
 
     @property
     def keys(self) -> np.ndarray:
+        """See `dedup.signatures`."""
         return np.frombuffer(self._keys, np.uint64).reshape(-1, 2)
 
-    @property
-    def bands(self) -> np.ndarray:
-        self._bands.flush()
-        if not len(self):
-            return np.zeros((0, NUM_BANDS), np.uint64)
-        return np.memmap(self._bands_path, np.uint64, "r").reshape(-1, NUM_BANDS)
+    def id(self, number: int) -> str:
+        """The id of a story, by number."""
+        return self._ids[number * 16 : number * 16 + 16].hex()
 
-    def ids_and_splits(self) -> Iterator[tuple[str, str]]:
-        """Each story's id, and the split that the input puts it in or ""."""
-        self._rows.seek(0)
-        for row in self._rows:
-            story_id, _, _, _, split, *_ = json.loads(row)
-            yield story_id, split
+    def band(self, column: int) -> np.ndarray:
+        """A column of the bands of `dedup.signatures`. The file is read block by block, and never held as a whole."""
+        self._bands.seek(0)
+        parts = [np.zeros(0, np.uint64)]
+        while block := self._bands.read(NUM_BANDS * 8 << 16):
+            parts.append(np.frombuffer(block, np.uint64).reshape(-1, NUM_BANDS)[:, column].copy())
+        return np.concatenate(parts)
 
     def text(self, number: int) -> str:
         """The text of a story, by number."""
-        self._texts.flush()
         self._texts.seek(self._places[number])
         raw = self._texts.read(self._places[number + 1] - self._places[number])
-        return raw.decode("utf-8", "surrogatepass")
+        return raw.decode()
 
     def __iter__(self) -> Iterator[CleanedStory]:
         self._texts.seek(0)
@@ -98,5 +105,5 @@ class Spool:
         for number, row in enumerate(self._rows):
             story_id, source, line, title, split, reason, repairs, removals = json.loads(row)
             raw = self._texts.read(self._places[number + 1] - self._places[number])
-            story = Story(story_id, raw.decode("utf-8", "surrogatepass"), source, line, title, split=split)
+            story = Story(story_id, raw.decode(), source, line, title, split=split)
             yield CleanedStory(story, [Removal(*removal) for removal in removals], repairs, reason)
