@@ -8,8 +8,8 @@ note, a paragraph without a sign of its own costs little. The head is read the s
 
 import math
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 from fabula.corpus.notes.paragraphs import Paragraph, fold, from_the_end, from_the_start, pieces
@@ -18,7 +18,9 @@ from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 3000
 MAX_TAIL, MAX_HEAD = 60, 10  # paragraphs
-TAIL_STORY, HEAD_STORY = 6, 3  # so many paragraphs of plain story in a row end the reading from an end
+MAX_SILENT = 8  # so many paragraphs in a row without a sign end the reading from an end
+INLINE_CHARS = 1000
+LONG = 1200  # characters; the signs of a longer paragraph are looked for in its first and last words
 
 # All in log-odds.
 PRIOR = -2.0  # a paragraph at the end of a text is story, until something speaks for a note
@@ -27,16 +29,22 @@ SENTENCE, SENTENCE_RUN_ON = -3.0, -1.0  # the same for sentences of a paragraph
 RULE_LINE = 2.0  # a rule line comes before it
 ENOUGH = 2.0
 CAP = 9.0  # signs are not independent: no paragraph is surer than this
-HOPELESS = -4.5  # a paragraph that speaks so much for story is not searched for signs
+HOPELESS = -3.5  # a paragraph that speaks so much for story is not searched for signs
+BEYOND = -12.0  # so much story at an end that no note can lie behind it
 LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
 
-LONG = 1200  # characters
-
-_TONE = re.compile(r"(?:^|\s)(?:[:;=]-?[)(dpo3/|]{1,3}|<3|xd|\^\^)(?:\W|$)|\b(?:lol|haha|lmao|whoa|woah|omg)\b")
-_ADDRESS = re.compile(r"\b(?:you guys|y'all|ya'll|you all|folks|cheers|anyways?|tonight|tomorrow|i'll try|hopefully|y'know)\b")
-_SPEECH = re.compile(r"[\w][.,!?…—–-]{1,3}\s?[\"”]")
+_TONE = re.compile(
+    r"(?:^|\s)(?:[:;=]-?[)(dpo3/|]{1,3}|<3|xd|\^\^)(?:\W|$)|\b(?:lol|haha|lmao|whoa|woah|omg)\b"
+)
+_ADDRESS = re.compile(
+    r"\b(?:you guys|y'all|ya'll|you all|folks|cheers|anyways?|tonight|tomorrow|i'll try|hopefully|y'know)\b"
+)
+_SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
 _THEY = re.compile(r"\b(?:he|she|his|her|hers|him|they|them)\b")
-_FICTION = re.compile(r"^dear \w|\b(?:my child|my dear|my love|your call is|please hold|sir|ma'am|mother|father|mom|dad|we (?:at|here at)|we appreciate|important to us|valued|please (?:rate|stay|hold|remain))\b")
+_FICTION = re.compile(
+    r"^dear \w|\b(?:my child|my dear|my love|your call is|please hold|sir|ma'am|mother|father|mom|dad|we (?:at|here at)|"
+    r"we appreciate|important to us|valued|please (?:rate|stay|hold|remain))\b"
+)
 
 
 @dataclass(slots=True)
@@ -76,15 +84,15 @@ def _signs(rule_set: str, where: str) -> tuple[tuple[str, ...], dict[str, list[t
 
 
 def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
-    """What the rules find in one paragraph, and what speaks against them."""
+    """What the rules find in one paragraph, less what its manner says for story."""
     if paragraph.is_divider:
         return Reading(paragraph, {}, 0.0)
     raw = paragraph.raw
-    if len(raw) > LONG:  # the signs of a note stand in its first or last words
+    if len(raw) > LONG:
         raw = f"{raw[: LONG // 2]} {raw[-LONG // 2 :]}"
-    manner = _manner(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
+    score = _narration(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
     evidence: dict[str, float] = {}
-    if manner > HOPELESS or "edit" in raw[:30].lower():
+    if score > HOPELESS or "edit" in raw[:30].lower():
         folded = fold(raw)
         keys, by_key = _signs(rule_set, where)
         candidates = {found[0]: found for key in keys if key in folded for found in by_key[key]}
@@ -93,36 +101,69 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
             if name not in evidence and sign.pattern.search(folded):
                 evidence[name] = sign.evidence
         if evidence.get("edit", 0.0) >= CERTAIN or evidence.get("label", 0.0) >= CERTAIN:
-            manner = max(manner, LABELLED)
-    return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + manner)
+            score = max(score, LABELLED)
+    return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + score)
 
 
-def _manner(raw: str) -> float:
-    """Log-odds from the manner of a paragraph: the tone of a note, less speech, block quotes, third persons."""
+def _narration(raw: str) -> float:
+    """Log-odds for story (below 0) of speech, block quotes and third persons."""
     score = 0.0
     if raw[0] in "\"“'‘" and raw[-1] in "\"”'’":
         score -= 6.0
-    elif _SPEECH.search(raw):
+    elif ('"' in raw or "”" in raw) and _SPEECH.search(raw):
         score -= 3.0
-    elif raw[0] in "\"“":
+    elif raw[0] in '"“':
         score -= 2.0
     elif raw[0] == ">":
         score -= 1.5
+    return score - min(2.5, 0.6 * len(_THEY.findall(raw.lower())))
+
+
+def _tone(raw: str) -> float:
+    """Log-odds of how a paragraph speaks: smileys and a greeting to readers, less the forms of address of fiction."""
     low = raw.lower().replace("’", "'")
-    score -= min(2.5, 0.6 * len(_THEY.findall(low)))
-    if _FICTION.search(low):
-        score -= 1.5
+    score = 0.0
     if _TONE.search(low):
         score += 1.5
     if _ADDRESS.search(low):
         score += 0.8
+    if _FICTION.search(low):
+        score -= 1.5
     return score
+
+
+def _read_from_one_end(
+    paragraphs: Iterable[Paragraph], rule_set: str, where: str, most: int
+) -> list[Reading]:
+    """The readings of `paragraphs`, until there is so much story that no note can lie behind it.
+
+    An empty list where no rule found anything.
+    """
+    readings: list[Reading] = []
+    total, silent = 0.0, 0
+    for paragraph in paragraphs:
+        reading = read(paragraph, rule_set, where)
+        readings.append(reading)
+        if paragraph.is_divider:
+            continue
+        total += reading.score + (RUN_ON if where == "tail" else PRIOR)
+        silent = 0 if reading.evidence else silent + 1
+        if total < BEYOND or silent >= MAX_SILENT or len(readings) >= most:
+            break
+    if not any(reading.evidence for reading in readings):
+        return []
+    for reading in readings:
+        if not reading.paragraph.is_divider and reading.score > HOPELESS:
+            reading.score += _tone(reading.paragraph.raw[:LONG])
+    return readings
 
 
 def _best_suffix(readings: Sequence[Reading], prior: float, run_on: float) -> tuple[int, float]:
     """Where the suffix of `readings` starts that is best as a note, and its score; len(readings) where none is good."""
     best, best_score = len(readings), 0.0
-    before = 0.0  # the score from here to the first paragraph that is a note (which counts with the prior), and
+    before = (
+        0.0  # the score from here to the first paragraph that is a note (which counts with the prior), and
+    )
     after = 0.0  # of all that follows it (where a paragraph costs `run_on`)
     whole = 0.0  # the score from here to the end, each paragraph with `run_on`
     for first in range(len(readings) - 1, -1, -1):
@@ -171,45 +212,39 @@ def _spans(note: Sequence[Reading], start: int, end: int, score: float) -> list[
 
 
 def _tail(text: str, rule_set: str) -> list[Span]:
-    readings: list[Reading] = []
-    story = 0
-    for paragraph in from_the_end(text, TAIL_CHARS):
-        reading = read(paragraph, rule_set, "tail")
-        readings.append(reading)
-        if not paragraph.is_divider:
-            story = 0 if reading.evidence else story + 1
-        if story >= TAIL_STORY or len(readings) >= MAX_TAIL:
-            break
+    readings = _read_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     readings.reverse()
     first, score = _best_suffix(readings, PRIOR, RUN_ON)
     note = readings[first:]
-    if readings and first == 0 and note:  # it reaches back to the start of the text, or further than was looked
-        return _spans(note, 0, len(text), score) if readings[0].paragraph.start == _first_word(text) else []
-    last = readings[first - 1].paragraph if readings else _last_part(text)
-    spans = _inline_tail(text, last, rule_set) if last else []
+    if (
+        note and first == 0
+    ):  # it is the whole text, or goes back further than was looked: that is no note to a story
+        whole = len(text) < LONG and not text[: note[0].paragraph.start].strip()
+        return _spans(note, 0, len(text), score) if whole else []
+    last = readings[first - 1].paragraph if note else next(from_the_end(text, TAIL_CHARS), _end_of(text))
+    spans = _inline_tail(text, last, rule_set)
     if note:
-        if spans:
-            spans[-1] = Span(spans[-1].start, last.end, spans[-1].rule, spans[-1].confidence)
-        spans += _spans(note, last.end, len(text), score)
-    elif spans:
-        spans[-1] = Span(spans[-1].start, len(text), spans[-1].rule, spans[-1].confidence)
+        return spans + _spans(note, last.end, len(text), score)
+    if spans:
+        spans[-1] = replace(spans[-1], end=len(text))
     return spans
 
 
-def _first_word(text: str) -> int:
-    return len(text) - len(text.lstrip())
-
-
-def _last_part(text: str) -> Paragraph | None:
+def _end_of(text: str) -> Paragraph:
     """The end of a last paragraph that is longer than what is looked at."""
     end = len(text.rstrip())
-    return Paragraph(end - 2000, end, text[end - 2000 : end], False) if end > 2000 else None
+    start = max(0, end - INLINE_CHARS)
+    return Paragraph(start, end, text[start:end], False)
 
 
 def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     """A note in the last sentences of a paragraph of story."""
-    start = max(paragraph.start, paragraph.end - 1500)
-    readings = [read(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)]
+    start = max(paragraph.start, paragraph.end - INLINE_CHARS)
+    sentences = pieces(text, start, paragraph.end)
+    readings = [read(sentence, rule_set, "tail") for sentence in sentences[-3:]]
+    if len(sentences) < 2 or not any(reading.evidence for reading in readings):
+        return []
+    readings = [read(sentence, rule_set, "tail") for sentence in sentences[:-3]] + readings
     first, score = _best_suffix(readings, SENTENCE, SENTENCE_RUN_ON)
     if first == 0 or first == len(readings):
         return []
@@ -217,22 +252,12 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 
 
 def _head(text: str, rule_set: str) -> list[Span]:
-    readings: list[Reading] = []
-    story = 0
-    for paragraph in from_the_start(text, HEAD_CHARS):
-        reading = read(paragraph, rule_set, "head")
-        readings.append(reading)
-        if not paragraph.is_divider:
-            story = 0 if reading.evidence else story + 1
-        if story >= HEAD_STORY or len(readings) >= MAX_HEAD:
-            break
+    readings = _read_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
     readings.reverse()  # so that the story comes first, as at the tail
     first, score = _best_suffix(readings, PRIOR, PRIOR)
-    note = readings[first:]
-    if not note or first == 0:
+    if first == 0 or first == len(readings):
         return []
-    note.reverse()
-    return _spans(note, 0, readings[first - 1].paragraph.start, score)
+    return _spans(readings[: first - 1 : -1], 0, readings[first - 1].paragraph.start, score)
 
 
 def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:

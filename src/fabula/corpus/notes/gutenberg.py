@@ -7,7 +7,8 @@ from fabula.story import Span
 ENDS_CHARS = 40_000
 _START = re.compile(r"^[ \t]*\*{3} ?START OF (?:THE|THIS) PROJECT GUTENBERG[^\n]{0,300}$", re.MULTILINE)
 _END = re.compile(
-    r"^[ \t]*(?:\*{3} ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg)[^\n]{0,300}$", re.MULTILINE
+    r"^[ \t]*(?:\*{3} ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg)[^\n]{0,300}$",
+    re.MULTILINE,
 )
 
 

@@ -3,17 +3,24 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 # A run of at least three rule characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
 DIVIDER = re.compile(r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b)\s*")
-_INLINE_DIVIDER = re.compile(r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)")
+_INLINE_DIVIDER = re.compile(
+    r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
+)
 # Where one sentence ends and another may start; or where a bracket or an EDIT label opens.
-_PIECE = re.compile(r"(?<=[.!?…\"”'’)\]*_~])\s+(?=\S)|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|\s+(?=\^?[(\[])")
+_PIECE = re.compile(
+    r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
+)
 _MARKS = re.compile(r"[*_~^\\`]+")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "})
 # What is said in quotation marks is not the author's voice. The closing mark of a single quote is no apostrophe.
-_SPOKEN = re.compile(r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|(?<![\w'])'[^'\n][^\n]{0,3000}?[.,!?-]'(?!\w)")
+_SPOKEN = re.compile(
+    r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|(?<![\w'])'[^'\n][^\n]{0,3000}?[.,!?-]'(?!\w)"
+)
 _EDIT = re.compile(r"\bEDIT(?=\d|\b)")
 
 
@@ -52,7 +59,9 @@ def _paragraph(text: str, start: int, end: int) -> Paragraph | None:
     if not stripped:
         return None
     start += raw.index(stripped[0])
-    return Paragraph(start, start + len(stripped), stripped, len(stripped) < 400 and bool(DIVIDER.fullmatch(stripped)))
+    return Paragraph(
+        start, start + len(stripped), stripped, len(stripped) < 400 and bool(DIVIDER.fullmatch(stripped))
+    )
 
 
 def from_the_end(text: str, max_chars: int) -> Iterator[Paragraph]:
@@ -91,5 +100,5 @@ def pieces(text: str, start: int, end: int) -> list[Paragraph]:
     for match in _INLINE_DIVIDER.finditer(part):
         cuts.update((start + match.start(), start + match.end()))
     ordered = sorted(cuts)
-    found = (_paragraph(text, a, b) for a, b in zip(ordered, ordered[1:], strict=False))
+    found = (_paragraph(text, a, b) for a, b in pairwise(ordered))
     return [paragraph for paragraph in found if paragraph]

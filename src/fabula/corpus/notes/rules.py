@@ -63,7 +63,9 @@ EDIT_KIND = (
 SUB = r"(?<![\w./])/?r/[a-z0-9]{2,24}\b"
 USER = r"(?<![\w./])/?u/[a-z0-9-]{2,24}\b"
 URL = r"https?\s?:\s?/\s?/|\bwww\s?\.\s?[a-z]"
-READERS = r"(?:you|y'all|ya'll|ya|u|you guys|you all|everyone|everybody|anyone|anybody|someone|people|folks|op)"
+READERS = (
+    r"(?:you|y'all|ya'll|ya|u|you guys|you all|everyone|everybody|anyone|anybody|someone|people|folks|op)"
+)
 # Things that only exist where people post what they write.
 SITE = (
     r"(?:gold|silver|platinum|plat|gilding|gild|gilded|upvotes?|upvoting|comments?|commenting|commented|kind words|kind stranger|"
@@ -82,7 +84,9 @@ COME = (
     r"swing by|join (?:me|us)|follow|feel free|find (?:more|my|me|other|all|part|some|the rest|it|this)|"
     r"more (?:of (?:my|this|these|it)|stories|at|on|from|in|like|over|here|stuff|writing|work|by me|dumb|weird|random|short)|"
     r"(?:stories|story|work|writings?|stuff|things|tales|parts?|words|fiction|ramblings|prompts?|responses?|chapters?|it|this|these|them) (?:\w{1,12} ){0,3}(?:at|on|in|over|from|to)|"
-    r"my (?:\w{1,12} ){0,2}(?:sub|subreddit|page|home|corner|place)|plug|cross-?post|x-?post|if " + READERS + r" (?:all )?(?:like|enjoy|want|love|lik|did|didn|are interested)|"
+    r"my (?:\w{1,12} ){0,2}(?:sub|subreddit|page|home|corner|place)|plug|cross-?post|x-?post|if "
+    + READERS
+    + r" (?:all )?(?:like|enjoy|want|love|lik|did|didn|are interested)|"
     r"i (?:write|post|wrote|also|have|made|just|started|created|put|run|keep)|i've (?:got|made|started|created|put|been)|for (?:more|other)|originally|also (?:at|on|posted)|"
     r"posted|archived?|collect|see you)"
 )
@@ -98,17 +102,40 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 CERTAIN,
                 "edit",
-                LEAD + EDIT_KIND + r"(?:re-?)?edit(?:s|ed)?(?:[\s#-]{0,2}(?:\d{1,2}|[ivx]{1,3}|one|two|three|four|x\d|update|the \w{1,8}|again|from op|note|\(?[\d/.: -]{3,12}(?:am|pm|est|pst|gmt)?\)?|\([^()]{1,40}\))){0,2}\s?[\])}!-]{0,3}\s?(?::|;|=|--?(?![a-z])|–|—|\.\.|->|>|\x02)",
-                LEAD + EDIT_KIND + r"edit(?:s|ed|ing)?[.,!]? ?(?:\d[.,]? |#\d )?(?:for (?!the (?:last|first|next))|to (?:fix|add|say|clarify|correct|include|mention|remove|change|improve|make)|because|cause|due to|since|thanks|thank|wow|fixed|fixing|typos?|grammar|grammatical|spelling|format|formatting|removed|added|changed|corrected|corrections?|made|by request|formated|forgot|words?$|holy|obligatory|tweaked)\b",
+                LEAD
+                + EDIT_KIND
+                + r"(?:re-?)?edit(?:s|ed)?(?:[\s#-]{0,2}(?:\d{1,2}|[ivx]{1,3}|one|two|three|four|x\d|update|the \w{1,8}|again|from op|note|\(?[\d/.: -]{3,12}(?:am|pm|est|pst|gmt)?\)?|\([^()]{1,40}\))){0,2}\s?[\])}!-]{0,3}\s?(?::|;|=|--?(?![a-z])|–|—|\.\.|->|>|\x02)",
+                LEAD
+                + EDIT_KIND
+                + r"edit(?:s|ed|ing)?[.,!]? ?(?:\d[.,]? |#\d )?(?:for (?!the (?:last|first|next))|to (?:fix|add|say|clarify|correct|include|mention|remove|change|improve|make)|because|cause|due to|since|thanks|thank|wow|fixed|fixing|typos?|grammar|grammatical|spelling|format|formatting|removed|added|changed|corrected|corrections?|made|by request|formated|forgot|words?$|holy|obligatory|tweaked)\b",
                 r"\bedits? (?:are|were|have been) (?:made|welcome|appreciated)",
             ),
-            _sign(STRONG, "edit", LEAD + EDIT_KIND + r"edit(?:s|ed)?\s?\d{0,2}[\s\])}.!]{0,4}$", r"\bninja edit", r"[(\[] ?edit(?:ed)? ?\d?[:)\]-]"),
+            _sign(
+                STRONG,
+                "edit",
+                LEAD + EDIT_KIND + r"edit(?:s|ed)?\s?\d{0,2}[\s\])}.!]{0,4}$",
+                r"\bninja edit",
+                r"[(\[] ?edit(?:ed)? ?\d?[:)\]-]",
+            ),
             _sign(LIKELY, "edit", LEAD + EDIT_KIND + r"edit(?:s|ed)?\s?\d{0,2}[,.] "),
-            _sign(STRONG, "eta|e:|e2|e1", r"^[(\[]?\s?(?:eta|e ?\d?)\s?(?::|- )\s?(?:\w{1,15}\s){0,3}(?:typos?|spell\w*|grammar|format\w*|words?|thanks?|gold|fix\w*|wow|holy|parts?|links?|sub|added|changed)\b"),
+            _sign(
+                STRONG,
+                "eta|e:|e2|e1",
+                r"^[(\[]?\s?(?:eta|e ?\d?)\s?(?::|- )\s?(?:\w{1,15}\s){0,3}(?:typos?|spell\w*|grammar|format\w*|words?|thanks?|gold|fix\w*|wow|holy|parts?|links?|sub|added|changed)\b",
+            ),
             _sign(LIKELY, "update", LEAD + r"(?:small |quick |new |final )?update ?\d{0,2}\s?(?::|-|–|—)"),
-            _sign(STRONG, "typo|grammar|spelling|formatting", LEAD + r"(?:(?:some|a few|fixed|fixing|corrected|minor|small|a) ){0,3}(?:typos?|grammar|spelling|formatting)(?: (?:fix(?:es|ed)?|mistakes?|errors?|corrected|corrections?|edits?|and|&|spelling|grammar|typos?|formatting|were|was|have been)){1,5}\W*$"),
+            _sign(
+                STRONG,
+                "typo|grammar|spelling|formatting",
+                LEAD
+                + r"(?:(?:some|a few|fixed|fixing|corrected|minor|small|a) ){0,3}(?:typos?|grammar|spelling|formatting)(?: (?:fix(?:es|ed)?|mistakes?|errors?|corrected|corrections?|edits?|and|&|spelling|grammar|typos?|formatting|were|was|have been)){1,5}\W*$",
+            ),
         ),
-        examples=("EDIT: Wow, thank you for the gold, kind stranger!", "*Edit 2 - fixed a typo*", "[Edit: formatting]"),
+        examples=(
+            "EDIT: Wow, thank you for the gold, kind stranger!",
+            "*Edit 2 - fixed a typo*",
+            "[Edit: formatting]",
+        ),
     ),
     Rule(
         "promotion",
@@ -121,7 +148,8 @@ RULE_LIST: tuple[Rule, ...] = (
                 LEAD + SUB + r"[\s/)\]}.!|<>-]{0,8}$",
                 LEAD + SUB + r" ?/?\]? ?\( ?(?:https?|/?r/)[^)]{0,200}\)?[\s.!)\]|<>-]{0,8}$",
                 COME + r"[^\n]{0,160}" + SUB,
-                SUB + r"[^\n]{0,60}(?:for (?:more|other|my|the rest|all|additional|tons|lots|part|updates)|if you|is (?:my|where)|to (?:read|see|find|get)|has more|come (?:visit|join)|subscribe|my (?:sub|page)|more (?:stories|stuff|like))",
+                SUB
+                + r"[^\n]{0,60}(?:for (?:more|other|my|the rest|all|additional|tons|lots|part|updates)|if you|is (?:my|where)|to (?:read|see|find|get)|has more|come (?:visit|join)|subscribe|my (?:sub|page)|more (?:stories|stuff|like))",
             ),
             _sign(STRONG, "r/", LEAD + r".{0,40}" + SUB + r".{0,15}$"),
             _sign(LIKELY, "r/", SUB),
@@ -130,29 +158,62 @@ RULE_LIST: tuple[Rule, ...] = (
                 "subscrib|subbing",
                 r"(?:subscrib\w{0,4}|subbing) (?:to|on|over at|at) (?:my|our) (?:\w{1,12} )?(?:sub|page|channel|blog|newsletter|list|mailing|patreon|site|website)",
             ),
-            _sign(STRONG, "subscrib|subbing", r"(?:consider|feel free to|you can|could you|you should|if you want to) (?:like and |follow and |rate and |share and )?subscrib\w{0,4}", LEAD + r"(?:please |so )?subscribe (?:for|to|if|here)\b"),
+            _sign(
+                STRONG,
+                "subscrib|subbing",
+                r"(?:consider|feel free to|you can|could you|you should|if you want to) (?:like and |follow and |rate and |share and )?subscrib\w{0,4}",
+                LEAD + r"(?:please |so )?subscribe (?:for|to|if|here)\b",
+            ),
             _sign(LIKELY, "subscrib", LEAD + r"(?:please |so )?subscrib", r"(?:please|to) subscribe\b"),
             _sign(
                 CERTAIN,
                 "my ",
                 r"(?:check(?:ing)? (?:out|on)|visit|head (?:over )?to|find (?:\w{1,12} ){0,3}(?:on|at|in|over)|follow (?:me |along )?(?:\w{1,12} )?(?:on|at)|subscrib\w{1,4} to|"
                 r"(?:over|up|more|posted|posting|post|available|continue\w{0,2}|join|read|stories|story|work|writing|stuff|parts?|plug)(?: it| this| them)? (?:on|at|in|to|over at|over on|for)|"
-                r"i (?:have|made|started|created)|here's|here is|come (?:by|see|join|visit)|see) (?:\w{1,12} )?my " + OWN + MY_PAGE + r"\b",
+                r"i (?:have|made|started|created)|here's|here is|come (?:by|see|join|visit)|see) (?:\w{1,12} )?my "
+                + OWN
+                + MY_PAGE
+                + r"\b",
                 r"\bmy " + OWN + r"(?:subreddit|patreon|ko-?fi|wattpad|substack|tumblr)\b",
             ),
-            _sign(STRONG, "patreon|ko-fi|kofi|wattpad|royalroad|royal road|kindle|paypal|substack|gofundme|smashwords", r"\b(?:patreon|ko-?fi|wattpad|royal ?road|kindle (?:store|unlimited|edition)|on kindle|paypal|substack|gofundme|smashwords)\b"),
-            _sign(STRONG, "follow me|amazon", r"follow me (?:on|at|for) (?:\w{1,12} )?(?:twitter|insta|instagram|facebook|tumblr|medium|here|reddit|@|more)", r"(?:novel|book|ebook|e-book|anthology|collection|stories)[^.!?]{0,40}(?:on|from|via|through) amazon"),
-            _sign(LIKELY, "amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog", r"\b(?:my|on|at|via|the|a) (?:\w{1,12} )?(?:amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog)\b", LEAD + r"(?:twitter|website|blog|instagram|facebook|tumblr|discord) ?:"),
-            _sign(STRONG, "plug|promo", r"shameless(?:ly)? (?:self[- ])?(?:plug|promo)", r"self[- ]?(?:plug|promo)"),
+            _sign(
+                STRONG,
+                "patreon|ko-fi|kofi|wattpad|royalroad|royal road|kindle|paypal|substack|gofundme|smashwords",
+                r"\b(?:patreon|ko-?fi|wattpad|royal ?road|kindle (?:store|unlimited|edition)|on kindle|paypal|substack|gofundme|smashwords)\b",
+            ),
+            _sign(
+                STRONG,
+                "follow me|amazon",
+                r"follow me (?:on|at|for) (?:\w{1,12} )?(?:twitter|insta|instagram|facebook|tumblr|medium|here|reddit|@|more)",
+                r"(?:novel|book|ebook|e-book|anthology|collection|stories)[^.!?]{0,40}(?:on|from|via|through) amazon",
+            ),
+            _sign(
+                LIKELY,
+                "amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog",
+                r"\b(?:my|on|at|via|the|a) (?:\w{1,12} )?(?:amazon|tumblr|twitter|wordpress|blogspot|youtube|instagram|discord|facebook|website|newsletter|blog)\b",
+                LEAD + r"(?:twitter|website|blog|instagram|facebook|tumblr|discord) ?:",
+            ),
+            _sign(
+                STRONG,
+                "plug|promo",
+                r"shameless(?:ly)? (?:self[- ])?(?:plug|promo)",
+                r"self[- ]?(?:plug|promo)",
+            ),
             _sign(
                 STRONG,
                 "more stor|other stor|more of my|more work|more stuff|like this|these stories|by me|check out|other work|other writing|my other|liked|enjoyed|enjoy |if you like|loved|more writing|more responses|more prompts|more tales|other stuff|other responses",
                 r"(?:more|other) (?:of )?(?:my |such )?(?:\w{1,12} )?(?:stories|writing|writings|work|works|stuff|responses|prompts|tales) (?:like (?:this|these)|by me|(?:over |up )?(?:here|at|on (?:my|this|the sub)|in my))",
                 r"(?:like|enjoy|liked|enjoyed|want|love)\w{0,4} (?:this|my|it|what you (?:read|see)|the story|to (?:read|see))[^.!?]{0,40}(?:check out|more of my|my other|follow|subscribe)",
                 r"(?:check out|read|see|find) (?:some of |more of )?(?:my other|more of my)",
-                r"if " + READERS + r" (?:all |guys )?(?:like|liked|enjoy|enjoyed|love|loved) (?:this|that|it|the|my|what)(?: \w{1,12}){0,3},? (?:story|style|writing|kind|check|please|i(?:'ve| have)|you (?:can|might|may|should)|feel free|there's|come|head|consider|let me)\b",
+                r"if "
+                + READERS
+                + r" (?:all |guys )?(?:like|liked|enjoy|enjoyed|love|loved) (?:this|that|it|the|my|what)(?: \w{1,12}){0,3},? (?:story|style|writing|kind|check|please|i(?:'ve| have)|you (?:can|might|may|should)|feel free|there's|come|head|consider|let me)\b",
             ),
-            _sign(HINT, "check out|follow me|more stories|more of my|shameless", r"check out|follow me|more stories|more of my|shameless"),
+            _sign(
+                HINT,
+                "check out|follow me|more stories|more of my|shameless",
+                r"check out|follow me|more stories|more of my|shameless",
+            ),
         ),
         examples=("If you enjoyed this, subscribe to /r/my_stories for more!", "*r/my_stories*"),
     ),
@@ -161,18 +222,28 @@ RULE_LIST: tuple[Rule, ...] = (
         "Where the story goes on: `[Part 2](link)`, `(continued in the comments)`, `Part 3 tomorrow`, or asks if it should.",
         AUTHORED,
         (
-            _sign(CERTAIN, "](|] (", r"\[[^\]]{0,60}\b(?:parts?|pt\.?|chapter|next|previous|prev|first|continu\w{0,6}|cont|cont'd|here|more|rest|index|last|sequel|prequel|epilogue)\b[^\]]{0,60}\] ?\( ?(?:https?|/r/|r/|/u/|www|#|link)"),
+            _sign(
+                CERTAIN,
+                "](|] (",
+                r"\[[^\]]{0,60}\b(?:parts?|pt\.?|chapter|next|previous|prev|first|continu\w{0,6}|cont|cont'd|here|more|rest|index|last|sequel|prequel|epilogue)\b[^\]]{0,60}\] ?\( ?(?:https?|/r/|r/|/u/|www|#|link)",
+            ),
             _sign(
                 CERTAIN,
                 "cont",
                 r"\b(?:to be )?cont(?:inued|inues|d|'d|inuation|inuing)?\.? ?(?:\w{1,12} )?(?:in (?:the |a |my |another )?(?:\w{1,12} )?(?:comments?|repl(?:y|ies)|post|thread|response|child)|below|in reply|as a (?:reply|comment)|here ?[:(\]])",
-                LEAD + r"(?:cont(?:inuation|d|'d)?)\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
-                LEAD + r"continued\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
+                LEAD
+                + r"(?:cont(?:inuation|d|'d)?)\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
+                LEAD
+                + r"continued\s?(?:below|in (?:the )?(?:comments?|repl|next|part)|here|on|at)?[\s.):\]>v!=-]{0,8}$",
             ),
             _sign(
                 CERTAIN,
                 "part |parts |part.|pt|chapter|rest |rest:|the ending|conclusion|half|bit|installment|section|comment|limit|too long|too big|continued|more in",
-                r"\b(?:(?:parts?|pt\.?|chapter) " + NUMBER + r"(?: ?(?:and|&|,|-|through) ?(?:part )?" + NUMBER + r"){0,3}|(?:next|second|2nd|third|last|final) (?:part|chapter|bit|installment|section|half)|the (?:rest|conclusion|ending))"
+                r"\b(?:(?:parts?|pt\.?|chapter) "
+                + NUMBER
+                + r"(?: ?(?:and|&|,|-|through) ?(?:part )?"
+                + NUMBER
+                + r"){0,3}|(?:next|second|2nd|third|last|final) (?:part|chapter|bit|installment|section|half)|the (?:rest|conclusion|ending))"
                 r"(?: of (?:this|it|the story))?,? (?:(?:is|are|can be|will be|has been|should be|now|just|up|posted|available|coming|found|finally|also|live|out) ){0,4}(?:posted|available|linked|below|in (?:the |my )?(?:comments?|repl(?:y|ies)|thread|response)|up (?:now|here|on|at|soon|in)|coming (?:soon|up|later|tomorrow|tonight|shortly|right up|in)|here ?[!:.)\]]|is (?:now )?(?:up|here|out|live)|in (?:a )?reply|as a reply|soon[ .!]|up[ .!]?$|here$)",
                 r"\b(?:more|continued|rest|part two|part 2|part ii)\b[^.!?]{0,24}\b(?:in (?:the |my |a )?(?:comments?|repl(?:y|ies))|in reply|as a reply|(?:comment|reply) below)\b",
                 r"\b(?:character|word|comment|length) (?:limit|count limit)\b|too (?:long|big) (?:for|to fit in) (?:one|a|a single) (?:comment|post)",
@@ -180,11 +251,22 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 STRONG,
                 "part |pt.|pt |chapter ",
-                LEAD + r"(?:end (?:of )?)?(?:part|chapter|pt\.?) " + NUMBER + r"[\s)\]]{0,3}(?:\?+|(?:below|here|soon|next|maybe|coming|anyone|tomorrow|later|tonight|now|up|link|if\b|to (?:come|follow)|of (?:" + NUMBER + r"))\b)",
+                LEAD
+                + r"(?:end (?:of )?)?(?:part|chapter|pt\.?) "
+                + NUMBER
+                + r"[\s)\]]{0,3}(?:\?+|(?:below|here|soon|next|maybe|coming|anyone|tomorrow|later|tonight|now|up|link|if\b|to (?:come|follow)|of (?:"
+                + NUMBER
+                + r"))\b)",
                 r"(?:part|pt\.?) " + NUMBER + r" (?:maybe|anyone|if (?:you|people|there|any)|when i|later)\b",
-                r"\b(?:that|this|aand that|and that) (?:was|is|concludes|ends|'s) (?:the end of )?part " + NUMBER + r"\b(?! of)",
+                r"\b(?:that|this|aand that|and that) (?:was|is|concludes|ends|'s) (?:the end of )?part "
+                + NUMBER
+                + r"\b(?! of)",
             ),
-            _sign(STRONG, "part |part?|continu|sequel|rest |rest?|more of|more?|see more|read more|want more", r"\b(?:do|would|did|does|want|wanna|wan na) (?:you|anyone|y'all|people|anybody|to)?(?: guys| all)? ?(?:want|like|be interested|see|read|hear)[^.?!]{0,30}\b(?:part|more of|more|continu\w*|sequel|rest)(?: \w{1,12}){0,4}\?"),
+            _sign(
+                STRONG,
+                "part |part?|continu|sequel|rest |rest?|more of|more?|see more|read more|want more",
+                r"\b(?:do|would|did|does|want|wanna|wan na) (?:you|anyone|y'all|people|anybody|to)?(?: guys| all)? ?(?:want|like|be interested|see|read|hear)[^.?!]{0,30}\b(?:part|more of|more|continu\w*|sequel|rest)(?: \w{1,12}){0,4}\?",
+            ),
             _sign(
                 STRONG,
                 "continu|want more|like more|more if|let me know|lmk|part |parts|sequel|finish|interest|expand|write |post |the rest of|a part|keep going|keep writing|see more|read more|more to come|more coming|more of this|more of it|more from|write more|post more",
@@ -200,11 +282,32 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"(?:i'll|i will|i'm going to|i am going to|gonna|i might|i may|i can|i could|i'd|will|might|may|i plan to|i plan on|i hope to|i'm|i am) (?:\w{1,12} ){0,3}?(?:continu\w{0,3}|expand\w{0,3}|finish\w{0,3}|write|writing (?!this)|post\w{0,3}|add\w{0,3}|updat\w{0,3}|edit\w{0,3}|turn\w{0,3}|complete) (?:(?:on|up|out|a|an|the|some|my|another|into|it|of|to|with|more|and) ){0,3}(?:this(?: \w{1,12})?|it|story|parts?(?: \w{1,5})?|more|the rest|sequel|chapters?|later|responses|prompts?)\b[^\n]{0,60}(?:later|tonight|tomorrow|soon|story|part|chapter|when i (?:get|have|can)|if (?:you|there|people|any|i)|after (?:work|class|school|i)|weekend|interest|\bsub\b|prompt|mobile|phone|longer|novel|series)",
                 r"(?:will|i'll) (?:finish|continue|edit|update|write more|post more|add more)(?: this| it| more)?,? (?:(?:when|once) i|later|tonight|tomorrow|after (?:work|class|school)|in the morning|if )",
             ),
-            _sign(LIKELY, "more |part |rest ", LEAD + r"(?:more|part \w{1,5}|next part|rest) (?:to (?:come|follow)|coming|later|soon|tomorrow|tonight)(?: \w{1,12}){0,5}[\s.!?)\]]{0,5}$", r"\bmore to (?:come|follow)\b"),
-            _sign(STRONG, "previous|prev|next|part|chapter|first|index", LEAD + r"(?:(?:previous|prev|next|first|last|latest|index|table of contents|parts?|chapters?|all)(?: (?:part|chapter|" + NUMBER + r"))?(?:[\s<>\[\]]{0,4}[|/*•·,][\s<>\[\]]{0,4}|$)){2,12}", LEAD + r"\[(?:previous|prev|next|first|last|latest)(?: \w{1,8})?\]\W*$"),
-            _sign(STRONG, "helpmebutler|subscribeme|updateme|remindme|!subscribe|! subscribe", r"helpmebutler|subscribeme|updateme|remindme|! ?subscribe"),
+            _sign(
+                LIKELY,
+                "more |part |rest ",
+                LEAD
+                + r"(?:more|part \w{1,5}|next part|rest) (?:to (?:come|follow)|coming|later|soon|tomorrow|tonight)(?: \w{1,12}){0,5}[\s.!?)\]]{0,5}$",
+                r"\bmore to (?:come|follow)\b",
+            ),
+            _sign(
+                STRONG,
+                "previous|prev|next|part|chapter|first|index",
+                LEAD
+                + r"(?:(?:previous|prev|next|first|last|latest|index|table of contents|parts?|chapters?|all)(?: (?:part|chapter|"
+                + NUMBER
+                + r"))?(?:[\s<>\[\]]{0,4}[|/*•·,][\s<>\[\]]{0,4}|$)){2,12}",
+                LEAD + r"\[(?:previous|prev|next|first|last|latest)(?: \w{1,8})?\]\W*$",
+            ),
+            _sign(
+                STRONG,
+                "helpmebutler|subscribeme|updateme|remindme|!subscribe|! subscribe",
+                r"helpmebutler|subscribeme|updateme|remindme|! ?subscribe",
+            ),
         ),
-        examples=("[Part 2](https://www.reddit.com/r/my_stories/comments/abc123/) is up!", "(continued in the comments)"),
+        examples=(
+            "[Part 2](https://www.reddit.com/r/my_stories/comments/abc123/) is up!",
+            "(continued in the comments)",
+        ),
     ),
     Rule(
         "link",
@@ -213,7 +316,11 @@ RULE_LIST: tuple[Rule, ...] = (
         (
             _sign(STRONG, "](|] (", r"\[[^\]]{0,200}\] ?\( ?(?:https?|/r/|r/|/u/|u/|www|http)"),
             _sign(STRONG, "http|www", URL),
-            _sign(LIKELY, ".com|.net|.org|.co|.blog", r"\b[a-z0-9-]{2,40}\s?\.\s?(?:com|net|org|blog|co|io|tumblr|wordpress)\b(?:/|[\s.)\]]|$)"),
+            _sign(
+                LIKELY,
+                ".com|.net|.org|.co|.blog",
+                r"\b[a-z0-9-]{2,40}\s?\.\s?(?:com|net|org|blog|co|io|tumblr|wordpress)\b(?:/|[\s.)\]]|$)",
+            ),
         ),
         examples=("https://www.example.com/my-blog",),
     ),
@@ -237,8 +344,18 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"\b(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w{1,12}){0,4} (?:to|goes to) (?:\w{1,12} )?/?u/",
                 r"^\W{0,4}(?:many |big |huge |so )?(?:thanks|thank you|thx|tysm)(?: so much| very much| again| a lot)? (?:guys|everyone|everybody|y'all|folks|all|reddit|op)\W{0,6}$",
             ),
-            _sign(LIKELY, "appreciate", r"(?:really|greatly|much|truly|so) appreciated?\b|\bappreciate (?:it|the|all|any|your|you|everyone)[^.!?]{0,40}(?:comment|feedback|read|word|support|love|guys|all\b|crit|responses)|(?:i|i'd) (?:really )?appreciate (?:it|any|all|the)"),
-            _sign(HINT, "thank|thx", LEAD + r"(?:(?:and|oh|wow|so|many|but|anyway|anyways|again|also|well|ps|p\.s\.|omg|edit)[,.!:]? ){0,3}(?:thanks|thank you|thank u|thx)\b", r"\bthanks[!.]\W*$"),
+            _sign(
+                LIKELY,
+                "appreciate",
+                r"(?:really|greatly|much|truly|so) appreciated?\b|\bappreciate (?:it|the|all|any|your|you|everyone)[^.!?]{0,40}(?:comment|feedback|read|word|support|love|guys|all\b|crit|responses)|(?:i|i'd) (?:really )?appreciate (?:it|any|all|the)",
+            ),
+            _sign(
+                HINT,
+                "thank|thx",
+                LEAD
+                + r"(?:(?:and|oh|wow|so|many|but|anyway|anyways|again|also|well|ps|p\.s\.|omg|edit)[,.!:]? ){0,3}(?:thanks|thank you|thank u|thx)\b",
+                r"\bthanks[!.]\W*$",
+            ),
         ),
         examples=("Thanks for reading, everyone!", "Thank you for the gold, kind stranger."),
     ),
@@ -253,7 +370,13 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"(?:feedback|critici[sz]ms?|critiques?|critici?sims?|critisisms?|\bcc|c&c|concrit|crits?)\b[^.!?]{0,60}(?:welcome|appreciated|encouraged|please|helpful|accepted|wanted|requested|would be|is great|are great)",
                 r"(?:constructive|any|some|all|open to|love|welcome|looking for|leave|give me|take|want|get) (?:and all |and any )?(?:\w{1,12} ){0,3}(?:feedback|critici[sz]ms?|critiques?|concrit)\b",
             ),
-            _sign(STRONG, "constructive|advice|tips|pointers|suggestions", r"\bconstructive critic\w{0,5}", r"(?:advice|tips|pointers|suggestions)[^.!?]{0,40}(?:welcome|appreciated)", r"(?:any|writing) (?:\w{1,12} )?(?:advice|tips|pointers|suggestions)\b[^.!?]{0,40}(?:for me|improve|\?|better|welcome)"),
+            _sign(
+                STRONG,
+                "constructive|advice|tips|pointers|suggestions",
+                r"\bconstructive critic\w{0,5}",
+                r"(?:advice|tips|pointers|suggestions)[^.!?]{0,40}(?:welcome|appreciated)",
+                r"(?:any|writing) (?:\w{1,12} )?(?:advice|tips|pointers|suggestions)\b[^.!?]{0,40}(?:for me|improve|\?|better|welcome)",
+            ),
             _sign(LIKELY, "feedback|critique", r"\b(?:feedback|critique[sd]?)\b"),
             _sign(
                 STRONG,
@@ -261,24 +384,51 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"(?:let me know|lmk|love to (?:know|hear)|curious|interested in) (?:\w{1,12} ){0,4}(?:what|how) (?:you|y'all|everyone|people|ya'll|u)(?: (?:all|guys|folks))? (?:think|thought|felt|feel|liked)(?:[\s.!?:)<3]*$| of (?:it|this|the story)|[.!?]| and | about (?:it|this|the story)|, )",
                 r"(?:comments|suggestions|opinions|thoughts|corrections|complaints)[^.!?]{0,50} (?:welcome|appreciated|encouraged)",
             ),
-            _sign(LIKELY, "thoughts?|think?|what you|what y'all", r"\b(?:any|your|what are your) thoughts\?", r"what (?:do|did) (?:you|y'all)(?: guys| all| folks)? think\?", r"(?:let me|tell me) (?:know )?what (?:you|y'all) (?:guys |all )?(?:think|thought)"),
+            _sign(
+                LIKELY,
+                "thoughts?|think?|what you|what y'all",
+                r"\b(?:any|your|what are your) thoughts\?",
+                r"what (?:do|did) (?:you|y'all)(?: guys| all| folks)? think\?",
+                r"(?:let me|tell me) (?:know )?what (?:you|y'all) (?:guys |all )?(?:think|thought)",
+            ),
             _sign(
                 CERTAIN,
                 "hope",
-                r"hope (?:that )?" + READERS + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug|like|enjoy|enjoys|enjoying|likes|dig|love) (?:reading|the (?:story|read|prompt|response|ending|twist)|my (?:\w{1,12} )?(?:story|response|take|attempt|writing|entry|work|prompt|first))",
+                r"hope (?:that )?"
+                + READERS
+                + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug|like|enjoy|enjoys|enjoying|likes|dig|love) (?:reading|the (?:story|read|prompt|response|ending|twist)|my (?:\w{1,12} )?(?:story|response|take|attempt|writing|entry|work|prompt|first))",
                 r"hope (?:it|this|that)(?:'s| is| was| wasn't| isn't|'ll| will| did| does)? (?:\w{1,12} ){0,4}?(?:fits?|follows|answers|satisf\w{1,5}|suits|meets) (?:\w{1,12} ){0,3}?(?:prompt|what you|the bill|criteria)",
             ),
             _sign(
                 STRONG,
                 "hope",
-                r"^[^.!?]{0,60}hope (?:that )?" + READERS + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug) (?:it|this|that|what)\b",
-                r"(?:^|[.!?] )\W{0,4}(?:i |and i |but i |so i )?(?:really )?hope (?:that )?" + READERS + r"(?: all| guys| folks)?(?: really| all)? (?:like|enjoy|enjoys|likes|dig|love) (?:it|this|that|this one)[\s!.:;)(<3dp]*$",
+                r"^[^.!?]{0,60}hope (?:that )?"
+                + READERS
+                + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug) (?:it|this|that|what)\b",
+                r"(?:^|[.!?] )\W{0,4}(?:i |and i |but i |so i )?(?:really )?hope (?:that )?"
+                + READERS
+                + r"(?: all| guys| folks)?(?: really| all)? (?:like|enjoy|enjoys|likes|dig|love) (?:it|this|that|this one)[\s!.:;)(<3dp]*$",
                 r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads)? (?:\w{1,12} ){0,4}?(?:readable|suitable|to your liking|what you (?:wanted|were|had)|enjoyable|close enough|does (?:it|the prompt) justice)\b",
             ),
-            _sign(LIKELY, "hope", r"hope (?:that )?" + READERS + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:like|liked|enjoy|enjoyed|dig|love|loved) (?:it|this|that)\b(?! (?:here|there|in|out|up|down|when|as))", r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads| did| does) (?:\w{1,12} ){0,4}?(?:ok|okay|good|enough|sense|alright|terrible|bad|decent)\b"),
-            _sign(LIKELY, "enjoy", r"^\W{0,6}(?:enjoy|hope you enjoy)\W{0,8}(?:(?:it|this|reading|guys|everyone|folks|the story|:\)|:d)\W{0,5}){1,3}$"),
+            _sign(
+                LIKELY,
+                "hope",
+                r"hope (?:that )?"
+                + READERS
+                + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:like|liked|enjoy|enjoyed|dig|love|loved) (?:it|this|that)\b(?! (?:here|there|in|out|up|down|when|as))",
+                r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads| did| does) (?:\w{1,12} ){0,4}?(?:ok|okay|good|enough|sense|alright|terrible|bad|decent)\b",
+            ),
+            _sign(
+                LIKELY,
+                "enjoy",
+                r"^\W{0,6}(?:enjoy|hope you enjoy)\W{0,8}(?:(?:it|this|reading|guys|everyone|folks|the story|:\)|:d)\W{0,5}){1,3}$",
+            ),
             _sign(HINT, "enjoy", r"^\W{0,6}(?:anyways?,? |so,? )?enjoy[\s!.:)d;]*$"),
-            _sign(HINT, "be gentle|be kind|go easy|be nice|roast|tear|harsh", r"\b(?:be gentle|be kind|go easy|be nice|roast me|tear (?:it|me|this) apart|don't be (?:too )?harsh)\b"),
+            _sign(
+                HINT,
+                "be gentle|be kind|go easy|be nice|roast|tear|harsh",
+                r"\b(?:be gentle|be kind|go easy|be nice|roast me|tear (?:it|me|this) apart|don't be (?:too )?harsh)\b",
+            ),
         ),
         examples=("Any feedback is welcome.", "Hope you liked it!"),
     ),
@@ -290,14 +440,28 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 CERTAIN,
                 "author|writer|op's|a/n|a.n.|an:|ooc|note",
-                LEAD + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)? ?-? ?(?:(?:end)?notes?|comments?|edit)|a ?/ ?n|a\.n\.|ooc)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )",
+                LEAD
+                + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)? ?-? ?(?:(?:end)?notes?|comments?|edit)|a ?/ ?n|a\.n\.|ooc)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )",
                 LEAD + r"an ?:",
             ),
-            _sign(STRONG, "disclaimer|tl;dr|tldr|tl:dr|tl,dr|tl dr|obligatory|inspir|trigger|content", LEAD + r"(?:disclaimer ?[:-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])"),
-            _sign(LIKELY, "note|btw|fyi|warning|credit|source|context|reference|tw|cw|nsfw|fun fact|spoiler|backstory|prologue note|clarif", LEAD + r"(?:(?:quick |small |brief |final |side ?|just a )?(?:foot |end )?notes? ?(?::|-)|btw\b|fyi\b|fun fact ?:|for (?:context|reference)[,:]|(?:credits?|sources?|context|references?|backstory|clarification|background) ?:|warnings? ?:|[tc]w ?:|nsfw\b|spoilers?\b|just (?:a )?(?:fyi|note))"),
+            _sign(
+                STRONG,
+                "disclaimer|tl;dr|tldr|tl:dr|tl,dr|tl dr|obligatory|inspir|trigger|content",
+                LEAD
+                + r"(?:disclaimer ?[:-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])",
+            ),
+            _sign(
+                LIKELY,
+                "note|btw|fyi|warning|credit|source|context|reference|tw|cw|nsfw|fun fact|spoiler|backstory|prologue note|clarif",
+                LEAD
+                + r"(?:(?:quick |small |brief |final |side ?|just a )?(?:foot |end )?notes? ?(?::|-)|btw\b|fyi\b|fun fact ?:|for (?:context|reference)[,:]|(?:credits?|sources?|context|references?|backstory|clarification|background) ?:|warnings? ?:|[tc]w ?:|nsfw\b|spoilers?\b|just (?:a )?(?:fyi|note))",
+            ),
             _sign(HINT, "ps|p.s|p. s", LEAD + r"p ?\.? ?s ?\.?\s?[:.,;-]"),
         ),
-        examples=("A/N: I know the ending is a bit rushed.", "Author's Note: set in the world of my last story."),
+        examples=(
+            "A/N: I know the ending is a bit rushed.",
+            "Author's Note: set in the world of my last story.",
+        ),
     ),
     Rule(
         "author_note",
@@ -308,10 +472,16 @@ RULE_LIST: tuple[Rule, ...] = (
                 CERTAIN,
                 "first|1st|second|2nd|third",
                 r"(?:my|is my|was my|this is|(?:it's|its|is|been)) (?:very |literally |actually )?(?:first|1st|second|2nd|third)(?: (?:ever|real|actual|serious|proper|big|few))?[ -](?:time (?:ever )?(?:posting|responding|poster|submitting|commenting|on (?:this|here|wp|r/)|replying|contributing|attempting|writing (?:a|an|any|on|here|for|something|fiction|in (?:this|a while|years|ages|forever|english)|one|this|like))|attempts? (?:at|in|on) (?:\w{1,12} )?(?:writing|a story|prompt|wp|creative|short|fiction)|(?:writing ?)?prompts?\b|wp\b|submission|response\b|contribution|posts? (?:here|on|in|to|ever)|post\W*$|shot at (?:a|this|writ)|go at (?:a|this|writ)|try at (?:a|this|writ)|stab at (?:a|this|writ)|story (?:here|on (?:here|this|reddit|wp|r/)|ever|post|i've|that i(?:'ve| have))|entry\b|creative writing|short story)",
-                LEAD + r"(?:first|1st)(?: ever)?[ -](?:time (?:ever )?(?:posting|writer|poster|posted|responding|contributor|submitting|here|on (?:this|here|wp)|commenting|prompt|writing (?:for|on|here|a|in|anything|something|fiction))|timer|prompt|attempt at|wp\b|submission|response|post\b)",
+                LEAD
+                + r"(?:first|1st)(?: ever)?[ -](?:time (?:ever )?(?:posting|writer|poster|posted|responding|contributor|submitting|here|on (?:this|here|wp)|commenting|prompt|writing (?:for|on|here|a|in|anything|something|fiction))|timer|prompt|attempt at|wp\b|submission|response|post\b)",
                 r"long ?-?time (?:lurker|reader|subscriber)|first ?-?time (?:poster|contributor|writer|submitter)",
             ),
-            _sign(STRONG, "first|1st", LEAD + r"(?:this is |it's )?(?:my )?(?:first|1st) (?:time (?:doing|trying|writing|attempting)|try|attempt|go|shot|story)(?: (?:at )?(?:this|one|it|one of these|here|something|anything|a \w{1,12}|ever)){1,3}\b"),
+            _sign(
+                STRONG,
+                "first|1st",
+                LEAD
+                + r"(?:this is |it's )?(?:my )?(?:first|1st) (?:time (?:doing|trying|writing|attempting)|try|attempt|go|shot|story)(?: (?:at )?(?:this|one|it|one of these|here|something|anything|a \w{1,12}|ever)){1,3}\b",
+            ),
             _sign(
                 CERTAIN,
                 "english|my first language|native|mobile|phone|app format|app so|autocorrect|ipad|tablet",
@@ -352,7 +522,13 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"\b(?:sorry|apolog\w{1,6}|forgive|excuse|pardon|ignore|bear with)\b[^.!?]{0,60}\b(?:format\w{0,4}|mobile|typos?|spelling|grammar|grammatical|(?:any|for) (?:\w{1,12} )?(?:mistakes?|errors?)|the (?:length|short length|delay|wait|quality|ending|abrupt|wall|late|short|long)|length|wall of text|it(?:'s| is| was| got)? (?:so |a bit |a little |kind of |kinda |too )?(?:long|short|crap|crappy|rushed)|being so (?:long|short)|bad (?:english|writing|grammar)|my (?:english|writing|bad|terrible|poor)|rushed|rambling|late (?:post|response|reply|submission)|crappy|shitty (?:story|writing)|cheesy|cliche\w{0,2})\b",
                 r"(?:any|are|my|some|all|for|probably|lots of|tons of|many|see|find|notice|spot) (?:\w{1,12} )?(?:typos?|grammatical errors|grammar (?:mistakes|errors)|spelling (?:mistakes|errors))\b",
             ),
-            _sign(LIKELY, "sorry|apolog|forgive|mistake|error", r"\b(?:sorry|apolog\w{1,6}) (?:\w{1,12} )?(?:if|that) (?:this|it|the) (?:\w{1,12} )?(?:is|was|isn't|wasn't|got|seems|reads|sucks|doesn't|story)", r"(?:any|my|are|some) (?:mistakes|errors)\b", LEAD + r"sorry\b[^.!?]{0,60}(?:late|long|short|carried away|bad|rushed)"),
+            _sign(
+                LIKELY,
+                "sorry|apolog|forgive|mistake|error",
+                r"\b(?:sorry|apolog\w{1,6}) (?:\w{1,12} )?(?:if|that) (?:this|it|the) (?:\w{1,12} )?(?:is|was|isn't|wasn't|got|seems|reads|sucks|doesn't|story)",
+                r"(?:any|my|are|some) (?:mistakes|errors)\b",
+                LEAD + r"sorry\b[^.!?]{0,60}(?:late|long|short|carried away|bad|rushed)",
+            ),
             _sign(
                 STRONG,
                 "inspired|influenced|based |to write|to respond|to do this prompt|writing|with this|with the|coming up",
@@ -412,13 +588,32 @@ RULE_LIST: tuple[Rule, ...] = (
                 "wondering|curious|asking|interested|confused|who don't|who didn't|who missed|who want|who asked|who are|who were",
                 r"(?:in case|if|for) (?:anyone|anybody|those|any|people|those of you|you guys)(?: \w{1,12}){0,2} (?:wondering|curious|asking|interested|confused|who (?:are|were|don't|didn't|haven't|missed|want|asked))\b",
             ),
-            _sign(LIKELY, "here goes|here is my|here's my|late to|hope i'm|different|twist|liberties|not exactly|not quite|loosely|take on", r"\bhere goes\b|here(?:'s| is) my (?:attempt|take|try|shot|stab|response|go|entry|submission|contribution)|late to (?:the|this) (?:party|prompt|thread|game)|(?:hope )?i'm not (?:too )?late|(?:slightly|slight|bit of a|little) (?:different|twist|off|liberties)|took (?:some|a few|a little|a bit of|a lot of) (?:creative )?libert|not (?:exactly|quite|really|sure if this is) what (?:you|op|the prompt)|my take on"),
-            _sign(LIKELY, "asleep|to sleep|finish|at work|to work|tired|drunk|to bed|to class|to school|to run|gotta|on break|lunch", r"i'm (?:half asleep|really tired|so tired|super tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|\b(?:will|i'll) finish (?:later|this|it|when)|(?:got to|gotta|have to) (?:go|get|run|head)(?: back)? (?:to (?:bed|work|sleep|class|school)|now)"),
+            _sign(
+                LIKELY,
+                "here goes|here is my|here's my|late to|hope i'm|different|twist|liberties|not exactly|not quite|loosely|take on",
+                r"\bhere goes\b|here(?:'s| is) my (?:attempt|take|try|shot|stab|response|go|entry|submission|contribution)|late to (?:the|this) (?:party|prompt|thread|game)|(?:hope )?i'm not (?:too )?late|(?:slightly|slight|bit of a|little) (?:different|twist|off|liberties)|took (?:some|a few|a little|a bit of|a lot of) (?:creative )?libert|not (?:exactly|quite|really|sure if this is) what (?:you|op|the prompt)|my take on",
+            ),
+            _sign(
+                LIKELY,
+                "asleep|to sleep|finish|at work|to work|tired|drunk|to bed|to class|to school|to run|gotta|on break|lunch",
+                r"i'm (?:half asleep|really tired|so tired|super tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|\b(?:will|i'll) finish (?:later|this|it|when)|(?:got to|gotta|have to) (?:go|get|run|head)(?: back)? (?:to (?:bed|work|sleep|class|school)|now)",
+            ),
             _sign(LIKELY, "brought to you", r"brought to you (?:by|from)"),
-            _sign(LIKELY, "credit|ly stole|ly ripped|reference|shout out|shoutout|shout-out|bonus points|props|points|cookie|upvote", r"(?:just to )?give credit|credits? (?:to|goes)|all credit|(?:i )?(?:blatantly|shamelessly|totally) (?:stole|ripped)|shout ?-?out to|bonus points|props (?:to|if)|(?:points|cookie|upvote) (?:if|to|for) (?:you|any|who)|(?:get|got|catch|caught) the reference"),
-            _sign(LIKELY, "ending|that's |true story|off the top|cliche|rusty|own any|own the", r"(?:rushed|bad|cheesy|weak|crappy|terrible|good|alternate|better|abrupt) ending|that's (?:all|it|as far as) (?:i (?:have|got|could|can|wrote)|for now)|\btrue story\b|off the top of my head|cliche|(?:a (?:bit|little) |so |super |very |quite )?rusty\b|(?:do not|don't) own (?:any|the|these)"),
+            _sign(
+                LIKELY,
+                "credit|ly stole|ly ripped|reference|shout out|shoutout|shout-out|bonus points|props|points|cookie|upvote",
+                r"(?:just to )?give credit|credits? (?:to|goes)|all credit|(?:i )?(?:blatantly|shamelessly|totally) (?:stole|ripped)|shout ?-?out to|bonus points|props (?:to|if)|(?:points|cookie|upvote) (?:if|to|for) (?:you|any|who)|(?:get|got|catch|caught) the reference",
+            ),
+            _sign(
+                LIKELY,
+                "ending|that's |true story|off the top|cliche|rusty|own any|own the",
+                r"(?:rushed|bad|cheesy|weak|crappy|terrible|good|alternate|better|abrupt) ending|that's (?:all|it|as far as) (?:i (?:have|got|could|can|wrote)|for now)|\btrue story\b|off the top of my head|cliche|(?:a (?:bit|little) |so |super |very |quite )?rusty\b|(?:do not|don't) own (?:any|the|these)",
+            ),
         ),
-        examples=("First time posting here, written on my phone, so forgive any typos.", "Inspired by a song. Great prompt!"),
+        examples=(
+            "First time posting here, written on my phone, so forgive any typos.",
+            "Inspired by a song. Great prompt!",
+        ),
     ),
     Rule(
         "reddit_talk",
@@ -430,11 +625,23 @@ RULE_LIST: tuple[Rule, ...] = (
                 "gild|gold|silver|platinum|blew up|exploded|took off|front page|frontpage|inbox|kind stranger|comment|post|reddit",
                 r"(?:first|reddit|my) gold\b(?! (?:coin|ring|watch|medal|chain|bar|piece|tooth|necklace|rush|mine|crown|in\b|of\b|from\b|and\b|is\b|was\b|had\b|that\b))|(?:someone|somebody|stranger|you|who) (?:gave|bought|gifted|gilded|got) (?:me|this) (?:\w{1,12} )?(?:gold|silver|platinum)|gold(?:\?|!) ?(?:for|holy|wow|thank|i |what|really)|\bgild(?:ed|ing)\b[^.!?]{0,30}\b(?:me\b|this|comment|story|post|stranger)|(?:first|my|the|been|got|a) gild(?:ing|ed)\b(?=[!.]|$)|(?:this|that|it)(?: \w{1,12})? (?:blew up|exploded|took off)[^.!?]{0,20}(?:overnight|!|$)|(?:hit|on|made|reached|made it to|to) (?:the )?front ?page\b(?! of (?!reddit))|front ?page!|rip (?:my )?inbox|kind stranger|(?:my )?(?:top|highest|most upvoted|best) (?:\w{1,12} ){0,2}(?:comment|post)\b|reddit cherry",
             ),
-            _sign(LIKELY, "vote|my inbox|karma", r"\b(?:up|down)vot\w{1,4}|my inbox|\bkarma\b(?=[^.!?]{0,30}(?:whore|reddit|comment|post))"),
+            _sign(
+                LIKELY,
+                "vote|my inbox|karma",
+                r"\b(?:up|down)vot\w{1,4}|my inbox|\bkarma\b(?=[^.!?]{0,30}(?:whore|reddit|comment|post))",
+            ),
             _sign(LIKELY, "reddit", r"\b(?:reddit|subreddit|redditors?)\b"),
             _sign(LIKELY, "u/", USER),
-            _sign(LIKELY, " op|op'|op,|(op", r"(?:^|[\s,(])op(?:[,.!?)]|'s| (?:for|said|asked|wanted|is|meant|has|posted|had)|$)"),
-            _sign(LIKELY, "comment|this sub|feel free|pm me", r"(?:comments?|comment) (?:below|section)|feel free to (?:comment|ask|critique|correct|pm|message|use|steal|point|let me|reply)|\bpm me\b|(?:all|your) (?:the )?comments\b"),
+            _sign(
+                LIKELY,
+                " op|op'|op,|(op",
+                r"(?:^|[\s,(])op(?:[,.!?)]|'s| (?:for|said|asked|wanted|is|meant|has|posted|had)|$)",
+            ),
+            _sign(
+                LIKELY,
+                "comment|this sub|feel free|pm me",
+                r"(?:comments?|comment) (?:below|section)|feel free to (?:comment|ask|critique|correct|pm|message|use|steal|point|let me|reply)|\bpm me\b|(?:all|your) (?:the )?comments\b",
+            ),
             _sign(CERTAIN, "[deleted]|[removed]", r"^\s?\[(?:deleted|removed)\]\s?$"),
         ),
         examples=("Woah, this blew up overnight! My first gold!",),
@@ -447,7 +654,8 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 CERTAIN,
                 "word|wc|w/c",
-                LEAD + r"(?:(?:total |final )?(?:word ?-?count|wc|w/c|words?(?=\s?[:=~-]))\s?(?::|-|=|is|of|~|\s){1,3}\s?~?(?:about |around |approx\w{0,8}\.? )?[\d,.]{1,7}(?: ?/ ?\d{1,5})?(?: words?)?|~?(?:exactly |about |around |approx\w{0,8}\.? |total )?[\d,]{2,7} ?(?:words?|wc)(?: (?:exactly|total|long|so far|on the dot|according to \w{1,12}))?)[\s)\]}.!]{0,6}$",
+                LEAD
+                + r"(?:(?:total |final )?(?:word ?-?count|wc|w/c|words?(?=\s?[:=~-]))\s?(?::|-|=|is|of|~|\s){1,3}\s?~?(?:about |around |approx\w{0,8}\.? )?[\d,.]{1,7}(?: ?/ ?\d{1,5})?(?: words?)?|~?(?:exactly |about |around |approx\w{0,8}\.? |total )?[\d,]{2,7} ?(?:words?|wc)(?: (?:exactly|total|long|so far|on the dot|according to \w{1,12}))?)[\s)\]}.!]{0,6}$",
                 r"[(\[]\s?(?:word ?count|wc|words)\s?[:=-]?\s?[\d,]{2,7}(?: words)?\s?[)\]]",
                 r"[(\[]\s?~?(?:exactly )?[\d,]{2,6} words\s?[)\]]",
             ),
