@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import AutoConfig
@@ -16,7 +18,7 @@ from fabula.models.load import check_model_folder, context_length_of, find_base
 from fabula.progress import OnProgress, silent
 from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
-ENGINES = ("transformers",)
+ENGINES = ("openvino", "openvino-fp32", "transformers")
 
 
 class Engine(ABC):
@@ -97,9 +99,26 @@ def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgr
     if engine not in ("auto", *ENGINES):
         raise FabulaError(f"unknown engine {engine!r}", hint=did_you_mean(engine, ("auto", *ENGINES)))
     folder = find_model(model)
-    from fabula.generation.transformers_engine import TransformersEngine
+    if engine == "auto":
+        engine = _fastest(folder)
+    if engine == "transformers":
+        from fabula.generation.transformers_engine import TransformersEngine
 
-    return TransformersEngine(folder)
+        return TransformersEngine(folder)
+    if find_spec("openvino") is None:
+        raise FabulaError(f"the {engine} engine is not installed", hint="pip install 'fabula[fast]'")
+    from fabula.generation.openvino_engine import OpenVINOEngine
+
+    return OpenVINOEngine(folder, bits=32 if engine == "openvino-fp32" else 8)
+
+
+def _fastest(folder: Path) -> str:
+    """The engine that "auto" stands for, with this model on this machine."""
+    if torch.cuda.is_available() or find_spec("openvino") is None:
+        return "transformers"
+    from fabula.generation.openvino_engine import unsupported
+
+    return "openvino" if unsupported(AutoConfig.from_pretrained(folder, local_files_only=True)) is None else "transformers"
 
 
 def end_ids_of(folder: Path) -> frozenset[int]:

@@ -1,0 +1,231 @@
+"""The fast engine on a CPU: GPT-2 as an OpenVINO graph of our own, with weights of 8 bits.
+
+Writing one story reads every weight once for each token, so its speed is bounded by how fast memory is read; 8-bit
+weights are a quarter of the bytes. Each row of a weight matrix is held as integers from -127 to 127 and one scale
+(largest magnitude / 127), the embedding among them. Biases, norms and positions stay in full precision.
+
+The graph is built here, operation by operation, and OpenVINO's converter is not used: it reports its use over the
+network.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from fabula.errors import FabulaError
+from fabula.files import atomic_folder, fingerprint, hash_file, library_versions
+from fabula.generation.engines import Engine, left_padded
+from fabula.models.load import load_model, weight_files
+
+# Without this, importing openvino reports to a statistics server. The library has its own stand-in for the missing
+# package.
+sys.modules["openvino_telemetry"] = None  # pyright: ignore[reportArgumentType]
+import openvino as ov  # noqa: E402
+from openvino import opset15 as op  # noqa: E402
+from openvino.op.util import Variable, VariableInfo  # noqa: E402
+
+GRAPH = "gpt2.xml"
+GRAPH_VERSION = 1
+"""Goes up when `gpt2_graph` changes, so that graphs in the cache are made anew."""
+
+NUM_CACHED = 8
+"""Converted models that are kept; the one that was not used for the longest time goes first."""
+
+ACTIVATIONS = {
+    "gelu_new": lambda x: op.gelu(x, "tanh"),
+    "gelu_pytorch_tanh": lambda x: op.gelu(x, "tanh"),
+    "gelu": lambda x: op.gelu(x, "erf"),
+    "relu": op.relu,
+}
+
+
+class OpenVINOEngine(Engine):
+    """GPT-2 models on the CPU.
+
+    Args:
+        folder: the model's.
+        bits: 8, or 32 for full precision.
+
+    Raises:
+        FabulaError: the model is no GPT-2, or a variant of it that the graph does not cover.
+    """
+
+    def __init__(self, folder: Path, bits: int = 8) -> None:
+        super().__init__(folder)
+        self.name = "openvino" if bits == 8 else "openvino-fp32"
+        if reason := unsupported(self.config):
+            raise FabulaError(f"the {self.name} engine cannot run this model: {reason}", where=folder, hint="--engine transformers can")
+        precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if bits == 32:
+            precision["KV_CACHE_PRECISION"] = "f32"
+        compiled = ov.Core().compile_model(_converted(folder, self.config, bits), "CPU", precision)
+        self._request = compiled.create_infer_request()
+
+    def read(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        input_ids_BT, self._mask_BT, positions_BT = left_padded(windows)
+        self._request.reset_state()
+        return self._infer(input_ids_BT, positions_BT, np.arange(len(windows)))
+
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> NDArray[np.float32]:
+        kept = np.array(rows)
+        mask_BT = self._mask_BT[kept]
+        self._mask_BT = np.pad(mask_BT, ((0, 0), (0, 1)), constant_values=1)
+        return self._infer(np.array(input_ids)[:, None], mask_BT.sum(axis=1, keepdims=True), kept)
+
+    def _infer(
+        self, input_ids_BT: NDArray[np.int64], positions_BT: NDArray[np.int64], rows_B: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        inputs = {
+            "input_ids": input_ids_BT,
+            "attention_mask": self._mask_BT,
+            "position_ids": positions_BT,
+            "rows": rows_B,
+        }
+        return self._request.infer(inputs)["logits"][:, 0]
+
+
+def unsupported(config: Any) -> str | None:
+    """Why the graph cannot stand for a model of this configuration, or None."""
+    if config.model_type != "gpt2":
+        return f"its architecture is {config.model_type}, not gpt2"
+    if config.activation_function not in ACTIVATIONS:
+        return f"its activation is {config.activation_function}"
+    if config.scale_attn_by_inverse_layer_idx or not config.scale_attn_weights:
+        return "it scales attention in its own way"
+    return None
+
+
+def _converted(folder: Path, config: Any, bits: int) -> ov.Model:
+    """The model's graph: from the cache, or made and put there."""
+    key = fingerprint(
+        [
+            [hash_file(file) for file in (folder / "config.json", *weight_files(folder))],
+            [GRAPH_VERSION, bits, library_versions("openvino")["openvino"]],
+        ]
+    )
+    cache = user_cache_path("fabula") / "engines"
+    entry = cache / key
+    if not entry.is_dir():
+        weights = {name: tensor.numpy() for name, tensor in load_model(folder).state_dict().items()}
+        with atomic_folder(entry) as partial:
+            ov.save_model(gpt2_graph(weights, config, bits), partial / GRAPH, compress_to_fp16=False)
+        by_last_use = sorted(cache.iterdir(), key=lambda each: each.stat().st_mtime)
+        for old in by_last_use[:-NUM_CACHED]:
+            shutil.rmtree(old, ignore_errors=True)
+    entry.touch()
+    return ov.Core().read_model(entry / GRAPH)
+
+
+def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: int) -> ov.Model:
+    """GPT-2 with its cache inside, as an OpenVINO model.
+
+    Shapes: B rows, T new tokens, S tokens in all (old and new), E width, H heads, D = E / H, V vocabulary.
+
+    Inputs: input_ids (B, T), attention_mask (B, S; 0 hides a token), position_ids (B, T), and rows (B): which rows of the
+    batch before go on, as the cache has them. Output: logits (B, 1, V) of the token after the last.
+
+    Args:
+        weights: the state of transformers' `GPT2LMHeadModel`.
+        config: its configuration.
+        bits: 8 or 32, of the weight matrices.
+    """
+    E, H, epsilon = config.n_embd, config.n_head, config.layer_norm_epsilon
+    D = E // H
+    activation = ACTIVATIONS[config.activation_function]
+
+    def integers(*values: int) -> ov.Node:
+        return op.constant(np.array(values, dtype=np.int64))
+
+    def scalar(value: int) -> ov.Node:
+        return op.constant(np.array(value, dtype=np.int64))
+
+    def rows_of(matrix_OI: NDArray[np.float32]) -> tuple[ov.Node, ov.Node | None]:
+        """A matrix as a constant, and the scale of each row where it is held in 8 bits."""
+        if bits == 32:
+            return op.constant(matrix_OI), None
+        scale_O1 = np.abs(matrix_OI).max(axis=1, keepdims=True) / np.float32(127)
+        scale_O1[scale_O1 == 0] = 1
+        return op.constant(np.rint(matrix_OI / scale_O1).astype(np.int8)), op.constant(scale_O1)
+
+    def scaled(values: ov.Node, scale: ov.Node | None) -> ov.Node:
+        return values if scale is None else op.multiply(op.convert(values, "f32"), scale)
+
+    def linear(x_BTI: ov.Node, name: str) -> ov.Node:
+        weight_OI = scaled(*rows_of(np.ascontiguousarray(weights[f"{name}.weight"].T)))
+        return op.add(op.matmul(x_BTI, weight_OI, False, True), op.constant(weights[f"{name}.bias"]))
+
+    def norm(x_BTE: ov.Node, name: str) -> ov.Node:
+        centred = op.mvn(x_BTE, integers(-1), True, epsilon, "INSIDE_SQRT")
+        return op.add(
+            op.multiply(centred, op.constant(weights[f"{name}.weight"])), op.constant(weights[f"{name}.bias"])
+        )
+
+    def split_heads(x_BTE: ov.Output) -> ov.Node:
+        return op.transpose(op.reshape(x_BTE, integers(0, 0, H, D), True), integers(0, 2, 1, 3))
+
+    def parameter(name: str, *shape: int) -> ov.Node:
+        node = op.parameter(shape, np.int64, name)
+        node.output(0).tensor.set_names({name})
+        return node
+
+    def size(node: ov.Node, axis: int) -> ov.Node:
+        return op.gather(op.shape_of(node), integers(axis), scalar(0))
+
+    ids_BT, mask_BS = parameter("input_ids", -1, -1), parameter("attention_mask", -1, -1)
+    positions_BT, rows_B = parameter("position_ids", -1, -1), parameter("rows", -1)
+
+    # A token sees itself, and what stands before it and is not hidden.
+    num_new, num_all = size(ids_BT, 1), size(mask_BS, 1)
+    places_S = op.range(scalar(0), op.squeeze(num_all), scalar(1), "i64")
+    own_places_T = op.range(op.squeeze(op.subtract(num_all, num_new)), op.squeeze(num_all), scalar(1), "i64")
+    before_TS = op.less_equal(op.unsqueeze(places_S, scalar(0)), op.unsqueeze(own_places_T, scalar(1)))
+    shown_B11S = op.equal(op.unsqueeze(mask_BS, integers(1, 2)), scalar(1))
+    bias_B1TS = op.select(
+        op.logical_and(shown_B11S, op.unsqueeze(before_TS, integers(0, 1))),
+        op.constant(np.float32(0)),
+        op.constant(np.finfo(np.float32).min),
+    )
+
+    table_VE, table_scale_V1 = rows_of(weights["transformer.wte.weight"])
+    token_scale = None if table_scale_V1 is None else op.gather(table_scale_V1, ids_BT, scalar(0))
+    x_BTE = op.add(
+        scaled(op.gather(table_VE, ids_BT, scalar(0)), token_scale),
+        op.gather(op.constant(weights["transformer.wpe.weight"]), positions_BT, scalar(0)),
+    )
+    empty_BH0D = op.broadcast(op.constant(np.float32(0)), op.concat([size(ids_BT, 0), integers(H, 0, D)], 0))
+    assignments = []
+    for layer in range(config.n_layer):
+        block = f"transformer.h.{layer}"
+        qkv = op.variadic_split(
+            linear(norm(x_BTE, f"{block}.ln_1"), f"{block}.attn.c_attn"), scalar(2), integers(E, E, E)
+        )
+        query_BHTD, *new_BHTD = (split_heads(qkv.output(part)) for part in range(3))
+        past_and_new_BHSD = []
+        for name, new in zip(("key", "value"), new_BHTD, strict=True):
+            info = VariableInfo()
+            info.data_shape, info.data_type = ov.PartialShape([-1, H, -1, D]), ov.Type.f32
+            info.variable_id = f"{name}.{layer}"
+            variable = Variable(info)
+            past = op.gather(op.read_value(empty_BH0D, variable), rows_B, scalar(0))
+            whole = op.concat([past, new], 2)
+            assignments.append(op.assign(whole, variable))
+            past_and_new_BHSD.append(whole)
+        mixed_BHTD = op.scaled_dot_product_attention(query_BHTD, *past_and_new_BHSD, bias_B1TS)
+        mixed_BTE = op.reshape(op.transpose(mixed_BHTD, integers(0, 2, 1, 3)), integers(0, 0, E), True)
+        x_BTE = op.add(x_BTE, linear(mixed_BTE, f"{block}.attn.c_proj"))
+        inner = activation(linear(norm(x_BTE, f"{block}.ln_2"), f"{block}.mlp.c_fc"))
+        x_BTE = op.add(x_BTE, linear(inner, f"{block}.mlp.c_proj"))
+    last_B1E = op.gather(norm(x_BTE, "transformer.ln_f"), integers(-1), scalar(1))
+    if config.tie_word_embeddings:
+        head_VE = scaled(table_VE, table_scale_V1)
+    else:
+        head_VE = scaled(*rows_of(weights["lm_head.weight"]))
+    logits_B1V = op.matmul(last_B1E, head_VE, False, True)
+    logits_B1V.output(0).tensor.set_names({"logits"})
+    return ov.Model([op.result(logits_B1V)], assignments, [ids_BT, mask_BS, positions_BT, rows_B], "gpt2")
