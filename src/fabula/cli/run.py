@@ -69,7 +69,12 @@ def run(
             encoding=encoding,
             on_progress=terminal,
         )
+    scores = {model.name: model.likelihood.bits_per_byte for model in result.evaluation.models}
     print(f"Done in {format_seconds(time.monotonic() - began)}.")
+    print(
+        f"  bits per byte on {result.evaluation.held_out.num_stories} held-out stories:"
+        f" {scores['base'].value:.3f} before, {scores['tuned'].value:.3f} after"
+    )
     print(f"  report   {result.report}")
     print(f"  model    {result.model}")
     print(f"  samples  {result.samples}")

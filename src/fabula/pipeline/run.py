@@ -5,13 +5,16 @@ import shlex
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fabula.config import Record
 from fabula.defaults import BASE, ENCODING, RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import library_versions, read_json, sole_owner, write_json
-from fabula.progress import OnProgress, Progress, silent
+from fabula.files import atomic_file, library_versions, read_json, sole_owner, write_json
+from fabula.progress import OnProgress, silent
+
+if TYPE_CHECKING:
+    from fabula.pipeline.evaluate import Evaluation
 
 RUN_FILE = "run.json"
 
@@ -47,7 +50,8 @@ class RunResult:
 
     Attributes:
         folder: the run's folder; the other paths lie in it.
-        metrics: what metrics.json holds.
+        evaluation: what metrics.json holds; its models are "base" and "tuned".
+        seconds: spent training, interruptions not counted.
     """
 
     folder: Path
@@ -55,7 +59,8 @@ class RunResult:
     model: Path
     samples: Path
     report: Path
-    metrics: dict[str, Any]
+    evaluation: "Evaluation"
+    seconds: float
 
 
 def sample_stories() -> Path:
@@ -109,6 +114,7 @@ def run(
     source = sample_stories() if stories is None else stories
     folder = run_folder(arguments) if out is None else Path(out)
     check_is_run_folder(folder)
+    check_arguments(source, arguments)
     with sole_owner(folder):
         return run_stages(source, arguments, folder, on_progress)
 
@@ -151,14 +157,26 @@ def check_is_run_folder(folder: Path) -> None:
             )
 
 
+def check_arguments(source: str | Path, arguments: RunArguments) -> None:
+    """Find what is wrong with the arguments before a folder is made and work begins."""
+    from fabula.corpus.read import open_stories
+    from fabula.models.load import locate_base
+    from fabula.training.recipe import load_recipe
+
+    load_recipe(arguments.recipe)
+    open_stories(
+        source,
+        format=arguments.format,
+        column=arguments.column,
+        separator=arguments.separator,
+        encoding=arguments.encoding,
+    )
+    locate_base(arguments.base)
+
+
 def run_stages(
     source: str | Path, arguments: RunArguments, folder: Path, on_progress: OnProgress
 ) -> RunResult:
-    from fabula.corpus.clean import clean
-    from fabula.pipeline.evaluate import evaluate
-    from fabula.report.render import render
-    from fabula.training.train import train
-
     record = {
         "name": folder.name,
         "arguments": arguments.model_dump(),
@@ -167,6 +185,11 @@ def run_stages(
     }
     if not (folder / RUN_FILE).exists() or read_json(folder / RUN_FILE) != record:
         write_json(folder / RUN_FILE, record)
+
+    from fabula.corpus.clean import clean
+    from fabula.pipeline.evaluate import evaluate
+    from fabula.report.render import render
+    from fabula.training.train import LOG, train
 
     corpus, model = folder / "corpus", folder / "model"
     clean(
@@ -187,14 +210,23 @@ def run_stages(
         max_minutes=arguments.max_minutes,
         on_progress=on_progress,
     )
-    evaluation = evaluate([trained.base, model], corpus, out=folder, on_progress=on_progress)
+    with atomic_file(folder / LOG, "wb") as file:
+        file.write(trained.log.read_bytes())
+    evaluation = evaluate(
+        [trained.base, model],
+        corpus,
+        names=["base", "tuned"],
+        out=folder,
+        seed=arguments.seed,
+        on_progress=on_progress,
+    )
     report = render(folder)
-    on_progress(Progress(stage="report", message=f"written to {report}"))
     return RunResult(
         folder=folder,
         corpus=corpus,
         model=model,
         samples=folder / "samples.jsonl",
         report=report,
-        metrics=evaluation.model_dump(mode="json"),
+        evaluation=evaluation,
+        seconds=trained.seconds,
     )

@@ -1,0 +1,279 @@
+"""The whole way through the real command: what a run leaves, what it does again, what it survives, what it refuses."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PEOPLE = ["Wren", "Harrow", "Bet", "Dan", "Abel", "Quill"]
+THINGS = ["a lamp", "a bell", "a boat", "a kettle", "a gull", "a net"]
+PLACES = ["on the slip", "by the wall", "in the loft", "at the ness", "under the quay", "in the bay"]
+
+QUICK = "num_epochs = 2\nbatch_tokens = 256\ncontext_length = 128\nnum_validations = 2\n"
+
+
+def make_stories(path: Path, num_stories: int = 24, seed: int = 0) -> Path:
+    draw = random.Random(seed)
+    lines = []
+    for number in range(num_stories):
+        who, what, where = draw.choice(PEOPLE), draw.choice(THINGS), draw.choice(PLACES)
+        body = [
+            f"{who} found {what} {where} on the morning of day {number}, and nobody knew whose it was.",
+            f"“Whose is it?” said {draw.choice(PEOPLE)}. “{draw.choice(THINGS)} does not walk,” said {who}.",
+            f"So {who} carried it {draw.choice(PLACES)}, past {draw.choice(THINGS)} and {draw.choice(THINGS)}, {number} times.",
+            f"In the end {draw.choice(PEOPLE)} wept, and laughed {number + 2} times, and the tide came in, as it does.",
+        ]
+        if number % 5 == 0:
+            body.append("***")
+            body.append("EDIT: Thanks for the gold, kind stranger! More at r/SkerrowTales")
+        lines.append("<sos> " + " <nl> ".join(body) + " <eos>\n")
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    make_stories(tmp_path / "stories.txt")
+    (tmp_path / "quick.toml").write_text(QUICK)
+    return tmp_path
+
+
+def fabula(work: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fabula", *arguments],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+
+
+RUN = ("run", "stories.txt", "--recipe", "quick.toml", "--out", "mine")
+
+RESULTS = ["corpus/manifest.json", "corpus/ledger.jsonl", "model/model.safetensors", "samples.jsonl"]
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """The files that must come out the same, byte for byte, whatever happened on the way."""
+    found = {name: (folder / name).read_bytes() for name in RESULTS}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics.pop("training", None)  # holds seconds
+    return {**found, "metrics": json.dumps(metrics, sort_keys=True).encode()}
+
+
+def test_a_run_goes_the_whole_way(work: Path):
+    done = fabula(work, *RUN)
+    assert done.returncode == 0, done.stderr
+    folder = work / "mine"
+    for name in ("corpus", "model", "log.jsonl", "metrics.json", "samples.jsonl", "report.html", "run.json"):
+        assert (folder / name).exists(), name
+        assert not list(folder.rglob("*.partial"))
+    assert "mine/report.html" in done.stdout
+    assert "fabula write mine/model" in done.stdout
+    assert "--base gpt2" in done.stdout
+
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert any("train_loss" in row for row in rows)
+    assert any("val_loss" in row for row in rows)
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    assert {"prompt", "text", "settings", "seed", "finish_reason"} <= set(samples[0])
+    ledger = (folder / "corpus" / "ledger.jsonl").read_text()
+    assert "kind stranger" in ledger
+    report = (folder / "report.html").read_text()
+    assert "http://" not in report.replace("http://www.w3.org", "")
+    assert "<svg" in report or "data:image/png" in report
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+    model = AutoModelForCausalLM.from_pretrained(folder / "model")
+    assert model.config.eos_token_id is not None
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    text = "“Wren” — and\nthe tide"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    written = pipeline("text-generation", model=str(folder / "model"))("Wren found", max_new_tokens=5)
+    assert written[0]["generated_text"].startswith("Wren found")
+
+    before = results(folder)
+    stamp = (folder / "model" / "model.safetensors").stat().st_mtime_ns
+    began = time.monotonic()
+    again = fabula(work, *RUN)
+    assert again.returncode == 0, again.stderr
+    assert (
+        time.monotonic() - began < 30
+    )  # 5 s are promised; this machine may be busy, and benchmarks measure it
+    assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+    assert results(folder) == before
+
+    make_stories(work / "stories.txt", num_stories=25)
+    changed = fabula(work, *RUN)
+    assert changed.returncode == 0, changed.stderr
+    assert results(folder)["corpus/manifest.json"] != before["corpus/manifest.json"]
+    assert results(folder)["model/model.safetensors"] != before["model/model.safetensors"]
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_files(work: Path):
+    assert fabula(work, *RUN[:-1], "left-alone").returncode == 0
+    draw = random.Random(1)
+    kills = 0
+    while True:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fabula", *RUN, "--quiet"],
+            cwd=work,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        try:
+            _, errors = process.communicate(timeout=draw.uniform(1.0, 12.0) if kills < 5 else 300)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            continue
+        assert process.returncode == 0, errors.decode()
+        break
+    assert kills
+    assert results(work / "mine") == results(work / "left-alone")
+    assert not list((work / "mine").rglob("*.partial"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_stops_politely_and_the_run_goes_on(work: Path):
+    (work / "quick.toml").write_text(QUICK.replace("num_epochs = 2", "num_epochs = 60"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fabula", "--progress", "json", *RUN],
+        cwd=work,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        row = json.loads(line)
+        if row["stage"] == "train" and row["done"] >= 3:
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stderr.read()
+    assert process.wait(60) == 130
+    assert "the same command goes on from here" in rest
+    assert "Traceback" not in rest
+
+    resumed = fabula(work, "--progress", "json", *RUN)
+    assert resumed.returncode == 0, resumed.stderr
+    steps = [json.loads(line)["done"] for line in resumed.stderr.splitlines() if '"stage": "train"' in line]
+    assert min(step for step in steps if step) >= 3
+
+
+def test_default_folders_are_numbered_and_found_again(work: Path):
+    from fabula.pipeline.run import RunArguments, run_folder
+
+    arguments = RunArguments(
+        stories="stories.txt", base="tiny", recipe="quick.toml", seed=1, max_minutes=None, format=None, column=None,
+        separator=None, encoding="utf-8",
+    )  # fmt: skip
+    runs = work / "runs"
+    assert run_folder(arguments, runs) == runs / "stories-1"
+    for number, seed in ((1, 1), (2, 2)):
+        (runs / f"stories-{number}").mkdir(parents=True)
+        record = {"arguments": {**arguments.model_dump(), "seed": seed}}
+        (runs / f"stories-{number}" / "run.json").write_text(json.dumps(record))
+    assert run_folder(arguments, runs) == runs / "stories-1"
+    assert run_folder(arguments.model_copy(update={"seed": 2}), runs) == runs / "stories-2"
+    assert run_folder(arguments.model_copy(update={"seed": 3}), runs) == runs / "stories-3"
+    hub = arguments.model_copy(update={"stories": "hub:someone/tales of x"})
+    assert run_folder(hub, runs) == runs / "tales-of-x-1"
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(work: Path):
+    (work / "mine").mkdir()
+    (work / "mine" / "thesis.docx").write_text("years of work")
+    refused = fabula(work, *RUN)
+    assert refused.returncode == 2
+    assert (
+        "mine: this folder holds something else (thesis.docx); name another one with --out" in refused.stderr
+    )
+    assert os.listdir(work / "mine") == ["thesis.docx"]
+
+
+def test_a_second_run_in_the_same_folder_is_turned_away(work: Path):
+    from fabula.files import sole_owner
+
+    with sole_owner(work / "mine"):
+        refused = fabula(work, *RUN)
+    assert refused.returncode == 2
+    assert "another fabula is at work in this folder" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.txt"], "none.txt: no such file"),
+        (["run", "stories.txt", "--recipe", "defalt"], "did you mean default?"),
+        (
+            ["run", "stories.txt", "--recipe", "bad.toml"],
+            "unknown field 'learning_rte'; did you mean learning_rate?",
+        ),
+        (["run", "stories.txt", "--recipe", "wild.toml"], "field 'learning_rate' = 7"),
+        (["run", "stories.txt", "--base", "gpt2"], "these work offline: tiny"),
+        (["run", "stories.txt", "--base", "./nowhere"], "no such folder"),
+        (["run", "stories.txt", "--out", "stories.txt"], "this is a file, not a folder"),
+    ],
+)
+def test_bad_input_is_one_line(work: Path, arguments: list[str], message: str):
+    (work / "bad.toml").write_text("learning_rte = 1e-4\n")
+    (work / "wild.toml").write_text("learning_rate = 7\n")
+    out = [] if "--out" in arguments else ["--out", "mine"]
+    refused = fabula(work, *arguments, *out, "--quiet")
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert message in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the system lets this user write anywhere")
+def test_a_folder_that_cannot_be_written_is_named(work: Path):
+    (work / "locked").mkdir(mode=0o500)
+    refused = fabula(work, *RUN[:-1], "locked/mine")
+    assert refused.returncode == 2
+    assert "locked" in refused.stderr
+
+
+def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_room(work: Path):
+    """A mount of two megabytes, in a namespace of its own."""
+    inside = (
+        "mount -t tmpfs -o size=2m tmpfs full && cd full && {command}; code=$?;"
+        " find . -name '*.partial*' >&2; exit $code"
+    )
+    (work / "full").mkdir()
+    run = f"{sys.executable} -m fabula run ../stories.txt --recipe ../quick.toml --out mine --quiet"
+    as_root = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    try:
+        probe = subprocess.run(
+            [*as_root, inside.format(command="true")], cwd=work, capture_output=True, check=False, timeout=60
+        )
+    except FileNotFoundError:
+        pytest.skip("needs Linux's unshare")
+    if probe.returncode:
+        pytest.skip("this system lets nobody mount a file system of their own")
+    refused = subprocess.run(
+        [*as_root, inside.format(command=run)],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert "the disk is full" in refused.stderr
+    assert refused.stderr.count("\n") == 1
