@@ -25,9 +25,10 @@ from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Decided, read_decisions, restore
 from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
 from fabula.corpus.read import Piece, StorySource, open_stories
+from fabula.corpus.review import Review
 from fabula.corpus.spool import Spool
 from fabula.corpus.stages import Batch, Cleaning, Copies, clean_piece
-from fabula.corpus.store import STAGE, CorpusWriter, check_output, open_corpus
+from fabula.corpus.store import REVIEW, STAGE, CorpusWriter, check_output, is_whole, open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import Manifest, atomic_file, atomic_folder, fingerprint, hash_file, library_versions
 from fabula.progress import OnProgress, Progress, silent
@@ -152,27 +153,26 @@ def clean(
         else:
             check_output(Path(out))
             found = Manifest.find(Path(out))
-            if found is not None and found.fingerprint == key:
-                open_corpus(out)  # whole
+            if found is not None and found.fingerprint == key and is_whole(Path(out)):
                 result = _result(Path(out), found.counts, unchanged=True)
                 if jsonl is not None:
                     _write_jsonl(Path(out), Path(jsonl))
                 return result
             folder = stack.enter_context(atomic_folder(out))
-        counts = _make(folder, source, cleaning, decided, ratios, workers, on_progress)
+        counts = _make(folder, source, cleaning, decided, ratios, about, workers, on_progress)
         Manifest(
             stage=STAGE,
             fingerprint=key,
             inputs=inputs,
             config=config,
-            counts=counts | about,
+            counts=counts,
             versions=library_versions("ftfy", "rensa", "pyarrow"),
         ).write(folder)
         if out is None and jsonl is not None:
             _write_jsonl(folder, Path(jsonl))
     if out is not None and jsonl is not None:
         _write_jsonl(Path(out), Path(jsonl))
-    return _result(Path(out) if out is not None else None, counts | about)
+    return _result(Path(out) if out is not None else None, counts)
 
 
 def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:
@@ -218,6 +218,7 @@ def _make(
     cleaning: Cleaning,
     decisions: Mapping[str, list[Decided]],
     ratios: tuple[float, ...],
+    about: dict[str, Any],
     num_workers: int,
     on_progress: OnProgress,
 ) -> dict[str, Any]:
@@ -233,7 +234,7 @@ def _make(
                     where=source.path,
                     hint="see whether --format names the right format",
                 )
-            return _write(folder, spool, source, cleaning, ratios, on_progress)
+            return _write(folder, spool, source, cleaning, ratios, about, on_progress)
         finally:
             spool.close()
 
@@ -342,6 +343,7 @@ def _write(
     source: StorySource,
     cleaning: Cleaning,
     ratios: tuple[float, ...],
+    about: dict[str, Any],
     on_progress: OnProgress,
 ) -> dict[str, Any]:
     num = len(spool)
@@ -357,42 +359,47 @@ def _write(
             cleaning.similarity,
         )
         cluster[standing], similar[standing] = standing[of], found
+    given = spool.splits if (spool.splits > 0).any() else np.full(num, -1, np.int8)  # all "train" is no split
     heads = standing[cluster[standing] == standing]
     splits = np.full(num, -1, np.int8)
     splits[heads] = split.assign(
-        np.array([split.position(spool.id(head)) for head in heads]), ratios, spool.splits[heads]
+        np.array([split.position(spool.id(head)) for head in heads]), ratios, given[heads]
     )
     splits[standing] = splits[cluster[standing]]
-    if len(heads) < 2 and ratios[0] < 1 and (spool.splits[heads] <= 0).all():
+    if len(heads) < 2 and ratios[0] < 1:
         what = "there is only one story" if num == 1 else f"only {len(heads)} of {num:,} stories can be kept"
         raise FabulaError(
             f"{what}, and none can be held out for validation",
             where=source.path,
             hint="see whether --format names the right format, or train on everything with --split 100",
         )
-    tally = _Tally()
+    tally, review = _Tally(), Review()
     with CorpusWriter(folder) as writer:
         for number, one in enumerate(spool):
             tally.read(one.repairs)
             head = int(cluster[number])
-            if one.reason:
-                writer.drop(one.story, restore(one.story.text, one.removals), one.reason, "", None)
-                tally.dropped[one.reason] += 1
-            elif head != number and cleaning.copies == "drop":
-                exact = bool((spool.keys[number] == spool.keys[head]).all())
-                reason = "exact_copy" if exact else "near_copy"
-                kept_id = spool.id(head)
-                text = None if kept_id == one.story.id else restore(one.story.text, one.removals)
-                writer.drop(one.story, text, reason, kept_id, float(similar[number]))
+            if one.reason or (head != number and cleaning.copies == "drop"):
+                reason, of, likeness = one.reason, "", None
+                if not reason:
+                    exact = bool((spool.keys[number] == spool.keys[head]).all())
+                    reason, of = "exact_copy" if exact else "near_copy", spool.id(head)
+                    likeness = float(similar[number])
+                text = None if of == one.story.id else restore(one.story.text, one.removals)
+                writer.drop(one.story, text, reason, of, likeness)
+                review.dropped(one.story, text, reason, of, likeness)
                 tally.dropped[reason] += 1
             else:
                 story = replace(one.story, cluster=spool.id(head), split=split.NAMES[splits[number]])
                 writer.keep(story, one.removals)
+                review.kept(story, one.removals)
                 tally.kept(story, one.removals)
             if number % 1000 == 999 or number + 1 == num:
                 on_progress(Progress("write", done=number + 1, total=num, unit="stories"))
+    counts = tally.counts() | about
+    with (folder / REVIEW).open("w", encoding="utf-8", newline="\n") as file:
+        file.write(review.render(source.title, counts))
     shards = sorted((folder / "data").iterdir())
-    return tally.counts() | {
+    return counts | {
         "shards": {shard.name: shard.stat().st_size for shard in shards},
         "content": fingerprint([[shard.name, hash_file(shard)] for shard in shards]),
     }

@@ -100,6 +100,11 @@ class StorySource:
             [contents, self.format, self.columns, self.separator, self.num_blank, self.encoding]
         )
 
+    @property
+    def title(self) -> str:
+        """What the user named, without the folders it is in."""
+        return self.path if self.format == "hub" else Path(self.path).resolve().name
+
     @cached_property
     def num_bytes(self) -> int:
         """Size on the disk; 0 for a hub dataset."""
@@ -150,9 +155,7 @@ class StorySource:
             for number, row in enumerate(dataset, 1):
                 story = formats.row_story(dict(row), self.columns, f"{self.path}/{split}", number, unit="row")
                 if story:
-                    known = formats.SPLIT_NAMES.get(split, "")
-                    # A dataset that is all "train" has not been split.
-                    yield replace(story, split=story.split or (known if len(self._hub) > 1 else ""))
+                    yield replace(story, split=story.split or formats.SPLIT_NAMES.get(split, ""))
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_hub"}
@@ -267,7 +270,7 @@ def open_stories(
         num_blank, why = 1, "named by you" if format else "by the file's ending"
         format = format or kind
         if format == "blank-lines":
-            num_blank = _count_blank(_sample(found))
+            num_blank = _count_blank(_sample(found)) or 1
     described = FORMATS[format]
     if format == "separator":
         separator = separator or END_OF_TEXT_LINE

@@ -259,16 +259,26 @@ def open_corpus(path: str | Path) -> Corpus:
             where=path,
             hint="make one with: fabula clean STORIES --out CORPUS",
         )
-    corpus = Corpus(path, manifest)
-    expected = manifest.counts["shards"]
-    present = {shard.name: shard.stat().st_size for shard in corpus.shards()}
-    if present != expected or not (path / LEDGER).is_file():
-        missing = sorted(set(expected.items()) - set(present.items()))
-        name = f"data/{missing[0][0]}" if missing else LEDGER
+    if damaged := _damaged(Corpus(path, manifest)):
         raise FabulaError(
-            f"this corpus is not whole ({name})", where=path, hint="make it again with fabula clean"
+            f"this corpus is not whole ({damaged})", where=path, hint="make it again with fabula clean"
         )
-    return corpus
+    return Corpus(path, manifest)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether `path` is a corpus with all its files."""
+    manifest = Manifest.find(path)
+    return manifest is not None and manifest.stage == STAGE and not _damaged(Corpus(path, manifest))
+
+
+def _damaged(corpus: Corpus) -> str:
+    """A file of the corpus that is missing or has another size than it was written with, or ""."""
+    present = {shard.name: shard.stat().st_size for shard in corpus.shards()}
+    for name, size in corpus.manifest.counts["shards"].items():
+        if present.get(name) != size:
+            return f"data/{name}"
+    return "" if (corpus.path / LEDGER).is_file() else LEDGER
 
 
 def check_output(out: Path) -> None:

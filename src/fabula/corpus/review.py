@@ -1,0 +1,230 @@
+"""One page that shows what cleaning took out, so that a look tells whether it did harm.
+
+Holds no more than a fixed number of examples of each kind, whatever the size of the corpus: the removals that the rules
+were least sure of, the stories that lost the largest share, and the first dropped ones of each reason.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fabula.corpus.filters import Filters
+from fabula.corpus.ledger import Removal
+from fabula.corpus.normalise import REPAIRS
+from fabula.corpus.notes import RULES
+from fabula.story import Story
+
+MAX_REMOVALS = 60
+"""Examples of each rule."""
+
+MAX_DROPPED = 25
+MAX_CHANGED = 10
+CONTEXT = 240
+"""Characters shown on either side of a removal."""
+
+_REASONS = {
+    "empty": "nothing was left of it",
+    "exact_copy": "another story has the same words",
+    "near_copy": "another story has nearly the same words",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A removal in its place."""
+
+    story: str
+    place: str
+    start: int
+    end: int
+    rule: str
+    confidence: float
+    before: str
+    text: str
+    after: str
+
+
+class Least:
+    """The `limit` items with the smallest keys."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: list[tuple[Any, Any]] = []
+
+    def wants(self, key: Any) -> bool:
+        return len(self._items) < self._limit or key < self._items[self._limit - 1][0]
+
+    def add(self, key: Any, item: Any) -> None:
+        if self.wants(key):
+            self._items.append((key, item))
+            self._items.sort(key=lambda pair: pair[0])
+            del self._items[self._limit :]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (item for _, item in self._items)
+
+
+class Review:
+    """Collects what the page shows while stories are written."""
+
+    def __init__(self) -> None:
+        self._removals: defaultdict[str, Least] = defaultdict(lambda: Least(MAX_REMOVALS))
+        self._confidence: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 1.0])
+        self._dropped: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._changed = Least(MAX_CHANGED)
+        self._before: Counter[int] = Counter()
+        self._after: Counter[int] = Counter()
+
+    def kept(self, story: Story, removals: Sequence[Removal]) -> None:
+        after = story.num_words
+        before = after + sum(len(removal.text.split()) for removal in removals)
+        self._before[_bin(before)] += 1
+        self._after[_bin(after)] += 1
+        if before > after:
+            share = (before - after) / before
+            key = (-share, story.id, story.source_line)
+            place = _place(story)
+            self._changed.add(
+                key, {"story": story.id, "place": place, "share": share, "words": before - after}
+            )
+        removed = 0
+        for removal in removals:
+            self._confidence[removal.rule][0] += removal.confidence
+            self._confidence[removal.rule][1] = min(self._confidence[removal.rule][1], removal.confidence)
+            key = (round(removal.confidence, 4), story.id, story.source_line, removal.start)
+            least = self._removals[removal.rule]
+            at = removal.start - removed
+            removed += removal.end - removal.start
+            if least.wants(key):
+                least.add(
+                    key,
+                    Example(
+                        story.id,
+                        _place(story),
+                        removal.start,
+                        removal.end,
+                        removal.rule,
+                        removal.confidence,
+                        _cut_left(story.text[:at]),
+                        removal.text,
+                        _cut_right(story.text[at:]),
+                    ),
+                )
+
+    def dropped(self, story: Story, text: str | None, reason: str, of: str, similarity: float | None) -> None:
+        if text is not None:
+            self._before[_bin(len(text.split()))] += 1
+        if len(self._dropped[reason]) < MAX_DROPPED:
+            self._dropped[reason].append(
+                {
+                    "story": story.id,
+                    "place": _place(story),
+                    "of": of,
+                    "similarity": similarity,
+                    "text": _cut_right(text or story.text, 400),
+                }
+            )
+
+    def render(self, title: str, counts: Mapping[str, Any]) -> str:
+        """The page, as HTML. `counts` are the manifest's."""
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        words = counts["words_kept"] + counts["words_removed"]
+        rules = [
+            {
+                "name": rule,
+                "doc": RULES.get(rule, "confirmed by the review file"),
+                "count": count,
+                "words": counts["words_by_rule"][rule],
+                "mean": self._confidence[rule][0] / count,
+                "least": self._confidence[rule][1],
+                "examples": list(self._removals[rule]),
+            }
+            for rule, count in counts["removals_by_rule"].items()
+        ]
+        rules.sort(key=lambda rule: (-rule["words"], rule["name"]))
+        return environment.get_template("review.html").render(
+            title=title,
+            counts=counts,
+            share=counts["words_removed"] / words if words else 0.0,
+            num_dropped=sum(counts["num_dropped"].values()),
+            rules=rules,
+            most_words=max((rule["words"] for rule in rules), default=0) or 1,
+            changed=list(self._changed),
+            dropped=[
+                {
+                    "reason": reason,
+                    "doc": _why(reason),
+                    "count": counts["num_dropped"][reason],
+                    "examples": rows,
+                }
+                for reason, rows in sorted(self._dropped.items())
+            ],
+            repairs=[(count, REPAIRS[name]) for name, count in counts["repairs"].items()],
+            plot=_plot(self._before, self._after),
+        )
+
+
+def _why(reason: str) -> str:
+    if reason in _REASONS:
+        return _REASONS[reason]
+    return (Filters.model_fields[reason].description or reason).rstrip(".") + ": the story is outside that"
+
+
+def _place(story: Story) -> str:
+    return f"{story.source}:{story.source_line}"
+
+
+def _cut_left(text: str, size: int = CONTEXT) -> str:
+    return text if len(text) <= size else "…" + text[-size:].partition(" ")[2]
+
+
+def _cut_right(text: str, size: int = CONTEXT) -> str:
+    return text if len(text) <= size else text[:size].rpartition(" ")[0] + "…"
+
+
+def _bin(num_words: int) -> int:
+    """Lengths are counted in bins of a third of an octave: words from 2 ** (bin / 3)."""
+    return math.floor(3 * math.log2(num_words)) if num_words else -3
+
+
+def _plot(before: Counter[int], after: Counter[int]) -> dict[str, Any]:
+    """Where the two step lines and the axis labels of the plot of story lengths stand, in a box of 640 by 220."""
+    if not before and not after:
+        return {}
+    low, high = min([*before, *after]) - 1, max([*before, *after]) + 2
+    most = max([*before.values(), *after.values()])
+    width, height = 640, 180
+
+    def x(bin_: float) -> float:
+        return round(40 + (width - 50) * (bin_ - low) / (high - low), 1)
+
+    def y(count: float) -> float:
+        return round(10 + (height - 10) * (1 - count / most), 1)
+
+    def steps(counts: Counter[int]) -> str:
+        points = [(x(low), y(0))]
+        for one, following in pairwise(range(low, high + 1)):
+            points += [(x(one), y(counts[one])), (x(following), y(counts[one]))]
+        points.append((x(high), y(0)))
+        return " ".join(f"{across},{down}" for across, down in points)
+
+    octaves = [octave for octave in range(math.ceil(low / 3), high // 3 + 1) if octave >= 0]
+    spacing = max(1, math.ceil(len(octaves) / 9))
+    return {
+        "before": steps(before),
+        "after": steps(after),
+        "ticks": [(x(3 * octave), f"{2**octave:,}") for octave in octaves[::spacing]],
+        "levels": [(y(most), f"{most:,}"), (y(most / 2), f"{most // 2:,}")] if most > 1 else [(y(1), "1")],
+        "base": y(0),
+    }

@@ -1,0 +1,337 @@
+"""`fabula clean` and `fabula restore`, through the real command and the real function."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fabula
+from fabula.corpus import clean as clean_module
+from fabula.corpus import formats
+from fabula.corpus.filters import Filters
+from fabula.corpus.normalise import normalise
+from fabula.corpus.read import open_stories
+from fabula.corpus.store import open_corpus
+from fabula.errors import FabulaError
+from fabula.progress import Progress
+
+SAMPLES = Path(fabula.__file__).parent / "data" / "sample_stories.txt"
+NOTE = "\n\nEDIT: Thank you so much for the gold, kind stranger!"
+
+
+def story(number: int) -> str:
+    people, places = (
+        ["a miller", "a queen", "an old fox", "two sisters"],
+        ["mill", "tower", "wood", "harbour"],
+    )
+    return "\n\n".join(
+        f"On day {number * 7 + part} of winter {number}, {people[(number + part) % 4]} walked {part + 2} miles to the "
+        f"{places[(number * part) % 4]} of number {number}, and counted {number * part + 3} gulls there."
+        for part in range(1, 5)
+    )
+
+
+def stories_file(path: Path, texts: list[str], **columns: list[str]) -> Path:
+    rows = [{"text": text} for text in texts]
+    for name, values in columns.items():
+        rows = [row | {name: value} for row, value in zip(rows, values, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fabula", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_sample_stories_from_file_to_corpus(tmp_path: Path) -> None:
+    out, rows = tmp_path / "corpus", tmp_path / "kept.jsonl"
+    done = command("clean", SAMPLES, "--out", out, "--jsonl", rows)
+    assert done.returncode == 0, done.stderr
+    assert "markers" in done.stderr or "<sos>" in done.stderr
+    corpus = open_corpus(out)
+    raw = {one.id: one for one in open_stories(SAMPLES)}
+    assert corpus.num_stories() == len(raw)
+    assert f"{len(raw)} of {len(raw)} kept" in done.stdout
+    assert sorted(path.name for path in out.iterdir()) == [
+        "data",
+        "ledger.jsonl",
+        "manifest.json",
+        "review.html",
+    ]
+    kept = list(corpus.stories())
+    assert {one.split for one in kept} == {"train", "validation"}
+    assert len(list(corpus.ledger())) > 20
+    for one in kept:
+        assert corpus.restore(one.id) == normalise(raw[one.id].text)[0]
+        assert one.cluster == one.id
+    lines = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["source_line"] for row in lines] == sorted(one.source_line for one in kept)
+    assert {row["text"] for row in lines} == {one.text for one in kept}
+    first = kept[0]
+    assert command("restore", out, first.id[:12]).stdout == normalise(raw[first.id].text)[0] + "\n"
+
+
+def test_datasets_reads_it(tmp_path: Path) -> None:
+    import datasets
+
+    out = tmp_path / "corpus"
+    fabula.clean(SAMPLES, out)
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train", "validation"}
+    columns = ["id", "text", "title", "source", "source_line", "cluster", "split", "num_words"]
+    assert loaded["train"].column_names == columns
+    assert loaded["train"]["text"] == [one.text for one in open_corpus(out).stories("train")]
+
+
+def test_nothing_is_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(20)])
+    first = fabula.clean(path, tmp_path / "out")
+    before = bytes_of(tmp_path / "out")
+    monkeypatch.setattr(clean_module, "_make", lambda *_: pytest.fail("it was made again"))
+    again = fabula.clean(path, tmp_path / "out")
+    assert again.unchanged
+    assert (again.num_kept, again.splits, again.rule_set) == (first.num_kept, first.splits, first.rule_set)
+    monkeypatch.undo()
+    assert not fabula.clean(path, tmp_path / "out", split_ratios="80/20").unchanged
+    fabula.clean(path, tmp_path / "out")
+    assert bytes_of(tmp_path / "out") == before
+
+
+def test_a_corpus_that_lost_a_file_is_noticed(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(20)])
+    fabula.clean(path, tmp_path / "out")
+    next((tmp_path / "out" / "data").iterdir()).unlink()
+    with pytest.raises(FabulaError, match="this corpus is not whole"):
+        open_corpus(tmp_path / "out")
+    assert not fabula.clean(path, tmp_path / "out").unchanged
+    assert open_corpus(tmp_path / "out").num_stories() == 20
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "blank.txt"])
+def test_the_number_of_workers_changes_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """One process and three, and pieces that cut stories."""
+    texts = [story(number) + NOTE * (number % 3 == 0) for number in range(60)]
+    texts += [*texts[5:9], texts[3].replace("winter", "summer", 1)]
+    path = tmp_path / name
+    if name == "a.jsonl":
+        stories_file(path, texts)
+    elif name == "a.txt":
+        path.write_text("".join(f"<sos> {text.replace(chr(10), ' <nl> ')} <eos>\n" for text in texts))
+    else:
+        path.write_text("\n\n\n".join(texts))
+    whole = fabula.clean(path, tmp_path / "one", rules="reddit", num_workers=1)
+    assert whole.num_dropped == {"exact_copy": 4, "near_copy": 1}
+    assert whole.num_removals == 20
+    monkeypatch.setattr(formats, "PIECE_BYTES", 700)
+    fabula.clean(path, tmp_path / "cut", rules="reddit", num_workers=1)
+    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "one")
+    monkeypatch.undo()
+    fabula.clean(path, tmp_path / "three", rules="reddit", num_workers=3)
+    assert bytes_of(tmp_path / "three") == bytes_of(tmp_path / "one")
+
+
+def test_lines_of_errors_count_from_the_beginning_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(30)])
+    with path.open("a") as file:
+        file.write('{"nothing": 1}\n')
+    monkeypatch.setattr(formats, "PIECE_BYTES", 500)
+    with pytest.raises(FabulaError, match=r"a\.jsonl:31: column 'text' is missing"):
+        fabula.clean(path, tmp_path / "out", rules="none")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_keep_leaves_a_rule_in(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) + NOTE for number in range(6)])
+    taken = fabula.clean(path, tmp_path / "all", rules="reddit")
+    assert taken.num_removals == 6
+    (rule,) = taken.removals_by_rule
+    kept = fabula.clean(path, tmp_path / "kept", rules="reddit", keep=[rule])
+    assert rule not in kept.removals_by_rule
+    with pytest.raises(FabulaError, match="--keep: unknown rule 'edti'"):
+        fabula.clean(path, tmp_path / "kept", rules="reddit", keep=["edti"])
+    with pytest.raises(FabulaError, match="--rules: unknown rule set 'redit'; did you mean reddit"):
+        fabula.clean(path, tmp_path / "kept", rules="redit")
+
+
+def test_decisions_are_honoured(tmp_path: Path) -> None:
+    texts = [story(number) + NOTE for number in range(6)]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    fabula.clean(path, tmp_path / "out", rules="reddit")
+    rows = list(open_corpus(tmp_path / "out").ledger())
+    undo = {key: rows[0][key] for key in ("story", "start", "end")} | {"decision": "undo"}
+    extra = {"story": rows[1]["story"], "start": 0, "end": texts[1].index("\n"), "decision": "confirm"}
+    decisions = tmp_path / "decisions.jsonl"
+    decisions.write_text(json.dumps(undo) + "\n" + json.dumps(extra) + "\n")
+    result = fabula.clean(path, tmp_path / "out", rules="reddit", decisions=decisions)
+    assert not result.unchanged
+    assert fabula.clean(path, tmp_path / "out", rules="reddit", decisions=decisions).unchanged
+    corpus = open_corpus(tmp_path / "out")
+    by_id = {one.id: one.text for one in corpus.stories()}
+    assert by_id[undo["story"]] == texts[0]
+    assert by_id[extra["story"]] == story(1).split("\n\n", 1)[1]
+    assert result.removals_by_rule["confirmed"] == 1
+    assert corpus.restore(extra["story"]) == texts[1]
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
+    done = subprocess.run(
+        [sys.executable, "-m", "fabula", "-q", "clean", path.name, "--dry-run"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "6 of 6 kept" in done.stdout
+    assert "nothing was written" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_dropped_stories_are_in_the_ledger_whole(tmp_path: Path) -> None:
+    texts = [
+        *map(story, range(5)),
+        story(1),
+        story(2).upper() + NOTE,
+        "Too short.",
+        "EDIT: thanks for the gold!",
+    ]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    result = fabula.clean(path, tmp_path / "out", rules="reddit", filters=Filters(min_words=5))
+    corpus = open_corpus(tmp_path / "out")
+    dropped = {row["source_line"]: row for row in corpus.ledger() if "dropped" in row}
+    assert {line: row["dropped"] for line, row in dropped.items()} == {
+        6: "exact_copy",
+        7: "exact_copy",
+        8: "min_words",
+        9: "empty",
+    }
+    assert result.num_dropped == {"empty": 1, "exact_copy": 2, "min_words": 1}
+    assert dropped[6]["text"] is None
+    assert dropped[6]["of"] == dropped[6]["story"]
+    for line, row in dropped.items():
+        if line != 6:
+            assert row["text"] == texts[line - 1]
+            assert corpus.restore(row["story"]) == texts[line - 1]
+    assert result.num_read == result.num_kept + sum(result.num_dropped.values()) == 9
+
+
+def test_copies_can_be_kept_on_one_side(tmp_path: Path) -> None:
+    texts = [story(number) for number in range(30)]
+    texts += [text.replace("winter", "summer", 1) for text in texts]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    result = fabula.clean(path, tmp_path / "out", rules="none", copies="keep", split_ratios="60/40")
+    assert result.num_kept == 60
+    kept = list(open_corpus(tmp_path / "out").stories())
+    assert len({one.cluster for one in kept}) == 30
+    sides = {(one.cluster, one.split) for one in kept}
+    assert len(sides) == 30
+    assert {split for _, split in sides} == {"train", "validation"}
+    ignored = fabula.clean(path, tmp_path / "ignored", rules="none", copies="ignore")
+    assert ignored.num_kept == 60
+
+
+def test_a_split_column_is_honoured(tmp_path: Path) -> None:
+    names = ["train", "test", "valid", "dev"] * 3
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(12)], split=names)
+    result = fabula.clean(path, tmp_path / "out", rules="none")
+    assert result.splits == {"train": 3, "validation": 6, "test": 3}
+    path = stories_file(tmp_path / "b.jsonl", [story(number) for number in range(12)], split=["train"] * 12)
+    assert fabula.clean(path, tmp_path / "out", rules="none").splits["validation"] >= 1
+
+
+def test_one_story_only(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(1)])
+    done = command("clean", path, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "only one story, and none can be held out for validation" in done.stderr
+    assert done.stderr.count("\n") < 6
+    assert not (tmp_path / "out").exists()
+    assert fabula.clean(path, tmp_path / "out", split_ratios="100").splits == {"train": 1}
+    stories_file(path, [story(1)] * 3)
+    with pytest.raises(FabulaError, match="only 1 of 3 stories can be kept"):
+        fabula.clean(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda out: (out.mkdir(), (out / "x").write_text("x")), "this folder holds something else"),
+        (lambda out: out.write_text("x"), "this is a file, not a folder"),
+        (lambda out: out.parent.joinpath("out").symlink_to("/proc/none/out"), "nothing can be written there"),
+    ],
+)
+def test_output_that_cannot_be(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
+    out = tmp_path / "out"
+    make(out)
+    before = sorted(tmp_path.rglob("*"))
+    done = command("clean", path, "--out", out if message != "nothing can be written there" else out / "x")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_no_corpus(tmp_path: Path) -> None:
+    with pytest.raises(FabulaError, match="no such corpus"):
+        open_corpus(tmp_path / "none")
+    with pytest.raises(FabulaError, match="this is no corpus"):
+        open_corpus(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(FabulaError, match="this corpus is damaged"):
+        open_corpus(tmp_path)
+
+
+def test_restore_of_an_unknown_story(tmp_path: Path) -> None:
+    fabula.clean(stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)]), tmp_path / "out")
+    done = command("restore", tmp_path / "out", "zz")
+    assert done.returncode == 2
+    assert "no story has the id 'zz'" in done.stderr
+    assert "6 stories have ids like ''" in command("restore", tmp_path / "out", "").stderr
+
+
+def test_interrupted_work_leaves_the_old_corpus(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
+    fabula.clean(path, tmp_path / "out")
+    before = bytes_of(tmp_path / "out")
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "write":
+            raise KeyboardInterrupt
+
+    stories_file(path, [story(number) for number in range(9)])
+    with pytest.raises(KeyboardInterrupt):
+        fabula.clean(path, tmp_path / "out", on_progress=stop)
+    assert bytes_of(tmp_path / "out") == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "out"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "text", "reason"),
+    [
+        (Filters(), " ", "empty"),
+        (Filters(min_words=3), "Two words", "min_words"),
+        (Filters(max_words=3), "These are four words", "max_words"),
+        (Filters(min_letters=0.8), "12345 abc", "min_letters"),
+        (Filters(max_repetition=0.5), "and so it goes on and on " * 20, "max_repetition"),
+        (Filters(language="en"), "Der alte Fuchs ging langsam durch den tiefen Wald nach Hause.", "language"),
+        (Filters(language="de"), "Der alte Fuchs ging langsam durch den tiefen Wald nach Hause.", None),
+        (Filters(min_words=2, max_words=5, min_letters=0.5, max_repetition=0.1), "A fox ran home.", None),
+    ],
+)
+def test_filters_answer_with_a_reason(filters: Filters, text: str, reason: str | None) -> None:
+    assert filters.reason(formats.make_story(text, "f", 1)) == reason

@@ -1,0 +1,68 @@
+"""Repair of characters: what is repaired, and that ordinary prose is left alone."""
+
+import string
+import time
+
+import ftfy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fabula.corpus.normalise import _CONFIG, REPAIRS, normalise
+
+USUAL = string.ascii_letters + string.digits + string.punctuation + " \t\n‘’“”–—…"
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired", "counts"),
+    [
+        ("He said “no” — twice…", "He said “no” — twice…", {}),
+        ("a\r\nb\rc\u2028d", "a\nb\nc\nd", {"line_ends": 3}),
+        ("Tom &amp; Ann &lt;3", "Tom & Ann <3", {"html_entities": 2}),
+        ("a &amp;nbsp; b", "a   b", {"html_entities": 2, "spaces": 1}),
+        ("a &amp;#x200B; b", "a  b", {"html_entities": 2, "invisible": 1}),
+        ("AT&T; R&D", "AT&T; R&D", {}),
+        ("heâ€™s here", "he’s here", {"unicode": 1}),
+        ("cafe\u0301", "café", {"unicode": 1}),
+        ("so\u00adft zero\u200bwidth \ufeff", "soft zerowidth", {"invisible": 3}),
+        ("a\x00b\x1b[31mc", "abc", {"unicode": 1}),
+        ("a\u00a0b\u2009c", "a b c", {"spaces": 2}),
+        ("👩\u200d👧 नमस्ते ça là naïve", "👩\u200d👧 नमस्ते ça là naïve", {}),
+        ("ﬁre", "fire", {"unicode": 1}),
+    ],
+)
+def test_repairs(text: str, repaired: str, counts: dict[str, int]) -> None:
+    assert normalise(text) == (repaired, counts)
+    assert set(counts) <= set(REPAIRS)
+
+
+def test_markdown_is_left_unless_asked_for() -> None:
+    text = r"\*\*\* ^(More at r/me) 2^10 \n ^word"
+    assert normalise(text) == (text, {})
+    assert normalise(text, markdown=True) == (r"*** More at r/me 210 \n word", {"markdown": 6})
+
+
+@given(st.text(st.sampled_from(USUAL)))
+@settings(max_examples=500, deadline=None)
+def test_no_repair_of_ftfy_touches_text_that_is_not_handed_to_it(text: str) -> None:
+    """What lets `normalise` pass ordinary paragraphs by."""
+    paragraph = text.replace("\n", " ").replace("&", "")
+    assert ftfy.fix_and_explain(paragraph, _CONFIG).text == paragraph
+
+
+@given(st.text())
+@settings(max_examples=300, deadline=None)
+def test_a_repaired_text_needs_no_second_repair(text: str) -> None:
+    once, _ = normalise(text)
+    if "&" not in once:  # entities are undone twice, not for ever
+        assert normalise(once)[0] == once
+
+
+@pytest.mark.parametrize(
+    "unit", ["â€™", "&amp;", "\\*", "^(", "\u00a0", "é", "\r", "&#", "ﬁ", "\ud83d\ude00"]
+)
+def test_time_is_linear_in_one_huge_line(unit: str) -> None:
+    """A quarter of a million units in one line: seconds, not hours."""
+    began = time.monotonic()
+    normalise(unit.encode("utf-16", "surrogatepass").decode("utf-16") * 250_000, markdown=True)
+    assert time.monotonic() - began < 60

@@ -1,0 +1,338 @@
+"""Every format that stories are read from, and every fault of an input."""
+
+import gzip
+import json
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fabula.corpus import formats
+from fabula.corpus.formats import Lines, blank_records, line_records, marked_records, separated_records
+from fabula.corpus.read import Piece, open_stories
+from fabula.errors import FabulaError
+
+STORIES = ["One day\nthe fox left.", "Über den Fluss", "The end."]
+MARKED = "".join(f"<sos> {text.replace(chr(10), ' <nl> ')} <eos>\n" for text in STORIES)
+ROWS = [{"text": text, "title": f"T{number}"} for number, text in enumerate(STORIES)]
+
+
+def texts(path: Path | str, **options: str) -> list[str]:
+    return [story.text for story in open_stories(path, **options)]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def error_of(path: Path | str, **options: str) -> str:
+    with pytest.raises(FabulaError) as caught:
+        texts(path, **options)
+    return str(caught.value).replace(str(path), "STORIES")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "format"),
+    [
+        ("a.txt", MARKED, "markers"),
+        ("crlf.txt", MARKED.replace("\n", "\r\n"), "markers"),
+        ("bom.txt", "\ufeff" + MARKED, "markers"),
+        ("no-last-newline.txt", MARKED.rstrip("\n"), "markers"),
+        ("spread.txt", MARKED.replace(" <nl> ", "\n").replace("<sos> ", "<sos>\n"), "markers"),
+        ("in-one-line.txt", MARKED.replace("\n", " "), "markers"),
+        ("blank.txt", "\n\n".join(STORIES) + "\n", "blank-lines"),
+        ("wide.txt", "\n\n\n".join(text.replace("\n", "\n\n") for text in STORIES), "blank-lines"),
+        ("eot.txt", "\n<|endoftext|>\n".join(STORIES), "separator"),
+        ("a.jsonl", "\n".join(json.dumps(row) for row in ROWS), "jsonl"),
+        ("a.csv", 'title,text\nT0,"One day\nthe fox left."\nT1,Über den Fluss\nT2,The end.\n', "csv"),
+        ("a.tsv", 'title\ttext\nT0\t"One day\nthe fox left."\nT1\tÜber den Fluss\nT2\tThe end.\n', "csv"),
+        ("semicolon.csv", 'title;text\nT0;"One day\nthe fox left."\nT1;Über den Fluss\nT2;The end.\n', "csv"),
+    ],
+)
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_format_is_detected_and_read(
+    tmp_path: Path, name: str, content: str, format: str, packed: str
+) -> None:
+    raw = content.encode()
+    if packed == ".gz":
+        raw = gzip.compress(raw)
+    elif packed == ".zst":
+        raw = zstandard.compress(raw)
+    path = write(tmp_path / (name + packed), raw)
+    source = open_stories(path)
+    assert source.format == format
+    assert [story.text.replace("\n\n", "\n") for story in source] == STORIES
+    assert {story.source for story in source} == {path.name}
+
+
+def test_one_story_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "A fox.\nA cat.\n   \nA dog.\n")
+    assert texts(path, format="lines") == ["A fox.", "A cat.", "A dog."]
+    assert [story.source_line for story in open_stories(path, format="lines")] == [1, 2, 4]
+    assert open_stories(write(tmp_path / "b.txt", "A fox.\nA cat.\n")).format == "lines"
+
+
+def test_parquet_keeps_title_and_split(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [row | {"split": split} for row, split in zip(ROWS, ["train", "dev", "other"], strict=True)]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    stories = list(open_stories(path))
+    assert [story.text for story in stories] == STORIES
+    assert [story.title for story in stories] == ["T0", "T1", "T2"]
+    assert [story.split for story in stories] == ["train", "validation", ""]
+    assert [story.source_line for story in stories] == [1, 2, 3]
+
+
+def test_folder_of_text_files_is_one_story_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "b.md", "Second.\n\nStill second.")
+    write(tmp_path / "a" / "x.txt", "First.")
+    write(tmp_path / "notes.bin", b"\0")
+    write(tmp_path / ".hidden.txt", "Not this.")
+    source = open_stories(tmp_path)
+    assert source.format == "file"
+    assert [(story.source, story.text) for story in source] == [
+        ("a/x.txt", "First."),
+        ("b.md", "Second.\n\nStill second."),
+    ]
+
+
+def test_folder_of_marked_files_and_of_rows(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1.txt", MARKED)
+    write(tmp_path / "m" / "2.txt.gz", gzip.compress(MARKED.encode()))
+    assert texts(tmp_path / "m") == STORIES * 2
+    write(tmp_path / "r" / "1.jsonl", json.dumps(ROWS[0]))
+    write(tmp_path / "r" / "2.jsonl", json.dumps(ROWS[1]))
+    assert texts(tmp_path / "r") == STORIES[:2]
+
+
+def test_separator_named_by_the_user(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "A fox.\n\nIt ran.\n=====\nA cat.\n=====\n")
+    source = open_stories(path, separator="=====")
+    assert [story.text for story in source] == ["A fox.\n\nIt ran.", "A cat."]
+    assert "'====='" in source.description
+
+
+def test_format_can_be_forced(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "A fox.\n\nA cat.\n")
+    assert open_stories(path).format == "blank-lines"
+    assert texts(path, format="file") == ["A fox.\n\nA cat."]
+    assert texts(path, format="lines") == ["A fox.", "A cat."]
+    rows = write(tmp_path / "rows.txt", "\n".join(json.dumps(row) for row in ROWS))
+    assert texts(rows, format="jsonl") == STORIES
+
+
+def test_column_is_named_or_found(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl", json.dumps({"key": "x", "tale": "A long tale of a fox.", "note": "short"})
+    )
+    assert open_stories(path).columns.text == "tale"
+    assert texts(path, column="note") == ["short"]
+
+
+def test_other_encodings(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "caf\u00e9 noir\nth\u00e9 vert\n".encode("windows-1252"))
+    assert texts(path, encoding="windows-1252", format="lines") == ["café noir", "thé vert"]
+    wide = write(tmp_path / "b.txt", "café noir\nthé vert\n".encode("utf-16"))
+    assert texts(wide, encoding="utf-16") == ["café noir", "thé vert"]
+    assert "utf-16" in error_of(wide)
+
+
+def test_hub_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(name: str, config: str | None) -> datasets.DatasetDict:
+        asked.append((name, config))
+        parts = {"train": ROWS[:2], "test": ROWS[2:]}
+        return datasets.DatasetDict({key: datasets.Dataset.from_list(rows) for key, rows in parts.items()})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    source = open_stories("hub:someone/tales:small")
+    assert asked == [("someone/tales", "small")]
+    assert [(story.text, story.split) for story in source] == list(
+        zip(STORIES, ["train", "train", "test"], strict=True)
+    )
+    assert source.fingerprint == open_stories("hub:someone/tales:small").fingerprint
+
+
+def test_hub_dataset_that_is_not_there() -> None:
+    assert "cannot be loaded" in error_of("hub:nobody/nothing")
+    assert "no dataset is named" in error_of("hub:")
+
+
+def test_surrogates_in_json_become_characters(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": "a \\ud83d\\ude00 b \\ud800 c"}')
+    assert texts(path) == ["a 😀 b \ufffd c"]
+
+
+# Faults of the input: what is said.
+
+
+def test_missing_and_empty(tmp_path: Path) -> None:
+    assert error_of(tmp_path / "none.txt").startswith("STORIES: no such file or folder;")
+    assert "this file is empty" in error_of(write(tmp_path / "empty.txt", ""))
+    assert "there is no story" in error_of(write(tmp_path / "blank.txt", " \n\n \n"))
+    assert "there is no story" in error_of(write(tmp_path / "blank.jsonl", "\n\n"))
+    write(tmp_path / "folder" / "picture.png", b"x")
+    assert "nothing in this folder can be read" in error_of(tmp_path / "folder")
+    write(tmp_path / "mixed" / "a.jsonl", "{}")
+    write(tmp_path / "mixed" / "a.txt", "x")
+    assert "several kinds (jsonl, text)" in error_of(tmp_path / "mixed")
+
+
+def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"first line\nsecond l\xe9ne\nthird\n")
+    assert error_of(path) == (
+        "a.txt:2: byte 19 (0xe9) is not UTF-8; name the file's encoding, for example --encoding windows-1252"
+    )
+    blocks = write(tmp_path / "b.txt", b"a\nb\n\nc\nd\xff\n")
+    assert error_of(blocks).startswith("b.txt:5: byte 8 (0xff)")
+    assert "is not ascii" in error_of(path, encoding="ascii")
+    assert "unknown encoding" in error_of(path, encoding="klingon")
+
+
+def test_marker_that_is_never_closed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "<sos> a <eos>\n<sos> b\n<sos> c <eos>\n")
+    assert error_of(path).startswith("a.txt:2: <sos> is opened and never closed;")
+    assert error_of(write(tmp_path / "b.txt", "<sos> a <eos>\n\n<sos> b")).startswith("b.txt:3: <sos>")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": "a"}\n\n{"txt": "b"}', "a.jsonl:3: column 'text' is missing;"),
+        ('{"text": "a"}\n{"text": 7}', "a.jsonl:2: column 'text' is not text;"),
+        ('{"text": "a"}\n{"text": "b"', "a.jsonl:2: this is not valid JSON:"),
+        ('{"text": "a"}\n["b"]', "a.jsonl:2: this line is no JSON object;"),
+        ('[{"text": "a"}]', "a.jsonl:1: this is one JSON array, not JSON Lines;"),
+        ('{"text": "a"}\n' + "[" * 100_000, "a.jsonl:2: this JSON is nested too deeply"),
+        ('{"number": 1}', "STORIES: no column holds text; columns: number"),
+    ],
+)
+def test_rows_that_cannot_be_read(tmp_path: Path, content: str, message: str) -> None:
+    assert error_of(write(tmp_path / "a.jsonl", content)).startswith(message)
+
+
+def test_column_that_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "tekst,title\na,b\n")
+    assert error_of(path, column="text") == "STORIES: no column 'text'; did you mean tekst?"
+    assert "has no columns" in error_of(write(tmp_path / "a.txt", "x\n"), column="text")
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    assert "compressed file is damaged" in error_of(write(tmp_path / "a.txt.gz", b"no gzip"))
+    cut = gzip.compress(b"A fox ran. \n" * 100)[:-9]
+    assert "compressed file is damaged" in error_of(write(tmp_path / "b.txt.gz", cut))
+    assert "compressed file is damaged" in error_of(write(tmp_path / "a.txt.zst", b"no zstd"))
+    assert "not a readable Parquet file" in error_of(write(tmp_path / "a.parquet", b"PAR1 no"))
+    assert "no plain text" in error_of(write(tmp_path / "a.txt", b"\x7fELF\0\0\0\0"))
+
+
+def test_unknown_format(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "x\n")
+    assert error_of(path, format="line") == "--format: unknown format 'line'; did you mean lines?"
+    assert "needs the line that separates" in error_of(path, format="separator")
+
+
+@pytest.mark.parametrize(
+    ("format", "head", "tail"),
+    [
+        ("lines", "", ""),
+        ("markers", "<sos> ", " <eos>"),
+        ("markers", "<sos>\n", "\n<eos>"),
+        ("blank-lines", "a\n", "\nb"),
+        ("separator", "a\n", "\n=="),
+        ("file", "", ""),
+        ("jsonl", '{"text": "', '"}'),
+        ("csv", 'text\n"', '"'),
+    ],
+)
+def test_a_story_beyond_the_limit_is_refused_while_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, head: str, tail: str
+) -> None:
+    """Both as one line, which is never read as a whole, and as many."""
+    monkeypatch.setattr(formats, "MAX_STORY_BYTES", 1 << 20)
+    options = {"format": format} | ({"separator": "=="} if format == "separator" else {})
+    small = write(tmp_path / "small.txt", f"{head}{'tale ' * 200_000}{tail}")
+    assert len(texts(small, **options)[0]) == pytest.approx(1_000_000, abs=10)
+    messages = [error_of(write(tmp_path / "one.txt", f"{head}{'tale ' * 220_000}{tail}"), **options)]
+    if format not in ("lines", "jsonl"):
+        messages.append(error_of(write(tmp_path / "many.txt", head + "tale \n" * 200_000 + tail), **options))
+    for message in messages:
+        assert "a story is longer than 1 MiB" in message
+
+
+# A file cut into pieces is the same file.
+
+
+READERS = {
+    "lines": (line_records, formats.begins_anywhere),
+    "markers": (marked_records, formats.begins_at_marker),
+    "blank": (blank_records(1), formats.begins_after_blank(1)),
+    "wide": (blank_records(2), formats.begins_after_blank(2)),
+    "separator": (separated_records(b"=="), formats.begins_after_separator(b"==")),
+}
+
+
+LINE = st.sampled_from(["", " ", "a", "bb", "==", "<sos> c <eos>", "é" * 5, "word " * 9])
+MARKED_RECORD = st.sampled_from(
+    [
+        "<sos> a <eos>",
+        "<sos> a\nb\n\nc <eos>",
+        "<sos> x <eos> <sos> y <eos>",
+        "<sos>\n\n<eos>",
+        "<sos> " + "z" * 40 + " <eos>",
+    ]
+)
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data(), piece_bytes=st.integers(1, 60), newline=st.sampled_from(["\n", "\r\n"]))
+@settings(max_examples=150, deadline=None)
+def test_pieces_give_the_records_of_the_whole(
+    name: str, data: st.DataObject, piece_bytes: int, newline: str
+) -> None:
+    import io
+
+    lines = data.draw(st.lists(MARKED_RECORD if name == "markers" else LINE, max_size=25))
+    raw = newline.join("\n".join(lines).split("\n")).encode()
+    records, begins = READERS[name]
+    whole = list(records(Lines(io.BytesIO(raw), "f", 0, None, begins)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "PIECE_BYTES", piece_bytes)
+        found, before = [], 0
+        for start in range(0, max(1, len(raw)), piece_bytes):
+            part = Lines(io.BytesIO(raw), "f", start, start + piece_bytes, begins)
+            found += [(line + before, offset, record) for line, offset, record in records(part)]
+            before += part.num_lines
+    assert found == whole
+    assert before == raw.count(b"\n") + (bool(raw) and not raw.endswith(b"\n"))
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_any_text_survives_json(tmp_path_factory: pytest.TempPathFactory, stories: list[str]) -> None:
+    path = write(
+        tmp_path_factory.mktemp("j") / "a.jsonl", "\n".join(json.dumps({"text": text}) for text in stories)
+    )
+    wanted = [text.strip() for text in stories if text.strip()]
+    if wanted:
+        assert texts(path) == wanted
+    else:
+        assert "no column holds text" in error_of(path) or "no story" in error_of(path) or not any(stories)
+
+
+def test_a_source_can_be_read_again_and_by_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "PIECE_BYTES", 64)
+    source = open_stories(write(tmp_path / "a.txt", MARKED * 50))
+    assert [story.text for story in source] == [story.text for story in source] == STORIES * 50
+    assert len(list(source.pieces())) > 50
+    assert [story.text for piece in source.pieces() for story in source.read(piece)] == STORIES * 50
+    packed = open_stories(write(tmp_path / "a.txt.gz", gzip.compress((MARKED * 50).encode())))
+    assert list(packed.pieces()) == [Piece(0, 0, None)]

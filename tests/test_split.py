@@ -1,0 +1,51 @@
+"""The split: by content, stable when stories are added, never empty where it need not be."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabula.corpus.split import assign, parse_ratios, position
+from fabula.errors import FabulaError
+
+NONE = np.int8(-1)
+
+
+def split_of(ids: list[str], ratios: str = "90/10") -> list[int]:
+    places = np.array([position(name) for name in ids])
+    return assign(places, parse_ratios(ratios), np.full(len(ids), NONE)).tolist()
+
+
+def test_ratios() -> None:
+    assert parse_ratios("90/10") == (0.9, 0.1)
+    assert parse_ratios("8/1/1") == (0.8, 0.1, 0.1)
+    assert parse_ratios("100") == (1.0,)
+    for bad in ("", "a/b", "0/10", "-1/2", "1/2/3/4", "nan/1", "inf/1"):
+        with pytest.raises(FabulaError, match="is no split"):
+            parse_ratios(bad)
+
+
+def test_shares_come_out() -> None:
+    ids = [f"{number:032x}" for number in range(20_000)]
+    assert np.bincount(split_of(ids)) / 20_000 == pytest.approx([0.9, 0.1], abs=0.01)
+    assert np.bincount(split_of(ids, "80/10/10")) / 20_000 == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+
+
+def test_stable_when_stories_are_added() -> None:
+    ids = [f"{number:032x}" for number in range(500)]
+    assert split_of(ids)[:200] == split_of(ids[:200])
+
+
+@given(st.integers(2, 30), st.integers(0, 1000))
+def test_few_stories_still_give_one_of_each(count: int, start: int) -> None:
+    splits = split_of([f"{start + number:032x}" for number in range(count)])
+    assert set(splits) == {0, 1}
+
+
+def test_everything_for_training() -> None:
+    assert split_of(["00"], "100") == [0]
+
+
+def test_the_split_of_the_input_stands() -> None:
+    places = np.array([0.1, 0.2, 0.99])
+    assert assign(places, (0.9, 0.1), np.array([1, NONE, 0], np.int8)).tolist() == [1, 0, 0]
