@@ -139,6 +139,7 @@ class Review:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.filters["code"] = _code
         words = counts["words_kept"] + counts["words_removed"]
         rules = [
             {
@@ -175,10 +176,22 @@ class Review:
         )
 
 
+def _code(text: str) -> Any:
+    """HTML of a line in which some words stand in backticks."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    marks = [
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    ]
+    return Markup("").join(marks)
+
+
 def _why(reason: str) -> str:
     if reason in _REASONS:
         return _REASONS[reason]
-    return (Filters.model_fields[reason].description or reason).rstrip(".") + ": the story is outside that"
+    return f"filter: {Filters.model_fields[reason].description}"
 
 
 def _place(story: Story) -> str:
