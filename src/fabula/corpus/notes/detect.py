@@ -14,6 +14,7 @@ from functools import cache
 
 from fabula.corpus.notes.paragraphs import Paragraph, fold, from_the_end, from_the_start, pieces
 from fabula.corpus.notes.rules import CERTAIN, LIKELY, RULE_LIST, Sign
+from fabula.corpus.notes.voice import voice
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 3000
@@ -30,22 +31,15 @@ RULE_LINE = 2.0  # a rule line comes before it
 ENOUGH = 2.0
 CAP = 9.0  # signs are not independent: no paragraph is surer than this
 HOPELESS = -3.5  # a paragraph that speaks so much for story is not searched for signs
+VOICE = 0.7  # how much of the log-odds of the voice counts, and
+LISTEN = 1.0
+QUIET, LOUD = 4.0, 4.0  # how far it goes either way
+MUTE = -7.0  # a voice so far from the author's that no signs are looked for
 BEYOND = -12.0  # so much story at an end that no note can lie behind it
 LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
 
-_TONE = re.compile(
-    r"(?:^|\s)(?:[:;=]-?[)(dpo3/|]{1,3}|<3|xd|\^\^)(?:\W|$)|\b(?:lol|haha|lmao|whoa|woah|omg)\b"
-)
-_ADDRESS = re.compile(
-    r"\b(?:you guys|y'all|ya'll|you all|folks|cheers|anyways?|tonight|tomorrow|i'll try|hopefully|y'know)\b"
-)
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
 _THEY = re.compile(r"\b(?:he|she|his|her|hers|him|they|them)\b")
-_FICTION = re.compile(
-    r"^dear \w|\b(?:my child|my dear|my love|your call is|please hold|sir|ma'am|mother|father|mom|dad|we (?:at|here at)|"
-    r"we appreciate|important to us|valued|please (?:rate|stay|hold|remain))\b"
-)
-
 
 @dataclass(slots=True)
 class Reading:
@@ -94,6 +88,10 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
     evidence: dict[str, float] = {}
     if score > HOPELESS or "edit" in raw[:30].lower():
         folded = fold(raw)
+        heard = voice(folded)
+        score += min(max(VOICE * (heard + LISTEN), -QUIET), LOUD)
+        if heard < MUTE and not folded.startswith("edit"):
+            return Reading(paragraph, evidence, score)
         keys, by_key = _signs(rule_set, where)
         candidates = {found[0]: found for key in keys if key in folded for found in by_key[key]}
         for order in sorted(candidates):
@@ -119,26 +117,10 @@ def _narration(raw: str) -> float:
     return score - min(2.5, 0.6 * len(_THEY.findall(raw.lower())))
 
 
-def _tone(raw: str) -> float:
-    """Log-odds of how a paragraph speaks: smileys and a greeting to readers, less the forms of address of fiction."""
-    low = raw.lower().replace("’", "'")
-    score = 0.0
-    if _TONE.search(low):
-        score += 1.5
-    if _ADDRESS.search(low):
-        score += 0.8
-    if _FICTION.search(low):
-        score -= 1.5
-    return score
-
-
 def _read_from_one_end(
     paragraphs: Iterable[Paragraph], rule_set: str, where: str, most: int
 ) -> list[Reading]:
-    """The readings of `paragraphs`, until there is so much story that no note can lie behind it.
-
-    An empty list where no rule found anything.
-    """
+    """The readings of `paragraphs`, until there is so much story that no note can lie behind it.    """
     readings: list[Reading] = []
     total, silent = 0.0, 0
     for paragraph in paragraphs:
@@ -150,11 +132,6 @@ def _read_from_one_end(
         silent = 0 if reading.evidence else silent + 1
         if total < BEYOND or silent >= MAX_SILENT or len(readings) >= most:
             break
-    if not any(reading.evidence for reading in readings):
-        return []
-    for reading in readings:
-        if not reading.paragraph.is_divider and reading.score > HOPELESS:
-            reading.score += _tone(reading.paragraph.raw[:LONG])
     return readings
 
 
