@@ -139,10 +139,11 @@ def register() -> None:
     from fabula.cli.clean import clean, restore
     from fabula.cli.evaluate import evaluate
     from fabula.cli.run import run
+    from fabula.cli.serve import serve
     from fabula.cli.train import train
     from fabula.cli.write import write
 
-    for command in (run, clean, restore, train, evaluate, write):
+    for command in (run, clean, restore, train, evaluate, write, serve):
         app.command()(command)
 
 

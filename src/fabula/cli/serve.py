@@ -1,0 +1,58 @@
+"""`fabula serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fabula.serving.limits import Limits
+from fabula.serving.serve import HOST, PORT
+
+
+def serve(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = HOST,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mark what is copied from these training stories.", show_default="the corpus of the run"
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="What runs the model: auto takes the fastest that is installed.")
+    ] = "auto",
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Longest passage that is written at once.", show_default="400"),
+    ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Longest time that one passage may take.", show_default="60"),
+    ] = None,
+    max_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passages that one visitor may ask for in a minute.", show_default="30"),
+    ] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Trust the X-Forwarded-For header for visitors' addresses.")
+    ] = False,
+) -> None:
+    """Show a page where anyone writes with a model."""
+    from fabula.serving.serve import serve as serve_page
+
+    changes = {"max_new_tokens": max_new_tokens, "max_seconds": max_seconds, "max_per_minute": max_per_minute}
+    limits = Limits.parse({name: value for name, value in changes.items() if value is not None})
+    with context.obj as terminal:
+        serve_page(
+            model,
+            host=host,
+            port=port,
+            corpus=corpus,
+            engine=engine,
+            limits=limits,
+            behind_proxy=behind_proxy,
+            on_ready=lambda address: print(f"Write at {address}  (Ctrl-C stops)", flush=True),
+            on_progress=terminal,
+        )

@@ -1,0 +1,254 @@
+"""What is on record about a model: all that its page and its card say comes from here, and nothing else does."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fabula.config import read_toml
+from fabula.errors import FabulaError
+from fabula.files import MANIFEST, read_json
+
+METRICS = "metrics.json"
+SAMPLES = "samples.jsonl"
+RUN = "run.json"
+CORPUS_RECORD = "corpus.json"
+"""Name of the corpus's manifest where it lies beside a model that was published without its corpus."""
+
+MAX_OWN_OPENINGS = 3
+MAX_OPENINGS = 6
+
+WHOLE_SENTENCES = re.compile(r".*[.!?…][”\"’')]*(?=\s|$)")
+
+OPENINGS = (
+    "Once upon a time,",
+    "The letter arrived eleven years late.",
+    "Nobody in the village had ever opened the blue door,",
+    "On the last night of the fair",
+    "When the tide went out, it left behind",
+    "“You were never meant to find this,” she said,",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecords:
+    """The files of a model and of the run that made it; None or empty where there is no such file.
+
+    Attributes:
+        folder: the model's.
+        name: the run's, or the folder's.
+        config: `config.json`.
+        training: the manifest that `fabula train` left.
+        recipe: `recipe.toml`.
+        log: the rows of `log.jsonl`.
+        metrics: `metrics.json` of the run.
+        samples: the rows of `samples.jsonl` that this model wrote.
+        corpus: the manifest of the corpus.
+        corpus_folder: the corpus, where it lies in the run's folder.
+        run: `run.json`.
+    """
+
+    folder: Path
+    name: str
+    config: dict[str, Any]
+    training: dict[str, Any] | None
+    recipe: dict[str, Any] | None
+    log: list[dict[str, Any]]
+    metrics: dict[str, Any] | None
+    samples: list[dict[str, Any]]
+    corpus: dict[str, Any] | None
+    corpus_folder: Path | None
+    run: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, folder: str | Path) -> "ModelRecords":
+        """The records of a model: from its folder, and from the run's folder around it.
+
+        Raises:
+            FabulaError: no model, or a record that is damaged.
+        """
+        folder = Path(folder)
+        around = folder.resolve().parent
+        places = [folder, around] if (around / RUN).is_file() and folder.name == "model" else [folder]
+        run = _first_json(places, RUN)
+        metrics = _first_json(places, METRICS)
+        samples = next((read_rows(place / SAMPLES) for place in places if (place / SAMPLES).is_file()), [])
+        # The model that was tuned is the last one that an evaluation compares.
+        last = metrics["models"][-1]["name"] if metrics and metrics.get("models") else None
+        corpus_folder = around / "corpus" if (around / "corpus" / MANIFEST).is_file() else None
+        return cls(
+            folder=folder,
+            name=(run or {}).get("name") or folder.resolve().name,
+            config=read_json(folder / "config.json"),
+            training=_first_json([folder], MANIFEST),
+            recipe=read_toml(folder / "recipe.toml") if (folder / "recipe.toml").is_file() else None,
+            log=read_rows(folder / "log.jsonl") if (folder / "log.jsonl").is_file() else [],
+            metrics=metrics,
+            samples=[row for row in samples if row.get("model") == last],
+            corpus=_first_json([folder], CORPUS_RECORD)
+            or (read_json(corpus_folder / MANIFEST) if corpus_folder else None),
+            corpus_folder=corpus_folder,
+            run=run,
+        )
+
+    @property
+    def base(self) -> str | None:
+        """The model that training began with, as the user named it; None where that is not on record."""
+        if self.training and "init" in self.training["inputs"]:
+            return None  # it began with random weights
+        return ((self.run or {}).get("arguments") or {}).get("base")
+
+    @property
+    def tuned(self) -> Mapping[str, Any] | None:
+        """The evaluation of this model."""
+        return self.metrics["models"][-1] if self.metrics and self.metrics.get("models") else None
+
+    @property
+    def before(self) -> Mapping[str, Any] | None:
+        """The evaluation of the model that training began with."""
+        return self.metrics["models"][0] if self.metrics and len(self.metrics.get("models", [])) > 1 else None
+
+    @property
+    def num_parameters(self) -> int | None:
+        counts = (self.training or {}).get("counts", {})
+        return counts.get("num_parameters") or (self.tuned or {}).get("num_parameters")
+
+    def openings(self) -> list[str]:
+        """A few beginnings to go on from: those of held-out stories that the model was tested with, then common ones."""
+        prompts = (
+            row["prompt"].strip().partition("\n")[0] for row in self.samples if row.get("prompt", "").strip()
+        )
+        # An opening stops after a number of words; where a sentence ends before that, the rest is left out.
+        own = dict.fromkeys(
+            match.group() if (match := WHOLE_SENTENCES.match(prompt)) else prompt for prompt in prompts
+        )
+        return [*list(own)[:MAX_OWN_OPENINGS], *OPENINGS][:MAX_OPENINGS]
+
+
+def _first_json(places: list[Path], name: str) -> Any:
+    return next((read_json(place / name) for place in places if (place / name).is_file()), None)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON Lines file.
+
+    Raises:
+        FabulaError: a row is no JSON object (with its line).
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise FabulaError("this row is not a JSON object", where=path, line=number)
+        rows.append(row)
+    return rows
+
+
+def describe(records: ModelRecords) -> list[dict[str, Any]]:
+    """What a reader wants to know of a model: sections of facts, each a label and a value, all from the records."""
+    sections = [
+        {"title": "The model", "facts": _model_facts(records)},
+        {"title": "What it was trained on", "facts": _corpus_facts(records.corpus)},
+        {"title": "How well it knows such stories", "facts": _likelihood_facts(records)},
+        {"title": "What it writes", "facts": _writing_facts(records)},
+    ]
+    return [section for section in sections if section["facts"]]
+
+
+def _model_facts(records: ModelRecords) -> list[list[str]]:
+    facts = [["Architecture", records.config.get("model_type", "")]]
+    if records.num_parameters:
+        facts.append(["Parameters", f"{records.num_parameters / 1e6:,.1f} million"])
+    context = records.config.get("n_positions") or records.config.get("max_position_embeddings")
+    if context:
+        facts.append(["Context", f"{context:,} tokens; of a longer story it sees only the end"])
+    if records.training:
+        init = records.training["inputs"].get("init")
+        facts.append(
+            [
+                "Began as",
+                f"random weights ({init})" if init else records.base or "a base model that is not on record",
+            ]
+        )
+        counts = records.training["counts"]
+        if "num_steps" in counts:
+            facts.append(["Training", f"{counts['num_steps']:,} steps, {counts['num_tokens']:,} tokens"])
+        versions = records.training["versions"]
+        facts.append(["Made with", ", ".join(f"{name} {version}" for name, version in versions.items())])
+    return facts
+
+
+def _corpus_facts(corpus: Mapping[str, Any] | None) -> list[list[str]]:
+    if corpus is None:
+        return []
+    counts = corpus["counts"]
+    facts = []
+    if splits := counts.get("splits"):
+        shown = {"train": "{:,} to learn from", "validation": "{:,} held out to be tested on"}
+        facts.append(
+            ["Stories", ", ".join(shown.get(name, f"{{:,}} {name}").format(n) for name, n in splits.items())]
+        )
+    if words := counts.get("words_kept"):
+        facts.append(["Words", f"{words:,}"])
+    if removed := counts.get("words_removed"):
+        facts.append(
+            [
+                "Taken out",
+                f"{removed:,} words of notes that are not story, in {counts['num_removals']:,} places",
+            ]
+        )
+    if dropped := counts.get("num_dropped"):
+        facts.append(
+            ["Left out", ", ".join(f"{number:,} stories ({why})" for why, number in dropped.items())]
+        )
+    return facts
+
+
+def _likelihood_facts(records: ModelRecords) -> list[list[str]]:
+    if records.tuned is None or records.metrics is None:
+        return []
+    held_out = records.metrics["held_out"]
+    likelihood = records.tuned["likelihood"]
+    facts = [
+        ["Measured on", f"{held_out['num_stories']:,} stories that it was not trained on"],
+        ["Bits per byte", estimate(likelihood["bits_per_byte"])],
+    ]
+    if records.before is not None:
+        facts.append(["Before training", estimate(records.before["likelihood"]["bits_per_byte"])])
+    facts.append(["Perplexity per token", estimate(likelihood["perplexity_per_token"], digits=1)])
+    return facts
+
+
+def _writing_facts(records: ModelRecords) -> list[list[str]]:
+    if records.tuned is None or not records.tuned.get("writing"):
+        return []
+    measures, memorisation = (records.tuned["writing"][part] for part in ("measures", "memorisation"))
+    people = (records.metrics or {}).get("human") or {}
+    human_copying = people.get("memorisation", {}).get("copied_share")
+    copied = f"{estimate(memorisation['copied_share'], percent=True)} of what it writes"
+    if human_copying is not None:
+        copied += f"; held-out stories by people: {estimate(human_copying, percent=True)}"
+    return [
+        ["Measured on", f"{measures['num_stories']:,} stories that it wrote"],
+        ["Ended by themselves", estimate(measures["ended_share"], percent=True)],
+        ["Caught in a loop", estimate(measures["looping_share"], percent=True)],
+        ["Copied from training stories", copied],
+        ["Longest copied passage", f"{memorisation['longest']:,} characters"],
+    ]
+
+
+def estimate(figure: Mapping[str, float | None], *, digits: int = 3, percent: bool = False) -> str:
+    """A figure with its 95 % interval, as text."""
+
+    def show(value: float) -> str:
+        return f"{100 * value:.1f} %" if percent else f"{value:,.{digits}f}"
+
+    value, low, high = (figure.get(name) for name in ("value", "low", "high"))
+    if value is None:
+        return "not measured"
+    return show(value) if low is None or high is None else f"{show(value)} ({show(low)} to {show(high)})"

@@ -1,0 +1,1 @@
+"""A page where anyone writes with a model."""

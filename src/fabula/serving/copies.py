@@ -1,0 +1,97 @@
+"""Passages of a story that stand word for word in the training stories, found while someone writes."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from pydivsufsort import divsufsort, sa_search
+
+from fabula.evaluation.memorisation import MIN_CHARS
+from fabula.story import Story
+
+MAX_INDEX_BYTES = 64 << 20
+"""Training text beyond this is not indexed: the index takes about 5 bytes in memory for each byte of it."""
+
+END_OF_STORY = b"\xff"
+"""Stands in no UTF-8 text, so that no passage goes over the border of a story."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Characters `start` to `end` (exclusive) of a text stand in the training story that `where` names."""
+
+    start: int
+    end: int
+    where: str
+
+
+class CopyIndex:
+    """A suffix array over the training stories, made once.
+
+    Args:
+        stories: at most `MAX_INDEX_BYTES` of text.
+    """
+
+    def __init__(self, stories: Iterable[Story]) -> None:
+        parts, starts, self._names, size = [], [], [], 0
+        for story in stories:
+            data = story.text.encode() + END_OF_STORY
+            parts.append(data)
+            starts.append(size)
+            size += len(data)
+            self._names.append(story.title or f"{story.source}, line {story.source_line}")
+        self._starts = np.array(starts, dtype=np.int64)
+        self._text = b"".join(parts)
+        self._suffixes = divsufsort(np.frombuffer(bytearray(self._text), dtype=np.uint8))
+
+    def find(self, text: str) -> list[Copy]:
+        """All passages of `MIN_CHARS` characters or more that stand in a training story, longest first at each place;
+        in order, without overlap."""
+        data = text.encode()
+        starts = [
+            place for place, byte in enumerate(data) if byte & 0xC0 != 0x80
+        ]  # byte offset of each character
+        starts.append(len(data))
+        found: list[Copy] = []
+        position = 0
+        while position + MIN_CHARS < len(starts):
+            length, source = self._longest(data, starts, position)
+            if length < MIN_CHARS:
+                position += 1
+                continue
+            story = int(np.searchsorted(self._starts, source, side="right")) - 1
+            found.append(Copy(position, position + length, self._names[story]))
+            position += length
+        return found
+
+    def _longest(self, data: bytes, starts: list[int], position: int) -> tuple[int, int]:
+        """The longest passage from character `position` on that stands in the index: its characters, and where."""
+        low, high, source = MIN_CHARS - 1, len(starts) - 1 - position, -1
+        for length in self._lengths(high):
+            at = self._search(data[starts[position] : starts[position + length]])
+            if at < 0:
+                high = length - 1
+                break
+            low, source = length, at
+        while low < high:
+            middle = (low + high + 1) // 2
+            at = self._search(data[starts[position] : starts[position + middle]])
+            if at < 0:
+                high = middle - 1
+            else:
+                low, source = middle, at
+        return (low, source) if source >= 0 else (0, -1)
+
+    @staticmethod
+    def _lengths(most: int) -> Iterator[int]:
+        """Lengths to try first, so that the common case, no copy at all, costs one search."""
+        length = MIN_CHARS
+        while length < most:
+            yield length
+            length *= 2
+        yield most
+
+    def _search(self, pattern: bytes) -> int:
+        """Where `pattern` stands in the training text, or -1."""
+        count, first = sa_search(self._text, self._suffixes, pattern)
+        return int(self._suffixes[first]) if count else -1

@@ -1,0 +1,71 @@
+// The settings in plain words. Their values come from the model.
+
+const FIELDS = [
+  { name: "max_new_tokens", label: "Length of a passage", min: 10, max: 400, step: 10,
+    help: "In tokens; a hundred are some seventy words. The model stops earlier where it ends the story." },
+  { name: "temperature", label: "Daring", term: "temperature", min: 0, max: 2, step: 0.05,
+    help: "Low keeps to the words that one expects, high takes chances. 0 always takes the likeliest." },
+  { name: "top_p", label: "Breadth", term: "top-p", min: 0.05, max: 1, step: 0.01,
+    help: "Only the likeliest words are drawn from that together hold this share of the likelihood. 1 draws from all." },
+  { name: "top_k", label: "Choice of words", term: "top-k", min: 0, max: 200, step: 1,
+    help: "Only this many of the likeliest words are drawn from. 0 sets no such limit." },
+  { name: "min_p", label: "Floor", term: "min-p", min: 0, max: 0.5, step: 0.01,
+    help: "Leaves out words that are less likely than this share of the likeliest one. 0 leaves out none." },
+  { name: "repetition_penalty", label: "Against repetition", term: "repetition penalty", min: 1, max: 2, step: 0.01,
+    help: "Above 1, words that the story has used already become less likely." },
+];
+const PASSAGE = 100;
+
+export class Settings {
+  #own;
+  #inputs = new Map();
+  #seed;
+
+  constructor(place, own, limits) {
+    this.#own = { ...own, max_new_tokens: Math.min(PASSAGE, own.max_new_tokens, limits.max_new_tokens) };
+    for (const field of FIELDS) {
+      const most = field.name === "max_new_tokens" ? limits.max_new_tokens : Math.max(field.max, own[field.name]);
+      const least = Math.min(field.min, this.#own[field.name]);
+      const step = field.name === "max_new_tokens" && (most % field.step || least % field.step) ? 1 : field.step;
+      const input = element("input", { type: "range", min: least, max: most, step });
+      const output = element("output");
+      input.addEventListener("input", () => { output.value = input.value; });
+      this.#inputs.set(field.name, { input, output });
+      place.append(labelled(field, input, output));
+    }
+    this.#seed = element("input", { type: "number", min: 0, step: 1, placeholder: "new each time", inputMode: "numeric" });
+    place.append(labelled({ name: "seed", label: "Seed",
+      help: "With a number here, the same story and settings bring the same words again. A rewrite takes the next number." }, this.#seed));
+    this.reset();
+  }
+
+  get values() { return Object.fromEntries([...this.#inputs].map(([name, { input }]) => [name, input.valueAsNumber])); }
+
+  get seed() { return this.#seed.value === "" ? null : Math.max(0, Math.trunc(this.#seed.valueAsNumber || 0)); }
+
+  reset() { this.set({ ...this.#own, seed: null }); }
+
+  set(values) {
+    for (const [name, { input, output }] of this.#inputs) {
+      if (Number.isFinite(values?.[name])) input.value = values[name];
+      output.value = input.value;
+    }
+    if (values && "seed" in values) this.#seed.value = values.seed ?? "";
+  }
+}
+
+function labelled({ name, label, term, help }, input, output) {
+  input.id = `set-${name}`;
+  input.setAttribute("aria-describedby", `help-${name}`);
+  const title = element("label", { htmlFor: input.id, textContent: label });
+  if (term) title.append(" ", element("span", { className: "quiet", textContent: term }));
+  const head = element("div", { className: "head" });
+  head.append(title, ...(output ? [output] : []));
+  const field = element("div", { className: "field" });
+  field.append(head, input, element("p", { id: `help-${name}`, className: "quiet", textContent: help }));
+  return field;
+}
+
+export function element(tag, properties = {}) {
+  return Object.assign(document.createElement(tag), properties);
+}

@@ -1,0 +1,57 @@
+// Writes on the server that the page came from. The page made for the visitor's own browser has another writer.js with
+// the same three functions.
+
+export const privacy = "What you write goes to the machine that shows this page, is worked on there, and is not kept. Your own browser keeps the story, until you begin a new one.";
+
+const visitor = crypto.getRandomValues(new Uint32Array(2)).join("-");
+
+// What is known of the model. `onProgress(share, text)` while it loads.
+export async function connect(onProgress) {
+  onProgress(null, "The page is loading.");
+  return await (await answered(fetch("model.json"))).json();
+}
+
+// Write. Calls on.queue(ahead), on.start(), on.piece(index, text), on.done(index, reason). Throws a sentence for the reader.
+export async function write({ text, settings, seed, count, signal }, on) {
+  const response = await post("write", { text, settings, seed, num_continuations: count, visitor }, signal);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let open = count;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const event = JSON.parse(line);
+      if (event.type === "queue") on.queue(event.ahead);
+      else if (event.type === "start") on.start();
+      else if (event.type === "piece") on.piece(event.index, event.text);
+      else if (event.type === "done") { open--; on.done(event.index, event.finish_reason); }
+      else if (event.type === "error") throw new Error(event.message);
+    }
+  }
+  if (open) throw new Error("The connection broke off. What has been written is kept; continue to go on.");
+}
+
+// The passages of a text that stand in the training stories: [{start, end, where}].
+export async function copies(text) {
+  return await (await post("copies", { text })).json();
+}
+
+function post(address, body, signal) {
+  return answered(fetch(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal }));
+}
+
+async function answered(request) {
+  let response;
+  try {
+    response = await request;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  if (response.ok) return response;
+  const { message } = await response.json().catch(() => ({}));
+  throw new Error(message ?? `The server answered with error ${response.status}.`);
+}
