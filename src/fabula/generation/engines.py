@@ -20,11 +20,31 @@ from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
 ENGINES = ("openvino", "openvino-fp32", "transformers")
 
+ALIGNMENT = 16
+"""Floats in the widest vector of today's CPUs (512 bits)."""
+
+
+class Batch(ABC):
+    """Stories that a model is reading side by side. What was read is kept (the keys and values of attention).
+
+    Attributes:
+        logits_BV: of the next token of each story.
+    """
+
+    logits_BV: NDArray[np.float32]
+
+    @abstractmethod
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
+        """Go on with some stories by one token each. The others leave the batch.
+
+        Args:
+            rows: the places in the batch, ascending, of those that go on; they take the places 0, 1, ... from here on.
+            input_ids: the next token of each of these.
+        """
+
 
 class Engine(ABC):
-    """A loaded model that reads a batch of stories and gives, for each, the logits of its next token.
-
-    An engine keeps what it has read (the keys and values of attention), so it serves one batch at a time.
+    """A loaded model. It turns tokens into logits; all drawing is done outside.
 
     Attributes:
         name: as in `--engine`.
@@ -48,24 +68,8 @@ class Engine(ABC):
         self.end_ids = end_ids_of(folder) or frozenset([end_of_text_id(self.tokenizer)])
 
     @abstractmethod
-    def read(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Forget what was read, and read these B windows of 1 to `context_length` tokens each.
-
-        Returns:
-            logits_BV of the token after each window's last.
-        """
-
-    @abstractmethod
-    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> NDArray[np.float32]:
-        """Go on with some rows of the batch by one token each; the other rows are forgotten.
-
-        Args:
-            rows: indices into the batch that the last call to `read` or `step` left, ascending.
-            input_ids: the next token of each of these rows.
-
-        Returns:
-            logits_BV, one row for each of `rows`.
-        """
+    def read(self, windows: Sequence[Sequence[int]]) -> Batch:
+        """Read these windows of 1 to `context_length` tokens each, as a batch. Batches do not disturb each other."""
 
 
 def find_model(model: str | Path) -> Path:
@@ -118,7 +122,11 @@ def _fastest(folder: Path) -> str:
         return "transformers"
     from fabula.generation.openvino_engine import unsupported
 
-    return "openvino" if unsupported(AutoConfig.from_pretrained(folder, local_files_only=True)) is None else "transformers"
+    return (
+        "openvino"
+        if unsupported(AutoConfig.from_pretrained(folder, local_files_only=True)) is None
+        else "transformers"
+    )
 
 
 def end_ids_of(folder: Path) -> frozenset[int]:
@@ -131,8 +139,13 @@ def end_ids_of(folder: Path) -> frozenset[int]:
 def left_padded(
     windows: Sequence[Sequence[int]],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Windows of unequal length as one batch that ends flush: input_ids_BT, attention_mask_BT, position_ids_BT."""
+    """Windows of unequal length as one batch that ends flush: input_ids_BT, attention_mask_BT, position_ids_BT.
+
+    T is a multiple of `ALIGNMENT`, so that a token's place in the processor's vectors depends on its own story alone.
+    Sums are then rounded alike whatever the batch, and a story is the same to the bit in a batch and alone.
+    """
     longest = max(len(window) for window in windows)
+    longest += -longest % ALIGNMENT
     input_ids_BT = np.zeros((len(windows), longest), dtype=np.int64)
     mask_BT = np.zeros_like(input_ids_BT)
     for row, window in enumerate(windows):

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, fingerprint, hash_file, library_versions
-from fabula.generation.engines import Engine, left_padded
+from fabula.generation.engines import Batch, Engine, left_padded
 from fabula.models.load import load_model, weight_files
+from fabula.tokens.cache import cache_folder
 
 # Without this, importing openvino reports to a statistics server. The library has its own stand-in for the missing
 # package.
@@ -60,34 +61,47 @@ class OpenVINOEngine(Engine):
         super().__init__(folder)
         self.name = "openvino" if bits == 8 else "openvino-fp32"
         if reason := unsupported(self.config):
-            raise FabulaError(f"the {self.name} engine cannot run this model: {reason}", where=folder, hint="--engine transformers can")
+            raise FabulaError(
+                f"the {self.name} engine cannot run this model: {reason}",
+                where=folder,
+                hint="--engine transformers can",
+            )
         precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if bits == 32:
             precision["KV_CACHE_PRECISION"] = "f32"
-        compiled = ov.Core().compile_model(_converted(folder, self.config, bits), "CPU", precision)
-        self._request = compiled.create_infer_request()
+        self._compiled = ov.Core().compile_model(_converted(folder, self.config, bits), "CPU", precision)
 
-    def read(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        input_ids_BT, self._mask_BT, positions_BT = left_padded(windows)
-        self._request.reset_state()
-        return self._infer(input_ids_BT, positions_BT, np.arange(len(windows)))
+    def read(self, windows: Sequence[Sequence[int]]) -> Batch:
+        return OpenVINOBatch(self._compiled.create_infer_request(), *left_padded(windows))
 
-    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> NDArray[np.float32]:
+
+class OpenVINOBatch(Batch):
+    def __init__(
+        self,
+        request: ov.InferRequest,
+        input_ids_BT: NDArray[np.int64],
+        mask_BT: NDArray[np.int64],
+        positions_BT: NDArray[np.int64],
+    ) -> None:
+        self._request, self._mask_BT = request, mask_BT
+        self._infer(input_ids_BT, positions_BT, np.arange(len(mask_BT)))
+
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
         kept = np.array(rows)
         mask_BT = self._mask_BT[kept]
         self._mask_BT = np.pad(mask_BT, ((0, 0), (0, 1)), constant_values=1)
-        return self._infer(np.array(input_ids)[:, None], mask_BT.sum(axis=1, keepdims=True), kept)
+        self._infer(np.array(input_ids)[:, None], mask_BT.sum(axis=1, keepdims=True), kept)
 
     def _infer(
         self, input_ids_BT: NDArray[np.int64], positions_BT: NDArray[np.int64], rows_B: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    ) -> None:
         inputs = {
             "input_ids": input_ids_BT,
             "attention_mask": self._mask_BT,
             "position_ids": positions_BT,
             "rows": rows_B,
         }
-        return self._request.infer(inputs)["logits"][:, 0]
+        self.logits_BV = self._request.infer(inputs)["logits"][:, 0]
 
 
 def unsupported(config: Any) -> str | None:
@@ -109,17 +123,21 @@ def _converted(folder: Path, config: Any, bits: int) -> ov.Model:
             [GRAPH_VERSION, bits, library_versions("openvino")["openvino"]],
         ]
     )
-    cache = user_cache_path("fabula") / "engines"
+    cache = cache_folder().parent / "engines"
     entry = cache / key
-    if not entry.is_dir():
-        weights = {name: tensor.numpy() for name, tensor in load_model(folder).state_dict().items()}
-        with atomic_folder(entry) as partial:
-            ov.save_model(gpt2_graph(weights, config, bits), partial / GRAPH, compress_to_fp16=False)
-        by_last_use = sorted(cache.iterdir(), key=lambda each: each.stat().st_mtime)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / ".lock"):
+        if not entry.is_dir():
+            weights = {name: tensor.numpy() for name, tensor in load_model(folder).state_dict().items()}
+            with atomic_folder(entry) as partial:
+                ov.save_model(gpt2_graph(weights, config, bits), partial / GRAPH, compress_to_fp16=False)
+        entry.touch()
+        by_last_use = sorted(
+            (each for each in cache.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime
+        )
         for old in by_last_use[:-NUM_CACHED]:
             shutil.rmtree(old, ignore_errors=True)
-    entry.touch()
-    return ov.Core().read_model(entry / GRAPH)
+        return ov.Core().read_model(entry / GRAPH)
 
 
 def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: int) -> ov.Model:
@@ -228,4 +246,5 @@ def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: in
         head_VE = scaled(*rows_of(weights["lm_head.weight"]))
     logits_B1V = op.matmul(last_B1E, head_VE, False, True)
     logits_B1V.output(0).tensor.set_names({"logits"})
-    return ov.Model([op.result(logits_B1V)], assignments, [ids_BT, mask_BS, positions_BT, rows_B], "gpt2")
+    inputs = [ids_BT, mask_BS, positions_BT, rows_B]
+    return ov.Model([op.result(logits_B1V)], assignments, inputs, "gpt2")  # pyright: ignore[reportGeneralTypeIssues]

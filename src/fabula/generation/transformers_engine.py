@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
-from fabula.generation.engines import Engine, left_padded
+from fabula.generation.engines import Batch, Engine, left_padded
 from fabula.models.load import load_model
 
 
@@ -23,30 +23,42 @@ class TransformersEngine(Engine):
         self.model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
         self._wants_positions = "position_ids" in inspect.signature(self.model.forward).parameters
 
-    @torch.inference_mode()
-    def read(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        input_ids_BT, mask_BT, positions_BT = left_padded(windows)
-        self._cache = DynamicCache(config=self.model.config)
-        self._mask_BT = torch.from_numpy(mask_BT).to(self.model.device)
-        return self._forward(torch.from_numpy(input_ids_BT), torch.from_numpy(positions_BT))
+    def read(self, windows: Sequence[Sequence[int]]) -> Batch:
+        return TransformersBatch(self.model, self._wants_positions, *left_padded(windows))
 
-    @torch.inference_mode()
-    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> NDArray[np.float32]:
+
+class TransformersBatch(Batch):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        wants_positions: bool,
+        input_ids_BT: NDArray[np.int64],
+        mask_BT: NDArray[np.int64],
+        positions_BT: NDArray[np.int64],
+    ) -> None:
+        self._model, self._wants_positions = model, wants_positions
+        self._cache = DynamicCache(config=model.config)
+        self._mask_BT = torch.from_numpy(mask_BT).to(model.device)
+        self._forward(torch.from_numpy(input_ids_BT), torch.from_numpy(positions_BT))
+
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
         if len(rows) < len(self._mask_BT):
-            kept = torch.tensor(rows, device=self.model.device)
+            kept = torch.tensor(rows, device=self._model.device)
             self._cache.batch_select_indices(kept)
             self._mask_BT = self._mask_BT[kept]
         positions_B1 = self._mask_BT.sum(dim=1, keepdim=True)
         self._mask_BT = torch.nn.functional.pad(self._mask_BT, (0, 1), value=1)
-        return self._forward(torch.tensor(input_ids)[:, None], positions_B1)
+        self._forward(torch.tensor(input_ids)[:, None], positions_B1)
 
-    def _forward(self, input_ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> NDArray[np.float32]:
-        positions = {"position_ids": positions_BT.to(self.model.device)} if self._wants_positions else {}
-        logits_B1V = self.model(
-            input_ids=input_ids_BT.to(self.model.device),
+    @torch.inference_mode()
+    def _forward(self, input_ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> None:
+        device = self._model.device
+        positions = {"position_ids": positions_BT.to(device)} if self._wants_positions else {}
+        logits_B1V = self._model(
+            input_ids=input_ids_BT.to(device),
             attention_mask=self._mask_BT,
             past_key_values=self._cache,
             logits_to_keep=1,
             **positions,
         ).logits
-        return logits_B1V[:, -1].float().cpu().numpy()
+        self.logits_BV = logits_B1V[:, -1].float().cpu().numpy()

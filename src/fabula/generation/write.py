@@ -1,6 +1,5 @@
 """Writing stories: one as it comes, piece by piece, or many in batches."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,14 @@ from tokenizers.decoders import DecodeStream
 from fabula.config import Record
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
-from fabula.generation.engines import Engine, load_engine
+from fabula.generation.engines import Batch, Engine, load_engine
 from fabula.generation.sampling import draw
 from fabula.generation.settings import SamplingSettings
 from fabula.progress import OnProgress, Progress, silent
 from fabula.tokens.tokenizer import encode
+
+CHUNK = 64
+"""Tokens between two looks at whether a story is about to outgrow the context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ def write(
 ) -> Iterator[Piece | WrittenStory]:
     """Write stories, yielding each piece of text as it comes and each story when it is finished.
 
-    A story longer than the model's context goes on: when the context is full, its older half is forgotten and the
-    model reads on from the newer half. A prompt longer than that is read from its last half context on.
+    A story longer than the model's context goes on: when there is no room for another 64 tokens, the model reads the
+    last half context again and goes on from there; what stands before that is forgotten. So it is with a prompt that
+    long.
 
     Args:
         model: a model's folder, or an engine that is loaded already.
@@ -72,8 +75,8 @@ def write(
         seed: story number i is drawn with `seed + i`, so that each can be had again by itself.
         engine: as for `load_engine`; plays no part where `model` is an engine.
         num_stories: how many stories to write to each prompt.
-        batch_size: how many stories are written at once; with more than one, their pieces come interleaved. It does
-            not change what a story's random numbers are; logits may differ by rounding.
+        batch_size: how many stories are written at once; with more than one, their pieces come interleaved. It
+            does not change what is written.
 
     Raises:
         FabulaError: no such model, a bad setting, a prompt that gives the model nothing to start from.
@@ -147,12 +150,18 @@ class _Draft:
     def num_tokens(self) -> int:
         return len(self.ids) - self._num_prompt
 
-    def overflows(self) -> bool:
-        return len(self.ids) - self._window_start > self._engine.context_length
+    def wants_new_window(self) -> bool:
+        """Whether what the model has read of the story so far leaves no room to go on from.
+
+        Asked every `CHUNK` tokens only, so that stories begun together move on together.
+        """
+        context = self._engine.context_length
+        chunk = min(CHUNK, context // 4 or 1)
+        return self.num_tokens % chunk == 0 and len(self.ids) - self._window_start + chunk > context + 1
 
     def window(self) -> list[int]:
-        """The tokens that the model is to see, moved on by half a context where they are too many."""
-        if self.overflows():
+        """The tokens that the model is to read: the whole story, or the last half context of a long one."""
+        if self.wants_new_window():
             self._window_start = len(self.ids) - max(self._engine.context_length // 2, 1)
         return self.ids[self._window_start :]
 
@@ -192,26 +201,32 @@ class _Draft:
 def _write_drafts(
     engine: Engine, drafts: Sequence[_Draft], batch_size: int, on_progress: OnProgress
 ) -> Iterator[Piece | WrittenStory]:
-    """Write all drafts, at most `batch_size` at once. When half of a batch is finished, waiting ones fill it up."""
-    waiting = deque(drafts)
-    live: list[_Draft] = []
-    rows: list[int] = []
+    """Write all drafts, `batch_size` at once.
+
+    A draft that goes on in a new window leaves its batch for one of its own, with all that do so at the same time. The
+    others are not read again: what a story becomes never depends on those beside it.
+    """
     num_finished = 0
-    while waiting or live:
-        if (waiting and len(live) <= batch_size // 2) or any(draft.overflows() for draft in live):
-            while waiting and len(live) < batch_size:
-                live.append(waiting.popleft())
-            logits_BV = engine.read([draft.window() for draft in live])
-        else:
-            logits_BV = engine.step(rows, [draft.ids[-1] for draft in live])
-        rows = []
-        for row, (draft, logits_V) in enumerate(zip(live, logits_BV, strict=True)):
-            if piece := draft.draw(logits_V):
-                yield Piece(draft.index, piece)
-            if draft.finish_reason is None:
-                rows.append(row)
-            else:
-                num_finished += 1
-                on_progress(Progress("write", done=num_finished, total=len(drafts), unit="stories"))
-                yield draft.story()
-        live = [live[row] for row in rows]
+    for first in range(0, len(drafts), batch_size):
+        moving = list(drafts[first : first + batch_size])
+        groups: list[tuple[Batch, list[_Draft]]] = []
+        while moving or groups:
+            if moving:
+                groups.append((engine.read([draft.window() for draft in moving]), moving))
+                moving = []
+            going_on = []
+            for batch, members in groups:
+                for draft, logits_V in zip(members, batch.logits_BV, strict=True):
+                    if piece := draft.draw(logits_V):
+                        yield Piece(draft.index, piece)
+                    if draft.finish_reason is not None:
+                        num_finished += 1
+                        on_progress(Progress("write", done=num_finished, total=len(drafts), unit="stories"))
+                        yield draft.story()
+                moving += [d for d in members if d.finish_reason is None and d.wants_new_window()]
+                rows = [r for r, d in enumerate(members) if d.finish_reason is None and d not in moving]
+                if rows:
+                    members = [members[row] for row in rows]
+                    batch.step(rows, [draft.ids[-1] for draft in members])
+                    going_on.append((batch, members))
+            groups = going_on
