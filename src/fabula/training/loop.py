@@ -121,7 +121,7 @@ class Trainer:
         self.state = self._resume()
         self._clock = self._elapsed()
         self._order_epoch, self._order = -1, np.empty(0, dtype=np.int64)
-        self._reserve = 0.0
+        self._reserve = self._logged_at = 0.0
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
         self._rated_at, self._rated_tokens = time.monotonic(), self.state.num_tokens
 
@@ -273,8 +273,12 @@ class Trainer:
         rate = (state.num_tokens - self._rated_tokens) / max(1e-9, now - self._rated_at)
         loss = state.loss_sum / state.loss_tokens
         self._report(train_loss=loss, tokens_per_second=rate)
-        if state.step % max(1, self.num_steps // NUM_LOG_ROWS):
+        if self.job.max_minutes is not None:
+            if self._clock - self._logged_at < self.job.max_minutes * 60 / NUM_LOG_ROWS:
+                return
+        elif state.step % max(1, self.num_steps // NUM_LOG_ROWS):
             return
+        self._logged_at = self._clock
         self._log(
             {
                 "step": state.step,

@@ -92,7 +92,7 @@ def set_dropout(model: Any, dropout: float) -> None:
         if isinstance(module, nn.Dropout):
             module.p = dropout
         if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = dropout
+            setattr(module, "attention_dropout", dropout)  # noqa: B010 (nn.Module types its attributes)
 
 
 def choose_trained(model: Any, recipe: Recipe) -> Any:

@@ -1,0 +1,494 @@
+"""`train`: its results, and that nothing can lose them. The long version of the kill test: FABULA_KILLS=20."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY_STORIES, write_corpus
+from safetensors.torch import load_file
+
+from fabula.errors import FabulaError
+from fabula.files import hash_file
+from fabula.progress import Progress
+from fabula.training.recipe import Recipe
+from fabula.training.train import TrainResult, train
+
+QUICK = Recipe(
+    num_epochs=3,
+    batch_tokens=128,
+    context_length=64,
+    learning_rate=3e-3,
+    num_validations=3,
+    validation_share=10,
+)
+
+NUM_KILLS = int(os.environ.get("FABULA_KILLS", "4"))
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["fabula.training.loop", "fabula.corpus.store", "peft"])
+
+
+def weights(result: TrainResult) -> str:
+    return hash_file(result.model / "model.safetensors")
+
+
+def rows(result: TrainResult) -> list[dict]:
+    return [json.loads(line) for line in result.log.read_text().splitlines()]
+
+
+def largest_difference(one: Path, two: Path) -> float:
+    a, b = (load_file(folder / "model.safetensors") for folder in (one, two))
+    assert a.keys() == b.keys()
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainResult:
+    out = tmp_path_factory.mktemp("undisturbed") / "model"
+    return train(tiny_corpus_dir, out, base=tiny_gpt2_dir, recipe=QUICK)
+
+
+def test_training_makes_a_better_model_that_every_tool_loads(undisturbed: TrainResult):
+    from transformers import AutoModelForCausalLM, pipeline
+
+    assert undisturbed.bits_per_byte < 0.9 * undisturbed.base_bits_per_byte
+    assert (
+        AutoModelForCausalLM.from_pretrained(undisturbed.model).num_parameters() == undisturbed.num_parameters
+    )
+    write = pipeline("text-generation", model=str(undisturbed.model))
+    assert len(write("Once upon", max_new_tokens=5)[0]["generated_text"]) > len("Once upon")
+
+
+def test_the_log_has_losses_and_validations(undisturbed: TrainResult):
+    losses = [row for row in rows(undisturbed) if "train_loss" in row]
+    validations = [row for row in rows(undisturbed) if "val_loss" in row]
+    assert [row["step"] for row in losses] == list(range(1, undisturbed.num_steps + 1))
+    assert losses[-1]["train_loss"] < losses[0]["train_loss"]
+    assert losses[-1]["epoch"] == 3
+    assert set(losses[0]) == {"step", "epoch", "seconds", "train_loss", "learning_rate", "tokens_per_second"}
+    assert len(validations) == 4
+    assert validations[0]["bits_per_byte"] == undisturbed.base_bits_per_byte
+    assert min(row["val_loss"] for row in validations) == undisturbed.val_loss
+
+
+def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpus_dir: Path):
+    from fabula.corpus.store import open_corpus
+    from fabula.models.load import load_model
+    from fabula.models.scoring import score_texts
+    from fabula.tokens.tokenizer import load_tokenizer
+
+    texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
+    folder = undisturbed.model
+    scores = score_texts(load_model(folder), load_tokenizer(folder), texts)
+    assert scores.bits_per_byte == pytest.approx(undisturbed.bits_per_byte, rel=1e-6)
+
+
+def test_the_same_call_on_a_finished_model_does_nothing(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path
+):
+    before = (undisturbed.model / "model.safetensors").stat().st_mtime_ns
+    again = train(tiny_corpus_dir, undisturbed.model, base=tiny_gpt2_dir, recipe=QUICK)
+    assert not again.is_new
+    assert (undisturbed.model / "model.safetensors").stat().st_mtime_ns == before
+    assert again.bits_per_byte == undisturbed.bits_per_byte
+    assert not list(undisturbed.model.parent.glob("*.checkpoints"))
+
+
+def test_the_same_arguments_give_the_same_weights(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    again = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK)
+    assert weights(again) == weights(undisturbed)
+    other = train(tiny_corpus_dir, tmp_path / "other", base=tiny_gpt2_dir, recipe=QUICK, seed=1)
+    assert weights(other) != weights(undisturbed)
+
+
+def train_slowly(corpus: Path, out: Path, base: Path, recipe: Recipe, seconds_a_step: float) -> None:
+    """Train in a process of its own, with a checkpoint after each step and a pause that gives a signal its chance."""
+    from fabula.training import loop
+
+    loop.CHECKPOINT_SECONDS = 0.0
+    loop.CHECKPOINT_SHARE = 1e9
+    try:
+        train(corpus, out, base=base, recipe=recipe, on_progress=lambda _: time.sleep(seconds_a_step))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def start(corpus: Path, out: Path, base: Path, recipe: Recipe = QUICK, pause: float = 0.0):
+    process = processes.Process(target=train_slowly, args=(corpus, out, base, recipe, pause))
+    process.start()
+    return process
+
+
+DROPPING = QUICK.model_copy(update={"dropout": 0.1, "num_epochs": 6})
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    warm = processes.Process(target=time.sleep, args=(0,))  # loads the libraries that the others share
+    warm.start()
+    warm.join()
+    began = time.monotonic()
+    whole = start(tiny_corpus_dir, tmp_path / "whole", tiny_gpt2_dir, DROPPING)
+    whole.join()
+    seconds = time.monotonic() - began
+    draw = random.Random(0)
+    out = tmp_path / "killed"
+    for _ in range(NUM_KILLS):
+        process = start(tiny_corpus_dir, out, tiny_gpt2_dir, DROPPING)
+        process.join(draw.uniform(0.1, 0.9) * seconds)
+        process.kill()
+        process.join()
+        if (out / "manifest.json").exists():  # it was quicker than the kill: once more from the beginning
+            shutil.rmtree(out)
+    last = start(tiny_corpus_dir, out, tiny_gpt2_dir, DROPPING)
+    last.join()
+    assert last.exitcode == 0
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "recipe.toml", "manifest.json"):
+        assert hash_file(out / name) == hash_file(tmp_path / "whole" / name)
+    logs = [
+        [
+            {k: v for k, v in json.loads(line).items() if "second" not in k}
+            for line in (folder / "log.jsonl").open()
+        ]
+        for folder in (tmp_path / "whole", out)
+    ]
+    assert logs[0] == logs[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_and_goes_on_later(
+    number: signal.Signals,
+    undisturbed: TrainResult,
+    tiny_corpus_dir: Path,
+    tiny_gpt2_dir: Path,
+    tmp_path: Path,
+):
+    out = tmp_path / "model"
+    process = start(tiny_corpus_dir, out, tiny_gpt2_dir, pause=0.1)
+    work = tmp_path / "model.checkpoints"
+    while not list(work.glob("*/step-0000000[2-9]")):
+        assert process.is_alive()
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode == 130
+    assert not out.exists()
+    result = train(tiny_corpus_dir, out, base=tiny_gpt2_dir, recipe=QUICK)
+    assert weights(result) == weights(undisturbed)
+    assert not work.exists()
+
+
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    out, said = tmp_path / "model", []
+    stopped = stop_after(4, tiny_corpus_dir, out, tiny_gpt2_dir)
+    newest = max(stopped.glob("step-*"))
+    damaged = newest / "weights.safetensors"
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    result = train(
+        tiny_corpus_dir, out, base=tiny_gpt2_dir, recipe=QUICK, on_progress=lambda p: said.append(p.message)
+    )
+    assert any("damaged" in message and newest.name in message for message in said)
+    assert weights(result) == weights(undisturbed)
+
+
+def stop_after(step: int, corpus: Path, out: Path, base: Path) -> Path:
+    """Begin a training and stop it after a step. Returns its folder of checkpoints."""
+
+    def stop(progress: Progress) -> None:
+        if progress.done == step and "train_loss" in progress.values:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(corpus, out, base=base, recipe=QUICK, on_progress=stop)
+    (work,) = out.with_name(out.name + ".checkpoints").glob("[!.]*")
+    return work
+
+
+def test_when_all_checkpoints_are_damaged_it_says_so(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    work = stop_after(4, tiny_corpus_dir, tmp_path / "model", tiny_gpt2_dir)
+    for state in work.glob("step-*/state.json"):
+        state.write_text("{")
+    with pytest.raises(FabulaError, match="every checkpoint is damaged"):
+        train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK)
+    train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK, resume=False)
+
+
+def test_only_the_last_two_checkpoints_and_their_best_are_kept(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    work = stop_after(20, tiny_corpus_dir, tmp_path / "model", tiny_gpt2_dir)
+    assert len(list(work.glob("step-*"))) == 2
+    assert 1 <= len(list(work.glob("best-*"))) <= 2
+
+
+def test_a_second_training_in_the_same_folder_leaves(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    said = []
+
+    def try_too(progress: Progress) -> None:
+        if not said and progress.values:
+            try:
+                train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK)
+            except FabulaError as error:
+                said.append(str(error))
+
+    train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK, on_progress=try_too)
+    assert "another fabula is at work" in said[0]
+
+
+def test_a_folder_with_something_else_is_left_alone(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mother.txt").write_text("Dear")
+    with pytest.raises(FabulaError, match="something else"):
+        train(tiny_corpus_dir, tmp_path / "letters", base=tiny_gpt2_dir, recipe=QUICK)
+    assert (tmp_path / "letters" / "mother.txt").read_text() == "Dear"
+
+
+@pytest.mark.parametrize("windows", ["packed", "separate"])
+def test_accumulation_changes_nothing(
+    windows: str, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    """8 windows at once, 1 window eight times, 3 + 3 + 2; the last batch of an epoch is short; lengths differ."""
+    results = []
+    for tokens in (64 * 8, 64, 64 * 3):
+        recipe = QUICK.model_copy(
+            update={"batch_tokens": 512, "micro_batch_tokens": tokens, "windows": windows, "num_epochs": 4}
+        )
+        out = tmp_path / str(tokens)
+        results.append(train(tiny_corpus_dir, out, base=tiny_gpt2_dir, recipe=recipe))
+    first = [row["train_loss"] for row in rows(results[0]) if "train_loss" in row]
+    for result in results[1:]:
+        losses = [row["train_loss"] for row in rows(result) if "train_loss" in row]
+        assert losses == pytest.approx(first, rel=1e-5)
+        assert largest_difference(result.model, results[0].model) < 1e-4
+
+
+def test_packing_changes_only_the_speed(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    """With all stories in one batch, packed and separate windows make the same steps."""
+    losses = []
+    for windows in ("packed", "separate"):
+        recipe = QUICK.model_copy(update={"windows": windows, "batch_tokens": 64 * 200, "num_epochs": 3})
+        result = train(tiny_corpus_dir, tmp_path / windows, base=tiny_gpt2_dir, recipe=recipe)
+        losses.append([row["train_loss"] for row in rows(result) if "train_loss" in row])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_seed_recipe_is_the_notebooks_loss(tiny_gpt2_dir: Path, tmp_path: Path):
+    """The first step's loss equals what transformers computes from padded, truncated, marked-up text."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    texts = ["One day.\nThe end.", "A fox.", *TINY_STORIES[:10]]
+    corpus = write_corpus(tmp_path / "corpus", texts, TINY_STORIES[10:14])
+    recipe = Recipe.parse({**load_seed(), "context_length": 48, "batch_tokens": 48 * 32, "dropout": 0.0})
+    result = train(corpus, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2_dir)
+    tokenizer.pad_token = tokenizer.eos_token
+    marked = ["<sos> " + text.replace("\n", " <nl> ") + " <eos>" for text in texts]
+    batch = tokenizer(marked, padding="max_length", truncation=True, max_length=48, return_tensors="pt")
+    assert (batch["attention_mask"] == 0).any()
+    model = AutoModelForCausalLM.from_pretrained(tiny_gpt2_dir)
+    with torch.no_grad():
+        expected = float(model(**batch, labels=batch["input_ids"]).loss)
+    first = next(row for row in rows(result) if "train_loss" in row)
+    assert first["train_loss"] == pytest.approx(expected, rel=1e-5)
+    assert result.num_steps == 3
+    assert result.best_step == 3  # the last weights are kept, whatever the validation says
+
+
+def load_seed() -> dict:
+    from fabula.training.recipe import load_recipe
+
+    return load_recipe("seed").model_dump()
+
+
+def test_fast_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK, fast=True)
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_gpt2_dir, result.model))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(".h.1." in name or ".ln_f." in name for name in changed)
+    assert result.num_trained < result.num_parameters / 2
+    assert result.bits_per_byte < result.base_bits_per_byte
+
+
+def test_low_rank_training_is_merged(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    from transformers import AutoModelForCausalLM
+
+    pytest.importorskip("peft")
+    recipe = QUICK.model_copy(update={"lora_rank": 4, "learning_rate": 1e-2})
+    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
+    assert result.num_trained < result.num_parameters / 2
+    assert result.bits_per_byte < result.base_bits_per_byte
+    _, report = AutoModelForCausalLM.from_pretrained(result.model, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert not (result.model / "adapter_config.json").exists()
+
+
+def test_a_fresh_model_gets_a_vocabulary_of_the_stories(tiny_corpus_dir: Path, tmp_path: Path):
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "model_type": "llama",
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "max_position_embeddings": 96,
+                "vocab_size": 4096,
+            }
+        )
+    )
+    recipe = QUICK.model_copy(update={"context_length": None})
+    result = train(tiny_corpus_dir, tmp_path / "model", init=str(config), recipe=recipe)
+    assert result.bits_per_byte < result.base_bits_per_byte
+    saved = json.loads((result.model / "config.json").read_text())
+    assert saved["model_type"] == "llama"
+    assert saved["vocab_size"] < 1024
+    assert (result.base / "model.safetensors").is_file()
+
+
+def test_minutes_bound_the_time_and_the_learning_rate_falls_to_zero(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    recipe = QUICK.model_copy(update={"num_epochs": 1e5, "patience": 0})
+    began = time.monotonic()
+    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe, max_minutes=0.1)
+    assert time.monotonic() - began < 20
+    assert result.seconds < 9
+    rates = [row["learning_rate"] for row in rows(result) if "train_loss" in row]
+    assert rates[-1] < 0.25 * max(rates)
+    assert result.num_steps < 1e4
+
+
+def test_it_stops_early_when_held_out_stories_get_worse(tiny_gpt2_dir: Path, tmp_path: Path):
+    corpus = write_corpus(tmp_path / "corpus", TINY_STORIES[:2], ["zzz qqq xxx"] * 4)
+    recipe = QUICK.model_copy(
+        update={"num_epochs": 200, "num_validations": 50, "patience": 3, "learning_rate": 1e-2}
+    )
+    result = train(corpus, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
+    assert result.num_steps < 150
+    validations = [row for row in rows(result) if "val_loss" in row]
+    assert result.val_loss == min(row["val_loss"] for row in validations)
+    assert result.best_step == validations[-4]["step"]
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(1.0, "diverges"), (1.0, "lower|below")])
+def test_a_loss_that_diverges_is_one_clear_line(
+    rate: float, expected: str, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    recipe = QUICK.model_copy(
+        update={
+            "learning_rate": rate,
+            "warmup_steps": 0,
+            "max_grad_norm": 0,
+            "num_epochs": 200,
+            "patience": 0,
+        }
+    )
+    with pytest.raises(FabulaError, match=expected) as error:
+        train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
+    assert "checkpoint" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_not_numbers_are_one_clear_line(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    from safetensors.torch import save_file
+
+    base = tmp_path / "base"
+    shutil.copytree(tiny_gpt2_dir, base)
+    tensors = load_file(base / "model.safetensors")
+    tensors["transformer.ln_f.weight"][0] = float("nan")
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(FabulaError) as error:
+        train(tiny_corpus_dir, tmp_path / "model", base=base, recipe=QUICK)
+    assert "\n" not in str(error.value)
+
+
+def torchrun(
+    corpus: Path, out: Path, base: Path, recipe: Path, num_processes: int
+) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={num_processes}",
+    ]
+    command += ["-m", "fabula", "train", str(corpus), "--out", str(out), "--base", str(base)]
+    return subprocess.run(
+        [*command, "--recipe", str(recipe), "--quiet"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_two_processes_train_as_one_does(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    recipe = QUICK.model_copy(update={"batch_tokens": 64 * 5, "num_epochs": 3})
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    alone = train(tiny_corpus_dir, tmp_path / "one", base=tiny_gpt2_dir, recipe=recipe)
+    done = torchrun(tiny_corpus_dir, tmp_path / "two", tiny_gpt2_dir, tmp_path / "recipe.toml", 2)
+    assert done.returncode == 0, done.stderr
+    curves = []
+    for folder in (alone.model, tmp_path / "two"):
+        log = [json.loads(line) for line in (folder / "log.jsonl").open()]
+        curves.append([row.get("train_loss", row.get("val_loss")) for row in log])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert largest_difference(alone.model, tmp_path / "two") < 1e-4
+
+
+def test_the_command_says_what_it_did_and_where_things_are(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    (tmp_path / "recipe.toml").write_text(QUICK.to_toml())
+    command = [sys.executable, "-m", "fabula", "train", str(tiny_corpus_dir), "--base", str(tiny_gpt2_dir)]
+    command += [
+        "--recipe",
+        str(tmp_path / "recipe.toml"),
+        "--out",
+        str(tmp_path / "model"),
+        "--progress",
+        "plain",
+    ]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, timeout=300, check=False) for _ in range(2)
+    )
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "Bits per byte on held-out stories:" in first.stdout
+    assert str(tmp_path / "model") in first.stdout
+    assert "train_loss" in first.stderr
+    assert "tokens/s" in first.stderr
+    assert second.stdout.startswith("Nothing to do")
+    wrong = subprocess.run([*command, "--recipe", "defualt"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "did you mean default?" in wrong.stderr

@@ -1,0 +1,78 @@
+"""Recipes: documented, checked, and the learning rates that they lead to."""
+
+import pytest
+
+from fabula.errors import FabulaError
+from fabula.training.recipe import Recipe, load_recipe, recipe_names
+
+
+def test_every_field_is_documented():
+    for name, field in Recipe.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_recipes_that_come_along_are_valid_and_survive_toml(name: str, tmp_path):
+    recipe = load_recipe(name)
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.to_toml())
+    assert load_recipe(path) == recipe
+
+
+def test_the_default_recipe_is_the_records_defaults():
+    assert load_recipe("default") == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("learning_rte = 1e-4", "did you mean learning_rate"),
+        ("learning_rate = -1", "greater than 0"),
+        ("dropout = 1.0", "less than 1"),
+        ('schedule = "step"', "linear"),
+        ("num_epochs = 'three'", "number"),
+        ("num_epochs =", "not valid TOML"),
+    ],
+)
+def test_a_bad_recipe_is_one_clear_line(line: str, expected: str, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(line)
+    with pytest.raises(FabulaError, match=expected) as error:
+        load_recipe(path)
+    assert str(path) in str(error.value)
+
+
+def test_an_unknown_recipe_is_one_clear_line():
+    with pytest.raises(FabulaError, match="did you mean lora"):
+        load_recipe("lore")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle"), [("linear", 0.5), ("cosine", 0.5), ("cooldown", 1.0), ("constant", 1.0)]
+)
+def test_schedules(schedule: str, middle: float):
+    recipe = Recipe.parse({"schedule": schedule, "warmup_steps": 100})
+    factors = [recipe.learning_rate_factor(step / 1000, step, 1000) for step in range(1000)]
+    assert factors[0] == 0
+    assert factors[50] == 0.5
+    assert factors[100] == max(factors) == 1
+    assert factors[550] == pytest.approx(middle)
+    assert factors[100:] == sorted(factors[100:], reverse=True)
+    assert recipe.learning_rate_factor(1.0, 1000, 1000) == pytest.approx(
+        1.0 if schedule == "constant" else 0.0
+    )
+
+
+def test_a_warm_up_longer_than_the_training_never_ends():
+    """As in the seed: 500 steps of warm-up, whatever the number of steps."""
+    recipe = Recipe(warmup_steps=500)
+    assert recipe.learning_rate_factor(0.99, 297, 300) == 297 / 500
+
+
+def test_the_learning_rate_falls_with_size():
+    recipe = Recipe()
+    rates = [recipe.peak_learning_rate(size, fresh=False) for size in (2e6, 3e7, 1.2e8, 1.5e9)]
+    assert rates == sorted(rates, reverse=True)
+    assert 5e-5 <= rates[-1] <= rates[0] <= 1e-3
+    assert recipe.peak_learning_rate(2e6, fresh=True) == 2 * rates[0]
