@@ -41,7 +41,9 @@ def write_corpus(folder: Path, train: Sequence[str], validation: Sequence[str]) 
         for split, texts in splits.items():
             for number, text in enumerate(texts, 1):
                 key = fingerprint([split, number, text])
-                writer.keep(Story(key, text, "stories.txt", number, cluster=key, split=split), [])
+                writer.keep(
+                    Story(key, text, "stories.txt", number, cluster=key, split=split), [], len(text.split())
+                )
     content = fingerprint(splits)
     Manifest(
         stage=STAGE,

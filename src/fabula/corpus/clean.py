@@ -22,7 +22,7 @@ import numpy as np
 
 from fabula.corpus import dedup, split
 from fabula.corpus.filters import Filters
-from fabula.corpus.ledger import Decided, read_decisions, restore
+from fabula.corpus.ledger import Decided, Removal, read_decisions, restore
 from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
 from fabula.corpus.read import Piece, StorySource, open_stories
 from fabula.corpus.review import Review
@@ -390,9 +390,9 @@ def _write(
                 tally.dropped[reason] += 1
             else:
                 story = replace(one.story, cluster=spool.id(head), split=split.NAMES[splits[number]])
-                writer.keep(story, one.removals)
-                review.kept(story, one.removals)
-                tally.kept(story, one.removals)
+                writer.keep(story, one.removals, one.num_words)
+                review.kept(story, one.removals, one.num_words)
+                tally.kept(story.split, one.removals, one.num_words)
             if number % 1000 == 999 or number + 1 == num:
                 on_progress(Progress("write", done=number + 1, total=num, unit="stories"))
     counts = tally.counts() | about
@@ -420,9 +420,9 @@ class _Tally:
         self._num_read += 1
         self._repairs.update(repairs)
 
-    def kept(self, story: Story, removals: Sequence[Any]) -> None:
-        self._splits[story.split] += 1
-        self._words_kept += story.num_words
+    def kept(self, split: str, removals: Sequence[Removal], num_words: int) -> None:
+        self._splits[split] += 1
+        self._words_kept += num_words
         for removal in removals:
             self._removals[removal.rule] += 1
             self._words[removal.rule] += len(removal.text.split())

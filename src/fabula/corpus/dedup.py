@@ -24,6 +24,8 @@ MAX_COMPARED = 64
 time quadratic."""
 
 _WORD = re.compile(r"\w+")
+_TYPOGRAPHY = "‘’“”–—…"
+_ASCII_WORDS = bytes(code if chr(code).isalnum() or chr(code) == "_" else 32 for code in range(256))
 _SEED = 42
 _FACTORS = np.array(
     [
@@ -38,13 +40,13 @@ _FACTORS = np.array(
 )
 
 
-class _WordHashes(dict[str, int]):
+class _WordHashes(dict[bytes, int]):
     """XXH3 of words, each computed once."""
 
-    def __missing__(self, word: str) -> int:
+    def __missing__(self, word: bytes) -> int:
         if len(self) > 1_000_000:
             self.clear()
-        value = self[word] = xxhash.xxh3_64_intdigest(word.encode())
+        value = self[word] = xxhash.xxh3_64_intdigest(word)
         return value
 
 
@@ -57,9 +59,20 @@ def _mix(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(33))
 
 
+def split_words(text: str) -> list[bytes]:
+    """The words of a text in lower case: runs of letters, digits and underscores."""
+    lower = text.lower()
+    if not lower.isascii():
+        for mark in _TYPOGRAPHY:
+            lower = lower.replace(mark, " ")  # fifty times as fast as str.translate
+    if lower.isascii():
+        return lower.encode().translate(_ASCII_WORDS).split()  # three times as fast as the pattern
+    return [word.encode() for word in _WORD.findall(lower)]
+
+
 def word_hashes(text: str) -> np.ndarray:
     """A hash of each word of a text [num_words], in order; of the text as a whole where it has no word."""
-    words = _WORD.findall(text.lower()) or [text]
+    words = split_words(text) or [text.encode()]
     return np.fromiter(map(_hashes.__getitem__, words), np.uint64, len(words))
 
 

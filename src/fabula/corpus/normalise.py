@@ -23,6 +23,7 @@ _SEGMENT = 100_000
 
 # None of ftfy's repairs touches a text of these characters alone (tests/test_clean_normalise.py).
 _UNUSUAL = re.compile(r"[^\t\n\x20-\x7e‘’“”–—…]")
+_ORDINARY = bytes([9, 10, *range(0x20, 0x7F)])
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029]")
 _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u00ad]")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000\v\f]")
@@ -60,9 +61,13 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
             counts["html_entities"] += found
             if not found:
                 break
-    if _UNUSUAL.search(text):
-        text = _count(_LINE_ENDS, "\n", text, counts, "line_ends")
-        text = _count(_INVISIBLE, "", text, counts, "invisible")
+    # Deleting the ordinary bytes first is ten times as fast as searching the whole text.
+    rest = text.encode().translate(None, _ORDINARY).decode()
+    if _UNUSUAL.search(rest):
+        if _LINE_ENDS.search(rest):
+            text = _count(_LINE_ENDS, "\n", text, counts, "line_ends")
+        if _INVISIBLE.search(rest):
+            text = _count(_INVISIBLE, "", text, counts, "invisible")
         paragraphs = text.split("\n")
         for number, paragraph in enumerate(paragraphs):
             if _UNUSUAL.search(paragraph):

@@ -79,17 +79,16 @@ class Review:
         self._before: Counter[int] = Counter()
         self._after: Counter[int] = Counter()
 
-    def kept(self, story: Story, removals: Sequence[Removal]) -> None:
-        after = story.num_words
-        before = after + sum(len(removal.text.split()) for removal in removals)
+    def kept(self, story: Story, removals: Sequence[Removal], num_words: int) -> None:
+        before = num_words + sum(len(removal.text.split()) for removal in removals)
         self._before[_bin(before)] += 1
-        self._after[_bin(after)] += 1
-        if before > after:
-            share = (before - after) / before
+        self._after[_bin(num_words)] += 1
+        if before > num_words:
+            share = (before - num_words) / before
             key = (-share, story.id, story.source_line)
             place = _place(story)
             self._changed.add(
-                key, {"story": story.id, "place": place, "share": share, "words": before - after}
+                key, {"story": story.id, "place": place, "share": share, "words": before - num_words}
             )
         removed = 0
         for removal in removals:

@@ -47,15 +47,8 @@ class Spool:
             self._ids += bytes.fromhex(story.id)
             self._dropped.append(bool(one.reason))
             self._splits.append(NAMES.index(story.split) if story.split else -1)
-            row = [
-                story.id,
-                story.source,
-                story.source_line,
-                story.title,
-                story.split,
-                one.reason,
-                one.repairs,
-            ]
+            row = [story.id, story.source, story.source_line, story.title, story.split]
+            row += [one.num_words, one.reason, one.repairs]
             removals = [list(asdict(removal).values()) for removal in one.removals]
             self._rows.write(json.dumps([*row, removals], ensure_ascii=True) + "\n")
         self._keys.frombytes(np.ascontiguousarray(batch.keys).tobytes())
@@ -103,7 +96,7 @@ class Spool:
         self._texts.seek(0)
         self._rows.seek(0)
         for number, row in enumerate(self._rows):
-            story_id, source, line, title, split, reason, repairs, removals = json.loads(row)
+            story_id, source, line, title, split, words, reason, repairs, removals = json.loads(row)
             raw = self._texts.read(self._places[number + 1] - self._places[number])
             story = Story(story_id, raw.decode(), source, line, title, split=split)
-            yield CleanedStory(story, [Removal(*removal) for removal in removals], repairs, reason)
+            yield CleanedStory(story, words, [Removal(*removal) for removal in removals], repairs, reason)

@@ -40,9 +40,10 @@ class Cleaning(Record):
 
 @dataclass(slots=True)
 class CleanedStory:
-    """A story without its notes; `reason` is "" or why a filter drops it."""
+    """A story without its notes, and its number of words; `reason` is "" or why a filter drops it."""
 
     story: Story
+    num_words: int
     removals: list[Removal]
     repairs: dict[str, int]
     reason: str
@@ -67,7 +68,7 @@ def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = (
         spans = decide(spans, decided, len(text))
     text, removals = apply(text, spans)
     story = replace(story, text=text)
-    return CleanedStory(story, removals, dict(repairs), cleaning.filters.reason(story) or "")
+    return CleanedStory(story, story.num_words, removals, dict(repairs), cleaning.filters.reason(story) or "")
 
 
 def clean_stories(

@@ -45,7 +45,7 @@ class ShardWriter:
         self._writer: Any = None
         self._shards: list[Path] = []
 
-    def add(self, story: Story) -> None:
+    def add(self, story: Story, num_words: int) -> None:
         self._rows.append(
             {
                 "id": story.id,
@@ -55,7 +55,7 @@ class ShardWriter:
                 "source_line": story.source_line,
                 "cluster": story.cluster,
                 "split": story.split,
-                "num_words": story.num_words,
+                "num_words": num_words,
             }
         )
         self._group_bytes += len(story.text)
@@ -109,10 +109,10 @@ class CorpusWriter:
             for writer in self._splits.values():
                 writer.close()
 
-    def keep(self, story: Story, removals: list[Removal]) -> None:
+    def keep(self, story: Story, removals: list[Removal], num_words: int) -> None:
         if story.split not in self._splits:
             self._splits[story.split] = ShardWriter(self._data, story.split)
-        self._splits[story.split].add(story)
+        self._splits[story.split].add(story, num_words)
         for removal in removals:
             self._write(
                 {
