@@ -1,6 +1,7 @@
 """The `fabula` command: parses, prints and exits. Nothing heavy is imported here."""
 
 import errno
+import os
 import signal
 import sys
 from types import FrameType
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 SHARED_FLAGS = ("--debug", "--quiet", "-q")
 INTERRUPTED = 130
+DISK_FULL = "the disk is full; make room and run the same command again"
 
 
 def version_wanted(wanted: bool) -> None:
@@ -106,13 +108,15 @@ def main() -> None:
         if debug:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            fail(
-                f"the disk is full{f' ({error.filename})' if error.filename else ''}; make room and run the same command again"
-            )
+            fail(DISK_FULL if error.filename is None else f"{error.filename}: {DISK_FULL}")
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
         if debug:
             raise
+        if os.strerror(errno.ENOSPC) in str(
+            error
+        ):  # libraries in Rust wrap the system's error in one of their own
+            fail(DISK_FULL)
         fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", code=1)
     if code == INTERRUPTED:
         print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
