@@ -27,19 +27,25 @@ LONG = 1200  # characters; the signs of a longer paragraph are looked for in its
 PRIOR = -2.0  # a paragraph at the end of a text is story, until something speaks for a note
 RUN_ON = -0.5  # the same after a paragraph that is a note
 SENTENCE, SENTENCE_RUN_ON = -3.0, -1.0  # the same for sentences of a paragraph
-RULE_LINE = 2.0  # a rule line comes before it
+RULE_LINE = 3.0  # a rule line comes before it
 ENOUGH = 2.0
+BARE = 1.5  # what a note needs on top where no rule found a sign, or at the head where no rule line follows
 CAP = 9.0  # signs are not independent: no paragraph is surer than this
 HOPELESS = -3.5  # a paragraph that speaks so much for story is not searched for signs
 VOICE = 0.7  # how much of the log-odds of the voice counts, and
-LISTEN = 1.0
-QUIET, LOUD = 4.0, 4.0  # how far it goes either way
+LISTEN = 0.75  # how much commoner notes are at an end than where the voice learned, and
+QUIET, LOUD = -4.0, 4.0  # how far it goes either way
 MUTE = -7.0  # a voice so far from the author's that no signs are looked for
 BEYOND = -12.0  # so much story at an end that no note can lie behind it
 LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
 
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
+_SENTENCE = re.compile(r"[^.!?]{12,}")
+_TAG = re.compile(
+    r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
+)
 _THEY = re.compile(r"\b(?:he|she|his|her|hers|him|they|them)\b")
+
 
 @dataclass(slots=True)
 class Reading:
@@ -89,7 +95,7 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
     if score > HOPELESS or "edit" in raw[:30].lower():
         folded = fold(raw)
         heard = voice(folded)
-        score += min(max(VOICE * (heard + LISTEN), -QUIET), LOUD)
+        score += _weigh(heard)
         if heard < MUTE and not folded.startswith("edit"):
             return Reading(paragraph, evidence, score)
         keys, by_key = _signs(rule_set, where)
@@ -100,7 +106,15 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
                 evidence[name] = sign.evidence
         if evidence.get("edit", 0.0) >= CERTAIN or evidence.get("label", 0.0) >= CERTAIN:
             score = max(score, LABELLED)
+        elif evidence:  # where some sentences are story, a character reads or says what the rules found
+            score += max(
+                QUIET, sum(min(0.0, _weigh(voice(sentence)) + 1.0) for sentence in _SENTENCE.findall(folded))
+            )
     return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + score)
+
+
+def _weigh(heard: float) -> float:
+    return min(max(VOICE * (heard + LISTEN), QUIET), LOUD)
 
 
 def _narration(raw: str) -> float:
@@ -114,13 +128,16 @@ def _narration(raw: str) -> float:
         score -= 2.0
     elif raw[0] == ">":
         score -= 1.5
-    return score - min(2.5, 0.6 * len(_THEY.findall(raw.lower())))
+    low = raw.lower()
+    if "," in low and _TAG.search(low):
+        score -= 3.0
+    return score - min(2.5, 0.6 * len(_THEY.findall(low)))
 
 
 def _read_from_one_end(
     paragraphs: Iterable[Paragraph], rule_set: str, where: str, most: int
 ) -> list[Reading]:
-    """The readings of `paragraphs`, until there is so much story that no note can lie behind it.    """
+    """The readings of `paragraphs`, until there is so much story that no note can lie behind it."""
     readings: list[Reading] = []
     total, silent = 0.0, 0
     for paragraph in paragraphs:
@@ -157,7 +174,8 @@ def _best_suffix(readings: Sequence[Reading], prior: float, run_on: float) -> tu
             score += RULE_LINE
         if score > best_score:
             best, best_score = first, score
-    if best_score < ENOUGH:
+    signed = any(reading.evidence for reading in readings[best:])
+    if best_score < ENOUGH + (0.0 if signed else BARE):
         return len(readings), 0.0
     while 1 < best < len(readings) and readings[best - 1].paragraph.is_divider:
         best -= 1
@@ -170,6 +188,8 @@ def _spans(note: Sequence[Reading], start: int, end: int, score: float) -> list[
     A paragraph without a sign belongs to the rule before it, a rule line to the rule after it.
     """
     names = [reading.rule for reading in note]
+    if not any(names):
+        names[-1] = "voice"
     for i in range(1, len(names)):
         if not names[i] and not note[i].paragraph.is_divider:
             names[i] = names[i - 1]
@@ -232,7 +252,8 @@ def _head(text: str, rule_set: str) -> list[Span]:
     readings = _read_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
     readings.reverse()  # so that the story comes first, as at the tail
     first, score = _best_suffix(readings, PRIOR, PRIOR)
-    if first == 0 or first == len(readings):
+    ruled = 0 < first < len(readings) and readings[first].paragraph.is_divider
+    if first == 0 or first == len(readings) or (score < ENOUGH + BARE and not ruled):
         return []
     return _spans(readings[: first - 1 : -1], 0, readings[first - 1].paragraph.start, score)
 

@@ -12,7 +12,7 @@ _INLINE_DIVIDER = re.compile(
 )
 # Where one sentence ends and another may start; or where a bracket or an EDIT label opens.
 _PIECE = re.compile(
-    r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
+    r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|(?<!\])\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
 )
 _MARKS = re.compile(r"[*_~^\\`]+")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")

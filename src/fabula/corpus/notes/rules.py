@@ -58,7 +58,7 @@ EDIT_KIND = (
     r"(?:(?:(?:\d{1,2}(?:st|nd|rd|th)?|first|second|third|fourth|final|last|another|double|triple|quadruple|quick|ninja|"
     r"late|obligatory|mandatory|gold|gilded|silver|mobile|small|minor|tiny|one more|big|huge|super|format|formatting|"
     r"grammar|spelling|typo|thanks|thank you|morning|post|wow|also|and|an|yet another|woah|whoa|oh|important|slight|"
-    r"major|extra|bonus|new)[,!]?[\s-]{1,2}){0,3})"
+    r"major|extra|bonus|new|a)[,!]?[\s-]{1,2}){0,3})"
 )
 SUB = r"(?<![\w./])/?r/[a-z0-9]{2,24}\b"
 USER = r"(?<![\w./])/?u/[a-z0-9-]{2,24}\b"
@@ -71,7 +71,7 @@ SITE = (
     r"(?:gold|silver|platinum|plat|gilding|gild|gilded|upvotes?|upvoting|comments?|commenting|commented|kind words|kind stranger|"
     r"kind strangers|stranger|strangers|kind redditor|kind soul|feedback|criticisms?|critiques?|prompt|prompts|op|reddit|redditors?|posting this|karma|awards?|"
     r"subscrib\w{0,4}|typos?|proofread\w{0,4}|corrections?|correcting|responses|replies|catching (?:that|the|my)|spotting|"
-    r"pointing (?:that|it|this|out)|attention|upboats|love and support|positive \w{1,12}|compliments)"
+    r"pointing (?:that|it|this|out)|attention|upboats|love and support|positive \w{1,12}|compliments|messages|read this far|following along)"
 )
 MY_PAGE = (
     r"(?:sub|subreddit|subreddits|blog|website|web ?site|site|webpage|profile|patreon|ko-?fi|twitter|tumblr|instagram|insta|"
@@ -214,6 +214,20 @@ RULE_LIST: tuple[Rule, ...] = (
                 "check out|follow me|more stories|more of my|shameless",
                 r"check out|follow me|more stories|more of my|shameless",
             ),
+            _sign(
+                STRONG,
+                "sub|amazon|order|mailing list|in my profile|in my bio|find me on",
+                r"(?:mak\w{1,3}|creat\w{1,3}|start\w{0,3}) (?:a|my own|a new) (?:\w{1,12} )?sub(?:reddit)?\b",
+                r"\b(?:it|them|available|buy|get|out|order)\b[^.!?]{0,20} (?:on|from|via|at) amazon|pre-?order|\bmailing list\b",
+                r"\bin my (?:profile|bio)\b|\bfind me on\b",
+            ),
+            _sign(
+                LIKELY,
+                "my |message me|send me a message|dm me",
+                r"\b(?:on|at|in|to|over at|over on) my " + OWN + MY_PAGE + r"\b",
+                r"^\W{0,6}my other (?:stories|parts|prompts|work|responses)\b",
+                r"\b(?:dm|message) me\b|send me a message",
+            ),
         ),
         examples=("If you enjoyed this, subscribe to /r/my_stories for more!", "*r/my_stories*"),
     ),
@@ -280,7 +294,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 STRONG,
                 "continu|expand|finish|writ|post|add |adding|updat|edit|turn |turning|complet",
                 r"(?:i'll|i will|i'm going to|i am going to|gonna|i might|i may|i can|i could|i'd|will|might|may|i plan to|i plan on|i hope to|i'm|i am) (?:\w{1,12} ){0,3}?(?:continu\w{0,3}|expand\w{0,3}|finish\w{0,3}|write|writing (?!this)|post\w{0,3}|add\w{0,3}|updat\w{0,3}|edit\w{0,3}|turn\w{0,3}|complete) (?:(?:on|up|out|a|an|the|some|my|another|into|it|of|to|with|more|and) ){0,3}(?:this(?: \w{1,12})?|it|story|parts?(?: \w{1,5})?|more|the rest|sequel|chapters?|later|responses|prompts?)\b[^\n]{0,60}(?:later|tonight|tomorrow|soon|story|part|chapter|when i (?:get|have|can)|if (?:you|there|people|any|i)|after (?:work|class|school|i)|weekend|interest|\bsub\b|prompt|mobile|phone|longer|novel|series)",
-                r"(?:will|i'll) (?:finish|continue|edit|update|write more|post more|add more)(?: this| it| more)?,? (?:(?:when|once) i|later|tonight|tomorrow|after (?:work|class|school)|in the morning|if )",
+                r"(?:will|i'll) (?:finish|continue|write more|post more|add more)(?: this| it| more)?,? (?:(?:when|once) i|later|tonight|tomorrow|after (?:work|class|school)|in the morning|if )",
             ),
             _sign(
                 LIKELY,
@@ -302,6 +316,21 @@ RULE_LIST: tuple[Rule, ...] = (
                 STRONG,
                 "helpmebutler|subscribeme|updateme|remindme|!subscribe|! subscribe",
                 r"helpmebutler|subscribeme|updateme|remindme|! ?subscribe",
+            ),
+            _sign(
+                STRONG,
+                "want me to|interested in more|like more|in the works|sidebar|see more",
+                r"(?:want|like) me to (?:continue|keep (?:going|writing)|write (?:more|another|a part))|^\W{0,6}(?:interested in|want(?: to see)?|like|need) more\?|(?:part|chapter|sequel|one)[^.!?]{0,20}\bin the works\b|\bthe sidebar\b",
+            ),
+            _sign(
+                LIKELY,
+                "keep going|keep writing|follow-up|follow up|sequel|stay tuned|another part|new part|new chapter|next part|next few parts|out of space|will update|continuing|continue this|split|the link|part ",
+                r"\b(?:keep (?:going|writing) (?:with|on|if)|i'll keep (?:going|writing)|follow[- ]?up|sequel|stay tuned|another part|(?:new|next|next few) (?:parts?|chapters?|update)|ran out of space|will update|continuing this|continue this|follow the link|split (?:it|this) (?:up|in|into))\b",
+                r"\bpart "
+                + NUMBER
+                + r" (?:will|might|may|should|is)\b|^\W{0,6}part "
+                + NUMBER
+                + r" of \W{0,4}$",
             ),
         ),
         examples=(
@@ -355,6 +384,16 @@ RULE_LIST: tuple[Rule, ...] = (
                 LEAD
                 + r"(?:(?:and|oh|wow|so|many|but|anyway|anyways|again|also|well|ps|p\.s\.|omg|edit)[,.!:]? ){0,3}(?:thanks|thank you|thank u|thx)\b",
                 r"\bthanks[!.]\W*$",
+            ),
+            _sign(
+                STRONG,
+                "to everyone|to everybody|to all of you|to anyone|to whoever|to the person",
+                r"\b(?:love|thanks?|thank you|shout ?-?out|cheers|hello|hugs|props)(?: so much| a lot| again)? to (?:everyone|everybody|all of you|anyone|whoever|the person|all those) (?:who|that|for|coming|gild|gave)\w{0,5}\b",
+            ),
+            _sign(
+                LIKELY,
+                "you guys|you're all|you are all|you all|you people|thank you enough|your replies|your messages|your comments|the replies|the comments",
+                r"\byou(?:'re| are| guys| guys are| all| all are| people| people are)(?: (?:all|are|really|so|seriously|too|just|absolutely)){0,3} (?:awesome|amazing|wonderful|the best|so kind|so sweet|too kind|kind|sweet|great|incredible|lovely|rock)\b|can't thank you (?:all )?enough|\b(?:your|the|all of the|all the) (?:replies|messages|comments)\b",
             ),
         ),
         examples=("Thanks for reading, everyone!", "Thank you for the gold, kind stranger."),
@@ -429,6 +468,11 @@ RULE_LIST: tuple[Rule, ...] = (
                 "be gentle|be kind|go easy|be nice|roast|tear|harsh",
                 r"\b(?:be gentle|be kind|go easy|be nice|roast me|tear (?:it|me|this) apart|don't be (?:too )?harsh)\b",
             ),
+            _sign(
+                LIKELY,
+                "how i did|i do?|did i do|wrong|mistake|love to hear|make sense|be honest",
+                r"know how i did|how(?:'d| did) i do\?|(?:tell me|know) what i (?:did|got|am doing) wrong|know if (?:you (?:see|spot|find|notice)|i (?:made|missed)|something|anything)|love to hear (?:your|what|from you|any)|if (?:something|anything|it|this) doesn't make sense",
+            ),
         ),
         examples=("Any feedback is welcome.", "Hope you liked it!"),
     ),
@@ -487,7 +531,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 "english|my first language|native|mobile|phone|app format|app so|autocorrect|ipad|tablet",
                 r"(?:english|this) (?:is not|isn't|isnt|ain't|not) my (?:first|native|mother|main|primary|strong)|(?:not|isn't) (?:a |an |my )?(?:native|first) (?:english )?(?:speaker|language)|not (?:so |very |too )?good (?:at|with) english|non-?native (?:english )?speaker",
                 r"\b(?:on|from|via|using) (?:the |my )?mobile\b(?! phone)|(?:mobile|phone|app) (?:formatting|format|typing|user|so (?:sorry|excuse|forgive|please|i )|sucks)|(?:blame|damn|stupid|thanks to|thank you|thanks)[^.!?]{0,20}autocorrect|autocorrect[^.!?]{0,30}(?:typo|mistake|error|sorry)",
-                r"(?:wrote|written|typed|writing|typing|write|type|posted|posting|posted this|did this|done) (?:\w{1,12} ){0,5}?(?:on|from|with|using|in|via) (?:\w{1,12} ){0,2}(?:mobile|phone|iphone|ipad|tablet|phone keyboard|cell)\b",
+                r"\b(?:wrote|written|typed|writing|typing|typed up|posting|posted|did) (?:(?:this|it|that|all|of|up|out|everything|entirely|the whole thing|quickly|in|from|a hurry) ){0,3}(?:on|from|with|using|via) (?:(?:my|a|an|the|crappy|stupid|shitty|old|tiny) ){0,2}(?:mobile|phone|iphone|ipad|tablet|cell)\b",
             ),
             _sign(STRONG, "format", r"formatting (?:is|may|might|on mobile|issues?|sucks|errors?|got)"),
             _sign(
@@ -532,7 +576,7 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 STRONG,
                 "inspired|influenced|based |to write|to respond|to do this prompt|writing|with this|with the|coming up",
-                r"(?:inspired|influenced) by (?:\w{1,12} ){0,6}?(?:song|movie|film|book|story|show|game|prompt|episode|series|comic|poem|short story|author|anime|novel|/?u/|/?r/)|(?:this|it|story|loosely|heavily)(?: (?:was|is|is loosely|is heavily|was loosely|all|actually|partly|partially|kind of|sort of)){0,2} (?:based|inspired|influenced) (?:on|by|off)\b",
+                r"(?:inspired|influenced) by (?:\w{1,12} ){0,6}?(?:song|movie|film|book|story|show|game|prompt|episode|series|comic|poem|short story|author|anime|novel|/?u/|/?r/)|(?:this|it|story|loosely|heavily)(?: (?:was|is|is loosely|is heavily|was loosely|all|actually|partly|partially|kind of|sort of)){0,2} (?:based|inspired|influenced) (?:on|by|off)\b(?! (?:everything|what|all))",
                 r"(?:this|that|it) (?:was|is|has been|were) (?:\w{1,12} ){0,4}?(?:fun|hard|hell|blast|joy|difficult|tough|great|harder|challenging|interesting|weird|pleasure|enjoyable|painful|cathartic) to (?:write|do this prompt|respond)",
                 r"(?:had|have) (?:\w{1,12} ){0,4}(?:fun|blast|trouble|time) (?:writing|with (?:this|the) (?:prompt|one)|coming up)",
             ),
@@ -609,6 +653,21 @@ RULE_LIST: tuple[Rule, ...] = (
                 "ending|that's |true story|off the top|cliche|rusty|own any|own the",
                 r"(?:rushed|bad|cheesy|weak|crappy|terrible|good|alternate|better|abrupt) ending|that's (?:all|it|as far as) (?:i (?:have|got|could|can|wrote)|for now)|\btrue story\b|off the top of my head|cliche|(?:a (?:bit|little) |so |super |very |quite )?rusty\b|(?:do not|don't) own (?:any|the|these)",
             ),
+            _sign(
+                STRONG,
+                "lurk|repost|all rights reserved|copyright|fictional|throwaway",
+                r"been lurking|\b(?:re-?post|copy) (?:this )?without|all rights reserved|copyright (?:\d|©|by)|characters (?:and events |and places )?(?:are|is) (?:all |purely |entirely )?fiction|(?:using|from|on|is) a throwaway",
+            ),
+            _sign(
+                LIKELY,
+                "writing|wrote|written|write |typing|typed|stories",
+                r"\b(?:writing|wrote|written|write|typing|typed) (?:this|these|it all|it down)\b|\b(?:own|of my|my first|these) stories\b",
+            ),
+            _sign(
+                LIKELY,
+                "reference to|lyrics|translat|poem|the title|plot hole|plothole|pacing|tenses|the twist|the narrator|perspective",
+                r"\ba reference to\b|^\W{0,6}lyrics\b|^\W{0,6}translat(?:ion|ed)\b|\bthe (?:title|poem|song|name)[^.!?]{0,30} (?:is by|is from|comes from|is taken|is a)\b|\b(?:plot ?holes?|pacing|the tenses)\b|\bthe (?:twist|perspective) (?:is|was|too|might|may|wasn't|isn't)\b",
+            ),
         ),
         examples=(
             "First time posting here, written on my phone, so forgive any typos.",
@@ -679,5 +738,32 @@ RULE_LIST: tuple[Rule, ...] = (
         ("reddit",),
         (_sign(STRONG, "\x01", r"^\x01"),),
         examples=("^(I write more of these at my own place.)",),
+    ),
+    Rule(
+        "page_furniture",
+        "What a web page puts around a story: share and comment links, navigation, tags, dates, copyright, advertisements.",
+        ("web",),
+        (
+            _sign(
+                CERTAIN,
+                "share|like this|comment|repl|posted|tagged|filed|categor|cookie|rights reserved|copyright|advertis|sign up|newsletter|skip to|print|kudos|terms of|privacy",
+                LEAD
+                + r"(?:share (?:this|on|via)\b|click to share|like this:|like loading|leave a (?:comment|reply)|\d{1,5} (?:comments?|replies|likes|kudos|views)\W*$|post a comment|no comments|(?:posted|published|written|filed|tagged)(?: (?:by|on|in|under|with|as))? [^.!?]{2,80}(?:\d{4}|\d{1,2}:\d\d|,|$)|tags?:|categor(?:y|ies):|all rights reserved|(?:copyright|\(c\)|©)\s?(?:\(c\)|©)?\s?\d{4}|advertisements?\W*$|sign up (?:for|to)|subscribe to (?:our|the|my|this)|skip to (?:content|main)|terms of (?:service|use)|privacy policy|we use cookies|print this)",
+            ),
+            _sign(
+                STRONG,
+                "chapter|read|contents|review|home|back to|summary|rating|disclaimer|r&r",
+                LEAD
+                + r"(?:(?:next|previous|prev|first|last) (?:chapter|story|page|post)s?\W{0,4}$|table of contents\W*$|continue reading|read more\W*$|back to (?:top|the top|home)|home\s?[|>»/]|please (?:read and )?review|r ?& ?r\b|(?:rating|fandom|pairing|archive warning|summary) ?:)",
+            ),
+        ),
+        examples=("Share this: Twitter Facebook", "Previous Chapter | Next Chapter"),
+    ),
+    Rule(
+        "voice",
+        "A note without any of the signs above: after a rule line, in words that authors use about what they wrote.",
+        AUTHORED,
+        (),
+        examples=("I should be studying right now. My boss is going to kill me.",),
     ),
 )

@@ -9,30 +9,29 @@ import re
 
 from fabula.story import Span
 
+RULES: dict[str, str] = {
+    "seed": "The seed notebook's pattern: everything after the first paragraph of a story that has a Markdown link, `/r/`, "
+    "`subscribe` or `part` and a number in it.",
+}
+
 _WORDS = re.compile(r"subscribe|/r/|part \d", re.IGNORECASE)
 _LINK = re.compile(r"\]\(https?://\S", re.IGNORECASE)
+_SPACE = re.compile(r"\s")
 
 
 def find(text: str) -> list[Span]:
     """The span that the seed's pattern removes from `text`, if any."""
     start = text.find("\n")
-    if start < 0:
-        return []
-    if _WORDS.search(text, start) or _has_link(text, start):
-        return [Span(start, len(text), "seed", 1.0)]
+    if start >= 0 and (_WORDS.search(text, start) or _has_link(text, start)):
+        return [Span(start, len(text), "seed")]
     return []
 
 
 def _has_link(text: str, start: int) -> bool:
-    opening = text.find("[", start)
-    if opening < 0:
-        return False
-    space = re.compile(r"\s|$")
-    position = opening
-    while match := _LINK.search(text, position):
-        end_of_run = space.search(text, match.end())
-        stop = end_of_run.start() if end_of_run else len(text)
-        if text.find(")", match.end(), stop) >= 0:
+    position = text.find("[", start)
+    while position >= 0 and (match := _LINK.search(text, position)):
+        space = _SPACE.search(text, match.end())
+        position = space.start() if space else len(text)
+        if text.find(")", match.end(), position) >= 0:
             return True
-        position = stop
     return False

@@ -6,6 +6,7 @@ Its weights are plain data (`voice.json`), trained by `benchmarks/notes.py train
 import json
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 _TOKEN = re.compile(r"[a-z']+|[0-9]+|[:;=]-?[)(dpo]|<3|[!?]")
@@ -17,7 +18,7 @@ def features(folded: str) -> set[str]:
     `^` and `$` stand before the first and after the last word.
     """
     tokens = ["^", *("0" if token[0].isdigit() else token for token in _TOKEN.findall(folded)), "$"]
-    return {*tokens[1:-1], *map(" ".join, zip(tokens, tokens[1:], strict=False))}
+    return {*tokens[1:-1], *map(" ".join, pairwise(tokens))}
 
 
 @cache
