@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_the_log_has_losses_and_validations(undisturbed: TrainResult):
 def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpus_dir: Path):
     from fabula.corpus.store import open_corpus
     from fabula.models.load import load_model
-    from fabula.models.scoring import score_texts
+    from fabula.evaluation.likelihood import score_texts
     from fabula.tokens.tokenizer import load_tokenizer
 
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
@@ -344,7 +345,8 @@ def test_low_rank_training_is_merged(tiny_corpus_dir: Path, tiny_gpt2_dir: Path,
     result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
     assert result.num_trained < result.num_parameters / 2
     assert result.bits_per_byte < result.base_bits_per_byte
-    _, report = AutoModelForCausalLM.from_pretrained(result.model, output_loading_info=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(result.model, output_loading_info=True)
+    report = loaded[1]
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     assert not (result.model / "adapter_config.json").exists()

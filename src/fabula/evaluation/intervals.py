@@ -1,5 +1,6 @@
 """Uncertainty: bootstrap intervals over clusters of near-duplicate stories."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -65,3 +66,16 @@ def mean_estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
     return Bootstrap([str(row) for row in range(len(values))], columns, seed=seed).estimate(
         lambda sums: sums[..., 0] / sums[..., 1]
     )
+
+
+def share_estimate(cases: Sequence[bool]) -> Estimate:
+    """The share of independent cases that are true, with Wilson's score interval, which stays honest near 0 and 1.
+
+    E. B. Wilson, Journal of the American Statistical Association 22 (1927).
+    """
+    n, share, z = len(cases), sum(cases) / len(cases), 1.96
+    if n < 2:
+        return Estimate(value=share)
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Estimate(value=share, low=max(0.0, centre - reach), high=min(1.0, centre + reach))

@@ -1,15 +1,82 @@
 """How well a model predicts held-out stories, as figures that no tokenizer can change, with intervals."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fabula.config import Record
 from fabula.evaluation.intervals import Bootstrap, Estimate
-from fabula.models.scoring import TextScores
+from fabula.progress import OnProgress, silent
 
 NATS, TOKENS, BYTES, WORDS = range(4)
 NUM_COLUMNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TextScores:
+    """What a model thinks of S texts. Only story text counts: newlines and markers are context.
+
+    Attributes:
+        nats: [S] float64, the sum of -ln p over each text's counted tokens.
+        num_tokens: [S] int64, counted tokens.
+        num_bytes: [S] int64, UTF-8 bytes of each text without its newlines.
+    """
+
+    nats: np.ndarray
+    num_tokens: np.ndarray
+    num_bytes: np.ndarray
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Of all texts together."""
+        return float(self.nats.sum() / np.log(2) / self.num_bytes.sum())
+
+
+def score_texts(
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    *,
+    markup: str = "newline",
+    context_length: int | None = None,
+    stride: int | None = None,
+    on_progress: OnProgress = silent,
+) -> TextScores:
+    """Score each text as a story of its own, behind the token that a story begins after.
+
+    A token counts if it holds any character of the story. Bytes are those of the text, so the tokenizer cannot change
+    what bits per byte are counted over.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        tokenizer: its tokenizer.
+        texts: stories, newlines between paragraphs.
+        markup: how the model saw stories in training; see `Recipe`.
+        context_length, stride: see `score_tokens`.
+    """
+    from fabula.models.scoring import score_tokens
+    from fabula.tokens.markup import render, story_characters
+    from fabula.tokens.tokenizer import encode_with_spans, start_id
+
+    sequences, counted = [], []
+    for text, (ids, spans) in zip(
+        texts, encode_with_spans(tokenizer, [render(text, markup) for text in texts]), strict=True
+    ):
+        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
+        counted.append(story_before[spans[:, 1]] > story_before[spans[:, 0]])
+        sequences.append(np.concatenate([[start_id(tokenizer)], ids]))
+    losses = score_tokens(
+        model, sequences, context_length=context_length, stride=stride, on_progress=on_progress
+    )
+    return TextScores(
+        nats=np.array(
+            [nats[mask].sum() for nats, mask in zip(losses, counted, strict=True)], dtype=np.float64
+        ),
+        num_tokens=np.array([mask.sum() for mask in counted], dtype=np.int64),
+        num_bytes=np.array([len(text.replace("\n", "").encode()) for text in texts], dtype=np.int64),
+    )
 
 
 class Likelihood(Record):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabula.config import Record
-from fabula.evaluation.intervals import Estimate, mean_estimate
+from fabula.evaluation.intervals import Estimate, mean_estimate, share_estimate
 from fabula.progress import OnProgress, Progress, silent
 from fabula.story import Story
 
@@ -80,7 +80,7 @@ def measure_memorisation(texts: Sequence[str], copying: Sequence[Copying]) -> Me
         copied_share=mean_estimate(
             [copy.copied_chars / max(1, len(text)) for text, copy in zip(texts, copying, strict=True)]
         ),
-        copying_share=mean_estimate([float(bool(copy.spans)) for copy in copying]),
+        copying_share=share_estimate([bool(copy.spans) for copy in copying]),
         mean_longest=mean_estimate([float(copy.longest) for copy in copying]),
         longest=max(copy.longest for copy in copying),
     )

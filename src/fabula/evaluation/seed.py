@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 from fabula.models.load import context_length_of
+from fabula.tokens.markup import render
+from fabula.tokens.tokenizer import encode, end_of_text_id
 
 SEED_LENGTH = 512
-SEED_BATCH_SIZE = 8
 
 
 @torch.inference_mode()
@@ -19,22 +20,12 @@ def seed_loss(model: Any, tokenizer: Any, texts: Sequence[str]) -> float:
     model's context, where that is shorter) and filled up with end-of-text tokens, which are targets like all others.
     """
     length = min(SEED_LENGTH, context_length_of(model.config.get_text_config()))
-    total, count = 0.0, 0
-    for begin in range(0, len(texts), SEED_BATCH_SIZE):
-        rows = [
-            "<sos> " + " <nl> ".join(filter(None, map(str.strip, text.split("\n")))) + " <eos>"
-            for text in texts[begin : begin + SEED_BATCH_SIZE]
-        ]
-        encoded = [
-            tokenizer(row, add_special_tokens=False, verbose=False)["input_ids"][:length] for row in rows
-        ]
-        input_ids_BT = torch.full((len(rows), length), tokenizer.eos_token_id)
-        mask_BT = torch.zeros((len(rows), length), dtype=torch.long)
-        for row, ids in enumerate(encoded):
-            input_ids_BT[row, : len(ids)] = torch.tensor(ids)
-            mask_BT[row, : len(ids)] = 1
-        for ids, mask in zip(input_ids_BT.to(model.device), mask_BT.to(model.device), strict=True):
-            logits_TV = model(ids[None], attention_mask=mask[None], use_cache=False).logits[0, :-1].float()
-            total += float(torch.nn.functional.cross_entropy(logits_TV, ids[1:], reduction="sum"))
-            count += length - 1
-    return total / count
+    total = 0.0
+    for ids in encode(tokenizer, [render(text, "seed") for text in texts]):
+        ids_T = torch.full((length,), end_of_text_id(tokenizer))
+        ids_T[: len(ids)] = torch.from_numpy(ids[:length])
+        mask_T = (torch.arange(length) < len(ids)).long()
+        input_ids, mask = ids_T.to(model.device)[None], mask_T.to(model.device)[None]
+        logits_TV = model(input_ids, attention_mask=mask, use_cache=False).logits[0, :-1].float()
+        total += float(torch.nn.functional.cross_entropy(logits_TV, input_ids[0, 1:]))
+    return total / len(texts)

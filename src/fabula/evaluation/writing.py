@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 
 from fabula.config import Record
-from fabula.evaluation.intervals import Estimate, mean_estimate
+from fabula.evaluation.intervals import Estimate, mean_estimate, share_estimate
 
 WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 LONGEST_PERIOD = 40
@@ -121,10 +121,10 @@ def measure_writing(
     pooled = list(chain.from_iterable(words))[:num_words]
     return WritingMeasures(
         num_stories=len(texts),
-        looping_share=mean_estimate([float(loops(story)) for story in words]),
+        looping_share=share_estimate([loops(story) for story in words]),
         repeated_4grams=mean_estimate([repeated_ngrams(story) for story in words]),
-        ended_share=mean_estimate(
-            [float(end and ends_a_sentence(text)) for text, end in zip(texts, ended, strict=True)]
+        ended_share=share_estimate(
+            [end and ends_a_sentence(text) for text, end in zip(texts, ended, strict=True)]
         ),
         mean_words=mean_estimate([float(len(text.split())) for text in texts]),
         num_words=len(pooled),

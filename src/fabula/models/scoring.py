@@ -1,4 +1,4 @@
-"""How well a causal language model predicts texts: the loss of each token, in strided windows.
+"""How well a causal language model predicts tokens: the loss of each, in strided windows.
 
 Shapes: B windows in a batch, T tokens in a window, N scored tokens of a batch, V words of the vocabulary.
 """
@@ -24,26 +24,6 @@ LOGITS_PER_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class TextScores:
-    """What a model thinks of S texts. Newlines are context and never counted.
-
-    Attributes:
-        nats: [S] float64, the sum of -ln p over each text's counted tokens.
-        num_tokens: [S] int64, counted tokens.
-        num_bytes: [S] int64, UTF-8 bytes of each text without its newlines.
-    """
-
-    nats: np.ndarray
-    num_tokens: np.ndarray
-    num_bytes: np.ndarray
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Of all texts together."""
-        return float(self.nats.sum() / np.log(2) / self.num_bytes.sum())
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
     """Tokens `begin` to `end` of a sequence are seen; those from `first` on are scored."""
 
@@ -51,51 +31,6 @@ class Window:
     begin: int
     first: int
     end: int
-
-
-def score_texts(
-    model: Any,
-    tokenizer: Any,
-    texts: Sequence[str],
-    *,
-    context_length: int | None = None,
-    stride: int | None = None,
-    batch_size: int | None = None,
-    on_progress: OnProgress = silent,
-) -> TextScores:
-    """Score each text as a story of its own: after the tokenizer's start token (or its end token, where it has none).
-
-    A token counts unless it is made of newlines only. Bits per byte so defined cannot be changed by the tokenizer.
-
-    Args:
-        model: a causal language model in evaluation mode.
-        tokenizer: its tokenizer, a fast one (it knows which characters a token stands for).
-        texts: stories, a newline between paragraphs.
-        context_length, stride, batch_size: see `score_tokens`.
-    """
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    sequences, counted = [], []
-    for text in texts:
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        sequences.append(np.array([start, *encoded["input_ids"]], dtype=np.int64))
-        counted.append(
-            np.array([text[a:b].strip("\n") != "" for a, b in encoded["offset_mapping"]], dtype=bool)
-        )
-    scores = score_tokens(
-        model,
-        sequences,
-        context_length=context_length,
-        stride=stride,
-        batch_size=batch_size,
-        on_progress=on_progress,
-    )
-    return TextScores(
-        nats=np.array(
-            [nats[mask].sum() for nats, mask in zip(scores, counted, strict=True)], dtype=np.float64
-        ),
-        num_tokens=np.array([mask.sum() for mask in counted], dtype=np.int64),
-        num_bytes=np.array([len(text.replace("\n", "").encode()) for text in texts], dtype=np.int64),
-    )
 
 
 def score_tokens(

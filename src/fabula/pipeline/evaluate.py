@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fabula.config import Record
+from fabula.config import Record, read_toml
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS, SEED
 from fabula.errors import FabulaError
-from fabula.evaluation.likelihood import Likelihood, summarise_scores
+from fabula.evaluation.likelihood import Likelihood, TextScores, score_texts, summarise_scores
 from fabula.evaluation.memorisation import Copying, Memorisation, find_copies, measure_memorisation
 from fabula.evaluation.writing import WritingMeasures, measure_writing, num_words_of
 from fabula.files import fingerprint, hash_path, library_versions, read_json, write_json, write_jsonl
@@ -21,7 +21,6 @@ from fabula.story import Story
 if TYPE_CHECKING:
     from fabula.generation.settings import SamplingSettings
     from fabula.generation.write import WrittenStory
-    from fabula.models.scoring import TextScores
 
 METRICS = "metrics.json"
 SAMPLES = "samples.jsonl"
@@ -333,7 +332,7 @@ class ModelScores:
     num_parameters: int
     context_length: int
     stride: int
-    held_out: "TextScores"
+    held_out: TextScores
     seed_loss: float
     own: float | None
     human: float | None
@@ -354,7 +353,7 @@ def score_model(
 
     from fabula.evaluation.seed import seed_loss
     from fabula.models.load import load_model
-    from fabula.models.scoring import default_context_length, score_texts
+    from fabula.models.scoring import default_context_length
     from fabula.tokens.tokenizer import load_tokenizer
 
     model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
@@ -362,9 +361,15 @@ def score_model(
     context_length = context_length or default_context_length(model)
     stride = stride or max(1, context_length // 2)
 
-    def score(texts: Sequence[str]) -> "TextScores":
+    def score(texts: Sequence[str]) -> TextScores:
         return score_texts(
-            model, tokenizer, texts, context_length=context_length, stride=stride, on_progress=on_progress
+            model,
+            tokenizer,
+            texts,
+            markup=markup_of(folder),
+            context_length=context_length,
+            stride=stride,
+            on_progress=on_progress,
         )
 
     def bits_per_byte(texts: Sequence[str]) -> float | None:
@@ -380,6 +385,12 @@ def score_model(
         own=bits_per_byte(own),
         human=bits_per_byte(human),
     )
+
+
+def markup_of(folder: Path) -> str:
+    """How a model saw stories in training: as its recipe says, or as they are where there is none."""
+    recipe = folder / "recipe.toml"
+    return read_toml(recipe).get("markup", "newline") if recipe.is_file() else "newline"
 
 
 def measure_sets(
