@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,6 +172,30 @@ def test_keep_leaves_a_rule_in(tmp_path: Path) -> None:
         fabula.clean(path, tmp_path / "kept", rules="redit")
 
 
+def test_rules_of_ones_own(tmp_path: Path) -> None:
+    texts = [f"Hail, reader!\n\n{story(number)}\n\nSee my newsletter.\n\nBye." for number in range(6)]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        'base = "none"\n[rules.hail]\npattern = "^Hail"\nwhere = "head"\nconfidence = 0.5\n'
+        "[rules.newsletter]\npattern = '(?i)newsletter'\nwhere = 'tail'\n"
+        "[rules.gulls]\npattern = 'counted 4 gulls'\n"
+    )
+    result = fabula.clean(path, tmp_path / "out", rules=str(rules))
+    assert result.removals_by_rule == {"gulls": 1, "hail": 6, "newsletter": 6}
+    by_line = {one.source_line: one.text for one in open_corpus(tmp_path / "out").stories()}
+    assert by_line[1] == story(0)
+    assert by_line[2] == "\n\n".join(part for part in story(1).split("\n\n") if "counted 4 gulls" not in part)
+    rules.write_text('base = "none"\n[rules.hail]\npattern = "(^Hail"\n')
+    with pytest.raises(
+        FabulaError, match=r"rules\.toml: field 'rules.hail.pattern' = .*no regular expression"
+    ):
+        fabula.clean(path, tmp_path / "out", rules=str(rules))
+    rules.write_text('bse = "none"\n')
+    with pytest.raises(FabulaError, match=r"unknown field 'bse'; did you mean base"):
+        fabula.clean(path, tmp_path / "out", rules=str(rules))
+
+
 def test_decisions_are_honoured(tmp_path: Path) -> None:
     texts = [story(number) + NOTE for number in range(6)]
     path = stories_file(tmp_path / "a.jsonl", texts)
@@ -189,6 +214,19 @@ def test_decisions_are_honoured(tmp_path: Path) -> None:
     assert by_id[extra["story"]] == story(1).split("\n\n", 1)[1]
     assert result.removals_by_rule["confirmed"] == 1
     assert corpus.restore(extra["story"]) == texts[1]
+
+
+def test_the_seeds_own_cleaning_can_be_compared(tmp_path: Path) -> None:
+    """`--rules seed` takes out what the notebook's pattern does, on the file as the notebook reads it."""
+    pattern = r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>"
+    wanted = [
+        decoded
+        for line in re.sub(pattern, "<eos>", SAMPLES.read_text(), flags=re.IGNORECASE).splitlines()
+        if (decoded := re.sub(r"\s?<nl>\s?", "\n", re.sub(r"^<sos>\s?|\s?<eos>$", "", line.strip())).strip())
+    ]
+    rows = tmp_path / "seed.jsonl"
+    fabula.clean(SAMPLES, tmp_path / "out", rules="seed", copies="ignore", repair=False, jsonl=rows)
+    assert [json.loads(line)["text"] for line in rows.read_text().splitlines()] == wanted
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:

@@ -30,7 +30,10 @@ def clean(
         Path | None, typer.Option(help="Also write kept stories here, as rows {source_line, text}.")
     ] = None,
     rules: Annotated[
-        str, typer.Option(help="Rule set that finds notes (auto, reddit, gutenberg, web, seed, none).")
+        str,
+        typer.Option(
+            help="Rule set that finds notes (auto, reddit, web, gutenberg, seed, none ...), or a .toml file of your own."
+        ),
     ] = "auto",
     keep: Annotated[
         list[str] | None, typer.Option(help="A rule whose findings stay in; may be given again.")

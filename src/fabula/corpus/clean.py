@@ -24,6 +24,7 @@ from fabula.corpus import dedup, split
 from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Decided, Removal, read_decisions, restore
 from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
+from fabula.corpus.own_rules import RuleFile
 from fabula.corpus.read import Piece, StorySource, open_stories
 from fabula.corpus.review import Review
 from fabula.corpus.spool import Spool
@@ -105,7 +106,8 @@ def clean(
         stories, format, column, separator, encoding: see `open_stories`.
         out: the corpus's folder, or None for a dry run. A corpus that is there is replaced; one that came from the same
             input and settings is left as it is.
-        rules: a rule set of `fabula.corpus.notes`, or "auto": by what the stories look like.
+        rules: a rule set of `fabula.corpus.notes`; "auto": by what the stories look like; or a file of rules of one's
+            own (see `fabula.corpus.own_rules`).
         keep: rules whose findings stay in.
         repair: undo wrong decodings, entities and invisible characters first. `markdown`: Reddit's escapes, too.
         filters: which stories to drop; by default only empty ones.
@@ -124,14 +126,17 @@ def clean(
     ratios = split.parse_ratios(split_ratios)
     decided = read_decisions(decisions) if decisions is not None else {}
     on_progress(Progress("clean", message=source.description))
-    rule_set, reason = _choose_rules(rules, source)
+    own = RuleFile.read(rules) if rules.endswith(".toml") else RuleFile(base=rules)
+    keep = sorted({*keep, *own.keep})
     _check_rules(keep)
-    if rules == "auto":
+    rule_set, reason = _choose_rules(own.base, source)
+    if own.base == "auto":
         on_progress(Progress("clean", message=f"rules: {rule_set} ({reason})"))
     cleaning = Cleaning.parse(
         {
             "rules": rule_set,
-            "keep": tuple(sorted(keep)),
+            "own": own.rules,
+            "keep": keep,
             "repair": repair,
             "markdown": markdown,
             "filters": filters or Filters(),
@@ -373,7 +378,10 @@ def _write(
             where=source.path,
             hint="see whether --format names the right format, or train on everything with --split 100",
         )
-    tally, review = _Tally(), Review()
+    tally, review = (
+        _Tally(),
+        Review({name: f"your own: {rule.pattern}" for name, rule in cleaning.own.items()}),
+    )
     with CorpusWriter(folder) as writer:
         for number, one in enumerate(spool):
             tally.read(one.repairs)

@@ -69,9 +69,10 @@ class Least:
 
 
 class Review:
-    """Collects what the page shows while stories are written."""
+    """Collects what the page shows while stories are written. `own_rules`: a line about each of the user's rules."""
 
-    def __init__(self) -> None:
+    def __init__(self, own_rules: Mapping[str, str]) -> None:
+        self._rules = RULES | {"confirmed": "taken out by the review file"} | dict(own_rules)
         self._removals: defaultdict[str, Least] = defaultdict(lambda: Least(MAX_REMOVALS))
         self._confidence: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 1.0])
         self._dropped: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -143,7 +144,7 @@ class Review:
         rules = [
             {
                 "name": rule,
-                "doc": RULES.get(rule, "confirmed by the review file"),
+                "doc": self._rules[rule],
                 "count": count,
                 "words": counts["words_by_rule"][rule],
                 "mean": self._confidence[rule][0] / count,

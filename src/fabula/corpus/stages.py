@@ -17,6 +17,7 @@ from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Decided, Removal, apply, decide
 from fabula.corpus.normalise import normalise
 from fabula.corpus.notes import find_notes
+from fabula.corpus.own_rules import OwnRule, find_own
 from fabula.corpus.read import Piece, StorySource
 from fabula.story import Story
 
@@ -28,6 +29,8 @@ class Cleaning(Record):
 
     rules: str
     """Name of the rule set."""
+    own: dict[str, OwnRule] = Field(default_factory=dict)
+    """The user's rules, beside it."""
     keep: tuple[str, ...] = ()
     """Rules whose spans stay in."""
     repair: bool = True
@@ -64,6 +67,8 @@ def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = (
     """One raw story, cleaned. Spans and removals count characters of the repaired text."""
     text, repairs = normalise(story.text, cleaning.markdown) if cleaning.repair else (story.text, Counter())
     spans = find_notes(text, cleaning.rules, cleaning.keep)
+    if cleaning.own:
+        spans = [*spans, *find_own(text, cleaning.own)]
     if decided:
         spans = decide(spans, decided, len(text))
     text, removals = apply(text, spans)
