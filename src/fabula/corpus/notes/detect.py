@@ -35,7 +35,10 @@ HOPELESS = -3.5  # a paragraph that speaks so much for story is not searched for
 VOICE = 0.7  # how much of the log-odds of the voice counts, and
 LISTEN = 0.75  # how much commoner notes are at an end than where the voice learned, and
 QUIET, LOUD = -4.0, 4.0  # how far it goes either way
+HEARD_AT_HEAD = 1.5  # how far at most for a paragraph without a sign at the head
 MUTE = -7.0  # a voice so far from the author's that no signs are looked for
+TRAILING = -5.0  # so much story after a paragraph that is a note, and it is none
+STORY = -1.5  # a sentence that is story
 BEYOND = -12.0  # so much story at an end that no note can lie behind it
 LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
 
@@ -106,6 +109,8 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
                 evidence[name] = sign.evidence
         if evidence.get("edit", 0.0) >= CERTAIN or evidence.get("label", 0.0) >= CERTAIN:
             score = max(score, LABELLED)
+        elif not evidence and where == "head":  # at the head, a storyteller speaks much like an author
+            score -= max(0.0, _weigh(heard) - HEARD_AT_HEAD)
         elif evidence:  # where some sentences are story, a character reads or says what the rules found
             score += max(
                 QUIET, sum(min(0.0, _weigh(voice(sentence)) + 1.0) for sentence in _SENTENCE.findall(folded))
@@ -155,11 +160,9 @@ def _read_from_one_end(
 def _best_suffix(readings: Sequence[Reading], prior: float, run_on: float) -> tuple[int, float]:
     """Where the suffix of `readings` starts that is best as a note, and its score; len(readings) where none is good."""
     best, best_score = len(readings), 0.0
-    before = (
-        0.0  # the score from here to the first paragraph that is a note (which counts with the prior), and
-    )
-    after = 0.0  # of all that follows it (where a paragraph costs `run_on`)
-    whole = 0.0  # the score from here to the end, each paragraph with `run_on`
+    # The score from here to the first paragraph that is a note, with the prior; of all that follows it, with `run_on`;
+    # and of everything from here to the end with `run_on`.
+    before = after = whole = 0.0
     for first in range(len(readings) - 1, -1, -1):
         reading = readings[first]
         if reading.paragraph.is_divider:
@@ -172,7 +175,7 @@ def _best_suffix(readings: Sequence[Reading], prior: float, run_on: float) -> tu
         score = before + after
         if first > 0 and readings[first - 1].paragraph.is_divider:
             score += RULE_LINE
-        if score > best_score:
+        if score > best_score and after > TRAILING:
             best, best_score = first, score
     signed = any(reading.evidence for reading in readings[best:])
     if best_score < ENOUGH + (0.0 if signed else BARE):
@@ -212,19 +215,39 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     readings = _read_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     readings.reverse()
     first, score = _best_suffix(readings, PRIOR, RUN_ON)
-    note = readings[first:]
-    if (
-        note and first == 0
-    ):  # it is the whole text, or goes back further than was looked: that is no note to a story
-        whole = len(text) < LONG and not text[: note[0].paragraph.start].strip()
-        return _spans(note, 0, len(text), score) if whole else []
-    last = readings[first - 1].paragraph if note else next(from_the_end(text, TAIL_CHARS), _end_of(text))
+    story, note = readings[:first], readings[first:]
+    if note and not story and not _is_all_note(text, note, rule_set):
+        story, note = readings, []
+    elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
+        story.append(note.pop(0))
+    if not story:
+        return _spans(note, 0, len(text), score) if note else _inline_tail(text, _end_of(text), rule_set)
+    last = story[-1].paragraph
     spans = _inline_tail(text, last, rule_set)
     if note:
         return spans + _spans(note, last.end, len(text), score)
     if spans:
         spans[-1] = replace(spans[-1], end=len(text))
     return spans
+
+
+def _is_all_note(text: str, note: Sequence[Reading], rule_set: str) -> bool:
+    """Whether a text is nothing but a short note, every paragraph with a sign."""
+    signed = all(reading.evidence or reading.paragraph.is_divider for reading in note)
+    at_start = not text[: note[0].paragraph.start].strip()
+    return at_start and signed and len(text) < LONG and not _opens_as_story(note[0], rule_set)
+
+
+def _opens_as_story(reading: Reading, rule_set: str) -> bool:
+    """Whether a paragraph that has signs of a note starts with a sentence of story."""
+    if max(reading.evidence.get("edit", 0.0), reading.evidence.get("label", 0.0)) >= CERTAIN:
+        return False
+    paragraph = reading.paragraph
+    opening, *others = pieces(paragraph.raw, 0, len(paragraph.raw))
+    if not others:
+        return False
+    first = read(opening, rule_set, "tail")
+    return not first.evidence and first.score < STORY
 
 
 def _end_of(text: str) -> Paragraph:

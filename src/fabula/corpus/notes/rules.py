@@ -368,7 +368,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 STRONG,
                 "thank|thx",
                 r"\b(?:thanks?|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
-                r"\b(?:thanks?|thank (?:you|u)|thx)(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[!.]|[\s!.:)<3]*$)",
+                r"\b(?:thanks?|thank (?:you|u)|thx)(?! for (?:coming|joining|listening|being|having|your time))(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[!.]|[\s!.:)<3]*$)",
                 r"\b(?:thanks?|thank (?:you|u)) (?:\w{1,12} ){0,3}for (?:(?:all|the|your|so|such|a|many|this|of|these|lovely|nice|great|fun|wonderful|awesome|cool|amazing|good|interesting) ){1,5}(?:support|love|inspiration|story|compliments?|idea|suggestions?|encouragement|response|reads?|reception|views|votes)\b",
                 r"\b(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w{1,12}){0,4} (?:to|goes to) (?:\w{1,12} )?/?u/",
                 r"^\W{0,4}(?:many |big |huge |so )?(?:thanks|thank you|thx|tysm)(?: so much| very much| again| a lot)? (?:guys|everyone|everybody|y'all|folks|all|reddit|op)\W{0,6}$",
@@ -488,6 +488,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)? ?-? ?(?:(?:end)?notes?|comments?|edit)|a ?/ ?n|a\.n\.|ooc)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )",
                 LEAD + r"an ?:",
             ),
+            _sign(CERTAIN, "trigger warning|content warning", LEAD + r"(?:trigger|content) warnings? ?[:-]"),
             _sign(
                 STRONG,
                 "disclaimer|tl;dr|tldr|tl:dr|tl,dr|tl dr|obligatory|inspir|trigger|content",
@@ -571,7 +572,8 @@ RULE_LIST: tuple[Rule, ...] = (
                 "sorry|apolog|forgive|mistake|error",
                 r"\b(?:sorry|apolog\w{1,6}) (?:\w{1,12} )?(?:if|that) (?:this|it|the) (?:\w{1,12} )?(?:is|was|isn't|wasn't|got|seems|reads|sucks|doesn't|story)",
                 r"(?:any|my|are|some) (?:mistakes|errors)\b",
-                LEAD + r"sorry\b[^.!?]{0,60}(?:late|long|short|carried away|bad|rushed)",
+                LEAD
+                + r"sorry\b[^.!?]{0,60}(?:so long|so short|got carried away|carried away|bad (?:english|writing)|rushed)",
             ),
             _sign(
                 STRONG,
@@ -727,7 +729,7 @@ RULE_LIST: tuple[Rule, ...] = (
         ("reddit",),
         (
             _sign(CERTAIN, "[", r"^[\s(<>#|:;.,+&-]{0,12}\[(?:wp|eu|tt|cw|rf|sp|pm|pi|ip|mp|ot|cc)\]"),
-            _sign(STRONG, "prompt", LEAD + r"(?:original |the |writing )?prompt ?:"),
+            _sign(CERTAIN, "prompt", LEAD + r"(?:original |the |writing )?prompt ?:"),
         ),
         where="head",
         examples=("[WP] You wake up as a talking duck.",),
