@@ -86,54 +86,41 @@ def evaluate(
 
 
 def interval(estimate: "Estimate", digits: int = 3) -> str:
-    """ "1.234 [1.200, 1.270]"."""
+    """ "1.234 (1.200 to 1.270)"."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:,.{digits}f}"
-    return f"{estimate.value:,.{digits}f} [{estimate.low:,.{digits}f}, {estimate.high:,.{digits}f}]"
+    return f"{estimate.value:,.{digits}f} ({estimate.low:,.{digits}f} to {estimate.high:,.{digits}f})"
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
-    """The figures as a table, a column a model."""
+    """The figures as a table, a column a model, the last one for people."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    held_out = evaluation.held_out
-    first = evaluation.models[0]
+    models, human, held_out = evaluation.models, evaluation.human, evaluation.held_out
     print(
         f"{held_out.num_stories:,} {held_out.split} stories in {held_out.num_clusters:,} clusters,"
-        f" {held_out.num_words:,} words; windows of {first.context_length:,} tokens, stride {first.stride:,};"
-        " 95 % intervals by bootstrap over clusters"
+        f" {held_out.num_words:,} words; windows of {models[0].context_length:,} tokens, stride"
+        f" {models[0].stride:,}. In brackets: 95 % intervals."
     )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for model in evaluation.models:
-        table.add_column(model.name)
-    if evaluation.human:
-        table.add_column("people")
-    likelihoods = [model.likelihood for model in evaluation.models]
-    people = [""] if evaluation.human else []
-    table.add_row("bits per byte", *[interval(each.bits_per_byte) for each in likelihoods], *people)
-    if len(likelihoods) > 1:
-        table.add_row(
-            f"less {first.name}'s",
-            *[
-                interval(each.bits_per_byte_difference) if each.bits_per_byte_difference else ""
-                for each in likelihoods
-            ],
-            *people,
-        )
-    table.add_row(
-        "perplexity per token", *[interval(each.perplexity_per_token, 1) for each in likelihoods], *people
-    )
-    table.add_row(
-        "perplexity per word", *[interval(each.perplexity_per_word, 0) for each in likelihoods], *people
-    )
-    table.add_row(
-        "loss as the seed counted it", *[f"{model.seed_loss:.3f}" for model in evaluation.models], *people
-    )
-    if evaluation.human:
-        authors = [*[model.writing for model in evaluation.models], evaluation.human]
+    for header in ["", *[model.name for model in models], *(["people"] if human else [])]:
+        table.add_column(header, no_wrap=True)
+
+    def add(label: str, cells: list[str]) -> None:
+        table.add_row(label, *cells)
+
+    scores = [model.likelihood for model in models]
+    add("bits per byte", [interval(each.bits_per_byte) for each in scores])
+    differences = [each.bits_per_byte_difference for each in scores]
+    if len(models) > 1:
+        add(f"  less {models[0].name}'s", [interval(each) if each else "" for each in differences])
+    add("perplexity per token", [interval(each.perplexity_per_token, 1) for each in scores])
+    add("perplexity per word", [interval(each.perplexity_per_word, 0) for each in scores])
+    add("loss as the seed counts", [f"{model.seed_loss:.3f}" for model in models])
+    authors = [writing for writing in [*[model.writing for model in models], human] if writing]
+    if human:
         for label, name, digits in (
             ("stories that loop", "looping_share", 2),
             ("repeated 4-grams", "repeated_4grams", 3),
@@ -144,30 +131,22 @@ def print_evaluation(evaluation: "Evaluation") -> None:
             ("compression ratio", "compression_ratio", 2),
             ("Zipf slope", "zipf_slope", 2),
         ):
-            cells = []
-            for author in authors:
-                value = getattr(author.measures, name) if author else None
-                cells.append(
+            figures = [getattr(author.measures, name) for author in authors]
+            add(
+                label,
+                [
                     ""
-                    if value is None
-                    else f"{value:.{digits}f}"
-                    if isinstance(value, float)
-                    else interval(value, digits)
-                )
-            table.add_row(label, *cells)
-        table.add_row(
-            "own less people's bits per byte",
-            *[
-                "" if model.perplexity_gap is None else f"{model.perplexity_gap:+.3f}"
-                for model in evaluation.models
-            ],
-            "",
-        )
-        memories = [author.memorisation if author else None for author in authors]
-        table.add_row(
-            "text copied", *["" if each is None else interval(each.copied_share) for each in memories]
-        )
-        table.add_row(
-            "longest copy", *["" if each is None else f"{each.longest:,} characters" for each in memories]
-        )
-    Console().print(table)
+                    if each is None
+                    else f"{each:.{digits}f}"
+                    if isinstance(each, float)
+                    else interval(each, digits)
+                    for each in figures
+                ],
+            )
+        gaps = [model.perplexity_gap for model in models]
+        add("perplexity gap, bits/byte", ["" if gap is None else f"{gap:+.3f}" for gap in gaps])
+        add("text copied", [interval(author.memorisation.copied_share) for author in authors])
+        add("longest copy, characters", [f"{author.memorisation.longest:,}" for author in authors])
+    console = Console()
+    # Into a file or a pipe the table goes as wide as it is: a cut figure is no figure.
+    Console(width=None if console.is_terminal else 300).print(table)
