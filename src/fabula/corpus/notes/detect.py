@@ -14,7 +14,7 @@ from functools import cache
 
 from fabula.corpus.notes.paragraphs import Paragraph, fold, from_the_end, from_the_start, pieces
 from fabula.corpus.notes.rules import CERTAIN, LIKELY, RULE_LIST, Sign
-from fabula.corpus.notes.voice import voice
+from fabula.corpus.notes.voice import hear
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 3000
@@ -29,7 +29,7 @@ RUN_ON = -0.5  # the same after a paragraph that is a note
 SENTENCE, SENTENCE_RUN_ON = -3.0, -1.0  # the same for sentences of a paragraph
 RULE_LINE = 3.0  # a rule line comes before it
 ENOUGH = 2.0
-BARE = 1.5  # what a note needs on top where no rule found a sign, or at the head where no rule line follows
+BARE = 1.0  # what a note needs on top where no rule found a sign, or at the head where no rule line follows
 CAP = 9.0  # signs are not independent: no paragraph is surer than this
 HOPELESS = -3.5  # a paragraph that speaks so much for story is not searched for signs
 VOICE = 0.7  # how much of the log-odds of the voice counts, and
@@ -97,7 +97,7 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
     evidence: dict[str, float] = {}
     if score > HOPELESS or "edit" in raw[:30].lower():
         folded = fold(raw)
-        heard = voice(folded)
+        heard = hear(folded)
         score += _weigh(heard)
         if heard < MUTE and not folded.startswith("edit"):
             return Reading(paragraph, evidence, score)
@@ -113,7 +113,7 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
             score -= max(0.0, _weigh(heard) - HEARD_AT_HEAD)
         elif evidence:  # where some sentences are story, a character reads or says what the rules found
             score += max(
-                QUIET, sum(min(0.0, _weigh(voice(sentence)) + 1.0) for sentence in _SENTENCE.findall(folded))
+                QUIET, sum(min(0.0, _weigh(hear(sentence)) + 1.0) for sentence in _SENTENCE.findall(folded))
             )
     return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + score)
 

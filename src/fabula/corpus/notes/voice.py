@@ -22,11 +22,12 @@ def features(folded: str) -> set[str]:
 
 
 @cache
-def _weights() -> dict[str, float]:
+def weights() -> dict[str, float]:
+    """The weight of every known feature; that of "" is the constant term."""
     return json.loads(Path(__file__).with_name("voice.json").read_text(encoding="utf-8"))["weights"]
 
 
-def voice(folded: str) -> float:
+def hear(folded: str) -> float:
     """Log-odds that a folded paragraph is spoken by the author about the text, where notes and story are as common."""
-    weights = _weights()
-    return weights[""] + sum(weights[feature] for feature in features(folded) if feature in weights)
+    known = weights()
+    return known[""] + sum(known[feature] for feature in features(folded) if feature in known)
