@@ -1,6 +1,7 @@
 """Serving the page until it is stopped."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fabula.errors import FabulaError
@@ -76,7 +77,8 @@ def serve(
         if on_ready is not None:
             shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
             on_ready(f"http://{shown}:{listening.getsockname()[1]}/")
-        server.run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended in good order
+            server.run(sockets=[listening])
 
 
 def listen(host: str, port: int):

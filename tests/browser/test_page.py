@@ -1,0 +1,366 @@
+"""The page in a browser, as a writer uses it."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the serve extra")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
+
+from playwright.sync_api import Browser, Page, expect
+from served import HeldEngine, served
+
+from fabula.corpus.store import open_corpus
+from fabula.models.records import ModelRecords
+from fabula.serving.app import make_app
+from fabula.serving.copies import CopyIndex
+from fabula.serving.limits import Limits
+from fabula.story import Story
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_gpt2_dir: Path) -> HeldEngine:
+    return HeldEngine(tiny_gpt2_dir)
+
+
+@pytest.fixture(scope="module")
+def stories(tiny_corpus_dir: Path) -> list[Story]:
+    return list(open_corpus(tiny_corpus_dir).stories("train"))
+
+
+@pytest.fixture(scope="module")
+def address(engine: HeldEngine, stories: list[Story]) -> Iterator[str]:
+    limits = Limits(max_prompt_chars=3_000, max_per_minute=10_000, max_per_address=10_000)
+    records = ModelRecords.of(engine.folder)
+    with served(make_app(engine, records, limits=limits, copies=CopyIndex(stories))) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser: Browser, engine: HeldEngine, address: str) -> Iterator[OpenPage]:
+    """Opens the page as a new visitor. At the end: nothing went wrong unsaid, and nothing left this machine."""
+    engine.seconds_a_step = 0.0
+    contexts, elsewhere, faults = [], [], []
+
+    def watch(page: Page) -> None:
+        page.on(
+            "request",
+            lambda request: (
+                elsewhere.append(request.url)
+                if not request.url.startswith((address, "blob:", "data:"))
+                else None
+            ),
+        )
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                faults.append(message.text)
+                if message.type == "error" and "status of" not in message.text
+                else None
+            ),
+        )
+
+    def open_one(**options: object) -> Page:
+        context = browser.new_context(**options)  # pyright: ignore[reportArgumentType]
+        contexts.append(context)
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        watch(page)
+        page.goto(address)
+        expect(page.locator("#model-name")).not_to_be_empty()
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not elsewhere
+    assert not faults
+
+
+def story(page: Page) -> str:
+    return page.locator("#story").input_value()
+
+
+def set_range(page: Page, name: str, value: float) -> None:
+    if not page.locator("#settings .fields").is_visible():
+        page.locator("#settings summary").click()
+    page.locator(f"#set-{name}").fill(str(value))
+
+
+def write(page: Page, text: str = "Once upon a time", tokens: int = 20) -> str:
+    """Type a beginning and let the model go on; return the story."""
+    set_range(page, "max_new_tokens", tokens)
+    page.locator("#story").fill(text)
+    page.locator("#go").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    return story(page)
+
+
+def test_type_and_continue_by_keyboard_alone(open_page: OpenPage):
+    page = open_page()
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "story":
+            break
+    page.keyboard.type("There was a lamp")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#status")).to_contain_text("more")
+    assert story(page).startswith("There was a lamp")
+    assert len(story(page)) > len("There was a lamp") + 20
+    mark = page.locator("#mirror .last")
+    assert mark.inner_text().strip() == story(page).removeprefix("There was a lamp").strip()
+
+
+def test_an_opening_begins_a_story(open_page: OpenPage):
+    page = open_page()
+    opening = page.locator(".opening").first
+    text = opening.inner_text()
+    opening.click()
+    expect(page.locator("#status")).to_contain_text("more")
+    assert story(page).startswith(text)
+    expect(page.locator("#openings")).to_be_hidden()
+
+
+def test_words_stream_and_stop_at_once(open_page: OpenPage, engine: HeldEngine):
+    page = open_page()
+    engine.seconds_a_step = 0.03
+    set_range(page, "max_new_tokens", 400)
+    page.locator("#story").fill("Once")
+    page.locator("#go").click()
+    expect(page.locator("#go")).to_have_text("Stop")
+    expect(page.locator("#mirror .last")).not_to_be_empty()
+    grown = len(story(page))
+    page.wait_for_timeout(400)
+    assert len(story(page)) > grown
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_contain_text("Stopped.")
+    stopped, steps = story(page), engine.num_steps
+    page.wait_for_timeout(400)
+    assert story(page) == stopped
+    assert engine.num_steps <= steps + 2
+    expect(page.locator("#go")).to_have_text("Continue")
+
+
+def test_rewrite_undo_redo_and_edit_by_hand(open_page: OpenPage):
+    page = open_page()
+    first = write(page)
+    page.locator("#again").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    second = story(page)
+    assert second != first
+    assert second.startswith("Once upon a time")
+    page.locator("#undo").click()
+    assert story(page) == "Once upon a time"
+    page.locator("#undo").click()
+    assert story(page) == first
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("Control+y")
+    assert story(page) == second
+    field = page.locator("#story")
+    field.press("End")
+    page.locator("#story").evaluate("field => field.setSelectionRange(0, 4)")
+    page.keyboard.type("Twice")
+    assert story(page) == "Twice" + second[4:]
+    assert (
+        page.locator("#mirror .last").inner_text().strip() == second.removeprefix("Once upon a time").strip()
+    )
+    page.keyboard.press("Control+z")
+    assert story(page) == second
+    field.evaluate("field => field.setSelectionRange(field.value.length, field.value.length)")
+    page.keyboard.type(" I said.")
+    expect(page.locator("#again")).to_be_disabled()  # the last passage is the writer's own
+
+
+def test_choose_one_of_three(open_page: OpenPage):
+    page = open_page()
+    set_range(page, "max_new_tokens", 10)
+    page.locator("#story").fill("The fox ")
+    page.locator("#three").click()
+    expect(page.locator("#status")).to_contain_text("Choose one")
+    ways = [text.strip() for text in page.locator(".way span").all_inner_texts()]
+    assert len(set(ways)) == 3
+    expect(page.locator("#go")).to_be_disabled()
+    page.keyboard.press("2")
+    expect(page.locator("#ways")).to_be_hidden()
+    assert story(page).startswith("The fox")
+    assert re.sub(r"\s+", " ", story(page)).endswith(re.sub(r"\s+", " ", ways[1]))
+    taken = story(page)
+    page.keyboard.press("Control+Shift+Enter")
+    expect(page.locator("#status")).to_contain_text("Choose one")
+    page.keyboard.press("Escape")
+    expect(page.locator("#ways")).to_be_hidden()
+    assert story(page) == taken
+    page.locator("#undo").click()
+    assert story(page) == "The fox "
+
+
+def test_settings_start_from_the_models_and_matter(open_page: OpenPage):
+    page = open_page()
+    assert page.locator("#set-temperature").input_value() == "1"
+    assert page.locator("#set-top_p").input_value() == "0.95"
+    set_range(page, "temperature", 0)
+    greedy = write(page)
+    page.locator("#undo").click()
+    page.locator("#go").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    assert story(page) == greedy
+    page.locator("#own-settings").click()
+    assert page.locator("#set-temperature").input_value() == "1"
+    page.locator("#set-seed").fill("11")
+    seeded = write(page)
+    page.locator("#undo").click()
+    page.locator("#go").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    assert story(page) == seeded
+    page.locator("#again").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    assert story(page) != seeded
+
+
+def test_limits_are_said(open_page: OpenPage, engine: HeldEngine):
+    page = open_page()
+    page.locator("#story").fill("word " * 700)
+    page.locator("#go").click()
+    expect(page.locator("#problem")).to_contain_text("at most 3,000")
+    page.locator("#story").fill("short")
+    expect(page.locator("#problem")).to_be_hidden()
+    engine.fault = RuntimeError("broken")
+    page.locator("#go").click()
+    expect(page.locator("#problem")).to_contain_text("Writing failed")
+    assert story(page) == "short"
+
+
+def test_two_visitors_take_turns(open_page: OpenPage, engine: HeldEngine):
+    one, two = open_page(), open_page()
+    engine.seconds_a_step = 0.02
+    set_range(one, "max_new_tokens", 400)
+    one.locator("#story").fill("One")
+    one.locator("#go").click()
+    expect(one.locator("#status")).to_have_text("Writing …")
+    set_range(two, "max_new_tokens", 10)
+    two.locator("#story").fill("Two")
+    two.locator("#go").click()
+    expect(two.locator("#status")).to_have_text("1 other comes first.")
+    one.close()  # and the machine is free at once
+    expect(two.locator("#status")).to_contain_text("more")
+    assert story(two).startswith("Two")
+
+
+def test_a_reload_in_mid_story_loses_nothing(open_page: OpenPage, engine: HeldEngine):
+    page = open_page()
+    engine.seconds_a_step = 0.03
+    set_range(page, "max_new_tokens", 400)
+    set_range(page, "temperature", 0.7)
+    page.locator("#story").fill("Once")
+    page.locator("#go").click()
+    expect(page.locator("#mirror .last")).not_to_be_empty()
+    page.wait_for_timeout(300)
+    before = story(page)
+    page.reload()
+    expect(page.locator("#model-name")).not_to_be_empty()
+    assert story(page).startswith(before)
+    assert len(before) > len("Once")
+    assert page.locator("#set-temperature").input_value() == "0.7"
+    engine.seconds_a_step = 0.0
+    set_range(page, "max_new_tokens", 10)
+    page.locator("#go").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    expect(page.locator("#again")).to_be_enabled()
+
+
+def test_files(open_page: OpenPage, tmp_path: Path):
+    page = open_page()
+    text = write(page, "# A title\n\n* one")
+
+    def saved(button: str) -> str:
+        page.locator("#menu summary").click()
+        with page.expect_download() as download:
+            page.locator(button).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        return path.read_text(encoding="utf-8")
+
+    assert saved("#as-text") == text.strip() + "\n"
+    assert saved("#as-markdown").startswith("\\# A title\n\n\\* one")
+    record = json.loads(saved("#save"))
+    assert record["text"] == text
+    file = next(tmp_path.glob("*.json"))
+    page.locator("#menu summary").click()
+    page.locator("#new").click()
+    assert story(page) == ""
+    page.locator("#file").set_input_files(file)
+    expect(page.locator("#status")).to_contain_text("is open")
+    assert story(page) == text
+    expect(page.locator("#again")).to_be_enabled()
+    (tmp_path / "plain.txt").write_bytes("Drei Brüder\r\nzogen".encode())
+    page.locator("#file").set_input_files(tmp_path / "plain.txt")
+    expect(page.locator("#story")).to_have_value("Drei Brüder\nzogen")
+    (tmp_path / "broken.json").write_text("{")
+    page.locator("#file").set_input_files(tmp_path / "broken.json")
+    expect(page.locator("#problem")).to_contain_text("broken.json is not a saved story")
+    assert story(page) == "Drei Brüder\nzogen"
+
+
+def test_markup_in_stories_is_text(open_page: OpenPage):
+    page = open_page()
+    hostile = (
+        "<img src=x onerror=\"document.title='gone'\"><script>document.title='gone'</script> & <b>bold</b>"
+    )
+    text = write(page, hostile)
+    assert text.startswith(hostile)
+    assert page.locator("#mirror img, #mirror b, #mirror script").count() == 0
+    assert "gone" not in page.title()
+
+
+def test_copied_passages_are_marked(open_page: OpenPage, stories: list[Story]):
+    told = stories[3].text
+    page = open_page()
+    page.locator("#story").fill("It was said: " + told[10:110])
+    mark = page.locator("#mirror .copied")
+    expect(mark).to_contain_text(told[30:100].split("\n")[0])
+    page.locator("#copied summary").click()
+    expect(page.locator("#copied li")).to_contain_text("stories.txt, line")
+    page.locator("#story").fill("It was not said.")
+    expect(page.locator("#copied")).to_be_hidden()
+
+
+def test_about_tab(open_page: OpenPage):
+    page = open_page()
+    page.locator("#tab-write").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#about")).to_be_visible()
+    expect(page.locator("#write")).to_be_hidden()
+    expect(page.locator("#facts")).to_contain_text("64 tokens")
+
+
+def test_everything_fits_the_screen(open_page: OpenPage):
+    page = open_page()
+    write(page, "A very" + "y" * 200 + " long word, and the end")
+    for width in (320, 390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for button in page.locator(".tools > button, .menu summary").all():
+            box = button.bounding_box()
+            assert box
+            assert box["height"] >= 44
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
+
+
+def test_marks_lie_behind_their_words(open_page: OpenPage):
+    """The marks are drawn by a second, unseen copy of the text; both must break lines alike."""
+    page = open_page(viewport={"width": 390, "height": 844})
+    write(page, "Once upon a time\n\n  there  were\ttwo 🙂 lamps — and " * 8, tokens=60)
+    field, mirror = (page.locator(each) for each in ("#story", "#mirror"))
+    assert field.evaluate("each => each.scrollHeight") == pytest.approx(
+        mirror.evaluate("each => each.scrollHeight"), abs=1
+    )
+    style = "each => { const s = getComputedStyle(each); return [s.font, s.lineHeight, s.padding, s.whiteSpace, s.overflowWrap, s.letterSpacing, s.width]; }"
+    assert field.evaluate(style) == mirror.evaluate(style)
