@@ -135,7 +135,7 @@ def _narration(raw: str) -> float:
         score -= 1.5
     low = raw.lower()
     if "," in low and _TAG.search(low):
-        score -= 3.0
+        score -= 6.0
     return score - min(2.5, 0.6 * len(_THEY.findall(low)))
 
 

@@ -17,9 +17,11 @@ _PIECE = re.compile(
 _MARKS = re.compile(r"[*_~^\\`]+")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "})
-# What is said in quotation marks is not the author's voice. The closing mark of a single quote is no apostrophe.
+# What is said in quotation marks, or in italics in the middle of a paragraph, is not the author's voice. The closing mark
+# of a single quote is no apostrophe.
 _SPOKEN = re.compile(
-    r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|(?<![\w'])'[^'\n][^\n]{0,3000}?[.,!?-]'(?!\w)"
+    r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|(?<![\w'])'[^'\n][^\n]{0,800}?[.,!?-]'(?!\w)"
+    r"|(?<=[\w.,!?;:] )\*(?=\w)[^*\n]{15,400}\*(?![*\w])"
 )
 _EDIT = re.compile(r"\bEDIT(?=\d|\b)")
 

@@ -313,7 +313,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 LEAD + r"\[(?:previous|prev|next|first|last|latest)(?: \w{1,8})?\]\W*$",
             ),
             _sign(
-                STRONG,
+                CERTAIN,
                 "helpmebutler|subscribeme|updateme|remindme|!subscribe|! subscribe",
                 r"helpmebutler|subscribeme|updateme|remindme|! ?subscribe",
             ),
