@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,8 +37,10 @@ def test_a_byte_level_vocabulary_gives_every_text_back(tokenizer, text: str):
 
 
 def test_training_twice_gives_the_same_tokenizer():
-    one, two = (train_tokenizer(TEXTS * 5, 300, context_length=32) for _ in range(2))
-    assert one.backend_tokenizer.to_str() == two.backend_tokenizer.to_str()
+    backends: list[Any] = [
+        train_tokenizer(TEXTS * 5, 300, context_length=32).backend_tokenizer for _ in range(2)
+    ]
+    assert backends[0].to_str() == backends[1].to_str()
 
 
 def test_the_vocabulary_has_one_special_token_at_most_as_many_as_asked_for():

@@ -72,7 +72,10 @@ def test_a_warm_up_longer_than_the_training_never_ends():
 
 def test_the_learning_rate_falls_with_size():
     recipe = Recipe()
-    rates = [recipe.peak_learning_rate(size, fresh=False) for size in (2e6, 3e7, 1.2e8, 1.5e9)]
+    rates = [
+        recipe.peak_learning_rate(size, fresh=False)
+        for size in (2_000_000, 30_000_000, 120_000_000, 1_500_000_000)
+    ]
     assert rates == sorted(rates, reverse=True)
     assert 5e-5 <= rates[-1] <= rates[0] <= 1e-3
-    assert recipe.peak_learning_rate(2e6, fresh=True) == 2 * rates[0]
+    assert recipe.peak_learning_rate(2_000_000, fresh=True) == 2 * rates[0]

@@ -21,104 +21,113 @@ class Recipe(Record):
     """
 
     markup: Literal["newline", "seed"] = Field(
-        "newline",
+        default="newline",
         description="How a story is written for the model: 'newline' puts the model's own start and end token around"
         " it; 'seed' spells the markers <sos>, <nl> and <eos> out as text.",
     )
     windows: Literal["packed", "separate", "truncated"] = Field(
-        "packed",
+        default="packed",
         description="'packed' fills windows with whole stories and parts of long ones; 'separate' gives each part a"
         " window of its own; 'truncated' cuts stories off, pads them, and counts the padding (the seed's way).",
     )
     context_length: int | None = Field(
-        None,
+        default=None,
         ge=8,
         description="Tokens in a window; not set: a fresh model's whole context, a base's own up to 512.",
     )
     left_context: int = Field(
-        32,
+        default=32,
         ge=0,
         description="Tokens of a long story that its next window repeats as context, not counted in the loss.",
     )
     batch_tokens: int | None = Field(
-        None,
+        default=None,
         ge=8,
         description="Tokens in an optimiser step; not set: 2048, and 4096 from 50 million parameters on.",
     )
     num_epochs: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Times that each story is seen; not set: 3 for a base model, 12 for a fresh one.",
     )
     learning_rate: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=1,
         description="Peak of the learning rate; not set: by the number of trained parameters N, 0.002 (N / 2.5e6)^-0.5"
         " for a base model, within 5e-5 and 1e-3, and twice that for a fresh one.",
     )
     schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
-        "linear",
+        default="linear",
         description="After the warm-up the learning rate falls to zero in a line or half a cosine, stays and falls in"
         " the last fifth ('cooldown', 1 - sqrt), or stays.",
     )
     warmup_steps: int | None = Field(
-        None,
+        default=None,
         ge=0,
         description="Steps in which the learning rate rises from zero; not set: one step in twenty.",
     )
-    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decay of matrices and embeddings.")
-    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's memory of the gradient.")
-    beta2: float = Field(0.99, ge=0, lt=1, description="AdamW's memory of the squared gradient.")
-    epsilon: float = Field(1e-8, gt=0, le=1, description="AdamW's guard against division by zero.")
+    weight_decay: float = Field(
+        default=0.01, ge=0, le=10, description="AdamW's decay of matrices and embeddings."
+    )
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's memory of the gradient.")
+    beta2: float = Field(default=0.99, ge=0, lt=1, description="AdamW's memory of the squared gradient.")
+    epsilon: float = Field(default=1e-8, gt=0, le=1, description="AdamW's guard against division by zero.")
     max_grad_norm: float = Field(
-        1.0, ge=0, description="Longer gradients are cut to this length; 0 for never."
+        default=1.0, ge=0, description="Longer gradients are cut to this length; 0 for never."
     )
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="Share of activations left out at random in training."
+        default=0.0, ge=0, lt=1, description="Share of activations left out at random in training."
     )
     freeze: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         lt=1,
         description="Share of the layers, from below, that keep their weights, and the embeddings with them.",
     )
     lora_rank: int = Field(
-        0,
+        default=0,
         ge=0,
         description="Train low-rank additions of this rank to each matrix instead of the matrices; 0 for no.",
     )
-    lora_alpha: float = Field(32.0, gt=0, description="The additions are scaled by lora_alpha / lora_rank.")
+    lora_alpha: float = Field(
+        default=32.0, gt=0, description="The additions are scaled by lora_alpha / lora_rank."
+    )
     num_validations: int = Field(
-        8, ge=1, description="Times, spread evenly over the training, that held-out stories are scored."
+        default=8,
+        ge=1,
+        description="Times, spread evenly over the training, that held-out stories are scored.",
     )
     validation_share: float = Field(
-        0.1,
+        default=0.1,
         gt=0,
         le=10,
         description="Scoring held-out stories may take about this share of the training time; where all of them would"
         " take longer, as many whole stories as fit are scored.",
     )
     patience: int = Field(
-        3, ge=0, description="Stop after this many validations in a row without a new best; 0 for never."
+        default=3,
+        ge=0,
+        description="Stop after this many validations in a row without a new best; 0 for never.",
     )
     keep: Literal["best", "last"] = Field(
-        "best", description="Which weights become the model: those of the best validation, or the last."
+        default="best",
+        description="Which weights become the model: those of the best validation, or the last.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="'auto' is fp32 on a CPU, and on a GPU bf16, or fp16 where it has none."
+        default="auto", description="'auto' is fp32 on a CPU, and on a GPU bf16, or fp16 where it has none."
     )
     micro_batch_tokens: int | None = Field(
-        None,
+        default=None,
         ge=8,
         description="Tokens that go through the model at once, for memory and speed alone: gradients are summed to"
         " batch_tokens. Not set: what suits the machine.",
     )
     gradient_checkpointing: bool = Field(
-        False, description="Compute activations twice to save memory; a third slower."
+        default=False, description="Compute activations twice to save memory; a third slower."
     )
     compile: bool = Field(
-        False, description="Compile the model with torch.compile: pays on a GPU in long runs only."
+        default=False, description="Compile the model with torch.compile: pays on a GPU in long runs only."
     )
 
     def batch_size(self, context_length: int, num_parameters: int) -> int:
