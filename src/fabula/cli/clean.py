@@ -86,6 +86,9 @@ def clean(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="by the size of the input")
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Clean on the Ray cluster at this address (needs fabula[scale]).")
+    ] = None,
 ) -> None:
     """Clean stories into a corpus: take out what is not story, and keep a record of it that can be undone."""
     from fabula.corpus.clean import clean
@@ -120,6 +123,7 @@ def clean(
             decisions=decisions,
             jsonl=jsonl,
             num_workers=workers,
+            ray=ray,
             on_progress=terminal,
             **{name: value for name, value in settings.items() if value is not None},
         )

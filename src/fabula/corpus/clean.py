@@ -9,11 +9,10 @@ the number of processes.
 """
 
 import itertools
-import os
 import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,18 @@ import numpy as np
 
 from fabula.corpus import dedup, split
 from fabula.corpus.filters import Filters
-from fabula.corpus.ledger import Decided, Removal, read_decisions, restore
+from fabula.corpus.ledger import Removal, read_decisions, restore
 from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
 from fabula.corpus.own_rules import RuleFile
-from fabula.corpus.read import Piece, StorySource, open_stories
+from fabula.corpus.read import StorySource, open_stories
 from fabula.corpus.review import Review
+from fabula.corpus.runners import Work, run_here, run_on_ray, usual_workers
 from fabula.corpus.spool import Spool
-from fabula.corpus.stages import Batch, Cleaning, Copies, clean_piece
+from fabula.corpus.stages import Batch, Cleaning, Copies
 from fabula.corpus.store import REVIEW, STAGE, CorpusWriter, check_output, is_whole, open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import Manifest, atomic_file, atomic_folder, fingerprint, hash_file, library_versions
 from fabula.progress import OnProgress, Progress, silent
-from fabula.story import Story
-
-BATCH_BYTES = 4 << 20
-"""Text of the batches that are read here and cleaned elsewhere, for files that cannot be cut."""
-
-SERIAL_BYTES = 16 << 20
-"""Up to this size of input, starting further processes costs more than they bring."""
 
 _NUM_SAMPLED = 400
 """Stories that the rule set is chosen by."""
@@ -98,6 +91,7 @@ def clean(
     decisions: str | Path | None = None,
     jsonl: str | Path | None = None,
     num_workers: int | None = None,
+    ray: str | None = None,
     on_progress: OnProgress = silent,
 ) -> CleanResult:
     """Clean stories into a corpus: take out what is not story, drop copies, and hold some out for validation.
@@ -118,6 +112,7 @@ def clean(
         jsonl: also write kept stories there, in input order, as {"source_line", "text"}.
         num_workers: processes. By default one for small input and else one a core; a script that calls this for
             large input must be guarded by `if __name__ == "__main__":`, as always with processes.
+        ray: address of a Ray cluster that cleans instead, or "local". The corpus is the same, byte for byte.
 
     Raises:
         FabulaError: the input cannot be read, or the output not written, or nothing is left to train on.
@@ -151,7 +146,6 @@ def clean(
         inputs["decisions"] = hash_file(decisions)
     config = cleaning.model_dump(mode="json")
     key = fingerprint([inputs, config, _code()])
-    workers = num_workers or _num_workers(source)
     with ExitStack() as stack:
         if out is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fabula-")))
@@ -164,7 +158,11 @@ def clean(
                     _write_jsonl(Path(out), Path(jsonl))
                 return result
             folder = stack.enter_context(atomic_folder(out))
-        counts = _make(folder, source, cleaning, decided, ratios, about, workers, on_progress)
+        if ray is None:
+            works = run_here(source, cleaning, decided, num_workers or usual_workers(source))
+        else:
+            works = run_on_ray(source, cleaning, decided, ray)
+        counts = _make(folder, source, works, cleaning, ratios, about, on_progress)
         Manifest(
             stage=STAGE,
             fingerprint=key,
@@ -211,27 +209,20 @@ def _code() -> str:
     return fingerprint([[file.relative_to(here).as_posix(), hash_file(file)] for file in files])
 
 
-def _num_workers(source: StorySource) -> int:
-    if source.num_bytes <= SERIAL_BYTES:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _make(
     folder: Path,
     source: StorySource,
+    works: Iterable[Work],
     cleaning: Cleaning,
-    decisions: Mapping[str, list[Decided]],
     ratios: tuple[float, ...],
     about: dict[str, Any],
-    num_workers: int,
     on_progress: OnProgress,
 ) -> dict[str, Any]:
     """Fill `folder` with a corpus, but for its manifest. Returns the manifest's counts."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".spool-") as spool_folder:
         spool = Spool(Path(spool_folder))
         try:
-            for batch in _cleaned(source, cleaning, decisions, num_workers, on_progress):
+            for batch in _in_order(source, works, on_progress):
                 spool.add(batch)
             if not len(spool):
                 raise FabulaError(
@@ -244,102 +235,34 @@ def _make(
             spool.close()
 
 
-def _tasks(source: StorySource) -> Iterator[tuple[Piece | list[Story], int, int]]:
-    """What there is to clean, in order: a piece for others to read, or stories that were read here. With each, the
-    number of its file and its size in bytes."""
-    for piece in source.pieces():
-        if piece.end is not None:
-            yield piece, piece.file, min(piece.end, source.files[piece.file].stat().st_size) - piece.start
-            continue
-        batch: list[Story] = []
-        size = 0
-        for story in source.read(piece):
-            batch.append(story)
-            size += len(story.text)
-            if size >= BATCH_BYTES:
-                yield batch, piece.file, size
-                batch, size = [], 0
-        if batch:
-            yield batch, piece.file, size
-
-
-def _cleaned(
-    source: StorySource,
-    cleaning: Cleaning,
-    decisions: Mapping[str, list[Decided]],
-    num_workers: int,
-    on_progress: OnProgress,
-) -> Iterator[Batch]:
-    """All stories, cleaned, in input order, with lines counted from the beginning of their file."""
+def _in_order(source: StorySource, works: Iterable[Work], on_progress: OnProgress) -> Iterator[Batch]:
+    """All stories, cleaned, with lines counted from the beginning of their file."""
     whole = bool(source.files) and all(source.can_cut(number) for number in range(len(source.files)))
     scale, unit = (1e6, "MB") if source.num_bytes >= 1e7 else (1e3, "kB")
     file, lines_before, num_stories, done = -1, 0, 0, 0.0
-    with _runner(num_workers) as submit:
-        waiting: deque[tuple[Callable[[], Batch], Piece | list[Story], int, int]] = deque()
-        tasks = _tasks(source)
-        while True:
-            for task, number, size in itertools.islice(tasks, num_workers * 2 - len(waiting)):
-                waiting.append((submit(clean_piece, source, task, cleaning, decisions), task, number, size))
-            if not waiting:
-                return
-            result, task, number, size = waiting.popleft()
-            if number != file:
-                file, lines_before = number, 0
-            try:
-                batch = result()
-            except FabulaError as error:
-                if error.line is None or not isinstance(task, Piece):
-                    raise
-                raise FabulaError(
-                    error.what, where=error.where, line=error.line + lines_before, hint=error.hint
-                ) from None
-            if lines_before:
-                for one in batch.stories:
-                    one.story = replace(one.story, source_line=one.story.source_line + lines_before)
-            lines_before += batch.num_lines
-            num_stories += len(batch.stories)
-            done += size / scale
-            yield batch
-            values = {"stories": num_stories}
-            if whole:
-                total = source.num_bytes / scale
-                on_progress(Progress("clean", done=done, total=total, unit=unit, values=values))
-            else:
-                on_progress(Progress("clean", done=num_stories, unit="stories"))
-
-
-@contextmanager
-def _runner(num_workers: int) -> Iterator[Callable[..., Callable[[], Batch]]]:
-    """A function that starts a call, here or in another process, and returns a function that waits for its result."""
-    if num_workers == 1:
-        yield lambda call, *arguments: lambda: call(*arguments)
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    pool = ProcessPoolExecutor(
-        num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
-
-    def submit(call: Callable[..., Batch], *arguments: Any) -> Callable[[], Batch]:
-        return pool.submit(call, *arguments).result
-
-    try:
-        yield submit
-    except BrokenProcessPool:
-        raise FabulaError(
-            "a worker process died, perhaps for lack of memory", hint="try fewer with --workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    import signal
-
-    os.environ["RAYON_NUM_THREADS"] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    for work in works:
+        if work.file != file:
+            file, lines_before = work.file, 0
+        try:
+            batch = work.result()
+        except FabulaError as error:
+            if error.line is None or not work.relative:
+                raise
+            raise FabulaError(
+                error.what, where=error.where, line=error.line + lines_before, hint=error.hint
+            ) from None
+        if lines_before:
+            for one in batch.stories:
+                one.story = replace(one.story, source_line=one.story.source_line + lines_before)
+        lines_before += batch.num_lines
+        num_stories += len(batch.stories)
+        done += work.size / scale
+        yield batch
+        if whole:
+            values, total = {"stories": num_stories}, source.num_bytes / scale
+            on_progress(Progress("clean", done=done, total=total, unit=unit, values=values))
+        else:
+            on_progress(Progress("clean", done=num_stories, unit="stories"))
 
 
 def _write(

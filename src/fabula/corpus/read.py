@@ -129,6 +129,11 @@ class StorySource:
         if not self.files:
             yield Piece(0, 0, None)
 
+    def piece_bytes(self, piece: Piece) -> int:
+        """Bytes of a piece of a file that is cut."""
+        size = self.files[piece.file].stat().st_size
+        return (size if piece.end is None else min(piece.end, size)) - piece.start
+
     def can_cut(self, file: int) -> bool:
         """Whether file number `file` can be read from any byte range."""
         return (

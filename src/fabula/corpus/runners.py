@@ -1,0 +1,197 @@
+"""Where stories are cleaned: in this process, in several, or on a Ray cluster. The results come in input order."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fabula.corpus.ledger import Decided
+from fabula.corpus.read import Piece, StorySource
+from fabula.corpus.stages import Batch, Cleaning, clean_piece
+from fabula.errors import FabulaError
+from fabula.story import Story
+
+BATCH_BYTES = 4 << 20
+"""Text of the batches that are read first and cleaned then, for files that cannot be cut."""
+
+SERIAL_BYTES = 16 << 20
+"""Up to this size of input, starting further processes costs more than they bring."""
+
+Decisions = Mapping[str, list[Decided]]
+
+
+class Work(NamedTuple):
+    """A part of the input on its way.
+
+    Attributes:
+        file: number of its file.
+        size: its bytes, about.
+        relative: lines are counted from the part's beginning, not the file's.
+        result: waits for the stories, and raises what went wrong with them.
+    """
+
+    file: int
+    size: int
+    relative: bool
+    result: Callable[[], Batch]
+
+
+def usual_workers(source: StorySource) -> int:
+    """One for small input, else as many as this process may use cores."""
+    if source.num_bytes <= SERIAL_BYTES:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_here(
+    source: StorySource, cleaning: Cleaning, decisions: Decisions, num_workers: int
+) -> Iterator[Work]:
+    """Clean on this machine. No more than two parts for each worker are under way at a time."""
+    with _pool(num_workers) as submit:
+        waiting: deque[Work] = deque()
+        tasks = _tasks(source)
+        while True:
+            for task, file, size in itertools.islice(tasks, num_workers * 2 - len(waiting)):
+                result = submit(clean_piece, source, task, cleaning, decisions)
+                waiting.append(Work(file, size, isinstance(task, Piece), result))
+            if not waiting:
+                return
+            yield waiting.popleft()
+
+
+def _tasks(source: StorySource) -> Iterator[tuple[Piece | list[Story], int, int]]:
+    """A piece for others to read, or stories that were read here; with the number of the file, and the size."""
+    for piece in source.pieces():
+        if piece.end is not None:
+            yield piece, piece.file, source.piece_bytes(piece)
+        else:
+            for batch, size in batches(source, piece):
+                yield batch, piece.file, size
+
+
+def batches(source: StorySource, piece: Piece) -> Iterator[tuple[list[Story], int]]:
+    """The stories of a piece in batches of about `BATCH_BYTES` of text, with their size."""
+    batch: list[Story] = []
+    size = 0
+    for story in source.read(piece):
+        batch.append(story)
+        size += len(story.text)
+        if size >= BATCH_BYTES:
+            yield batch, size
+            batch, size = [], 0
+    if batch:
+        yield batch, size
+
+
+@contextmanager
+def _pool(num_workers: int) -> Iterator[Callable[..., Callable[[], Batch]]]:
+    """A function that starts a call, and returns a function that waits for its result."""
+    if num_workers == 1:
+        yield lambda call, *arguments: lambda: call(*arguments)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    pool = ProcessPoolExecutor(
+        num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+
+    def submit(call: Callable[..., Batch], *arguments: Any) -> Callable[[], Batch]:
+        future = pool.submit(call, *arguments)
+
+        def result() -> Batch:
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                raise FabulaError(
+                    "a worker process died, perhaps for lack of memory", hint="try fewer with --workers"
+                ) from None
+
+        return result
+
+    try:
+        yield submit
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    import signal
+
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+
+
+def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, address: str) -> Iterator[Work]:
+    """Clean on a Ray cluster, with Ray Data. A part whose machine is lost is cleaned again on another one.
+
+    Every machine must have fabula installed, and see the input under the same path.
+
+    Raises:
+        FabulaError: Ray is not installed, or nothing answers at `address`.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise FabulaError("Ray is not installed", where="--ray", hint="pip install 'fabula[scale]'") from None
+    if not ray.is_initialized():
+        try:
+            ray.init(address=None if address == "local" else address, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise FabulaError(
+                f"no Ray cluster answers ({str(error).splitlines()[0]})",
+                where=address,
+                hint="give the address of its head, such as ray://host:10001, or local",
+            ) from None
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    pieces = list(source.pieces())
+    shared = ray.put((source, cleaning, dict(decisions)))
+
+    def clean_row(rows: Any) -> Iterator[Any]:
+        source, cleaning, decisions = ray.get(shared)
+        for number in rows["item"]:
+            for batch in clean_batches(source, pieces[number], cleaning, decisions):
+                yield {"piece": np.array([number]), "result": _one_object(batch)}
+
+    rows = ray.data.from_items(list(range(len(pieces))), override_num_blocks=len(pieces)).map_batches(
+        clean_row, batch_size=1, num_cpus=1
+    )
+    for row in rows.iter_rows():
+        piece = pieces[row["piece"]]
+        size = source.piece_bytes(piece) if piece.end is not None else 0
+        yield Work(piece.file, size, piece.end is not None, partial(_raised, row["result"]))
+
+
+def clean_batches(
+    source: StorySource, piece: Piece, cleaning: Cleaning, decisions: Decisions
+) -> Iterator[Batch | FabulaError]:
+    """A piece, cleaned, in parts that fit into memory; the last is the error that ended it, if one did."""
+    try:
+        if piece.end is not None:
+            yield clean_piece(source, piece, cleaning, decisions)
+        else:
+            for batch, _ in batches(source, piece):
+                yield clean_piece(source, batch, cleaning, decisions)
+    except FabulaError as error:
+        yield error
+
+
+def _one_object(value: object) -> np.ndarray:
+    column = np.empty(1, object)
+    column[0] = value
+    return column
+
+
+def _raised(result: Batch | FabulaError) -> Batch:
+    if isinstance(result, FabulaError):
+        raise result
+    return result

@@ -1,0 +1,53 @@
+"""Cleaning on a Ray cluster of two machines, of which one is lost in mid-run. Skips where Ray is not installed."""
+
+from pathlib import Path
+
+import pytest
+from test_clean import NOTE, bytes_of, stories_file, story
+
+import fabula
+from fabula.corpus import formats
+from fabula.errors import FabulaError
+from fabula.progress import Progress
+
+pytest.importorskip("ray", reason="Ray is not installed (pip install 'fabula[scale]')")
+
+
+def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    texts = [story(number) + NOTE * (number % 3 == 0) for number in range(100)]
+    path = stories_file(tmp_path / "a.jsonl", [*texts, *texts[:5]])
+    fabula.clean(path, tmp_path / "here", rules="reddit")
+    quick = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 200,
+        "health_check_failure_threshold": 3,
+    }
+    memory = 80 << 20
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "object_store_memory": memory, "_system_config": quick},
+    )
+    try:
+        machines = [cluster.add_node(num_cpus=1, object_store_memory=memory) for _ in range(2)]
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False)
+
+        def lose_one(progress: Progress) -> None:
+            if progress.stage == "clean" and progress.done and len(machines) == 2:
+                cluster.remove_node(machines.pop(), allow_graceful=False)
+
+        monkeypatch.setattr(formats, "PIECE_BYTES", 4000)
+        fabula.clean(path, tmp_path / "there", rules="reddit", ray=cluster.address, on_progress=lose_one)
+        assert len(machines) == 1
+        assert bytes_of(tmp_path / "there") == bytes_of(tmp_path / "here")
+        with path.open("a") as file:
+            file.write('{"nothing": 1}\n')
+        with pytest.raises(FabulaError, match=r"a\.jsonl:106: column 'text' is missing"):
+            fabula.clean(path, tmp_path / "there", rules="reddit", ray=cluster.address)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
