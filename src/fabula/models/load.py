@@ -87,11 +87,11 @@ def find_base(name: str | Path) -> Path | None:
 
 def cached_names() -> list[str]:
     """Names of the hub models in the local cache whose weights are safetensors."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repos = scan_cache_dir().repos
+        repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return []
     return sorted(
