@@ -22,6 +22,7 @@ from fabula.evaluation.writing import (
     distinct,
     ends_a_sentence,
     loops,
+    measure_story,
     measure_writing,
     repeated_ngrams,
     words_of,
@@ -158,7 +159,9 @@ def test_ends_a_sentence(text: str, expected: bool):
 
 
 def test_a_set_is_measured_at_the_size_that_is_asked_for():
-    measures = measure_writing(["one two three.", "four five six."], [True, False], num_words=4)
+    measures = measure_writing(
+        [measure_story("one two three.", True), measure_story("four five six.", False)], num_words=4
+    )
     assert measures.num_words == 4
     assert measures.num_stories == 2
     assert measures.mean_words.value == 3

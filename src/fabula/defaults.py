@@ -10,3 +10,12 @@ NUM_SAMPLES = 16
 
 SAMPLE_TOKENS = 200
 """The longest of these stories, in tokens."""
+
+NUM_SETTINGS = 6
+"""Settings that `fabula tune` tries of each sampler."""
+
+NUM_TUNING_STORIES = 16
+"""Stories that it writes with each of them."""
+
+MAX_COPIED = 0.02
+"""Share of its text that a model with tuned settings may copy from training stories, where people copy no more."""

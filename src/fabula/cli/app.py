@@ -142,12 +142,14 @@ def register() -> None:
     """Hang each command under its name. One module a command; each imports what it needs when it is called."""
     from fabula.cli.clean import clean, restore
     from fabula.cli.evaluate import evaluate
+    from fabula.cli.publish import publish
     from fabula.cli.run import run
     from fabula.cli.serve import serve
     from fabula.cli.train import train
+    from fabula.cli.tune import tune
     from fabula.cli.write import write
 
-    for command in (run, clean, restore, train, evaluate, write, serve):
+    for command in (run, clean, restore, train, evaluate, tune, write, serve, publish):
         app.command()(command)
 
 

@@ -4,6 +4,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -40,18 +41,6 @@ class WritingMeasures(Record):
     """Bytes of the text by bytes of it compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
     zipf_slope: float | None
     """Slope of log frequency over log rank of the words (Holtzman et al. 2020)."""
-
-
-MEASURES = (
-    "looping_share",
-    "repeated_4grams",
-    "ended_share",
-    "mean_words",
-    "distinct_2",
-    "distinct_3",
-    "compression_ratio",
-    "zipf_slope",
-)
 
 
 def words_of(text: str) -> list[str]:
@@ -107,34 +96,53 @@ def ends_a_sentence(text: str) -> bool:
     return text.rstrip(CLOSERS).endswith(tuple(SENTENCE_END))
 
 
-def measure_writing(
-    texts: Sequence[str], ended: Sequence[bool], *, num_words: int | None = None
-) -> WritingMeasures:
-    """Measure a set of stories.
+def set_measures(words: Sequence[str]) -> dict[str, float | None]:
+    """The measures of a set as a whole, of all its words one after the other."""
+    return {
+        "distinct_2": distinct(words, 2),
+        "distinct_3": distinct(words, 3),
+        "compression_ratio": compression_ratio(words),
+        "zipf_slope": zipf_slope(words),
+    }
 
-    Args:
-        texts: at least one story.
-        ended: for each, whether its author ended it (and was not cut off).
-        num_words: the size at which the set as a whole is measured; None for all its words.
-    """
-    words = [words_of(text) for text in texts]
-    pooled = list(chain.from_iterable(words))[:num_words]
-    return WritingMeasures(
-        num_stories=len(texts),
-        looping_share=share_estimate([loops(story) for story in words]),
-        repeated_4grams=mean_estimate([repeated_ngrams(story) for story in words]),
-        ended_share=share_estimate(
-            [end and ends_a_sentence(text) for text, end in zip(texts, ended, strict=True)]
-        ),
-        mean_words=mean_estimate([float(len(text.split())) for text in texts]),
-        num_words=len(pooled),
-        distinct_2=distinct(pooled, 2),
-        distinct_3=distinct(pooled, 3),
-        compression_ratio=compression_ratio(pooled),
-        zipf_slope=zipf_slope(pooled),
+
+@dataclass(frozen=True, slots=True)
+class StoryMeasures:
+    """The measures of one story, and its words."""
+
+    words: list[str]
+    looping: bool
+    repeated_4grams: float
+    ended: bool
+    num_words: int
+
+
+def measure_story(text: str, ended: bool) -> StoryMeasures:
+    """Measure one story; `ended` says whether its author ended it (and was not cut off)."""
+    words = words_of(text)
+    return StoryMeasures(
+        words=words,
+        looping=loops(words),
+        repeated_4grams=repeated_ngrams(words),
+        ended=ended and ends_a_sentence(text),
+        num_words=len(text.split()),
     )
 
 
-def num_words_of(texts: Sequence[str]) -> int:
-    """Words and punctuation marks in all `texts`, as `measure_writing` counts them."""
-    return sum(len(words_of(text)) for text in texts)
+def pooled_words(stories: Sequence[StoryMeasures], num_words: int | None = None) -> list[str]:
+    """The first `num_words` words of all stories, one after the other; all of them for None."""
+    return list(chain.from_iterable(story.words for story in stories))[:num_words]
+
+
+def measure_writing(stories: Sequence[StoryMeasures], *, num_words: int | None = None) -> WritingMeasures:
+    """Measure a set of at least one story; as a whole at the size of `num_words` words, or of all for None."""
+    pooled = pooled_words(stories, num_words)
+    return WritingMeasures(
+        num_stories=len(stories),
+        looping_share=share_estimate([story.looping for story in stories]),
+        repeated_4grams=mean_estimate([story.repeated_4grams for story in stories]),
+        ended_share=share_estimate([story.ended for story in stories]),
+        mean_words=mean_estimate([float(story.num_words) for story in stories]),
+        num_words=len(pooled),
+        **set_measures(pooled),
+    )

@@ -13,7 +13,7 @@ from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS, SEED
 from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import Likelihood, TextScores, score_texts, summarise_scores
 from fabula.evaluation.memorisation import Copying, Memorisation, find_copies, measure_memorisation
-from fabula.evaluation.writing import WritingMeasures, measure_writing, num_words_of
+from fabula.evaluation.writing import WritingMeasures, measure_story, measure_writing
 from fabula.files import fingerprint, hash_path, library_versions, read_json, write_json, write_jsonl
 from fabula.progress import OnProgress, Progress, silent
 from fabula.story import Story
@@ -353,9 +353,11 @@ def score_model(
 
     from fabula.evaluation.seed import seed_loss
     from fabula.models.load import load_model
+    from fabula.models.memory import keep_freed_memory
     from fabula.models.scoring import default_context_length
     from fabula.tokens.tokenizer import load_tokenizer
 
+    keep_freed_memory()
     model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
     tokenizer = load_tokenizer(folder)
     context_length = context_length or default_context_length(model)
@@ -400,7 +402,8 @@ def measure_sets(
     if not all(sets):
         return [], []
     texts = [[text for text, _ in stories] for stories in sets]
-    num_words = min(num_words_of(group) for group in texts)
+    measured = [[measure_story(text, ended) for text, ended in stories] for stories in sets]
+    num_words = min(sum(len(story.words) for story in group) for group in measured)
     found = iter(
         find_copies(
             [text for group in texts for text in group],
@@ -411,9 +414,9 @@ def measure_sets(
     copying = [list(islice(found, len(group))) for group in texts]
     writing = [
         Writing(
-            measures=measure_writing(group, [ended for _, ended in stories], num_words=num_words),
+            measures=measure_writing(stories, num_words=num_words),
             memorisation=measure_memorisation(group, copies),
         )
-        for stories, group, copies in zip(sets, texts, copying, strict=True)
+        for stories, group, copies in zip(measured, texts, copying, strict=True)
     ]
     return writing, copying

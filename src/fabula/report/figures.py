@@ -53,6 +53,17 @@ class Bar:
     colour: str
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Settings that were tried: where they lie, in which row, whether they are within bounds, whether they were taken."""
+
+    x: float
+    y: float
+    row: str
+    within: bool
+    chosen: bool
+
+
 def new_figure(height: float) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
@@ -136,4 +147,58 @@ def draw_intervals(bars: Sequence[Bar], title: str, x_label: str) -> Markup:
     axes.set_ylim(-0.6, len(bars) - 0.4)
     axes.margins(x=0.12)
     axes.set_xlabel(x_label)
+    return to_svg(figure, title)
+
+
+def draw_sweep(points: Sequence[Point], rows: Sequence[str], title: str, x_label: str) -> Markup:
+    """A dot for each settings tried, a row for each sampler; hollow where it is out of bounds, ringed where chosen."""
+    figure, axes = new_figure(0.75 + 0.42 * len(rows))
+    for point in points:
+        row = len(rows) - 1 - rows.index(point.row)
+        axes.plot(
+            [point.x],
+            [row],
+            marker="o",
+            markersize=9,
+            linestyle="none",
+            color=COLOURS["tuned"],
+            markerfacecolor=COLOURS["tuned"] if point.within else "none",
+            alpha=1 if point.chosen else 0.55,
+        )
+        if point.chosen:
+            axes.plot([point.x], [row], marker="o", markersize=16, linestyle="none", color=COLOURS["base"],
+                      markerfacecolor="none", markeredgewidth=2)  # fmt: skip
+    style(axes)
+    axes.grid(axis="x", color=COLOURS["line"], linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [row.replace("_", " ") for row in reversed(rows)])
+    axes.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=10.5)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(x_label)
+    return to_svg(figure, title)
+
+
+def draw_map(
+    points: Sequence[Point], people: tuple[float, float], title: str, labels: tuple[str, str]
+) -> Markup:
+    """Where each settings tried lies between two measures, and where people do."""
+    figure, axes = new_figure(3.2)
+    for point in points:
+        axes.plot([point.x], [point.y], marker="o", markersize=8, linestyle="none", color=COLOURS["tuned"],
+                  alpha=1 if point.chosen else 0.5)  # fmt: skip
+        if point.chosen:
+            axes.plot([point.x], [point.y], marker="o", markersize=15, linestyle="none", color=COLOURS["base"],
+                      markerfacecolor="none", markeredgewidth=2)  # fmt: skip
+            axes.annotate("chosen", (point.x, point.y), xytext=(0, 11), textcoords="offset points", ha="center",
+                          color=COLOURS["base"], fontsize=9.5)  # fmt: skip
+    axes.plot(
+        *[[value] for value in people], marker="D", markersize=10, linestyle="none", color=COLOURS["people"]
+    )
+    axes.annotate("people", people, xytext=(0, -17), textcoords="offset points", ha="center",
+                  color=COLOURS["people"], fontsize=9.5)  # fmt: skip
+    style(axes)
+    axes.grid(color=COLOURS["line"], linewidth=0.8)
+    axes.margins(0.12)
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1], color=COLOURS["muted"], fontsize=9.5)
     return to_svg(figure, title)

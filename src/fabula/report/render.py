@@ -45,7 +45,13 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"number": number, "percent": percent, "interval": interval, "duration": duration}
+    templates.filters |= {
+        "number": number,
+        "percent": percent,
+        "interval": interval,
+        "duration": duration,
+        "settings": state_settings,
+    }
     return templates
 
 
@@ -59,6 +65,7 @@ def gather(folder: Path) -> dict[str, Any]:
             where=folder,
             hint="make one with: fabula run",
         )
+    tuning = optional_json(folder / "tuning.json")
     log = list(read_rows(folder / "model" / "log.jsonl"))
     samples = list(read_rows(folder / "samples.jsonl"))
     recipe = folder / "model" / "recipe.toml"
@@ -70,10 +77,10 @@ def gather(folder: Path) -> dict[str, Any]:
         "metrics": metrics,
         "cleaning": summarise_cleaning(folder / "corpus"),
         "training": summarise_training(log),
-        "figures": draw(metrics, log),
+        "figures": draw(metrics, log) | draw_tuning(tuning),
         "pairs": pairs,
         "sources": sources,
-        "tuning": optional_json(folder / "tuning.json"),
+        "tuning": tuning,
         "recipe": recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
         "measures": MEASURES,
         "nearest": nearest_to_people(metrics),
@@ -207,6 +214,42 @@ def draw(metrics: Mapping[str, Any] | None, log: Sequence[Mapping[str, Any]]) ->
             ],
             "Bits per byte of held-out stories, with 95 % intervals",
             "bits per byte (fewer is better)",
+        )
+    return figures
+
+
+def draw_tuning(tuning: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The sweep of the settings, where there was one."""
+    if tuning is None:
+        return {}
+    from fabula.report.figures import Point, draw_map, draw_sweep
+
+    def points(x: str, y: str) -> list[Point]:
+        found = []
+        for index, candidate in enumerate(tuning["candidates"]):
+            values = {**candidate["figures"], "distance": candidate["distance"]}
+            if values[x] is not None and values[y] is not None:
+                within = candidate["copied_share"] <= tuning["copied_limit"]
+                chosen = index == tuning["chosen"]
+                found.append(Point(values[x], values[y], candidate["sampler"], within, chosen))
+        return found
+
+    samplers = list(dict.fromkeys(candidate["sampler"] for candidate in tuning["candidates"]))
+    figures = {
+        "sweep": draw_sweep(
+            points("distance", "distance"),
+            samplers,
+            "Distance from people of each settings tried, by sampler",
+            "distance from people, in standard deviations",
+        )
+    }
+    people = tuning["human"]["compression_ratio"], tuning["human"]["repeated_4grams"]
+    if None not in people:
+        figures["map"] = draw_map(
+            points("compression_ratio", "repeated_4grams"),
+            people,
+            "Sameness of the settings tried and of people",
+            ("compression ratio: sameness between stories", "repeated 4-grams: sameness within one"),
         )
     return figures
 
@@ -415,3 +458,11 @@ def duration(seconds: float) -> str:
         return f"{seconds} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def state_settings(settings: Mapping[str, Any]) -> str:
+    """The settings that do something, for the reader: "temperature 0.8, top_p 0.9"."""
+    off = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+    parts = [f"temperature {settings['temperature']:g}"]
+    parts += [f"{name} {settings[name]:g}" for name, value in off.items() if settings[name] != value]
+    return ", ".join(parts)
