@@ -221,7 +221,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
         story.append(note.pop(0))
     if not story:
-        return _spans(note, 0, len(text), score) if note else _inline_tail(text, _end_of(text), rule_set)
+        return _spans(note, 0, len(text), score) if note else []
     last = story[-1].paragraph
     spans = _inline_tail(text, last, rule_set)
     if note:
@@ -248,13 +248,6 @@ def _opens_as_story(reading: Reading, rule_set: str) -> bool:
         return False
     first = read(opening, rule_set, "tail")
     return not first.evidence and first.score < STORY
-
-
-def _end_of(text: str) -> Paragraph:
-    """The end of a last paragraph that is longer than what is looked at."""
-    end = len(text.rstrip())
-    start = max(0, end - INLINE_CHARS)
-    return Paragraph(start, end, text[start:end], False)
 
 
 def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:

@@ -67,28 +67,23 @@ def _paragraph(text: str, start: int, end: int) -> Paragraph | None:
 
 
 def from_the_end(text: str, max_chars: int) -> Iterator[Paragraph]:
-    """The paragraphs of `text` from the last one back, as far as they lie whole in its last `max_chars` characters."""
-    floor = max(0, len(text) - max_chars)
-    end = len(text)
+    """The paragraphs in the last `max_chars` characters of `text`, from the last one back; the furthest may be cut off."""
+    end = len(text.rstrip())
+    floor = max(0, end - max_chars)
     while end > floor:
         cut = text.rfind("\n", floor, end)
-        if cut < 0 and floor > 0:
-            return
-        if paragraph := _paragraph(text, cut + 1, end):
+        if paragraph := _paragraph(text, floor if cut < 0 else cut + 1, end):
             yield paragraph
         end = cut
 
 
 def from_the_start(text: str, max_chars: int) -> Iterator[Paragraph]:
-    """The paragraphs of `text` from the first one on, as far as they lie whole in its first `max_chars` characters."""
+    """The paragraphs in the first `max_chars` characters of `text`, from the first one on; the last may be cut off."""
     ceiling = min(len(text), max_chars)
     start = 0
     while start < ceiling:
         cut = text.find("\n", start, ceiling)
-        if cut < 0:
-            if ceiling < len(text):
-                return
-            cut = len(text)
+        cut = ceiling if cut < 0 else cut
         if paragraph := _paragraph(text, start, cut):
             yield paragraph
         start = cut + 1
