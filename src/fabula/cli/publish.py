@@ -1,0 +1,70 @@
+"""`fabula publish`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def publish(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    repo: Annotated[
+        str | None, typer.Option(help="Model repository on the hub: user/name.", show_default=False)
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Space on the hub: user/name.", show_default=False)
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Let only their owner see them.")] = False,
+    dry_run: Annotated[
+        Path | None,
+        typer.Option(help="Write and check everything in this folder; upload nothing.", show_default=False),
+    ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the model, as the hub names it, such as cc-by-4.0. Must be stated.",
+            show_default=False,
+        ),
+    ] = None,
+    corpus_license: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the stories that it was trained on. Must be stated.", show_default=False
+        ),
+    ] = None,
+    clean_check: Annotated[
+        bool,
+        typer.Option(
+            "--clean-check", help="Try the Space in a new environment made from its requirements (minutes)."
+        ),
+    ] = False,
+) -> None:
+    """Put a model on the Hugging Face hub, with a card and a page to write on.
+
+    The Space is started and asked to write before anything is uploaded.
+    """
+    from fabula.publishing.publish import publish as publish_model
+
+    with context.obj as terminal:
+        result = publish_model(
+            model,
+            repo=repo,
+            space=space,
+            private=private,
+            dry_run=dry_run,
+            license=license,
+            corpus_license=corpus_license,
+            clean_check=clean_check,
+            on_progress=terminal,
+        )
+    if result.sample is not None:
+        print(f"The Space works; it wrote: Once upon a time,{result.sample}")
+    for url in result.urls:
+        print(f"Published: {url}")
+    if result.model is not None:
+        print(f"Model repository: {result.model}")
+        print(f"Space:            {result.space}")
+        print(
+            "Nothing was uploaded. To publish, name --repo user/name and --space user/name instead of --dry-run."
+        )

@@ -1,0 +1,1 @@
+"""Publishing a model: a repository with a card, a Space, a static site."""

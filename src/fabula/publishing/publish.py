@@ -1,0 +1,212 @@
+"""Publishing a model on the Hugging Face hub: written, checked, then uploaded."""
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fabula.errors import FabulaError
+from fabula.files import MANIFEST, atomic_folder, write_json, write_jsonl
+from fabula.models.records import CORPUS_RECORD, METRICS, RUN, SAMPLES, ModelRecords
+from fabula.progress import OnProgress, silent
+from fabula.publishing.licences import check_licence
+
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "recipe.toml",
+    "log.jsonl",
+    MANIFEST,
+)
+CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was written and where it went.
+
+    Attributes:
+        model: folder of the model repository, where it was kept (`dry_run`).
+        space: folder of the Space, where one was asked for and kept.
+        sample: what the Space's app wrote when it was tried; None where there is no Space.
+        urls: addresses of what was uploaded.
+    """
+
+    model: Path | None
+    space: Path | None
+    sample: str | None
+    urls: tuple[str, ...]
+
+
+def publish(
+    model: str | Path,
+    *,
+    repo: str | None = None,
+    space: str | None = None,
+    private: bool = False,
+    dry_run: str | Path | None = None,
+    license: str | None = None,
+    corpus_license: str | None = None,
+    clean_check: bool = False,
+    on_progress: OnProgress = silent,
+) -> Published:
+    """Write a model repository with its card, and a Space that shows the model's page; check both; upload them.
+
+    Nothing is uploaded unless the Space's app has started from its own folder and has written. Stopped on the way, the
+    same call goes on: files that have arrived are not sent again.
+
+    Args:
+        model: folder of a model or of a run.
+        repo: "user/name" of the model repository; None uploads none.
+        space: "user/name" of the Space; None uploads none.
+        private: whether only their owner sees them, where they do not exist yet.
+        dry_run: a folder for what would be uploaded; nothing is.
+        license: of the model, as the hub names licences ("cc-by-4.0").
+        corpus_license: of the stories that it was trained on.
+        clean_check: start the Space's app in a new environment, made from its own requirements alone (minutes).
+
+    Raises:
+        FabulaError: a licence that is not stated, a name that the hub does not allow, a Space that does not work, or an
+            upload that the hub refuses or that breaks off.
+    """
+    licence = check_licence(license, "--license", "the model")
+    corpus_licence = check_licence(corpus_license, "--corpus-license", "the stories that it was trained on")
+    if repo is None and space is None and dry_run is None:
+        raise FabulaError(
+            "there is nowhere to publish to", hint="name --repo user/name, --space user/name or --dry-run DIR"
+        )
+    for name, option in ((repo, "--repo"), (space, "--space")):
+        if name is not None:
+            check_repo_name(name, option)
+    from fabula.generation.engines import find_model
+
+    records = ModelRecords.of(find_model(model))
+    with ExitStack() as stack:
+        if dry_run is None:
+            target = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fabula-publish-")))
+        else:
+            target = Path(dry_run)
+            check_target(target)
+        with atomic_folder(target / "model") as folder:
+            write_model(folder, records, licence, corpus_licence, repo, space)
+        written = None
+        sample = None
+        if space is not None or dry_run is not None:
+            from fabula.publishing.check import check_space
+            from fabula.publishing.space import write_space
+
+            written = target / "space"
+            with atomic_folder(written) as folder:
+                write_space(
+                    folder,
+                    target / "model",
+                    title=(space or repo or records.name).rpartition("/")[2],
+                    licence=licence,
+                    model_repo=repo,
+                )
+                sample = check_space(folder, clean=clean_check, on_progress=on_progress)
+        urls = []
+        if dry_run is None:
+            from fabula.publishing.upload import upload
+
+            if repo is not None:
+                urls.append(upload(target / "model", repo, "model", private, on_progress))
+            if space is not None and written is not None:
+                urls.append(upload(written, space, "space", private, on_progress))
+            return Published(None, None, sample, tuple(urls))
+    return Published(target / "model", written, sample, ())
+
+
+def check_repo_name(name: str, option: str) -> None:
+    """Refuse what the hub would refuse, before any work is done."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        name = ""
+    if name.count("/") != 1:
+        raise FabulaError("this is no name for a repository", where=option, hint="it must be user/name")
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a folder that holds anything but what an earlier call wrote."""
+    if folder.exists() and not folder.is_dir():
+        raise FabulaError("this is a file, not a folder", where=folder, hint="name another with --dry-run")
+    if folder.is_dir():
+        ours = {"model", "space"} if (folder / "model" / CARD).is_file() else set()
+        if strangers := sorted({path.name for path in folder.iterdir()} - ours):
+            raise FabulaError(
+                f"this folder holds something else ({strangers[0]})",
+                where=folder,
+                hint="name another with --dry-run",
+            )
+
+
+def write_model(
+    folder: Path,
+    records: ModelRecords,
+    licence: str,
+    corpus_licence: str,
+    repo: str | None,
+    space: str | None,
+) -> None:
+    """Fill `folder` with the model, its records without what belongs to this machine, and its card."""
+    from fabula.publishing.card import render_card
+
+    for pattern in MODEL_FILES:
+        for file in sorted(records.folder.glob(pattern)):
+            if file.is_file():
+                shutil.copyfile(file, folder / file.name)
+    if records.metrics is not None:
+        write_json(folder / METRICS, records.metrics)
+    if records.samples:
+        write_jsonl(folder / SAMPLES, [without_source_text(row) for row in records.samples])
+    if records.corpus is not None:
+        write_json(folder / CORPUS_RECORD, records.corpus)
+    if records.run is not None:
+        write_json(folder / RUN, portable_run(records.run))
+    card = render_card(records, licence=licence, corpus_licence=corpus_licence, repo=repo, space=space)
+    (folder / CARD).write_text(card, encoding="utf-8")
+    check_card(folder / CARD)
+
+
+def check_card(path: Path) -> None:
+    """Read the card back as the hub's library does: what it cannot read, it would drop or refuse."""
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(path, ignore_metadata_errors=False)
+    if not card.data.to_dict().get("license") or not card.text.strip():
+        raise AssertionError(f"{path}: the card lost its licence or its text")
+
+
+def portable_run(run: dict[str, Any]) -> dict[str, Any]:
+    """`run.json` without the paths of this machine: bases and stories keep their names on the hub, others their last part."""
+    from fabula.publishing.card import hub_dataset, hub_name
+
+    arguments = dict(run.get("arguments") or {})
+    for name, of_hub in (("base", hub_name), ("stories", hub_dataset)):
+        if (value := arguments.get(name)) is not None and of_hub(value) is None:
+            arguments[name] = Path(value).name
+    if arguments.get("recipe"):
+        arguments["recipe"] = Path(arguments["recipe"]).name
+    return {"name": run.get("name"), "arguments": arguments, "versions": run.get("versions")}
+
+
+def without_source_text(row: dict[str, Any]) -> dict[str, Any]:
+    """A sample whose copied spans say where they lie, but no longer quote the training story around them."""
+    spans = [
+        {name: value for name, value in span.items() if name not in ("before", "after")}
+        for span in row.get("spans", [])
+    ]
+    return {**row, "spans": spans} if "spans" in row else row
