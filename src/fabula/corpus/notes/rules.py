@@ -756,7 +756,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 STRONG,
                 "chapter|read|contents|review|home|back to|summary|rating|disclaimer|r&r",
                 LEAD
-                + r"(?:(?:next|previous|prev|first|last) (?:chapter|story|page|post)s?\W{0,4}$|table of contents\W*$|continue reading|read more\W*$|back to (?:top|the top|home)|home\s?[|>»/]|please (?:read and )?review|r ?& ?r\b|(?:rating|fandom|pairing|archive warning|summary) ?:)",
+                + r"(?:(?:(?:next|previous|prev|first|last) (?:chapter|story|page|post)s?[\s|<>«»:/-]{0,6}){1,4}$|table of contents\W*$|continue reading|read more\W*$|back to (?:top|the top|home)|home\s?[|>»/]|please (?:read and )?review|r ?& ?r\b|(?:rating|fandom|pairing|archive warning|summary) ?:)",
             ),
         ),
         examples=("Share this: Twitter Facebook", "Previous Chapter | Next Chapter"),
@@ -766,6 +766,6 @@ RULE_LIST: tuple[Rule, ...] = (
         "A note without any of the signs above: after a rule line, in words that authors use about what they wrote.",
         AUTHORED,
         (),
-        examples=("I should be studying right now. My boss is going to kill me.",),
+        examples=("I never would have thought that my silly little story would reach so many people.",),
     ),
 )

@@ -1,0 +1,62 @@
+"""Writes docs/rules.md, the reference of the cleaning rules, from the rules; with --check, fails if the file is stale."""
+
+import sys
+from pathlib import Path
+
+from fabula.corpus.notes import RULE_SETS, RULES
+from fabula.corpus.notes.rules import CERTAIN, HINT, LIKELY, RULE_LIST, STRONG
+
+TARGET = Path(__file__).parent / "rules.md"
+STRENGTHS = {CERTAIN: "certain", STRONG: "strong", LIKELY: "likely", HINT: "hint"}
+
+INTRODUCTION = """# Rules of cleaning
+
+Written by `python docs/rules.py` from `src/fabula/corpus/notes/`; do not edit.
+
+A note is text in a story's record that is not story. Rules only propose: each looks for its signs in a paragraph, and
+every sign adds evidence. Against it stand what speaks for story: speech, block quotes, third persons, length. The voice, a
+small logistic regression on the words of the paragraph, speaks for either. A note is the run of paragraphs at the head or
+at the tail of a text whose scores add up to most, if they add up to enough. A rule line (`----`, `***`, `\\____`) before a
+note makes it likelier and goes with it; before more story it stays. Nothing in the middle of a text is touched.
+What a character says (in quotation marks, or in italics within a paragraph) is never a sign.
+
+Confidence is the probability that the combiner gives to the whole note. Rules named with `--keep` leave theirs in.
+
+## Rule sets
+"""
+
+
+def reference() -> str:
+    lines = [INTRODUCTION, "| set | for |", "| --- | --- |"]
+    lines += [f"| `{name}` | {doc} |" for name, doc in RULE_SETS.items()]
+    lines += ["", "## Rules", ""]
+    listed = {rule.name: rule for rule in RULE_LIST}
+    for name, doc in RULES.items():
+        lines += [f"### `{name}`", "", doc, ""]
+        if rule := listed.get(name):
+            lines.append(
+                f"- in the sets: {', '.join(rule.sets)}{'; only at the head' if rule.where == 'head' else ''}"
+            )
+            counts = {
+                label: sum(sign.evidence == value for sign in rule.signs)
+                for value, label in STRENGTHS.items()
+            }
+            if rule.signs:
+                lines.append(
+                    f"- signs: {', '.join(f'{count} {label}' for label, count in counts.items() if count)}"
+                )
+            lines += [f"- finds: `{example}`" for example in rule.examples]
+            lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def main() -> None:
+    text = reference()
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(text, encoding="utf-8", newline="\n")
+    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
+        sys.exit(f"{TARGET.name} is stale: run `python docs/rules.py`")
+
+
+if __name__ == "__main__":
+    main()
