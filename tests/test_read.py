@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import datasets
@@ -266,6 +267,12 @@ def test_a_story_beyond_the_limit_is_refused_while_reading(
         messages.append(error_of(write(tmp_path / "many.txt", head + "tale \n" * 200_000 + tail), **options))
     for message in messages:
         assert "a story is longer than 1 MiB" in message
+
+
+@given(st.lists(st.sampled_from(["<nl>", " ", "\t", "a", "<", "nl>"]), max_size=20).map("".join))
+@settings(max_examples=500, deadline=None)
+def test_newline_markers(text: str) -> None:
+    assert formats._newlines(text) == re.sub(r"\s?<nl>\s?", "\n", text)
 
 
 # A file cut into pieces is the same file.

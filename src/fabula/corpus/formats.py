@@ -33,7 +33,6 @@ SPLIT_NAMES |= {"dev": "validation", "eval": "validation", "test": "test"}
 
 _START, _END = b"<sos>", b"<eos>"
 _MARKER = re.compile(rb"(<sos>|<eos>)")
-_NEWLINE_MARKER = re.compile(r"\s?<nl>\s?")
 
 
 class Columns(NamedTuple):
@@ -302,13 +301,26 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
     return records
 
 
+def _newlines(text: str) -> str:
+    """`<nl>`, with at most one space on either side, becomes a newline."""
+    first, *rest = text.split("<nl>")
+    if not rest:
+        return text
+    lines = [first]
+    for part in rest:
+        if lines[-1][-1:].isspace():
+            lines[-1] = lines[-1][:-1]
+        lines.append(part[1:] if part[:1].isspace() else part)
+    return "\n".join(lines)
+
+
 def text_stories(records: Iterator[Raw], name: str, marked: bool) -> Iterator[Story]:
     """Stories of plain text. Records that hold nothing but white space are no stories."""
     for line, offset, raw in records:
         text = decode(raw, name, line, offset)
         if marked:
             text = text.strip().removeprefix("<sos>").removesuffix("<eos>")
-            text = _NEWLINE_MARKER.sub("\n", text)
+            text = _newlines(text)
         if text := text.strip():
             yield make_story(text, name, line)
 
