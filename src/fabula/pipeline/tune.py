@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from fabula.pipeline.evaluate import (
     model_folder,
 )
 from fabula.progress import OnProgress, Progress, silent
-
-if TYPE_CHECKING:
-    from fabula.generation.write import WrittenStory
 
 TUNING = "tuning.json"
 
@@ -187,15 +184,10 @@ def tune(
             copied = measure_memorisation(
                 [story.text for story in group], copying[first : first + num_stories]
             )
+            stories = [measure_story(story.text, story.finish_reason == "end") for story in group]
+            stated = settings.model_dump(mode="json")
             candidates.append(
-                judge(
-                    sampler,
-                    settings.model_dump(mode="json"),
-                    group,
-                    bits[index + 1],
-                    yardstick,
-                    copied.copied_share.value,
-                )
+                judge(sampler, stated, stories, bits[index + 1], yardstick, copied.copied_share.value)
             )
         limit = max(max_copied, human_copied.high or 0.0)
         done = Tuning(
@@ -315,13 +307,12 @@ def figures(
 def judge(
     sampler: str,
     settings: dict[str, Any],
-    written: "Sequence[WrittenStory]",
+    stories: Sequence[StoryMeasures],
     bits: np.ndarray,
     yardstick: Yardstick,
     copied_share: float,
 ) -> Candidate:
     """Compare what was written with people's stories, at the same number of words."""
-    stories = [measure_story(story.text, story.finish_reason == "end") for story in written]
     num_words = min(
         len(pooled_words(stories)),
         *(len(pooled_words([yardstick.stories[i] for i in subset])) for subset in yardstick.subsets),

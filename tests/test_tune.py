@@ -1,0 +1,107 @@
+"""The choice of sampling settings: what counts as near, the limit on copying, and what is written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_corpus
+
+from fabula.errors import FabulaError
+from fabula.evaluation.writing import measure_story
+from fabula.generation.settings import SamplingSettings
+from fabula.pipeline.tune import SAMPLERS, Candidate, Yardstick, apply_settings, choose, judge, tune
+
+PEOPLE = [
+    f"{who} {did} {what} {where}, and {then}."
+    for who in ("Ada", "The miller", "Old Tom", "A fox")
+    for did, what in (("found", "a lamp"), ("lost", "the key"), ("hid", "three coins"))
+    for where, then in (("by the well", "nobody saw it"), ("in the barn", "went home to sleep"))
+]
+
+
+def candidate(distance: float, copied_share: float) -> Candidate:
+    return Candidate(
+        sampler="top_p", settings={}, figures={}, deviations={}, distance=distance, copied_share=copied_share
+    )
+
+
+def test_the_nearest_within_the_limit_is_chosen():
+    tried = [candidate(1.0, 0.5), candidate(2.0, 0.02), candidate(3.0, 0.0)]
+    assert choose(tried, 0.02) == 1
+    assert choose(tried, 1.0) == 0
+    assert choose(tried[:2], 0.01) == 1  # none is within: the one that copies least
+
+
+def test_each_sampler_gets_the_same_number_of_settings():
+    assert len({len(grid) for grid in SAMPLERS.values()}) == 1
+    for sampler, grid in SAMPLERS.items():
+        settings = [SamplingSettings(top_p=1.0).with_changes(**changes) for changes in grid]
+        assert len(set(map(str, settings))) == len(grid)
+        assert all(
+            getattr(each, sampler) != getattr(SamplingSettings(top_p=1.0), sampler) for each in settings[1:]
+        )
+
+
+def test_people_are_near_to_people_and_a_parrot_is_far():
+    bits = np.array([[float(len(text)), float(len(text))] for text in PEOPLE])
+    yardstick = Yardstick([measure_story(text, True) for text in PEOPLE], bits, 8)
+    near = judge("top_p", {}, [measure_story(text, True) for text in PEOPLE[::3]], bits[:8], yardstick, 0.0)
+    parrot = judge(
+        "top_p", {}, [measure_story("and then " * 10, False)] * 8, bits[:8] * [[0.1, 1]], yardstick, 0.0
+    )
+    assert near.distance < 2 < parrot.distance
+    assert parrot.deviations["ended_share"] < -2
+    assert parrot.deviations["looping_share"] > 2
+    assert parrot.deviations["perplexity_gap"] == -10
+    silent = judge("top_p", {}, [measure_story("", True)] * 8, bits[:8] * 0, yardstick, 0.0)
+    assert silent.figures["distinct_2"] is None
+    assert silent.distance > 2
+
+
+def test_settings_are_kept_with_the_model(tmp_path: Path):
+    config = tmp_path / "generation_config.json"
+    config.write_text('{"eos_token_id": 7, "max_new_tokens": 300, "top_k": 50}')
+    apply_settings(tmp_path, SamplingSettings(max_new_tokens=20, top_p=0.9, temperature=0.8).model_dump())
+    stated = json.loads(config.read_text())
+    assert stated["eos_token_id"] == 7
+    assert stated["do_sample"] is True
+    found = SamplingSettings.of_model(tmp_path)
+    assert (found.top_p, found.temperature, found.top_k, found.max_new_tokens) == (0.9, 0.8, 0, 300)
+
+
+def test_tune_sweeps_and_remembers(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
+    import shutil
+
+    model = tmp_path / "model"
+    shutil.copytree(tiny_gpt2_dir, model)
+    arguments = {"out": tmp_path, "num_settings": 1, "num_stories": 2, "max_new_tokens": 8}
+    tuning = tune(model, tiny_corpus_dir, **arguments)
+    assert [each.sampler for each in tuning.candidates] == list(SAMPLERS)
+    chosen = tuning.candidates[tuning.chosen]
+    assert chosen.distance == min(each.distance for each in tuning.candidates)
+    found = SamplingSettings.of_model(model)
+    assert found.max_new_tokens == SamplingSettings().max_new_tokens
+    assert found.with_changes(max_new_tokens=8).model_dump(mode="json") == chosen.settings
+    written = (tmp_path / "tuning.json").stat().st_mtime_ns
+    (model / "generation_config.json").unlink()
+    assert tune(model, tiny_corpus_dir, **arguments) == tuning
+    assert (tmp_path / "tuning.json").stat().st_mtime_ns == written
+    assert SamplingSettings.of_model(model) == found
+
+
+def test_tune_refuses_what_it_cannot_do(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
+    with pytest.raises(FabulaError, match="1 to 6"):
+        tune(tiny_gpt2_dir, tiny_corpus_dir, num_settings=7)
+    few = write_corpus(tmp_path / "few", ["A story."], ["Another."])
+    done = subprocess.run(
+        [sys.executable, "-m", "fabula", "tune", str(tiny_gpt2_dir), str(few)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "too few to compare with" in done.stderr
+    assert "Traceback" not in done.stderr
