@@ -324,7 +324,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 LIKELY,
-                "keep going|keep writing|follow-up|follow up|sequel|stay tuned|another part|new part|new chapter|next part|next few parts|out of space|will update|continuing|continue this|split|the link|part ",
+                "keep going|keep writing|follow-up|follow up|sequel|stay tuned|another part|new part|new chapter|next part|next chapter|next update|new update|next few parts|out of space|will update|continuing|continue this|split|the link|part ",
                 r"\b(?:keep (?:going|writing) (?:with|on|if)|i'll keep (?:going|writing)|follow[- ]?up|sequel|stay tuned|another part|(?:new|next|next few) (?:parts?|chapters?|update)|ran out of space|will update|continuing this|continue this|follow the link|split (?:it|this) (?:up|in|into))\b",
                 r"\bpart "
                 + NUMBER
@@ -392,7 +392,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 LIKELY,
-                "you guys|you're all|you are all|you all|you people|thank you enough|your replies|your messages|your comments|the replies|the comments",
+                "you guys|you're |you are |you all|you people|thank you enough|your replies|your messages|your comments|the replies|the comments",
                 r"\byou(?:'re| are| guys| guys are| all| all are| people| people are)(?: (?:all|are|really|so|seriously|too|just|absolutely)){0,3} (?:awesome|amazing|wonderful|the best|so kind|so sweet|too kind|kind|sweet|great|incredible|lovely|rock)\b|can't thank you (?:all )?enough|\b(?:your|the|all of the|all the) (?:replies|messages|comments)\b",
             ),
         ),
@@ -470,7 +470,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 LIKELY,
-                "how i did|i do?|did i do|wrong|mistake|love to hear|make sense|be honest",
+                "how i did|i do?|did i do|what i |know if |love to hear|make sense",
                 r"know how i did|how(?:'d| did) i do\?|(?:tell me|know) what i (?:did|got|am doing) wrong|know if (?:you (?:see|spot|find|notice)|i (?:made|missed)|something|anything)|love to hear (?:your|what|from you|any)|if (?:something|anything|it|this) doesn't make sense",
             ),
         ),
@@ -542,7 +542,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 STRONG,
-                "written|wrote|posted|write |post |attempted",
+                "written|wrote|posted|write |post |attempted|done|tried",
                 r"(?:haven't|have not|havent|never|long time since i(?:'ve)?|been (?:\w{1,12} ){1,4}(?:since|that) i(?:'ve| have|'d)?|rarely|don't (?:usually|normally|often|really)) (?:\w{1,12} ){0,3}(?:written|write|wrote|posted|post|done|tried|attempted) (?:\w{1,12} ){0,4}?(?:anything|here|before|fiction|creative\w{0,2}|stories|prompts?|stuff|in (?:a|years|ages|forever|so|quite|the)|much|one of these|like this)\b",
             ),
             _sign(
@@ -606,7 +606,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 STRONG,
-                "prompt|topic|script|butchered|i rushed|overboard",
+                "prompt|topic|script|butchered|i rushed|overboard|went off|went a |went way",
                 r"\bi (?:also )?(?:may have|might have|kind of|kinda|totally|sort of|sorta|definitely|probably|really)? ?(?:went (?:off|overboard|way over|a (?:bit|little) (?:over|off)) ?(?:prompt|topic|on|with|script)?|butchered|rushed (?:the|it|this|that))",
             ),
             _sign(
@@ -667,7 +667,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 LIKELY,
-                "reference to|lyrics|translat|poem|the title|plot hole|plothole|pacing|tenses|the twist|the narrator|perspective",
+                "reference to|lyrics|translat|poem|song|the name|the title|plot hole|plothole|pacing|tenses|the twist|the narrator|perspective",
                 r"\ba reference to\b|^\W{0,6}lyrics\b|^\W{0,6}translat(?:ion|ed)\b|\bthe (?:title|poem|song|name)[^.!?]{0,30} (?:is by|is from|comes from|is taken|is a)\b|\b(?:plot ?holes?|pacing|the tenses)\b|\bthe (?:twist|perspective) (?:is|was|too|might|may|wasn't|isn't)\b",
             ),
         ),
@@ -688,7 +688,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 LIKELY,
-                "vote|my inbox|karma",
+                "vote|voting|my inbox|karma",
                 r"\b(?:up|down)vot\w{1,4}|my inbox|\bkarma\b(?=[^.!?]{0,30}(?:whore|reddit|comment|post))",
             ),
             _sign(LIKELY, "reddit", r"\b(?:reddit|subreddit|redditors?)\b"),
