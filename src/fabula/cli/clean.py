@@ -24,7 +24,8 @@ def clean(
         str, typer.Argument(help="A file, a folder of files, or hub:user/dataset.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the corpus.", show_default="STORIES' name + .corpus")
+        str | None,
+        typer.Option(help="Folder of the corpus, or a URL.", show_default="STORIES' name + .corpus"),
     ] = None,
     jsonl: Annotated[
         Path | None, typer.Option(help="Also write kept stories here, as rows {source_line, text}.")
@@ -130,10 +131,10 @@ def clean(
     print_result(result)
 
 
-def default_folder(stories: str) -> Path:
+def default_folder(stories: str) -> str:
     """ "stories.jsonl.gz" -> "stories.corpus", in the folder where the command is given."""
     name = stories.rstrip("/").rpartition("/")[2] or "stories"
-    return Path(f"{name.split('.')[0] or 'stories'}.corpus")
+    return f"{name.split('.')[0] or 'stories'}.corpus"
 
 
 def print_result(result: "CleanResult") -> None:

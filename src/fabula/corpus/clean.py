@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fabula.corpus import dedup, split
+from fabula.corpus import dedup, remote, split
 from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Removal, read_decisions, restore
 from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
@@ -98,7 +98,7 @@ def clean(
 
     Args:
         stories, format, column, separator, encoding: see `open_stories`.
-        out: the corpus's folder, or None for a dry run. A corpus that is there is replaced; one that came from the same
+        out: the corpus's folder (or the URL of one, as fsspec reads it), or None for a dry run. A corpus that is there is replaced; one that came from the same
             input and settings is left as it is.
         rules: a rule set of `fabula.corpus.notes`; "auto": by what the stories look like; or a file of rules of one's
             own (see `fabula.corpus.own_rules`).
@@ -146,8 +146,12 @@ def clean(
         inputs["decisions"] = hash_file(decisions)
     config = cleaning.model_dump(mode="json")
     key = fingerprint([inputs, config, _code()])
+    url = str(out) if out is not None and remote.is_url(out) else None
     with ExitStack() as stack:
-        if out is None:
+        if out is None or url:
+            found = remote.manifest_at(url) if url else None
+            if found is not None and found.fingerprint == key and jsonl is None:
+                return _result(remote.path_of(str(url)), found.counts, unchanged=True)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fabula-")))
         else:
             check_output(Path(out))
@@ -171,11 +175,11 @@ def clean(
             counts=counts,
             versions=library_versions("ftfy", "rensa", "pyarrow"),
         ).write(folder)
-        if out is None and jsonl is not None:
+        if jsonl is not None:
             _write_jsonl(folder, Path(jsonl))
-    if out is not None and jsonl is not None:
-        _write_jsonl(Path(out), Path(jsonl))
-    return _result(Path(out) if out is not None else None, counts)
+        if url:
+            remote.put(folder, url)
+    return _result(remote.path_of(out) if out is not None else None, counts)
 
 
 def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:

@@ -442,7 +442,7 @@ def open_parquet(path: Path, name: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path.open("rb"))
     except (pa.ArrowException, OSError) as error:
         raise FabulaError(f"this is not a readable Parquet file ({_first_line(error)})", where=name) from None
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from fabula.corpus import formats
+from fabula.corpus import formats, remote
 from fabula.corpus.formats import END_OF_TEXT_LINE, NO_COLUMNS, Columns, Lines
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import fingerprint, hash_file
@@ -95,7 +95,8 @@ class StorySource:
                 for split, dataset in self._hub
             ]
         else:
-            contents = [[name, hash_file(path)] for name, path in zip(self.names, self.files, strict=True)]
+            hashed = remote.stamp if remote.is_url(self.path) else hash_file
+            contents = [[name, hashed(path)] for name, path in zip(self.names, self.files, strict=True)]
         return fingerprint(
             [contents, self.format, self.columns, self.separator, self.num_blank, self.encoding]
         )
@@ -103,7 +104,8 @@ class StorySource:
     @property
     def title(self) -> str:
         """What the user named, without the folders it is in."""
-        return self.path if self.format == "hub" else Path(self.path).resolve().name
+        local = self.format != "hub" and not remote.is_url(self.path)
+        return Path(self.path).resolve().name if local else self.path
 
     @cached_property
     def num_bytes(self) -> int:
@@ -228,8 +230,8 @@ def open_stories(
     """Find out how stories are written in a file or folder. Reads no more than the beginning.
 
     Args:
-        source: a file (.txt, .md, .jsonl, .csv, .parquet, each also as .gz or .zst), a folder of such files, or
-            `hub:user/dataset`.
+        source: a file (.txt, .md, .jsonl, .csv, .parquet, each also as .gz or .zst), a folder of such files, a URL of
+            either that fsspec reads, or `hub:user/dataset`.
         format: a name in `FORMATS`, where what is detected is wrong.
         column: name of the text's column; found where it is not given.
         separator: a line that stands between two stories.
@@ -256,7 +258,7 @@ def open_stories(
         ) from None
     if str(source).startswith(HUB):
         return _open_hub(str(source), column)
-    path = Path(source)
+    path = remote.path_of(source)
     files, names = _find_files(path)
     kinds = [_kind(file) for file in files]
     kind = kinds[0]

@@ -1,0 +1,44 @@
+"""Input and output on another file system. Skips where what reads URLs is not installed."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from test_clean import bytes_of, stories_file, story
+
+import fabula
+from fabula.errors import FabulaError
+
+fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("upath", reason="universal_pathlib is not installed (pip install 'fabula[scale]')")
+
+
+def test_from_memory_to_memory(tmp_path: Path) -> None:
+    texts = [story(number) for number in range(20)]
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/tales/in/a.jsonl", stories_file(tmp_path / "a.jsonl", texts[:12]).read_bytes())
+    memory.pipe(
+        "/tales/in/b.jsonl.gz",
+        gzip.compress(b"".join(json.dumps({"text": t}).encode() + b"\n" for t in texts[12:])),
+    )
+    memory.get("/tales/in/", str(tmp_path / "in"), recursive=True)
+    here = fabula.clean(tmp_path / "in", tmp_path / "here", rules="none")
+    there = fabula.clean("memory://tales/in", "memory://tales/out", rules="none")
+    assert (there.num_kept, there.splits) == (here.num_kept, here.splits)
+    assert str(there.corpus) == "memory://tales/out"
+    memory.get("/tales/out/", str(tmp_path / "there"), recursive=True)
+    ours, theirs = bytes_of(tmp_path / "here"), bytes_of(tmp_path / "there")
+    assert {name: theirs[name] for name in ours if name.startswith("data/")} == {
+        name: ours[name] for name in ours if name.startswith("data/")
+    }
+    assert set(ours) == set(theirs)
+    assert fabula.clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
+    memory.pipe("/tales/in/a.jsonl", b'{"text": "Another one."}\n')
+    assert not fabula.clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
+    with pytest.raises(FabulaError, match="this folder holds something else"):
+        fabula.clean(tmp_path / "in", "memory://tales/in", rules="none")
+    with pytest.raises(FabulaError, match="no such file or folder"):
+        fabula.clean("memory://tales/none", tmp_path / "x", rules="none")
+    with pytest.raises(FabulaError, match="cannot be read"):
+        fabula.clean("gopher://tales/none", tmp_path / "x", rules="none")
