@@ -120,7 +120,8 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str) -> Markup:
     style(axes)
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
     axes.set_xlabel(x_label)
-    legend(axes)
+    if len(curves) > 1:
+        legend(axes)
     return to_svg(figure, title)
 
 

@@ -466,3 +466,14 @@ def state_settings(settings: Mapping[str, Any]) -> str:
     parts = [f"temperature {settings['temperature']:g}"]
     parts += [f"{name} {settings[name]:g}" for name, value in off.items() if settings[name] != value]
     return ", ".join(parts)
+
+
+def code(text: str) -> Any:
+    """Text with what stands between backticks set as code."""
+    from markupsafe import Markup
+
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 and index < len(parts) - 1 else part
+        for index, part in enumerate(parts)
+    )
