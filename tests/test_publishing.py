@@ -29,7 +29,7 @@ from fabula.publishing.publish import portable_run, publish
 from fabula.publishing.space import pinned, write_wheel
 from fabula.publishing.upload import upload
 
-LICENCES = {"license": "cc-by-4.0", "corpus_license": "cc0-1.0"}
+LICENCES: Any = {"license": "cc-by-4.0", "corpus_license": "cc0-1.0"}
 
 
 def figure(value: float) -> dict[str, float]:
