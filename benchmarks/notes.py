@@ -113,7 +113,7 @@ def gold_paragraphs(stories: Labelled) -> tuple[list[str], list[str]]:
 def train(notes: Sequence[str], fiction: Sequence[str], traps: Sequence[str]) -> Weights:
     """Logistic regression (L2, AdaGrad, whole batches) on the features of `voice.features`; notes and story weigh the same."""
     texts = [*notes, *fiction, *traps]
-    features = [sorted(voice.features(text)) for text in texts]
+    features = [sorted(voice.features(voice.words(text))) for text in texts]
     in_notes = Counter(name for row in features[: len(notes)] for name in row)
     in_story = Counter(name for row in features[len(notes) :] for name in row)
     kept = {name for name, count in in_notes.items() if count >= MIN_COUNT}

@@ -14,14 +14,19 @@ from functools import cache
 
 from fabula.corpus.notes.paragraphs import Paragraph, fold, from_the_end, from_the_start, pieces
 from fabula.corpus.notes.rules import CERTAIN, LIKELY, RULE_LIST, Sign
-from fabula.corpus.notes.voice import hear
+from fabula.corpus.notes.voice import hear, words
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 3000
 MAX_TAIL, MAX_HEAD = 60, 10  # paragraphs
 MAX_SILENT = 8  # so many paragraphs in a row without a sign end the reading from an end
-INLINE_CHARS = 1000
+INLINE_CHARS, LAST_CHARS = (
+    1000,
+    300,
+)  # of the last paragraph of story; first only its last ones are searched for signs
 LONG = 1200  # characters; the signs of a longer paragraph are looked for in its first and last words
+
+MAX_WORDS = 100_000  # words whose keys are remembered
 
 # All in log-odds.
 PRIOR = -2.0  # a paragraph at the end of a text is story, until something speaks for a note
@@ -43,6 +48,7 @@ BEYOND = -12.0  # so much story at an end that no note can lie behind it
 LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
 
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
+_LETTERS = re.compile(r"[a-z']+")
 _SENTENCE = re.compile(r"[^.!?]{12,}")
 _TAG = re.compile(
     r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
@@ -72,18 +78,56 @@ class Reading:
         return self.score >= LIKELY
 
 
+@dataclass(frozen=True)
+class RuleBook:
+    """The signs of a rule set for one end of a story, in the order to try them, and how to find the ones worth trying.
+
+    Attributes:
+        signs: (rule, sign), the strongest signs of each rule first.
+        by_key: for each key of a sign, the indices of its signs.
+        by_letters: for the longest run of letters in a key, the keys. It lies within one word of any text that has the
+            key, so that most keys need not be looked for in a paragraph.
+        by_word: for each word met so far, the keys that may be about it.
+    """
+
+    signs: tuple[tuple[str, Sign], ...]
+    by_key: dict[str, list[int]]
+    by_letters: dict[str, list[str]]
+    by_word: dict[str, list[str]]
+
+    def candidates(self, folded: str, words: Sequence[str]) -> list[int]:
+        """The signs of which a key occurs in a folded paragraph of these words."""
+        keys = set(self.by_letters[""])
+        for word in words:
+            found = self.by_word.get(word)
+            if found is None:
+                found = [
+                    key
+                    for letters, like in self.by_letters.items()
+                    if letters in word
+                    for key in like
+                    if letters
+                ]
+                if len(self.by_word) < MAX_WORDS:
+                    self.by_word[word] = found
+            keys.update(found)
+        return sorted({i for key in keys if key in folded for i in self.by_key[key]})
+
+
 @cache
-def _signs(rule_set: str, where: str) -> tuple[tuple[str, ...], dict[str, list[tuple[int, str, Sign]]]]:
-    """The keys of a rule set for one end of a story, and for each key the signs to try: (order, rule, sign)."""
-    by_key: dict[str, list[tuple[int, str, Sign]]] = {}
-    order = 0
-    for rule in RULE_LIST:
-        if rule_set in rule.sets and rule.where in ("both", where):
-            for sign in sorted(rule.signs, key=lambda sign: -sign.evidence):
-                order += 1
-                for key in sign.keys:
-                    by_key.setdefault(key, []).append((order, rule.name, sign))
-    return tuple(by_key), by_key
+def _rule_book(rule_set: str, where: str) -> RuleBook:
+    rules = [rule for rule in RULE_LIST if rule_set in rule.sets and rule.where in ("both", where)]
+    signs = tuple(
+        (rule.name, sign) for rule in rules for sign in sorted(rule.signs, key=lambda sign: -sign.evidence)
+    )
+    by_key: dict[str, list[int]] = {}
+    by_letters: dict[str, list[str]] = {"": []}
+    for i, (_, sign) in enumerate(signs):
+        for key in sign.keys:
+            if key not in by_key:
+                by_letters.setdefault(max(_LETTERS.findall(key), key=len, default=""), []).append(key)
+            by_key.setdefault(key, []).append(i)
+    return RuleBook(signs, by_key, by_letters, {})
 
 
 def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
@@ -97,14 +141,14 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
     evidence: dict[str, float] = {}
     if score > HOPELESS or "edit" in raw[:30].lower():
         folded = fold(raw)
-        heard = hear(folded)
+        said = words(folded)
+        heard = hear(said)
         score += _weigh(heard)
         if heard < MUTE and not folded.startswith("edit"):
             return Reading(paragraph, evidence, score)
-        keys, by_key = _signs(rule_set, where)
-        candidates = {found[0]: found for key in keys if key in folded for found in by_key[key]}
-        for order in sorted(candidates):
-            _, name, sign = candidates[order]
+        book = _rule_book(rule_set, where)
+        for i in book.candidates(folded, said):
+            name, sign = book.signs[i]
             if name not in evidence and sign.pattern.search(folded):
                 evidence[name] = sign.evidence
         if evidence.get("edit", 0.0) >= CERTAIN or evidence.get("label", 0.0) >= CERTAIN:
@@ -112,9 +156,8 @@ def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:
         elif not evidence and where == "head":  # at the head, a storyteller speaks much like an author
             score -= max(0.0, _weigh(heard) - HEARD_AT_HEAD)
         elif evidence:  # where some sentences are story, a character reads or says what the rules found
-            score += max(
-                QUIET, sum(min(0.0, _weigh(hear(sentence)) + 1.0) for sentence in _SENTENCE.findall(folded))
-            )
+            sentences = _SENTENCE.findall(folded)
+            score += max(QUIET, sum(min(0.0, _weigh(hear(words(sentence))) + 1.0) for sentence in sentences))
     return Reading(paragraph, evidence, min(sum(evidence.values()), CAP) + score)
 
 
@@ -252,12 +295,12 @@ def _opens_as_story(reading: Reading, rule_set: str) -> bool:
 
 def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     """A note in the last sentences of a paragraph of story."""
-    start = max(paragraph.start, paragraph.end - INLINE_CHARS)
-    sentences = pieces(text, start, paragraph.end)
-    readings = [read(sentence, rule_set, "tail") for sentence in sentences[-3:]]
-    if len(sentences) < 2 or not any(reading.evidence for reading in readings):
+    start = max(paragraph.start, paragraph.end - LAST_CHARS)
+    last = [read(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)[-3:]]
+    if not any(reading.evidence for reading in last):
         return []
-    readings = [read(sentence, rule_set, "tail") for sentence in sentences[:-3]] + readings
+    start = max(paragraph.start, paragraph.end - INLINE_CHARS)
+    readings = [read(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)]
     first, score = _best_suffix(readings, SENTENCE, SENTENCE_RUN_ON)
     if first == 0 or first == len(readings):
         return []

@@ -4,21 +4,25 @@ Its weights are plain data (`voice.json`), trained by `benchmarks/notes.py train
 """
 
 import json
+import math
 import re
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-_TOKEN = re.compile(r"[a-z']+|[0-9]+|[:;=]-?[)(dpo]|<3|[!?]")
+_WORD = re.compile(r"[a-z']+|0|[:;=]-?[)(dpo]|<3|[!?]")
+_NUMBER = re.compile(r"[0-9]+")
 
 
-def features(folded: str) -> set[str]:
-    """The words of a folded paragraph, smileys among them and every number as `0`, and their pairs.
+def words(folded: str) -> list[str]:
+    """The words of a folded text, smileys and `!` and `?` among them, every number as `0`."""
+    return _WORD.findall(_NUMBER.sub("0", folded))
 
-    `^` and `$` stand before the first and after the last word.
-    """
-    tokens = ["^", *("0" if token[0].isdigit() else token for token in _TOKEN.findall(folded)), "$"]
-    return {*tokens[1:-1], *map(" ".join, pairwise(tokens))}
+
+def features(words: Sequence[str]) -> set[str]:
+    """The words and their pairs; `^` and `$` stand before the first and after the last word."""
+    return {*words, *map(" ".join, pairwise(["^", *words, "$"]))}
 
 
 @cache
@@ -27,7 +31,7 @@ def weights() -> dict[str, float]:
     return json.loads(Path(__file__).with_name("voice.json").read_text(encoding="utf-8"))["weights"]
 
 
-def hear(folded: str) -> float:
-    """Log-odds that a folded paragraph is spoken by the author about the text, where notes and story are as common."""
+def hear(words: Sequence[str]) -> float:
+    """Log-odds that these are the words of the author about the text, where notes and story are as common."""
     known = weights()
-    return known[""] + sum(known[feature] for feature in features(folded) if feature in known)
+    return known[""] + math.fsum(known[feature] for feature in features(words) & known.keys())
