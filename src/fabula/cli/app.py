@@ -85,6 +85,9 @@ def main() -> None:
     arguments = globals_first(sys.argv[1:])
     debug = "--debug" in arguments
     signal.signal(signal.SIGTERM, stop_like_ctrl_c)
+    # Torch's threads wait for each other in a busy loop. Where other programs want the processor too, that makes
+    # training up to nine times slower (docs/training.md); so they wait only briefly, then sleep. Read when torch loads.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     for stream in (sys.stdout, sys.stderr):
         # A console that cannot show a character shows a question mark; it never stops the work.
         stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
@@ -141,7 +144,10 @@ def usage_problem(error: typer.TyperException) -> str:
 def register() -> None:
     """Hang each command under its name. One module a command; each imports what it needs when it is called."""
     from fabula.cli.clean import clean, restore
+    from fabula.cli.compare import compare
+    from fabula.cli.doctor import doctor
     from fabula.cli.evaluate import evaluate
+    from fabula.cli.export import export
     from fabula.cli.publish import publish
     from fabula.cli.run import run
     from fabula.cli.serve import serve
@@ -149,7 +155,20 @@ def register() -> None:
     from fabula.cli.tune import tune
     from fabula.cli.write import write
 
-    for command in (run, clean, restore, train, evaluate, tune, write, serve, publish):
+    for command in (
+        run,
+        clean,
+        restore,
+        train,
+        evaluate,
+        tune,
+        compare,
+        write,
+        export,
+        serve,
+        publish,
+        doctor,
+    ):
         app.command()(command)
 
 

@@ -1,0 +1,59 @@
+"""`fabula doctor`."""
+
+from typing import Annotated
+
+import typer
+
+from fabula.cli.terminal import format_seconds
+from fabula.defaults import BASE, RECIPE
+
+
+def doctor(
+    stories: Annotated[
+        str | None,
+        typer.Argument(help="Stories, or a corpus, to reckon a training on.", show_default=False),
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
+    ] = BASE,
+    recipe: Annotated[str, typer.Option(help="How to train: default, seed, lora, or a TOML file.")] = RECIPE,
+) -> None:
+    """Say what this machine can do, and what training on STORIES would take.
+
+    A few windows are trained to measure it; nothing is written.
+    """
+    import platform
+
+    import psutil
+    import torch
+
+    from fabula.files import library_versions
+    from fabula.models.load import TINY, cached_names
+
+    versions = library_versions("torch", "transformers", "tokenizers")
+    print(f"python     {platform.python_version()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()))
+    print(f"processor  {psutil.cpu_count(logical=False)} cores, {torch.get_num_threads()} threads in use")
+    memory = psutil.virtual_memory()
+    print(f"memory     {memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB of it free")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    print(f"GPU        {', '.join(gpus) or 'none'}")
+    print(f"bases      offline: {', '.join([TINY, *cached_names()])}, or a folder")
+    if stories is None:
+        print("next       fabula doctor STORIES [--base BASE] reckons a training")
+        return
+    from fabula.training.estimate import estimate
+
+    expected = estimate(stories, base=base, recipe=recipe)
+    print(
+        f"stories    {expected.num_stories:,}; {expected.num_tokens:,} training tokens in an epoch, {expected.num_steps:,} steps"
+    )
+    print(f"model      {expected.num_parameters / 1e6:.1f} M parameters on {expected.device}")
+    print(f"speed      {expected.tokens_per_second:,.0f} tokens/s, measured")
+    print(f"time       {format_seconds(expected.seconds)}")
+    print(f"memory     {expected.memory_gb:.1f} GB at the peak ({expected.free_memory_gb:.1f} GB free)")
+    print(f"disk       {expected.disk_gb:.1f} GB while it trains ({expected.free_disk_gb:.1f} GB free)")
+    if expected.memory_gb > expected.free_memory_gb:
+        print("warning    this is more memory than there is: a smaller base, or recipe lora")
+    if expected.disk_gb > expected.free_disk_gb:
+        print("warning    this is more disk than there is")

@@ -1,0 +1,245 @@
+"""What a training would take: time, memory and disk, measured on a few windows before it begins."""
+
+import math
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fabula.corpus.read import open_stories
+from fabula.corpus.store import open_corpus
+from fabula.defaults import BASE, RECIPE
+from fabula.errors import FabulaError
+from fabula.files import MANIFEST
+from fabula.models.load import TINY, locate_base
+from fabula.training.recipe import Recipe, load_recipe
+
+HELD_OUT = 0.1
+"""Share of the stories that cleaning holds out, where they are not clean yet."""
+
+SAMPLE_CHARACTERS = 500_000
+"""Text that is tokenised to learn how many characters a token has."""
+
+MEASURED_BATCHES = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training is expected to take.
+
+    Attributes:
+        num_stories: stories in all, held-out ones included.
+        num_tokens: training tokens in an epoch.
+        num_parameters: of the model.
+        num_steps: optimiser steps.
+        tokens_per_second: as measured.
+        seconds: of training, validation included.
+        memory_gb: peak memory of the process (on a GPU: of the GPU).
+        disk_gb: checkpoints and model together, at the most.
+        free_memory_gb, free_disk_gb: what this machine has left now.
+        device: what it would run on.
+    """
+
+    num_stories: int
+    num_tokens: int
+    num_parameters: int
+    num_steps: int
+    tokens_per_second: float
+    seconds: float
+    memory_gb: float
+    disk_gb: float
+    free_memory_gb: float
+    free_disk_gb: float
+    device: str
+
+
+def estimate(
+    stories: str | Path,
+    *,
+    base: str | Path = BASE,
+    recipe: str | Path | Recipe = RECIPE,
+    out: str | Path = ".",
+) -> Estimate:
+    """Measure a few windows of this base on this machine, and reckon what training on these stories would take.
+
+    Args:
+        stories: anything that `fabula.clean` reads, or a corpus that it made.
+        base, recipe: as `fabula.train` takes them.
+        out: a folder on the disk that the model would go to.
+
+    Raises:
+        FabulaError: the stories or the base cannot be read.
+    """
+    import psutil
+
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    sample, num_stories, num_characters, num_bytes = _read(stories)
+    with tempfile.TemporaryDirectory() as temporary:
+        model, tokenizer, fresh = _model(base, sample, num_bytes, Path(temporary))
+    num_tokens = _num_tokens(tokenizer, sample, num_characters) + 2 * num_stories
+    measured = _measure(model, recipe, fresh)
+    batch_size = recipe.batch_size(measured.context_length, measured.num_parameters)
+    training_tokens = round(num_tokens * (1 - HELD_OUT))
+    num_windows = math.ceil(
+        training_tokens / measured.context_length * _repeated(recipe, measured, num_tokens, num_stories)
+    )
+    num_steps = math.ceil(recipe.epochs(fresh) * math.ceil(num_windows / batch_size))
+    seconds = num_steps * batch_size * measured.context_length / measured.tokens_per_second
+    held_out = min(
+        num_tokens * HELD_OUT,
+        recipe.validation_share
+        * 1.5
+        * num_steps
+        * batch_size
+        * measured.context_length
+        / (recipe.num_validations + 1),
+    )
+    seconds += (recipe.num_validations + 1) * held_out * (2 / 3) / measured.tokens_per_second
+    weights = 4 * measured.num_parameters
+    trained = 4 * measured.num_trained
+    checkpoint = 3 * trained
+    return Estimate(
+        num_stories=num_stories,
+        num_tokens=training_tokens,
+        num_parameters=measured.num_parameters,
+        num_steps=num_steps,
+        tokens_per_second=measured.tokens_per_second,
+        seconds=seconds,
+        memory_gb=measured.memory_gb,
+        # Two checkpoints and the one being written, two of the best weights, the model.
+        disk_gb=(3 * checkpoint + 2 * trained + weights + 4 * num_tokens) / 1e9,
+        free_memory_gb=psutil.virtual_memory().available / 1e9,
+        free_disk_gb=shutil.disk_usage(_existing(Path(out))).free / 1e9,
+        device=measured.device,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One machine, one model, a few windows."""
+
+    context_length: int
+    num_parameters: int
+    num_trained: int
+    tokens_per_second: float
+    memory_gb: float
+    device: str
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _read(stories: str | Path) -> tuple[list[str], int, int, int]:
+    """The first texts (about `SAMPLE_CHARACTERS`), and the number of stories, characters and bytes in all."""
+    path = Path(stories)
+    source = open_corpus(path).stories() if (path / MANIFEST).is_file() else open_stories(stories)
+    sample: list[str] = []
+    held = num_stories = num_characters = num_bytes = 0
+    for story in source:
+        num_stories += 1
+        num_characters += len(story.text)
+        num_bytes += len(story.text.encode())
+        if held < SAMPLE_CHARACTERS:
+            sample.append(story.text[: SAMPLE_CHARACTERS - held])
+            held += len(sample[-1])
+    if not num_stories:
+        raise FabulaError("there is no story in it", where=stories)
+    return sample, num_stories, num_characters, num_bytes
+
+
+def _model(base: str | Path, sample: list[str], num_bytes: int, scratch: Path) -> tuple[Any, Any, bool]:
+    from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
+    from fabula.models.load import context_length_of, load_model
+    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, train_tokenizer
+
+    folder = locate_base(base)
+    if folder is not None:
+        return load_model(folder), load_tokenizer(folder), False
+    config = read_config(TINY)
+    tokenizer = train_tokenizer(
+        sample, fresh_vocab_size(config, num_bytes), context_length=context_length_of(config)
+    )
+    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=0)
+    return model, tokenizer, True
+
+
+def _num_tokens(tokenizer: Any, sample: list[str], num_characters: int) -> int:
+    from fabula.tokens.tokenizer import encode
+
+    tokens = sum(len(ids) for ids in encode(tokenizer, sample))
+    return round(tokens / sum(map(len, sample)) * num_characters)
+
+
+def _repeated(recipe: Recipe, measured: Measured, num_tokens: int, num_stories: int) -> float:
+    """Positions for each token: long stories repeat some of themselves as left context."""
+    mean = num_tokens / num_stories
+    step = measured.context_length - min(recipe.left_context, measured.context_length // 2)
+    continued = max(0.0, (mean - measured.context_length) / step)
+    return 1 + continued * (measured.context_length - step) / mean
+
+
+def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
+    import torch
+
+    from fabula.models.load import context_length_of
+    from fabula.models.memory import keep_freed_memory
+    from fabula.training.loop import LONGEST_CONTEXT
+    from fabula.training.loss import StoryLoss
+    from fabula.training.machine import CPU_TOKENS, Precision
+    from fabula.training.prepare import choose_trained, set_dropout
+
+    keep_freed_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    own = context_length_of(model.config)
+    context_length = min(own, recipe.context_length or (own if fresh else LONGEST_CONTEXT))
+    num_parameters = model.num_parameters()
+    set_dropout(model, recipe.dropout)
+    model = choose_trained(model.to(device), recipe)
+    num_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    loss, precision = StoryLoss(model), Precision.choose(recipe.precision, device)
+    model.train()
+    batch_size = recipe.batch_size(context_length, num_parameters)
+    size = min(batch_size, max(1, (recipe.micro_batch_tokens or CPU_TOKENS) // context_length))
+    shape = (size, context_length)
+    ids = torch.randint(0, model.config.vocab_size, shape, device=device)
+    positions = torch.arange(context_length, device=device).expand(shape)
+    segments = torch.ones(shape, dtype=torch.long, device=device)
+    times = []
+    for _ in range(MEASURED_BATCHES + 1):
+        began = time.perf_counter()
+        with precision.autocast():
+            total = loss(ids, ids, positions, segments)
+        total.backward()
+        total.item()
+        times.append(time.perf_counter() - began)
+    if device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated() + 8 * num_trained
+    else:
+        memory = _peak_memory() + 8 * num_trained
+    return Measured(
+        context_length,
+        num_parameters,
+        num_trained,
+        size * context_length / sorted(times[1:])[len(times) // 2 - 1],
+        memory / 1e9,
+        torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads",
+    )
+
+
+def _peak_memory() -> int:
+    """Largest memory of this process so far, in bytes."""
+    if os.name == "nt":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
