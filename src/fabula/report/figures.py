@@ -94,6 +94,7 @@ def to_svg(figure: "Figure", title: str) -> Markup:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # every drawing has a figure_1; nothing refers to it
     for name, sentinel in COLOURS.items():
         svg = svg.replace(sentinel, f"var(--{name})")
     size = re.search(r'viewBox="([^"]+)"', svg)

@@ -46,10 +46,11 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     templates.filters |= {
+        "code": code,
+        "duration": duration,
+        "interval": interval,
         "number": number,
         "percent": percent,
-        "interval": interval,
-        "duration": duration,
         "settings": state_settings,
     }
     return templates
@@ -85,6 +86,13 @@ def gather(folder: Path) -> dict[str, Any]:
         "measures": MEASURES,
         "nearest": nearest_to_people(metrics),
         "gaps": perplexity_gaps(metrics),
+        "memories": [
+            author["memorisation"]
+            for author in (
+                [model["writing"] for model in metrics["models"]] + [metrics["human"]] if metrics else []
+            )
+            if author
+        ],
         "colours": colours(len(names)),
         "verdict": verdict(metrics),
         "highlights": highlights(metrics),

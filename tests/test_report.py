@@ -1,0 +1,279 @@
+"""The report: one file that needs nothing else, holds what the run left, and escapes all of it."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import TINY_STORIES, write_corpus
+
+from fabula.errors import FabulaError
+from fabula.pipeline.evaluate import evaluate
+from fabula.pipeline.tune import tune
+from fabula.report.compare import compare
+from fabula.report.render import (
+    code,
+    duration,
+    interval,
+    nearest_to_people,
+    number,
+    pair_samples,
+    percent,
+    render,
+    rows_with,
+    state_settings,
+    verdict,
+)
+
+EVIL = "<script>alert('&')</script>"
+
+
+class Page(HTMLParser):
+    """Elements, ids, links and addresses of a page; fails on tags that do not match."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "hr", "input", "path", "use", "rect"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        values = dict(attrs)
+        self.ids += [value for name, value in values.items() if name == "id" and value]
+        self.links += [
+            value for name, value in values.items() if name in ("href", "src", "xlink:href") and value
+        ]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def run_folder(tiny_gpt2_dir, tmp_path_factory) -> Path:
+    """A run folder with all that a report shows, evil text included."""
+    folder = tmp_path_factory.mktemp("run") / "evil <run>"
+    folder.mkdir()
+    corpus = write_corpus(folder / "corpus", TINY_STORIES[:32], TINY_STORIES[32:])
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    manifest["counts"] |= {
+        "format": f"plain text {EVIL} with `code`",
+        "rule_set": "reddit",
+        "rule_set_reason": EVIL,
+        "num_read": 45,
+        "num_kept": 40,
+        "num_dropped": {"near_copy": 5},
+        "num_removals": 2,
+        "removals_by_rule": {"edit": 2},
+        "words_by_rule": {"edit": 9},
+        "words_removed": 9,
+        "words_kept": 991,
+        "repairs": {"unicode": 3},
+    }
+    manifest["inputs"] = {"stories": "abc123"}
+    (corpus / "manifest.json").write_text(json.dumps(manifest))
+    place = {"source": EVIL, "source_line": 3}
+    rows = [
+        {
+            "story": "a",
+            **place,
+            "start": 0,
+            "end": 4,
+            "rule": "edit",
+            "confidence": 1.0,
+            "text": f"EDIT: {EVIL}",
+        },
+        {
+            "story": "b",
+            **place,
+            "dropped": "near_copy",
+            "of": "a",
+            "similarity": 0.9,
+            "title": "",
+            "text": None,
+        },
+    ]
+    (corpus / "ledger.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = folder / "model"
+    model.mkdir()
+    log = [{"step": 0, "seconds": 0.1, "val_loss": 6.0, "bits_per_byte": 3.0}]
+    log += [
+        {
+            "step": s,
+            "epoch": 0.1,
+            "seconds": s / 2,
+            "train_loss": 6 - s / 10,
+            "learning_rate": 1e-3,
+            "tokens_per_second": 900.0,
+        }
+        for s in range(1, 11)
+    ]
+    log += [{"step": 10, "seconds": 5.2, "val_loss": 4.9, "bits_per_byte": 2.4}]
+    (model / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    (model / "recipe.toml").write_text(f"# {EVIL}\nlearning_rate = 1e-3\n")
+    (folder / "run.json").write_text(
+        json.dumps(
+            {"name": f"run {EVIL}", "command": f"fabula run '{EVIL}'", "versions": {"fabula": "0.1.0"}}
+        )
+    )
+    evaluate(
+        [tiny_gpt2_dir, tiny_gpt2_dir],
+        corpus,
+        names=["base", "tuned"],
+        out=folder,
+        num_samples=4,
+        max_new_tokens=10,
+    )
+    tune(tiny_gpt2_dir, corpus, out=folder, num_settings=1, num_stories=2, max_new_tokens=8)
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    passage = TINY_STORIES[2][:60]
+    samples[4]["text"] = f"{EVIL} {passage} and on."
+    samples[4]["spans"] = [
+        {"start": len(EVIL) + 1, "end": len(EVIL) + 61, "story_id": "c", "source": EVIL, "source_line": 3,
+         "title": EVIL, "source_start": 0, "before": "", "after": TINY_STORIES[2][60:90]}
+    ]  # fmt: skip
+    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in samples))
+    return folder
+
+
+def test_the_report_is_one_whole_safe_file(run_folder):
+    path = render(run_folder)
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert "script" not in page.tags
+    assert {"svg", "mark", "details", "table"} <= page.tags
+    assert [link for link in page.links if not link.startswith("#")] == []
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert "#010203" not in text  # every colour of a drawing is the page's
+    assert page.text.count(EVIL) >= 8
+    for said in (
+        "2 removed, 9 words",
+        "near copy",
+        "EDIT:",
+        "10 steps",
+        "unicode 3",
+        "abc123",
+        "learning_rate = 1e-3",
+    ):
+        assert said in page.text
+    assert TINY_STORIES[2][:60] in page.text
+    assert render(run_folder).read_text(encoding="utf-8") == text  # the same bytes again
+
+
+def test_parts_without_a_file_are_left_out(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
+    evaluate([tiny_gpt2_dir], tiny_corpus_dir, out=tmp_path, num_samples=0)
+    page = Page(render(tmp_path).read_text(encoding="utf-8"))
+    assert "prediction" in page.ids
+    assert not {"stories", "writing", "memory", "training", "cleaning", "settings"} & set(page.ids)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(FabulaError, match="neither a run nor an evaluation"):
+        render(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "samples.jsonl").write_text("{}\nbroken\n")
+    with pytest.raises(FabulaError, match=r"samples\.jsonl:2: this line is not valid JSON"):
+        render(tmp_path)
+
+
+def test_a_comparison_of_runs(run_folder, tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
+    other = tmp_path / "other"
+    evaluate([tiny_gpt2_dir], tiny_corpus_dir, out=other, num_samples=2, max_new_tokens=8)
+    path = compare([run_folder, run_folder], out=tmp_path / "c.html")
+    page = Page(path.read_text(encoding="utf-8"))
+    assert "same 8 held-out stories" in page.text
+    assert "script" not in page.tags
+    assert [link for link in page.links if not link.startswith("#")] == []
+    mixed = Page(compare([run_folder, other], out=path).read_text(encoding="utf-8"))
+    assert "different stories" in mixed.text
+    with pytest.raises(FabulaError, match="two runs or more"):
+        compare([run_folder])
+    with pytest.raises(FabulaError, match="no finished run"):
+        compare([run_folder, tmp_path])
+
+
+def metrics(before: float, after: float, low: float | None, high: float | None) -> dict:
+    def model(name: str, value: float, difference: dict | None) -> dict:
+        figure = {"value": value, "low": None, "high": None}
+        return {"name": name, "likelihood": {"bits_per_byte": figure, "bits_per_byte_difference": difference}}
+
+    return {
+        "held_out": {"num_stories": 9},
+        "models": [
+            model("base", before, None),
+            model("tuned", after, {"value": after - before, "low": low, "high": high}),
+        ],
+    }
+
+
+def test_the_verdict_says_when_it_may_be_chance():
+    assert verdict(metrics(2.0, 1.5, -0.6, -0.4)) == [
+        "On the 9 stories that were held out, tuned needs 1.500 bits per byte where base needs 2.000: 25 % fewer."
+    ]
+    assert "may be chance" in verdict(metrics(2.0, 1.99, -0.6, 0.4))[1]
+    assert "Too few" in verdict(metrics(2.0, 1.5, None, None))[1]
+    assert "more." in verdict(metrics(2.0, 2.2, 0.1, 0.3))[0]
+
+
+def test_figures_as_people_read_them():
+    assert (number(1234.5), number(-0.25, 2), number(None)) == ("1,234", "−0.25", "–")
+    assert percent(0.034) == "3.4 %"
+    assert interval({"value": 1, "low": 0.5, "high": 1.5}, "1") == "0.5 to 1.5"
+    assert interval({"value": 1, "low": None, "high": None}) == ""
+    assert [duration(s) for s in (8, 130, 3599, 11_220)] == ["8 s", "2 min", "1 h 00 min", "3 h 07 min"]
+    assert code("a `b<` c") == "a <code>b&lt;</code> c"
+    settings = {"temperature": 0.8, "top_k": 0, "top_p": 0.9, "min_p": 0.0, "repetition_penalty": 1.0}
+    assert state_settings(settings) == "temperature 0.8, top_p 0.9"
+
+
+def test_a_resumed_runs_steps_are_shown_once():
+    log = [{"step": 2, "train_loss": 5.0}, {"step": 1, "train_loss": 6.0}, {"step": 2, "train_loss": 4.0}]
+    assert [row["train_loss"] for row in rows_with(log, "train_loss")] == [6.0, 4.0]
+
+
+def test_copied_passages_are_numbered_and_stand_where_they_are():
+    span = {"start": 2, "end": 5}
+    row = {"model": "tuned", "prompt": "P", "seed": 1, "text": "abcdefg", "spans": [span]}
+    pairs, sources = pair_samples([row], ["tuned"])
+    assert pairs[0]["stories"][0]["segments"] == [("ab", None), ("cde", 1), ("fg", None)]
+    assert sources == [{**span, "passage": "cde"}]
+
+
+def test_nearest_to_people_names_no_winner_of_a_tie():
+    def writing(value: float) -> dict:
+        return {"measures": dict.fromkeys((m for m in nearest_names()), value)}
+
+    def nearest_names() -> list[str]:
+        return list(nearest_to_people(None))
+
+    found = nearest_to_people(
+        {"human": writing(0.5), "models": [{"writing": writing(0.1)}, {"writing": writing(0.6)}]}
+    )
+    assert set(found.values()) == {1}
+    tied = nearest_to_people(
+        {"human": writing(0.5), "models": [{"writing": writing(0.25)}, {"writing": writing(0.75)}]}
+    )
+    assert set(tied.values()) == {None}
