@@ -231,7 +231,7 @@ def metrics(before: float, after: float, low: float | None, high: float | None) 
 
 def test_the_verdict_says_when_it_may_be_chance():
     assert verdict(metrics(2.0, 1.5, -0.6, -0.4)) == [
-        "On the 9 stories that were held out, tuned needs 1.500 bits per byte where base needs 2.000: 25 % fewer."
+        "On the 9 stories that were held out, tuned needs 1.500 bits per byte where base needs 2.000: 25\u00a0% fewer."
     ]
     assert "may be chance" in verdict(metrics(2.0, 1.99, -0.6, 0.4))[1]
     assert "Too few" in verdict(metrics(2.0, 1.5, None, None))[1]
@@ -240,7 +240,7 @@ def test_the_verdict_says_when_it_may_be_chance():
 
 def test_figures_as_people_read_them():
     assert (number(1234.5), number(-0.25, 2), number(None)) == ("1,234", "−0.25", "–")
-    assert percent(0.034) == "3.4 %"
+    assert percent(0.034) == "3.4\u00a0%"
     assert interval({"value": 1, "low": 0.5, "high": 1.5}, "1") == "0.5 to 1.5"
     assert interval({"value": 1, "low": None, "high": None}) == ""
     assert [duration(s) for s in (8, 130, 3599, 11_220)] == ["8 s", "2 min", "1 h 00 min", "3 h 07 min"]

@@ -77,8 +77,8 @@ def style(axes: "Axes") -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(COLOURS["line"])
-    axes.tick_params(colors=COLOURS["muted"], labelsize=9.5, length=0, pad=5)
-    axes.xaxis.label.set(color=COLOURS["muted"], fontsize=9.5)
+    axes.tick_params(colors=COLOURS["muted"], labelsize=11, length=0, pad=5)
+    axes.xaxis.label.set(color=COLOURS["muted"], fontsize=11)
     axes.set_axisbelow(True)
 
 
@@ -127,7 +127,7 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str) -> Markup:
 
 
 def legend(axes: "Axes") -> None:
-    box: Any = axes.legend(frameon=False, fontsize=9.5, loc="upper right", handlelength=1.4)
+    box: Any = axes.legend(frameon=False, fontsize=11, loc="upper right", handlelength=1.4)
     for text in box.get_texts():
         text.set_color(COLOURS["ink"])
 
@@ -145,7 +145,7 @@ def draw_intervals(bars: Sequence[Bar], title: str, x_label: str) -> Markup:
     style(axes)
     axes.grid(axis="x", color=COLOURS["line"], linewidth=0.8)
     axes.set_yticks(range(len(bars)), [bar.label for bar in reversed(bars)])
-    axes.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=10.5)
+    axes.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=12)
     axes.set_ylim(-0.6, len(bars) - 0.4)
     axes.margins(x=0.12)
     axes.set_xlabel(x_label)
@@ -173,7 +173,7 @@ def draw_sweep(points: Sequence[Point], rows: Sequence[str], title: str, x_label
     style(axes)
     axes.grid(axis="x", color=COLOURS["line"], linewidth=0.8)
     axes.set_yticks(range(len(rows)), [row.replace("_", " ") for row in reversed(rows)])
-    axes.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=10.5)
+    axes.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=12)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(left=0)
     axes.set_xlabel(x_label)
@@ -192,15 +192,15 @@ def draw_map(
             axes.plot([point.x], [point.y], marker="o", markersize=15, linestyle="none", color=COLOURS["base"],
                       markerfacecolor="none", markeredgewidth=2)  # fmt: skip
             axes.annotate("chosen", (point.x, point.y), xytext=(0, 11), textcoords="offset points", ha="center",
-                          color=COLOURS["base"], fontsize=9.5)  # fmt: skip
+                          color=COLOURS["base"], fontsize=11)  # fmt: skip
     axes.plot(
         *[[value] for value in people], marker="D", markersize=10, linestyle="none", color=COLOURS["people"]
     )
     axes.annotate("people", people, xytext=(0, -17), textcoords="offset points", ha="center",
-                  color=COLOURS["people"], fontsize=9.5)  # fmt: skip
+                  color=COLOURS["people"], fontsize=11)  # fmt: skip
     style(axes)
     axes.grid(color=COLOURS["line"], linewidth=0.8)
     axes.margins(0.12)
     axes.set_xlabel(labels[0])
-    axes.set_ylabel(labels[1], color=COLOURS["muted"], fontsize=9.5)
+    axes.set_ylabel(labels[1], color=COLOURS["muted"], fontsize=11)
     return to_svg(figure, title)

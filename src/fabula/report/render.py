@@ -257,7 +257,7 @@ def draw_tuning(tuning: Mapping[str, Any] | None) -> dict[str, Any]:
             points("compression_ratio", "repeated_4grams"),
             people,
             "Sameness of the settings tried and of people",
-            ("compression ratio: sameness between stories", "repeated 4-grams: sameness within one"),
+            ("compression ratio", "repeated 4-grams"),
         )
     return figures
 
@@ -447,7 +447,7 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %".replace("-", "−")
+    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%".replace("-", "−")
 
 
 def interval(estimate: Mapping[str, float | None], kind: str = "3") -> str:
