@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabula.corpus.normalise import _CONFIG, REPAIRS, normalise
+from fabula.corpus.normalise import _CONFIG, REPAIRS, _needs_ftfy, normalise
 
 USUAL = string.ascii_letters + string.digits + string.punctuation + " \t\n‘’“”–—…"
 
@@ -48,6 +48,17 @@ def test_no_repair_of_ftfy_touches_text_that_is_not_handed_to_it(text: str) -> N
     """What lets `normalise` pass ordinary paragraphs by."""
     paragraph = text.replace("\n", " ").replace("&", "")
     assert ftfy.fix_and_explain(paragraph, _CONFIG).text == paragraph
+
+
+@given(
+    st.text(
+        st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("éèÃ©â€™Ââˆ\u0301ﬁ\x85ИЖя日本ｱ…"))
+    )
+)
+@settings(max_examples=2000, deadline=None)
+def test_ftfy_changes_nothing_where_it_is_not_asked(text: str) -> None:
+    if not _needs_ftfy(text):
+        assert ftfy.fix_and_explain(text, _CONFIG).text == text
 
 
 @given(st.text())
