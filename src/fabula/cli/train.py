@@ -37,6 +37,10 @@ def train(
         bool,
         typer.Option("--resume/--no-resume", help="Go on from the last checkpoint, or begin again."),
     ] = True,
+    track: Annotated[
+        str | None,
+        typer.Option(help="Also send the log to tensorboard, trackio or wandb.", show_default=False),
+    ] = None,
 ) -> None:
     """Train a model on a corpus.
 
@@ -55,6 +59,7 @@ def train(
             max_minutes=max_minutes,
             fast=fast,
             resume=resume,
+            track=track,
             on_progress=terminal,
         )
     if not result.is_new:

@@ -38,6 +38,7 @@ from fabula.training.prepare import (
     trained_weights,
     training_tokens,
 )
+from fabula.training.track import Tracker
 from fabula.training.train import FRESH_BASE, LOG, RECIPE_FILE, Job
 from fabula.training.validation import validate
 from fabula.training.workers import Workers
@@ -118,6 +119,7 @@ class Trainer:
         self.optimizer = optimizer_for(self.model, recipe, self.peak)
         self.checkpoints = Checkpoints(job.work)
         self.began, self.seconds_before = began, 0.0
+        self.tracker: Tracker | None = None
         self.state = self._resume()
         self._clock = self._elapsed()
         self._order_epoch, self._order = -1, np.empty(0, dtype=np.int64)
@@ -158,12 +160,19 @@ class Trainer:
 
     def run(self) -> None:
         self._say(self._describe())
-        with Interrupt() as self.interrupt:
-            try:
+        job = self.job
+        if job.track is not None and self.workers.is_first:
+            folder = job.out.with_name(job.out.name + ".tensorboard")
+            self.tracker = Tracker(job.track, folder, job.out.name, job.manifest.config)
+        try:
+            with Interrupt() as self.interrupt:
                 self._train()
-            except Interrupted:
-                self._save()
-                raise KeyboardInterrupt from None
+        except Interrupted:
+            self._save()
+            raise KeyboardInterrupt from None
+        finally:
+            if self.tracker is not None:
+                self.tracker.close()
         if self.workers.is_first:
             self._finish()
 
@@ -296,6 +305,8 @@ class Trainer:
         if self.workers.is_first:
             with (self.job.work / LOG).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+            if self.tracker is not None:
+                self.tracker.log(row)
 
     # Validation
 

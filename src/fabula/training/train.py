@@ -80,6 +80,7 @@ class Job:
     max_minutes: float | None
     work: Path
     manifest: Manifest
+    track: str | None
 
 
 def train(
@@ -93,6 +94,7 @@ def train(
     max_minutes: float | None = None,
     fast: bool = False,
     resume: bool = True,
+    track: str | None = None,
     on_progress: OnProgress = silent,
 ) -> TrainResult:
     """Train a model on a corpus.
@@ -111,19 +113,24 @@ def train(
         max_minutes: bound on the time spent, interruptions not counted; the schedule is fitted to it.
         fast: freeze the embeddings and the lower half of the layers.
         resume: False begins again, whatever is there.
+        track: also send the log to "tensorboard" (its files go to OUT.tensorboard), "trackio" or "wandb".
 
     Raises:
         FabulaError: bad input, a damaged corpus or base, a folder that holds something else, a loss that is not
             finite or diverges, or a folder that another process trains in.
         KeyboardInterrupt: SIGINT or SIGTERM; a checkpoint was written first.
     """
-    job = _plan(Path(corpus), Path(out), base, init, recipe, seed, max_minutes, fast)
+    job = _plan(Path(corpus), Path(out), base, init, recipe, seed, max_minutes, fast, track)
     finished = Manifest.find(job.out)
     if resume and finished is not None and finished.fingerprint == job.manifest.fingerprint:
         _remove_work(job)
         return result_of(job.out, job.base, finished, is_new=False)
     _check_out(job.out, finished)
 
+    if track is not None:
+        from fabula.training.track import check_tracker
+
+        check_tracker(track)
     from fabula.training.loop import fit
     from fabula.training.workers import Workers
 
@@ -154,6 +161,7 @@ def _plan(
     seed: int,
     max_minutes: float | None,
     fast: bool,
+    track: str | None,
 ) -> Job:
     opened = open_corpus(corpus)
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
@@ -178,7 +186,7 @@ def _plan(
         versions={},
     )
     work = out.with_name(out.name + CHECKPOINTS) / manifest.fingerprint
-    return Job(opened, out, folder, kind, resolved, seed, max_minutes, work, manifest)
+    return Job(opened, out, folder, kind, resolved, seed, max_minutes, work, manifest, track)
 
 
 def _check_out(out: Path, finished: Manifest | None) -> None:
