@@ -1,0 +1,52 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    context: typer.Context,
+    model: Annotated[Path, typer.Argument(help="Folder of a model.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="gguf (llama.cpp, Ollama, LM Studio), ctranslate2, or onnx (browsers, ONNX Runtime).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="MODEL-<format>")] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            help="gguf: f32, f16, q8_0, q5_1, q4_1. ctranslate2: float32, float16, int8, int8_float32. onnx: none, int8.",
+            show_default="8 bits",
+        ),
+    ] = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            help="A corpus, or a file of stories the model was not trained on, to compare predictions on.",
+            show_default="the bundled stories",
+        ),
+    ] = None,
+    max_loss: Annotated[
+        float,
+        typer.Option(min=0, help="Fail where more than this share of the bits per byte is lost."),
+    ] = 0.01,
+) -> None:
+    """Convert a model for other programs, and check that it still predicts the same."""
+    from fabula.export.export import export as export_model
+
+    with context.obj as terminal:
+        result = export_model(
+            model, to, out=out, quantize=quantize, text=on, max_loss=max_loss, on_progress=terminal
+        )
+    for name, size in result.files.items():
+        print(f"{result.out}/{name}  {size / 1e6:,.1f} MB")
+    print(
+        f"{result.quantization}: at {result.num_places} places of {result.text}, KL {result.kl:.5f} nats a token,"
+        f" the same likeliest token at {result.greedy_agreement:.1%},"
+        f" bits per byte {result.bits_per_byte:.4f} {result.bits_per_byte_lost:+.4f}"
+    )
+    if result.format == "gguf":
+        print(f"next: ollama create NAME -f {result.out}/Modelfile, then ollama run NAME")

@@ -1,0 +1,188 @@
+"""`fabula export`: a model in a format of another program, checked in that program before it is handed over."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fabula.config import Record
+from fabula.corpus.read import open_stories
+from fabula.corpus.store import open_corpus
+from fabula.errors import FabulaError, did_you_mean
+from fabula.export.fidelity import Fidelity, compare
+from fabula.files import atomic_folder, library_versions, write_json
+from fabula.models.load import check_model_folder, context_length_of, load_model
+from fabula.progress import OnProgress, Progress, silent
+from fabula.tokens.tokenizer import encode, load_tokenizer, start_id
+
+RECORD = "export.json"
+"""The figures of the export, in its folder; also what marks a folder as an export that may be replaced."""
+
+SAMPLE_STORIES = Path(__file__).parent.parent / "data" / "sample_stories.txt"
+
+WINDOW, NUM_PLACES = 128, 512
+"""Tokens of each story that are looked at, and the most places that are compared."""
+
+
+class Format(Record):
+    """What is known of a format before its module, with the libraries it wants, is loaded."""
+
+    module: str
+    libraries: tuple[str, ...]
+    default: str
+    """The quantisation where none is asked for."""
+    num_places: int = NUM_PLACES
+
+
+FORMATS = {
+    "gguf": Format(module="gguf_format", libraries=("gguf", "xllamacpp"), default="q8_0", num_places=32),
+    "ctranslate2": Format(module="ctranslate2_format", libraries=("ctranslate2",), default="int8"),
+    "onnx": Format(module="onnx_format", libraries=("onnx", "onnxscript", "onnxruntime"), default="int8"),
+}
+
+
+class ExportResult(Record):
+    """What `fabula export` made, and how well it stands for the original."""
+
+    out: str
+    format: str
+    quantization: str
+    files: dict[str, int]
+    """Size of each file in bytes, by its path in the folder."""
+    text: str
+    """What the figures were measured on."""
+    num_places: int
+    kl: float
+    """Nats per token, from the original's distribution of the next token."""
+    greedy_agreement: float
+    bits_per_byte: float
+    bits_per_byte_lost: float
+    share_lost: float
+    """The larger of what was lost and what the divergence lets expect to be lost."""
+    max_loss: float
+    versions: dict[str, str]
+
+
+def export(
+    model: str | Path,
+    to: str,
+    *,
+    out: str | Path | None = None,
+    quantize: str | None = None,
+    text: str | Path | None = None,
+    max_loss: float = 0.01,
+    on_progress: OnProgress = silent,
+) -> ExportResult:
+    """Convert a model, load the result in the program it is for, and compare its predictions with the original's.
+
+    Args:
+        model: a model's folder.
+        to: "gguf", "ctranslate2" or "onnx".
+        out: the folder to write; by default the model's with `-<format>` at its end.
+        quantize: how weights are held; each format's module lists what it knows. By default 8 bits.
+        text: a corpus, whose validation stories are taken, or a file of stories; by default the bundled stories.
+        max_loss: the most that may be lost, as a share of the original's bits per byte (see `Fidelity.share_lost`).
+
+    Raises:
+        FabulaError: an unknown format or quantisation, a library that is not installed, a model that the format cannot
+            hold, a folder in the way, or a loss above `max_loss`; nothing is then left behind.
+    """
+    folder = Path(model).expanduser()
+    if to not in FORMATS:
+        raise FabulaError(f"unknown format {to!r}", hint=did_you_mean(to, FORMATS))
+    chosen = FORMATS[to]
+    if not folder.is_dir():
+        raise FabulaError("no such folder", where=folder, hint="give the folder of a model")
+    check_model_folder(folder)
+    target = Path(out) if out else folder.with_name(f"{folder.name}-{to}")
+    if target.exists() and not (target / RECORD).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise FabulaError(
+            "this holds something else already", where=target, hint="name another folder with --out"
+        )
+    if missing := [name for name in chosen.libraries if find_spec(name) is None]:
+        raise FabulaError(f"export to {to} needs {', '.join(missing)}", hint="pip install 'fabula[export]'")
+    format_module = import_module(f"fabula.export.{chosen.module}")
+    quantize = quantize or chosen.default
+    if quantize not in format_module.QUANTIZATIONS:
+        raise FabulaError(
+            f"unknown quantisation {quantize!r}", hint=did_you_mean(quantize, format_module.QUANTIZATIONS)
+        )
+
+    on_progress(Progress("export", message=f"converting to {to}, weights in {quantize}"))
+    with atomic_folder(target) as partial:
+        format_module.write(folder, partial, quantize)
+        on_progress(
+            Progress("export", message="loading it and comparing its predictions with the original's")
+        )
+        fidelity, described = _verify(folder, partial, format_module, chosen.num_places, text)
+        if not fidelity.share_lost <= max_loss:
+            raise FabulaError(
+                f"the {to} model in {quantize} predicts {fidelity.share_lost:.2%} worse than the original (KL"
+                f" {fidelity.kl:.4f} nats a token); the limit is {max_loss:.2%}",
+                hint="choose a finer --quantize, or allow more with --max-loss",
+            )
+        result = ExportResult(
+            out=str(target),
+            format=to,
+            quantization=quantize,
+            files={
+                file.relative_to(partial).as_posix(): file.stat().st_size
+                for file in sorted(partial.rglob("*"))
+                if file.is_file()
+            },
+            text=described,
+            num_places=fidelity.num_tokens,
+            kl=fidelity.kl,
+            greedy_agreement=fidelity.greedy_agreement,
+            bits_per_byte=fidelity.bits_per_byte,
+            bits_per_byte_lost=fidelity.bits_per_byte_lost,
+            share_lost=fidelity.share_lost,
+            max_loss=max_loss,
+            versions=library_versions(*chosen.libraries),
+        )
+        write_json(partial / RECORD, result.model_dump(mode="json", exclude={"out"}))
+    return result
+
+
+def _verify(
+    folder: Path, out: Path, format_module: Any, num_places: int, text: str | Path | None
+) -> tuple[Fidelity, str]:
+    """Compare the export in `out` with the model in `folder`; and a description of the text."""
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    length = min(WINDOW, context_length_of(model.config))
+    stories, described = _texts(text)
+    windows = [[start_id(tokenizer), *ids.tolist()][:length] for ids in encode(tokenizer, stories)]
+    places = [(window, place) for window in windows for place in range(1, len(window))]
+    if not places:
+        raise FabulaError("there is no text to compare predictions on", where=described)
+    # Spread over all windows and places, the same for each export of a model.
+    picked = [
+        places[number] for number in np.linspace(0, len(places) - 1, min(num_places, len(places))).astype(int)
+    ]
+    contexts = [window[:place] for window, place in picked]
+    next_ids = np.array([window[place] for window, place in picked])
+    num_bytes = sum(
+        len(tokenizer.decode([token]).encode())  # pyright: ignore[reportAttributeAccessIssue]
+        for token in next_ids
+    )
+    with torch.inference_mode():
+        original = np.stack(
+            [model(torch.tensor([context]), logits_to_keep=1).logits[0, -1].numpy() for context in contexts]
+        )
+    converted = format_module.predict(out, contexts, original.shape[1])
+    return compare(original, converted, next_ids, max(num_bytes, 1)), described
+
+
+def _texts(text: str | Path | None) -> tuple[list[str], str]:
+    """Up to 32 stories, and what they are."""
+    limit = 32
+    if text is not None and (Path(text) / "manifest.json").is_file():
+        corpus = open_corpus(Path(text))
+        stories, described = corpus.stories("validation"), f"validation stories of {Path(text).name}"
+    else:
+        stories = iter(open_stories(text or SAMPLE_STORIES))
+        described = f"stories of {Path(text).name}" if text else "the bundled sample stories"
+    return [story.text for story, _ in zip(stories, range(limit), strict=False)], described
