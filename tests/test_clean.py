@@ -5,9 +5,11 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 import fabula
@@ -322,6 +324,47 @@ def test_output_that_cannot_be(tmp_path: Path, make: Callable[[Path], object], m
     assert done.returncode == 2
     assert message in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_rows_that_cannot_be_written(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
+    with pytest.raises(FabulaError, match=r"rows\.jsonl: this file cannot be written"):
+        fabula.clean(path, tmp_path / "out", jsonl=tmp_path / "none" / "rows.jsonl")
+    with pytest.raises(FabulaError, match="this is a folder, not a file"):
+        fabula.clean(path, tmp_path / "out", jsonl=tmp_path)
+    with pytest.raises(FabulaError, match="none of 6 stories can be kept"):
+        fabula.clean(path, tmp_path / "out", filters=Filters(min_words=1000))
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(8_000)])
+    running = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "fabula",
+            "-q",
+            "clean",
+            str(path),
+            "--out",
+            str(tmp_path / "out"),
+            "--workers",
+            "2",
+        ]
+    )
+    workers: list[psutil.Process] = []
+    while len(workers) < 3 and running.poll() is None:  # two, and the tracker that goes with them
+        workers = psutil.Process(running.pid).children(recursive=True)
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    assert not (tmp_path / "out").exists()
+    fabula.clean(path, tmp_path / "out", copies="ignore", rules="none")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "out"]
 
 
 def test_what_is_no_corpus(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from fabula.corpus.review import Review
 from fabula.corpus.runners import Work, run_here, run_on_ray, usual_workers
 from fabula.corpus.spool import Spool
 from fabula.corpus.stages import Batch, Cleaning, Copies
-from fabula.corpus.store import REVIEW, STAGE, CorpusWriter, check_output, is_whole, open_corpus
+from fabula.corpus.store import REVIEW, STAGE, CorpusWriter, check_file, check_output, is_whole, open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import Manifest, atomic_file, atomic_folder, fingerprint, hash_file, library_versions
 from fabula.progress import OnProgress, Progress, silent
@@ -98,8 +98,8 @@ def clean(
 
     Args:
         stories, format, column, separator, encoding: see `open_stories`.
-        out: the corpus's folder (or the URL of one, as fsspec reads it), or None for a dry run. A corpus that is there is replaced; one that came from the same
-            input and settings is left as it is.
+        out: the corpus's folder (or the URL of one, as fsspec reads it), or None for a dry run. A corpus that is there
+            is replaced; one that came from the same input and settings is left as it is.
         rules: a rule set of `fabula.corpus.notes`; "auto": by what the stories look like; or a file of rules of one's
             own (see `fabula.corpus.own_rules`).
         keep: rules whose findings stay in.
@@ -146,6 +146,8 @@ def clean(
         inputs["decisions"] = hash_file(decisions)
     config = cleaning.model_dump(mode="json")
     key = fingerprint([inputs, config, _code()])
+    if jsonl is not None:
+        check_file(Path(jsonl))
     url = str(out) if out is not None and remote.is_url(out) else None
     with ExitStack() as stack:
         if out is None or url:
@@ -298,17 +300,17 @@ def _write(
         np.array([split.position(spool.id(head)) for head in heads]), ratios, given[heads]
     )
     splits[standing] = splits[cluster[standing]]
+    if not len(heads):
+        raise FabulaError(f"none of {num:,} stories can be kept", where=source.path, hint="see the filters")
     if len(heads) < 2 and ratios[0] < 1:
-        what = "there is only one story" if num == 1 else f"only {len(heads)} of {num:,} stories can be kept"
+        what = "there is only one story" if num == 1 else f"only 1 of {num:,} stories can be kept"
         raise FabulaError(
             f"{what}, and none can be held out for validation",
             where=source.path,
             hint="see whether --format names the right format, or train on everything with --split 100",
         )
-    tally, review = (
-        _Tally(),
-        Review({name: f"your own: {rule.pattern}" for name, rule in cleaning.own.items()}),
-    )
+    tally = _Tally()
+    review = Review({name: f"your own: {rule.pattern}" for name, rule in cleaning.own.items()})
     with CorpusWriter(folder) as writer:
         for number, one in enumerate(spool):
             tally.read(one.repairs)
@@ -388,13 +390,8 @@ def _write_jsonl(corpus: Path, path: Path) -> None:
     import json
 
     opened = open_corpus(corpus)
-    try:
-        with atomic_file(path) as file:
-            for story in heapq.merge(
-                *(opened.stories(name) for name in opened.splits),
-                key=lambda story: (story.source, story.source_line),
-            ):
-                row = {"source_line": story.source_line, "text": story.text}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError) as error:
-        raise FabulaError(f"this file cannot be written ({error.strerror})", where=path) from None
+    splits = [opened.stories(name) for name in opened.splits]
+    with atomic_file(path) as file:
+        for story in heapq.merge(*splits, key=lambda story: (story.source, story.source_line)):
+            row = {"source_line": story.source_line, "text": story.text}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -123,9 +123,20 @@ def _pool(num_workers: int) -> Iterator[Callable[..., Callable[[], Batch]]]:
 
 def _start_worker() -> None:
     import signal
+    import threading
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["RAYON_NUM_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for ever for the next task."""
+    import multiprocessing
+
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, address: str) -> Iterator[Work]:

@@ -305,3 +305,18 @@ def check_output(out: Path) -> None:
             where=out,
             hint="name another folder with --out",
         ) from None
+
+
+def check_file(path: Path) -> None:
+    """See that a file may be written, before any work is done.
+
+    Raises:
+        FabulaError: it may not.
+    """
+    try:
+        if path.is_dir():
+            raise FabulaError("this is a folder, not a file", where=path)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise FabulaError(f"this file cannot be written ({error.strerror})", where=path) from None
