@@ -108,3 +108,15 @@ def test_eager_attention_gets_a_mask_that_it_can_add():
         fast = float(StoryLoss(model)(*tensors))
         model.set_attn_implementation("eager")
         assert float(StoryLoss(model)(*tensors)) == pytest.approx(fast, rel=1e-5)
+
+
+def test_fused_activations_change_nothing():
+    from fabula.training.prepare import fuse_activations
+
+    model = tiny_model("gpt2")
+    ids = torch.arange(40)[None] % VOCABULARY
+    with torch.no_grad():
+        before = model(ids).logits
+        fuse_activations(model)
+        torch.testing.assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-6)
+    assert not any(type(module).__name__ == "NewGELUActivation" for module in model.modules())

@@ -192,7 +192,7 @@ def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
     from fabula.training.loop import LONGEST_CONTEXT
     from fabula.training.loss import StoryLoss
     from fabula.training.machine import CPU_TOKENS, Precision
-    from fabula.training.prepare import choose_trained, set_dropout
+    from fabula.training.prepare import choose_trained, fuse_activations, set_dropout
 
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -200,6 +200,7 @@ def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
     context_length = min(own, recipe.context_length or (own if fresh else LONGEST_CONTEXT))
     num_parameters = model.num_parameters()
     set_dropout(model, recipe.dropout)
+    fuse_activations(model)
     model = choose_trained(model.to(device), recipe)
     num_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     loss, precision = StoryLoss(model), Precision.choose(recipe.precision, device)

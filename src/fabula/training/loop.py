@@ -28,6 +28,7 @@ from fabula.training.loss import StoryLoss, as_tensors
 from fabula.training.machine import Precision, choose_micro_batch_size
 from fabula.training.prepare import (
     choose_trained,
+    fuse_activations,
     held_out_stories,
     make_fresh_base,
     optimizer_for,
@@ -86,6 +87,7 @@ class Trainer:
         self.context_length = min(own, recipe.context_length or (own if fresh else LONGEST_CONTEXT))
         self.num_parameters = model.num_parameters()
         set_dropout(model, recipe.dropout)
+        fuse_activations(model)
         if recipe.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         torch.manual_seed(job.seed)  # low-rank additions begin with random numbers
