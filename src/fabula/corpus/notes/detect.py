@@ -11,8 +11,16 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
-from fabula.corpus.notes.paragraphs import Paragraph, fold, from_the_end, from_the_start, pieces
+from fabula.corpus.notes.paragraphs import (
+    INLINE_DIVIDER,
+    Paragraph,
+    fold,
+    from_the_end,
+    from_the_start,
+    pieces,
+)
 from fabula.corpus.notes.rules import CERTAIN, LIKELY, RULE_LIST, Sign
 from fabula.corpus.notes.voice import hear, words
 from fabula.story import Span
@@ -53,6 +61,7 @@ _SENTENCE = re.compile(r"[^.!?]{12,}")
 _TAG = re.compile(
     r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
 )
+_EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 _THEY = re.compile(r"\b(?:he|she|his|her|hers|him|they|them)\b")
 
 
@@ -293,14 +302,34 @@ def _opens_as_story(reading: Reading, rule_set: str) -> bool:
     return not first.evidence and first.score < STORY
 
 
+def _ends_as_story(reading: Reading, rule_set: str) -> bool:
+    """Whether a paragraph that has signs of a note ends with a sentence of story."""
+    *others, ending = pieces(reading.paragraph.raw, 0, len(reading.paragraph.raw))
+    last = read(ending, rule_set, "head")
+    return bool(others) and not last.evidence and last.score < STORY
+
+
 def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     """A note in the last sentences of a paragraph of story."""
     start = max(paragraph.start, paragraph.end - LAST_CHARS)
-    last = [read(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)[-3:]]
-    if not any(reading.evidence for reading in last):
-        return []
+    last = [read(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)]
     start = max(paragraph.start, paragraph.end - INLINE_CHARS)
-    readings = [read(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)]
+    labelled = "EDIT" in text[start : paragraph.end] or "Edit" in text[start : paragraph.end]
+    if not labelled and not any(reading.evidence or reading.paragraph.is_divider for reading in last):
+        return []
+    parts = pieces(text, start, paragraph.end)
+    for before, part in pairwise(parts):  # what follows a rule or a label is read as a paragraph of its own
+        if not part.is_divider and (before.is_divider or _EDIT.match(part.raw)):
+            rest = read(
+                Paragraph(part.start, paragraph.end, text[part.start : paragraph.end], False),
+                rule_set,
+                "tail",
+            )
+            score = rest.score + PRIOR + (RULE_LINE if before.is_divider else 0.0)
+            if score >= ENOUGH + (0.0 if rest.evidence else BARE):
+                end = max(other.end for other in parts if other.end <= part.start and not other.is_divider)
+                return _spans([rest], end, paragraph.end, score)
+    readings = [read(piece, rule_set, "tail") for piece in parts]
     first, score = _best_suffix(readings, SENTENCE, SENTENCE_RUN_ON)
     if first == 0 or first == len(readings):
         return []
@@ -310,11 +339,39 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 def _head(text: str, rule_set: str) -> list[Span]:
     readings = _read_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
     readings.reverse()  # so that the story comes first, as at the tail
+    if readings and (spans := _inline_head(text, readings[-1].paragraph, rule_set)):
+        return spans
     first, score = _best_suffix(readings, PRIOR, PRIOR)
-    ruled = 0 < first < len(readings) and readings[first].paragraph.is_divider
-    if first == 0 or first == len(readings) or (score < ENOUGH + BARE and not ruled):
+    note = readings[: first - 1 : -1] if 0 < first < len(readings) else []
+    ruled = bool(note) and note[-1].paragraph.is_divider
+    if (
+        not note
+        or (score < ENOUGH + BARE and not ruled)
+        or (not ruled and _ends_as_story(note[-1], rule_set))
+    ):
         return []
-    return _spans(readings[: first - 1 : -1], 0, readings[first - 1].paragraph.start, score)
+    return _spans(note, 0, readings[first - 1].paragraph.start, score)
+
+
+def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
+    """A note before an inline rule in the first paragraph."""
+    part = text[paragraph.start : min(paragraph.end, paragraph.start + INLINE_CHARS)]
+    rule = (
+        INLINE_DIVIDER.search(part)
+        if any(mark in part for mark in ("--", "- -", "**", "* *", "__", "=="))
+        else None
+    )
+    if rule is None or not part[: rule.start()].strip() or not part[rule.end() :].strip():
+        return []
+    before = Paragraph(paragraph.start, paragraph.start + rule.start(), part[: rule.start()].strip(), False)
+    reading = read(before, rule_set, "head")
+    score = reading.score + PRIOR + RULE_LINE
+    if score < ENOUGH or not reading.evidence or _opens_as_story(reading, rule_set):
+        return []
+    end = paragraph.start + rule.end()
+    while text[end].isspace():
+        end += 1
+    return _spans([reading], 0, end, score)
 
 
 def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 # A run of at least three rule characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
 DIVIDER = re.compile(r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b)\s*")
-_INLINE_DIVIDER = re.compile(
+INLINE_DIVIDER = re.compile(
     r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
 )
 # Where one sentence ends and another may start; or where a bracket or an EDIT label opens.
@@ -91,11 +91,14 @@ def from_the_start(text: str, max_chars: int) -> Iterator[Paragraph]:
 
 def pieces(text: str, start: int, end: int) -> list[Paragraph]:
     """Characters `start` to `end` of `text` cut into sentences and inline rules (`... the end. --- /r/name`)."""
-    cuts = {start, end}
     part = text[start:end]
-    cuts.update(start + match.end() for match in _PIECE.finditer(part))
-    for match in _INLINE_DIVIDER.finditer(part):
-        cuts.update((start + match.start(), start + match.end()))
-    ordered = sorted(cuts)
-    found = (_paragraph(text, a, b) for a, b in pairwise(ordered))
-    return [paragraph for paragraph in found if paragraph]
+    rules = [(start + match.start(), start + match.end()) for match in INLINE_DIVIDER.finditer(part)]
+    cuts = {
+        start,
+        end,
+        *(start + match.end() for match in _PIECE.finditer(part)),
+        *(cut for rule in rules for cut in rule),
+    }
+    found = (_paragraph(text, a, b) for a, b in pairwise(sorted(cuts)))
+    starts = {rule[0] for rule in rules}
+    return [replace(piece, is_divider=piece.start in starts) for piece in found if piece]
