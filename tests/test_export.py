@@ -1,0 +1,203 @@
+"""Exports load in the programs they are for and predict what the original predicts; one that does not is refused."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fabula.cli.app import main
+from fabula.errors import FabulaError
+from fabula.export.export import RECORD, export
+from fabula.export.fidelity import compare
+from fabula.models.load import load_model
+from fabula.tokens.tokenizer import load_tokenizer
+
+CONTEXT = [0, 40, 50, 60, 70, 80]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_gpt2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model with strong opinions: flat predictions would hide what an export gets wrong."""
+    folder = tmp_path_factory.mktemp("export") / "model"
+    shutil.copytree(tiny_gpt2_dir, folder)
+    torch.manual_seed(5)
+    loaded = load_model(folder)
+    for name, parameter in loaded.named_parameters():
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter, mean=float(".ln_" in name and name.endswith("weight")), std=0.3)
+        else:
+            torch.nn.init.normal_(parameter, std=0.25)
+    loaded.save_pretrained(folder)
+    (folder / "generation_config.json").write_text('{"eos_token_id": 0, "top_p": 0.9, "max_new_tokens": 300}')
+    return folder
+
+
+def original_logits(model: Path, contexts: list[list[int]]) -> np.ndarray:
+    loaded = load_model(model)
+    with torch.no_grad():
+        return np.stack([loaded(torch.tensor([ids])).logits[0, -1].numpy() for ids in contexts])
+
+
+def test_fidelity_on_known_logits():
+    original = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]], dtype=np.float32))
+    converted = np.log(np.array([[0.25, 0.5, 0.25], [0.1, 0.8, 0.1]], dtype=np.float32)) + np.float32(3)
+    found = compare(original, converted, np.array([0, 1]), num_bytes=4)
+    assert found.kl == pytest.approx((0.5 * np.log(2) - 0.25 * np.log(2)) / 2, rel=1e-5)
+    assert found.greedy_agreement == 0.5
+    assert found.bits_per_byte == pytest.approx((1 - np.log2(0.8)) / 4, rel=1e-5)
+    assert found.bits_per_byte_lost == pytest.approx(1 / 4, rel=1e-5)
+    assert np.isnan(
+        compare(original, np.full_like(converted, np.nan), np.array([0, 1]), num_bytes=4).share_lost
+    )
+
+
+def test_gguf(model: Path, tmp_path: Path):
+    pytest.importorskip("gguf", reason="the extra [export] is not installed")
+    pytest.importorskip("xllamacpp", reason="the extra [export] is not installed")
+    import gguf
+
+    result = export(model, "gguf", out=tmp_path / "f32", quantize="f32")
+    assert (result.kl, result.greedy_agreement) == (pytest.approx(0, abs=1e-4), 1)
+    reader = gguf.GGUFReader(tmp_path / "f32" / "model.gguf")
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    tokenizer = load_tokenizer(model)
+    assert (
+        fields["tokenizer.ggml.eos_token_id"]
+        == fields["tokenizer.ggml.bos_token_id"]
+        == tokenizer.eos_token_id
+    )
+    assert fields["tokenizer.ggml.add_bos_token"] is True
+    assert fields["tokenizer.ggml.tokens"] == tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    modelfile = (tmp_path / "f32" / "Modelfile").read_text()
+    assert modelfile.startswith("FROM ./model.gguf\n")
+    assert "PARAMETER top_p 0.9\nPARAMETER num_predict 300" in modelfile
+    # llama.cpp's own tokenizer reads text as ours does, and its greedy story is ours.
+    from xllamacpp.xllamacpp import CommonParams, Server  # pyright: ignore[reportMissingImports]
+
+    parameters = CommonParams()
+    parameters.model.path = str(tmp_path / "f32" / "model.gguf")
+    parameters.verbosity, parameters.warmup, parameters.n_parallel = -1, False, 1
+    text = "Once upon a time, Ada found three coins: “so” — said the fox’s 7 hats!"
+    answer = Server(parameters).handle_completions({"prompt": text, "n_predict": 8, "temperature": 0})
+    ids = [0, *tokenizer.encode(text, add_special_tokens=False)]
+    assert answer["usage"]["prompt_tokens"] == len(ids)
+    written = load_model(model).generate(torch.tensor([ids]), max_new_tokens=8, do_sample=False)[
+        0, len(ids) :
+    ]
+    expected = str(tokenizer.decode(written.tolist(), skip_special_tokens=True))
+    assert answer["choices"][0]["text"].rstrip("\N{REPLACEMENT CHARACTER}") == expected.rstrip(
+        "\N{REPLACEMENT CHARACTER}"
+    )
+    small = export(model, "gguf", out=tmp_path / "q8")
+    assert small.quantization == "q8_0"
+    assert small.files["model.gguf"] < result.files["model.gguf"]
+
+
+def test_onnx(model: Path, tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [export] is not installed")
+    pytest.importorskip("onnxscript", reason="the extra [export] is not installed")
+    result = export(model, "onnx", out=tmp_path / "out", max_loss=0.2)
+    assert {"onnx/model.onnx", "onnx/model_quantized.onnx", "config.json", "tokenizer.json"} <= set(
+        result.files
+    )
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "onnx" / "model.onnx")
+    names = [f"{layer}.{kind}" for layer in range(2) for kind in ("key", "value")]
+    assert [each.name for each in session.get_inputs()] == [
+        "input_ids", "attention_mask", "position_ids", *(f"past_key_values.{name}" for name in names)
+    ]  # fmt: skip
+    assert [each.name for each in session.get_outputs()] == ["logits", *(f"present.{name}" for name in names)]
+    # Two stories at once, read in two parts, the second with the cache of the first.
+    ids = np.array([CONTEXT, CONTEXT[::-1]])
+    past = {f"past_key_values.{name}": np.zeros((2, 2, 0, 16), dtype=np.float32) for name in names}
+    for first, last in ((0, 4), (4, 6)):
+        inputs = {
+            "input_ids": ids[:, first:last],
+            "attention_mask": np.ones((2, last), dtype=np.int64),
+            "position_ids": np.arange(first, last)[None].repeat(2, axis=0),
+        }
+        logits, *present = session.run(None, {**inputs, **past})
+        past = dict(zip(past, present, strict=True))
+    np.testing.assert_allclose(logits[:, -1], original_logits(model, ids.tolist()), atol=1e-3)
+
+
+def test_ctranslate2(model: Path, tmp_path: Path):
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
+    result = export(model, "ctranslate2", out=tmp_path / "out", quantize="float32")
+    assert result.kl == pytest.approx(0, abs=1e-4)
+    generator = ctranslate2.Generator(str(tmp_path / "out" / "model"))
+    tokens = load_tokenizer(model).convert_ids_to_tokens(CONTEXT)
+    [found] = generator.generate_batch(
+        [tokens], max_length=5, sampling_topk=1, include_prompt_in_result=False
+    )
+    written = load_model(model).generate(torch.tensor([CONTEXT]), max_new_tokens=5, do_sample=False)
+    expected = written[0, len(CONTEXT) :].tolist()
+    assert found.sequences_ids[0] == [token for token in expected if token != 0]
+
+
+def test_a_wrong_export_is_refused_and_leaves_nothing(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ctranslate2_format = pytest.importorskip(
+        "fabula.export.ctranslate2_format", reason="the extra [export] is not installed"
+    )
+    write = ctranslate2_format.write
+
+    def damaged(folder: Path, out: Path, quantize: str) -> None:
+        other = tmp_path / "other"
+        shutil.copytree(folder, other)
+        changed = load_model(other)
+        changed.transformer.h[0].mlp.c_proj.bias.data[::2] += 1
+        changed.save_pretrained(other)
+        write(other, out, quantize)
+
+    monkeypatch.setattr(ctranslate2_format, "write", damaged)
+    with pytest.raises(FabulaError, match=r"worse than the original.*the limit is 1\.00%"):
+        export(model, "ctranslate2", out=tmp_path / "out", quantize="float32")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_the_command(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
+
+    def fabula_export(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fabula", "export", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as exit:
+            code = int(exit.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    stories = tmp_path / "stories.txt"
+    stories.write_text("Ada found a lamp.\nOld Tom hid the key.\n")
+    own = tmp_path / "model"
+    shutil.copytree(model, own)
+    output = ""
+    for _ in range(2):  # an export may be replaced
+        code, output, errors = fabula_export(own, "--to", "ctranslate2", "--on", stories, "--max-loss", "0.5")
+        assert code == 0, errors
+    assert "KL" in output
+    record = json.loads((tmp_path / "model-ctranslate2" / RECORD).read_text())
+    assert record["text"] == "stories of stories.txt"
+    assert str(tmp_path) not in json.dumps(record)
+    for arguments, message in (
+        ((own, "--to", "ggfu"), "unknown format 'ggfu'; did you mean gguf?"),
+        (
+            (own, "--to", "ctranslate2", "--quantize", "int9"),
+            "unknown quantisation 'int9'; did you mean int8",
+        ),
+        ((own, "--to", "ctranslate2", "--out", tmp_path), "holds something else"),
+        ((tmp_path / "none", "--to", "gguf"), "no such folder"),
+    ):
+        code, output, errors = fabula_export(*arguments)
+        assert (code, output) == (2, "")
+        assert message in errors
+        assert errors.count("\n") == 1
+    assert stories.exists()
