@@ -51,7 +51,7 @@ QUIET, LOUD = -4.0, 4.0  # how far it goes either way
 HEARD_AT_HEAD = 1.5  # how far at most for a paragraph without a sign at the head
 MUTE = -4.5  # a voice so far from the author's that no signs are looked for
 TRAILING = -5.0  # so much story after a paragraph that is a note, and it is none
-STORY = -1.5  # a sentence that is story
+STORY = -0.7  # a sentence that is story
 BEYOND = -12.0  # so much story at an end that no note can lie behind it
 LABELLED = -3.0  # a paragraph with the author's own label cannot speak more than this for story
 

@@ -692,6 +692,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"\b(?:up|down)vot\w{1,4}|my inbox|\bkarma\b(?=[^.!?]{0,30}(?:whore|reddit|comment|post))",
             ),
             _sign(LIKELY, "reddit", r"\b(?:reddit|subreddit|redditors?)\b"),
+            _sign(STRONG, "u/", LEAD + USER + r"\W{0,8}$"),
             _sign(LIKELY, "u/", USER),
             _sign(
                 LIKELY,
