@@ -204,10 +204,19 @@ def test_decisions_are_honoured(tmp_path: Path) -> None:
     fabula.clean(path, tmp_path / "out", rules="reddit")
     rows = list(open_corpus(tmp_path / "out").ledger())
     undo = {key: rows[0][key] for key in ("story", "start", "end")} | {"decision": "undo"}
+    stranger = undo | {"story": "0" * 32}
     extra = {"story": rows[1]["story"], "start": 0, "end": texts[1].index("\n"), "decision": "confirm"}
     decisions = tmp_path / "decisions.jsonl"
-    decisions.write_text(json.dumps(undo) + "\n" + json.dumps(extra) + "\n")
-    result = fabula.clean(path, tmp_path / "out", rules="reddit", decisions=decisions)
+    decisions.write_text("".join(json.dumps(row) + "\n" for row in (undo, extra, stranger)))
+    said: list[str] = []
+    result = fabula.clean(
+        path,
+        tmp_path / "out",
+        rules="reddit",
+        decisions=decisions,
+        on_progress=lambda one: said.append(one.message),
+    )
+    assert "decisions about stories that are not in the input: 1" in said
     assert not result.unchanged
     assert fabula.clean(path, tmp_path / "out", rules="reddit", decisions=decisions).unchanged
     corpus = open_corpus(tmp_path / "out")

@@ -21,7 +21,7 @@ import numpy as np
 
 from fabula.corpus import dedup, remote, split
 from fabula.corpus.filters import Filters
-from fabula.corpus.ledger import Removal, read_decisions, restore
+from fabula.corpus.ledger import Decided, Removal, read_decisions, restore
 from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
 from fabula.corpus.own_rules import RuleFile
 from fabula.corpus.read import StorySource, open_stories
@@ -168,7 +168,7 @@ def clean(
             works = run_here(source, cleaning, decided, num_workers or usual_workers(source))
         else:
             works = run_on_ray(source, cleaning, decided, ray)
-        counts = _make(folder, source, works, cleaning, ratios, about, on_progress)
+        counts = _make(folder, source, works, cleaning, decided, ratios, about, on_progress)
         Manifest(
             stage=STAGE,
             fingerprint=key,
@@ -220,6 +220,7 @@ def _make(
     source: StorySource,
     works: Iterable[Work],
     cleaning: Cleaning,
+    decided: Mapping[str, list[Decided]],
     ratios: tuple[float, ...],
     about: dict[str, Any],
     on_progress: OnProgress,
@@ -230,6 +231,13 @@ def _make(
         try:
             for batch in _in_order(source, works, on_progress):
                 spool.add(batch)
+            if strangers := decided.keys() - set(map(spool.id, range(len(spool)) if decided else ())):
+                on_progress(
+                    Progress(
+                        "clean",
+                        message=f"decisions about stories that are not in the input: {len(strangers):,}",
+                    )
+                )
             if not len(spool):
                 raise FabulaError(
                     "there is no story in it",

@@ -1,0 +1,83 @@
+"""The page that shows what was taken out: right, bounded, safe to open, and a source of decisions."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from test_clean import NOTE, stories_file, story
+
+import fabula
+from fabula.corpus import review
+from fabula.corpus.filters import Filters
+from fabula.corpus.ledger import read_decisions
+
+EVIL = "<script>alert('x')</script> & <b>bold</b>"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    texts = [f"{story(number)}{NOTE} {EVIL} {number}" for number in range(8)]
+    texts += [texts[0], f"Short {EVIL}", texts[1].replace("winter", "summer", 1)]
+    path = stories_file(tmp_path / f"{EVIL.replace('/', '')}.jsonl", texts)
+    fabula.clean(path, tmp_path / "out", rules="reddit", filters=Filters(min_words=20))
+    return tmp_path / "out" / "review.html"
+
+
+def test_what_it_shows(page: Path) -> None:
+    html = page.read_text()
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.partition("</style>")[2]))
+    assert "8 of 11 stories kept" in text
+    assert "exact_copy 1" in text
+    assert "near_copy 1" in text
+    assert "min_words 1" in text
+    assert html.count('class="choice"') == 8
+    assert html.count("<svg") == 1
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    assert "https://" not in html
+
+
+def test_no_text_of_a_story_is_markup(page: Path) -> None:
+    html = page.read_text()
+    assert html.count("<script>") == 1
+    assert "<b>bold" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_its_size_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review, "MAX_REMOVALS", 3)
+    path = stories_file(tmp_path / "a.jsonl", [story(number) + NOTE for number in range(9)])
+    result = fabula.clean(path, tmp_path / "out", rules="reddit")
+    html = (tmp_path / "out" / "review.html").read_text()
+    assert result.num_removals == 9
+    assert html.count('class="choice"') == 3
+    assert "6 more, of higher confidence, are in ledger.jsonl" in html
+
+
+def test_decisions_are_marked_and_saved_in_a_browser(page: Path, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page()
+        faults: list[str] = []
+        tab.on("pageerror", lambda error: faults.append(str(error)))
+        tab.on("dialog", lambda dialog: faults.append(dialog.message))
+        tab.goto(page.as_uri())
+        assert not tab.locator("#save").is_visible()
+        tab.locator(".choice input[value=undo]").first.check()
+        tab.locator(".choice input[value=undo]").nth(1).check()
+        tab.locator(".choice input[value=confirm]").nth(1).check()
+        with tab.expect_download() as download:
+            tab.locator("#save button").click()
+        download.value.save_as(tmp_path / "decisions.jsonl")
+        browser.close()
+    assert not faults
+    decisions = read_decisions(tmp_path / "decisions.jsonl")
+    assert sorted(one.decision for found in decisions.values() for one in found) == ["confirm", "undo"]
+    rows = [json.loads(line) for line in (page.parent / "ledger.jsonl").read_text().splitlines()]
+    places = {(row["story"], row["start"], row["end"]) for row in rows if "rule" in row}
+    assert {(story, one.start, one.end) for story, found in decisions.items() for one in found} <= places
