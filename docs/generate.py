@@ -1,14 +1,16 @@
-"""Writes docs/reference.md from the program itself; with --check, fails if the file is stale."""
+"""Writes docs/reference.md and docs/rules.md from the program itself; with --check, fails if one is stale."""
 
 import sys
 from pathlib import Path
 
+import rules
 import typer.core
 import typer.main
 
 from fabula.cli.app import app
-
-TARGET = Path(__file__).parent / "reference.md"
+from fabula.config import Record
+from fabula.generation.settings import SamplingSettings
+from fabula.training.recipe import Recipe, recipe_names
 
 
 def cell(text: str) -> str:
@@ -35,15 +37,33 @@ def reference() -> str:
     for name, command in group.commands.items():
         assert isinstance(command, typer.core.TyperCommand)
         lines += command_reference(name, command)
+    lines += [
+        "## Recipe fields",
+        "",
+        "A recipe is a TOML file of these; `--recipe` names it. Recipes that come with fabula: ",
+    ]
+    lines[-1] += ", ".join(f"`{name}`" for name in recipe_names()) + "."
+    lines += ["", *fields(Recipe)]
+    lines += ["## Sampling settings", "", "A model's own stand in its `generation_config.json`.", ""]
+    lines += fields(SamplingSettings)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def fields(record: type[Record]) -> list[str]:
+    lines = ["| field | default | meaning |", "| --- | --- | --- |"]
+    for name, field in record.model_fields.items():
+        default = "not set" if field.default is None else f"`{field.default!r}`"
+        lines.append(f"| `{name}` | {default} | {cell(field.description or '')} |")
+    return [*lines, ""]
+
+
 def main() -> None:
-    text = reference()
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text, encoding="utf-8", newline="\n")
-    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-        sys.exit(f"{TARGET.name} is stale: run `make docs`")
+    for name, text in (("reference.md", reference()), ("rules.md", rules.reference())):
+        target = Path(__file__).parent / name
+        if "--check" not in sys.argv[1:]:
+            target.write_text(text, encoding="utf-8", newline="\n")
+        elif not target.exists() or target.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{name} is stale: run `make docs`")
 
 
 if __name__ == "__main__":
