@@ -20,6 +20,13 @@ def publish(
         Path | None,
         typer.Option(help="Write and check everything in this folder; upload nothing.", show_default=False),
     ] = None,
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a site into this folder that runs the model in the visitor's browser; any web host will do.",
+            show_default=False,
+        ),
+    ] = None,
     license: Annotated[
         str | None,
         typer.Option(
@@ -47,6 +54,19 @@ def publish(
     from fabula.publishing.publish import publish as publish_model
 
     with context.obj as terminal:
+        if static is not None:
+            from fabula.publishing.static import publish_static
+
+            site = publish_static(
+                model, static, license=license, corpus_license=corpus_license, on_progress=terminal
+            )
+            print(
+                f"Site: {site.folder} (model {site.model_bytes / 1e6:.1f} MB, library {site.library_bytes / 1e6:.1f} MB,"
+                f" page {site.page_bytes / 1e3:.0f} kB)"
+            )
+            if repo is None and space is None and dry_run is None:
+                print(f"Try it: python -m http.server --bind 127.0.0.1 --directory {site.folder}")
+                return
         result = publish_model(
             model,
             repo=repo,

@@ -160,6 +160,26 @@ def describe(records: ModelRecords) -> list[dict[str, Any]]:
     return [section for section in sections if section["facts"]]
 
 
+def page_data(
+    records: ModelRecords, settings: dict[str, Any], limits: dict[str, Any], *, copies: bool
+) -> dict[str, Any]:
+    """What the page needs to know of a model, as JSON.
+
+    Args:
+        settings: the model's own sampling settings.
+        limits: `max_prompt_chars` and `max_new_tokens` at least.
+        copies: whether copied passages can be found.
+    """
+    return {
+        "name": records.name,
+        "settings": settings,
+        "limits": limits,
+        "openings": records.openings(),
+        "about": describe(records),
+        "copies": copies,
+    }
+
+
 def _model_facts(records: ModelRecords) -> list[list[str]]:
     facts = [["Architecture", records.config.get("model_type", "")]]
     if records.num_parameters:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files as package_files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -26,10 +26,12 @@ from fabula.config import Record
 from fabula.errors import FabulaError
 from fabula.generation.engines import Engine
 from fabula.generation.settings import SamplingSettings
-from fabula.models.records import ModelRecords, describe
-from fabula.serving.copies import CopyIndex
+from fabula.models.records import ModelRecords, page_data
 from fabula.serving.desk import Desk, Event, Ticket
 from fabula.serving.limits import Limits, Meter, Refusal
+
+if TYPE_CHECKING:  # it needs a library that a page without training stories does not
+    from fabula.serving.copies import CopyIndex
 
 PAGE = {
     "index.html": "text/html",
@@ -86,7 +88,7 @@ def make_app(
     records: ModelRecords,
     *,
     limits: Limits | None = None,
-    copies: CopyIndex | None = None,
+    copies: "CopyIndex | None" = None,
     place: Place | None = None,
 ) -> Starlette:
     """The application that shows the page and writes with `engine`.
@@ -102,7 +104,9 @@ def make_app(
     stated = SamplingSettings.of_model(engine.folder)
     desk = Desk(engine, limits)
     meter = Meter()
-    data = page_data(records, stated, limits, copies=copies is not None)
+    data = page_data(
+        records, stated.model_dump(exclude={"start_of_story"}), limits.model_dump(), copies=copies is not None
+    )
     folder = package_files("fabula") / "serving" / "page"
     page = {name: (folder / name).read_bytes() for name in PAGE}
 
@@ -177,20 +181,6 @@ def make_app(
         lifespan=lifespan,
         max_body_size=8 * limits.max_prompt_chars + 10_000,
     )
-
-
-def page_data(
-    records: ModelRecords, stated: SamplingSettings, limits: Limits, *, copies: bool
-) -> dict[str, Any]:
-    """What the page needs to know of the model, as JSON."""
-    return {
-        "name": records.name,
-        "settings": stated.model_dump(exclude={"start_of_story"}),
-        "limits": limits.model_dump(),
-        "openings": records.openings(),
-        "about": describe(records),
-        "copies": copies,
-    }
 
 
 def answer_error(_: Request, error: Exception) -> Response:

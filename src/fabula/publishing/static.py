@@ -1,0 +1,170 @@
+"""A static site that runs a model in the visitor's browser: files for any web server, nothing to run."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import as_file
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import yaml
+
+from fabula.errors import FabulaError
+from fabula.files import atomic_folder, fingerprint, hash_file, write_json
+from fabula.models.records import ModelRecords, page_data
+from fabula.progress import OnProgress, Progress, silent
+from fabula.publishing.licences import check_licence
+
+PAGE = ("style.css", "app.js", "story.js", "settings.js", "icon.svg")
+OWN = ("writer.js", "engine.js", "sampling.js")
+OFFLINE = "offline.js"
+DATA = "model.json"
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+"""For the browser: nothing is loaded from elsewhere, and nothing is sent there."""
+
+LIMITS = {"max_prompt_chars": 1_000_000, "max_new_tokens": 400}
+
+
+@dataclass(frozen=True, slots=True)
+class StaticSite:
+    """A site that was written.
+
+    Attributes:
+        folder: where.
+        model_bytes: size of the model's files.
+        library_bytes: size of the libraries'.
+        page_bytes: size of all others.
+    """
+
+    folder: Path
+    model_bytes: int
+    library_bytes: int
+    page_bytes: int
+
+
+def publish_static(
+    model: str | Path,
+    out: str | Path,
+    *,
+    license: str | None = None,
+    corpus_license: str | None = None,
+    on_progress: OnProgress = silent,
+) -> StaticSite:
+    """Write a static site that runs a model in the visitor's browser.
+
+    The model is exported to ONNX with weights of 8 bits, and the export is compared with the original. The libraries
+    come from the npm registry, are checked against their hashes, and lie in the site: it loads nothing from elsewhere.
+
+    Args:
+        model: folder of a model or of a run.
+        out: the site's folder; an earlier site in it is replaced.
+        license, corpus_license: as for `publish`.
+
+    Raises:
+        FabulaError: a licence that is not stated, a folder that holds something else, a model that cannot be exported,
+            or a library that cannot be fetched.
+    """
+    licence = check_licence(license, "--license", "the model")
+    corpus_licence = check_licence(corpus_license, "--corpus-license", "the stories that it was trained on")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / OFFLINE).is_file())):
+        raise FabulaError(
+            "this holds something else already", where=out, hint="name another folder with --static"
+        )
+    from fabula.export.export import export
+    from fabula.generation.engines import end_ids_of, find_model
+    from fabula.generation.settings import SamplingSettings
+    from fabula.models.load import context_length_of
+    from fabula.publishing.vendor import vendor
+    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+
+    folder = find_model(model)
+    records = ModelRecords.of(folder)
+    with tempfile.TemporaryDirectory(prefix="fabula-static-") as temporary, atomic_folder(out) as site:
+        exported = Path(temporary) / "onnx"
+        export(folder, "onnx", out=exported, on_progress=on_progress)
+        copy_model(exported, site / "model")
+        (site / "vendor").mkdir()
+        on_progress(Progress("publish", message="fetching the libraries from the npm registry"))
+        vendor(site / "vendor")
+        copy_page(site)
+        from transformers import AutoConfig
+
+        tokenizer = load_tokenizer(folder)
+        stated = SamplingSettings.of_model(folder).model_dump(exclude={"start_of_story"})
+        data = page_data(records, stated, LIMITS, copies=False)
+        licences = [["The model", licence], ["The stories that it was trained on", corpus_licence]]
+        data["about"].append({"title": "Licence", "facts": licences})
+        data["engine"] = {
+            "dtype": "q8",
+            "start_id": start_id(tokenizer),
+            "end_ids": sorted(end_ids_of(folder) or [end_of_text_id(tokenizer)]),
+            "context_length": context_length_of(AutoConfig.from_pretrained(folder, local_files_only=True)),
+        }
+        write_json(site / DATA, data)
+        write_offline(site)
+        write_host_files(site, records.name, licence)
+        sizes = [
+            (path.relative_to(site).parts[0], path.stat().st_size)
+            for path in site.rglob("*")
+            if path.is_file()
+        ]
+    return StaticSite(
+        folder=out,
+        model_bytes=sum(size for part, size in sizes if part == "model"),
+        library_bytes=sum(size for part, size in sizes if part == "vendor"),
+        page_bytes=sum(size for part, size in sizes if part not in ("model", "vendor")),
+    )
+
+
+def copy_model(exported: Path, target: Path) -> None:
+    """What transformers.js reads of an export: configuration, tokenizer, and the quantised weights alone."""
+    (target / "onnx").mkdir(parents=True)
+    for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"):
+        if (exported / name).is_file():
+            shutil.copyfile(exported / name, target / name)
+    shutil.copyfile(exported / "onnx" / "model_quantized.onnx", target / "onnx" / "model_quantized.onnx")
+
+
+def copy_page(site: Path) -> None:
+    """The page that a server shows, too, with the writer that works in the browser."""
+    package = package_files("fabula")
+    for names, place in ((PAGE, package / "serving" / "page"), (OWN, package / "publishing" / "static_site")):
+        for name in names:
+            with as_file(place / name) as source:
+                shutil.copyfile(source, site / name)
+    index = (package / "serving" / "page" / "index.html").read_text(encoding="utf-8")
+    mark = '<meta charset="utf-8">'
+    policy = f'{mark}\n  <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    (site / "index.html").write_text(index.replace(mark, policy, 1), encoding="utf-8")
+
+
+def write_offline(site: Path) -> None:
+    """The service worker that keeps all files; its name for them changes with their content."""
+    names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
+    version = fingerprint([[name, hash_file(site / name)] for name in names])
+    source = (package_files("fabula") / "publishing" / "static_site" / OFFLINE).read_text(encoding="utf-8")
+    wanted = json.dumps(["./", *(name for name in names if not name.endswith(".txt"))], indent=2)
+    (site / OFFLINE).write_text(
+        source.replace("@VERSION@", version).replace("@FILES@", wanted), encoding="utf-8"
+    )
+
+
+def write_host_files(site: Path, title: str, licence: str) -> None:
+    """What hosts want to find: GitHub Pages, and a static Space."""
+    (site / ".nojekyll").touch()
+    head = {
+        "title": title[:60],
+        "emoji": "📖",
+        "colorFrom": "green",
+        "colorTo": "yellow",
+        "sdk": "static",
+        "license": licence,
+    }
+    text = f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# {title}\n\nA page to write stories on. The model runs in the visitor's own browser.\n\nTry it here: `python -m http.server`, then open http://localhost:8000.\n"
+    (site / "README.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,48 @@
+// Writes in the visitor's own browser: the model runs in a worker beside the page. Has the same three functions as the
+// writer.js of the page that a server shows.
+
+export const privacy = "The model runs in your own browser. What you write never leaves it; your browser keeps the story, until you begin a new one.";
+
+const worker = new Worker("engine.js", { type: "module" });
+let last = 0;
+
+// Ask the worker; `on` is told each event. Resolves with the event that ends the answer.
+function ask(message, on = () => {}) {
+  const id = ++last;
+  return new Promise((resolve, reject) => {
+    const hear = ({ data }) => {
+      if (data.id !== id) return;
+      if (data.type === "error" || data.type === "end") worker.removeEventListener("message", hear);
+      if (data.type === "error") reject(new Error(data.message));
+      else if (data.type === "end") resolve(data);
+      else on(data);
+    };
+    worker.addEventListener("message", hear);
+    worker.addEventListener("error", () => reject(new Error("The model could not be loaded. This browser may be too old for it.")), { once: true });
+    worker.postMessage({ ...message, id });
+  });
+}
+
+export async function connect(onProgress) {
+  onProgress(0, "The page is loading.");
+  const model = await (await fetch("model.json")).json();
+  navigator.serviceWorker?.register("offline.js").catch(() => {}); // without it the page works, but not offline
+  await ask({ type: "load", engine: model.engine }, ({ share, text }) => onProgress(share, text));
+  return model;
+}
+
+export async function write({ text, settings, seed, count, signal }, on) {
+  const stop = () => worker.postMessage({ type: "stop" });
+  signal.addEventListener("abort", stop);
+  on.start();
+  try {
+    await ask({ type: "write", text, settings, seed, count }, (event) => {
+      if (signal.aborted) return;
+      if (event.type === "piece") on.piece(event.index, event.text);
+      else if (event.type === "done") on.done(event.index, event.reason);
+    });
+  } finally { signal.removeEventListener("abort", stop); }
+  if (signal.aborted) throw new DOMException("stopped", "AbortError");
+}
+
+export async function copies() { return []; }

@@ -1,0 +1,278 @@
+"""`fabula serve --api`: completions over HTTP, in the form of OpenAI's API, for programs that speak it.
+
+`GET /v1/models`, `POST /v1/completions` (with `"stream": true` as server-sent events). Beyond OpenAI's fields, `top_k`,
+`min_p` and `repetition_penalty` are understood; a field that is left out is the model's own setting.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import uvicorn
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from fabula.config import Record
+from fabula.errors import FabulaError
+from fabula.generation.engines import Engine, find_model, load_engine
+from fabula.generation.settings import SamplingSettings
+from fabula.generation.write import Piece, write
+from fabula.progress import OnProgress, silent
+from fabula.serving.serve import listen
+from fabula.tokens.tokenizer import encode
+
+MAX_BODY_BYTES = 4_000_000
+
+MAX_AT_ONCE = 8
+"""Requests that are written to at once; more wait their turn."""
+
+BATCH_SIZE = 8
+"""Stories of one request that are written at once."""
+
+
+class StreamOptions(Record):
+    include_usage: bool = False
+
+
+class CompletionRequest(Record):
+    """The body of `POST /v1/completions`. Fields of OpenAI's that are not here are refused by name."""
+
+    model: str
+    prompt: str | list[str] = ""
+    max_tokens: int | None = Field(default=None, ge=1, le=100_000)
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    n: int = Field(default=1, ge=1, le=128)
+    seed: int | None = Field(default=None, ge=0)
+    stop: str | list[str] | None = None
+    echo: bool = False
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    user: str | None = None
+    """Taken and not used."""
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    @property
+    def stops(self) -> list[str]:
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [stop for stop in given if stop]
+
+
+class Choice:
+    """One story of an answer, cut where a stop string begins."""
+
+    def __init__(self, prompt: str, stops: list[str]) -> None:
+        self.prompt, self.stops = prompt, stops
+        self.text = ""
+        self.num_shown = 0
+        self.num_tokens = 0
+        self.finish_reason: Literal["stop", "length"] | None = None
+
+    def add(self, piece: str) -> str:
+        """Take a piece of text; return what can be shown now: nothing that may turn out to begin a stop string."""
+        self.text += piece
+        places = [place for stop in self.stops if (place := self.text.find(stop)) >= 0]
+        if places:
+            self.text, self.finish_reason = self.text[: min(places)], "stop"
+            return self.show()
+        held = max(
+            (size for stop in self.stops for size in range(1, len(stop)) if self.text.endswith(stop[:size])),
+            default=0,
+        )
+        return self.show(len(self.text) - held)
+
+    def show(self, end: int | None = None) -> str:
+        shown = self.text[self.num_shown : end]
+        self.num_shown += len(shown)
+        return shown
+
+
+def make_api(engine: Engine, name: str) -> Starlette:
+    """The application. `name` is what the model is called in it."""
+    turn = asyncio.Semaphore(MAX_AT_ONCE)
+    card = {"id": name, "object": "model", "created": 0, "owned_by": "fabula"}
+
+    async def models(request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [card]})
+
+    async def one_model(request: Request) -> Response:
+        wanted = request.path_params["model"]
+        return (
+            JSONResponse(card)
+            if wanted == name
+            else refuse(f"no model {wanted!r}; this is {name!r}", 404, "model")
+        )
+
+    async def completions(request: Request) -> Response:
+        if int(request.headers.get("content-length", 0)) > MAX_BODY_BYTES:
+            return refuse(f"the request is larger than {MAX_BODY_BYTES:,} bytes", 413)
+        try:
+            body = json.loads(await request.body())
+            if not isinstance(body, dict):
+                raise FabulaError("the body is no JSON object")
+            asked = CompletionRequest.parse(
+                {key: value for key, value in body.items() if value is not None}, "request"
+            )
+            if asked.model != name:
+                return refuse(f"no model {asked.model!r}; this is {name!r}", 404, "model")
+            settings = SamplingSettings.of_model(engine.folder).with_changes(
+                max_new_tokens=asked.max_tokens,
+                temperature=asked.temperature,
+                top_p=asked.top_p,
+                top_k=asked.top_k,
+                min_p=asked.min_p,
+                repetition_penalty=asked.repetition_penalty,
+            )
+            if not asked.prompts:
+                raise FabulaError("the list of prompts is empty")
+            seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
+            pieces = write(
+                engine,
+                asked.prompts,
+                settings=settings,
+                seed=seed,
+                num_stories=asked.n,
+                batch_size=BATCH_SIZE,
+            )
+        except (FabulaError, ValueError) as error:
+            return refuse(str(error), 400)
+        choices = [Choice(prompt, asked.stops) for prompt in asked.prompts for _ in range(asked.n)]
+        head = {
+            "id": f"cmpl-{secrets.token_hex(12)}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": name,
+        }
+        shown = in_turn(turn, completed(engine, choices, pieces, asked.echo))
+        if asked.stream:
+            wants_usage = asked.stream_options is not None and asked.stream_options.include_usage
+            events = as_events(head, shown, lambda: usage(engine, choices) if wants_usage else None)
+            return StreamingResponse(
+                events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            )
+        async for _ in shown:
+            if await request.is_disconnected():
+                await shown.aclose()
+                return Response(status_code=499)
+        answers = [
+            answer(index, (choice.prompt if asked.echo else "") + choice.text, choice.finish_reason)
+            for index, choice in enumerate(choices)
+        ]
+        return JSONResponse({**head, "choices": answers, "usage": usage(engine, choices)})
+
+    return Starlette(
+        routes=[
+            Route("/v1/models", models),
+            Route("/v1/models/{model:path}", one_model),
+            Route("/v1/completions", completions, methods=["POST"]),
+        ]
+    )
+
+
+def completed(
+    engine: Engine, choices: list[Choice], pieces: Iterator[Any], echo: bool
+) -> Iterator[tuple[int, str, str | None]]:
+    """Write the choices; yield what can be shown of each as it comes: index, text, and at its end the finish reason."""
+    for index, choice in enumerate(choices):
+        if echo and choice.prompt:
+            yield index, choice.prompt, None
+    for each in pieces:
+        choice = choices[each.index]
+        if choice.finish_reason is not None:
+            pass
+        elif isinstance(each, Piece):
+            text = choice.add(each.text)
+            if choice.finish_reason is not None:
+                choice.num_tokens = len(encode(engine.tokenizer, [choice.text])[0])
+            if text or choice.finish_reason is not None:
+                yield each.index, text, choice.finish_reason
+        else:
+            choice.finish_reason = "stop" if each.finish_reason == "end" else "length"
+            choice.num_tokens = each.num_tokens
+            yield each.index, choice.show(), choice.finish_reason
+        if all(choice.finish_reason is not None for choice in choices):
+            return
+
+
+async def in_turn(turn: asyncio.Semaphore, shown: Iterator[Any]) -> AsyncIterator[Any]:
+    """The same, written in a thread, when there is room; a client that leaves ends it."""
+    async with turn:
+        async for each in iterate_in_threadpool(shown):
+            yield each
+
+
+async def as_events(
+    head: dict[str, Any],
+    shown: AsyncIterator[tuple[int, str, str | None]],
+    count: Callable[[], dict[str, int] | None],
+) -> AsyncIterator[str]:
+    async for index, text, finish_reason in shown:
+        yield f"data: {json.dumps({**head, 'choices': [answer(index, text, finish_reason)]})}\n\n"
+    if (counted := count()) is not None:
+        yield f"data: {json.dumps({**head, 'choices': [], 'usage': counted})}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def answer(index: int, text: str, finish_reason: str | None) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
+
+
+def usage(engine: Engine, choices: list[Choice]) -> dict[str, int]:
+    """Tokens read and written; the token before the story is counted."""
+    read = sum(1 + len(ids) for ids in encode(engine.tokenizer, [choice.prompt for choice in choices]))
+    written = sum(choice.num_tokens for choice in choices)
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def refuse(message: str, status: int, field: str | None = None) -> JSONResponse:
+    error = {"message": message, "type": "invalid_request_error", "param": field, "code": None}
+    return JSONResponse({"error": error}, status_code=status)
+
+
+def serve_api(
+    model: str | Path,
+    *,
+    host: str,
+    port: int,
+    engine: str = "auto",
+    on_ready: Callable[[str], None] | None = None,
+    on_progress: OnProgress = silent,
+) -> None:
+    """Answer completions over HTTP until stopped (Ctrl-C).
+
+    Args:
+        model: folder of a model or of a run. Its folder's name is its name in the API.
+        host: address to listen on.
+        port: 0 takes a free one.
+        engine: as for `fabula.write`.
+        on_ready: called with the address once it answers.
+
+    Raises:
+        FabulaError: no such model, or the port is taken.
+    """
+    folder = find_model(model)
+    name = folder.parent.resolve().name if folder.name == "model" else folder.resolve().name
+    with listen(host, port) as listening:
+        app = make_api(load_engine(folder, engine, on_progress=on_progress), name)
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        )
+        if on_ready is not None:
+            on_ready(f"http://{host}:{listening.getsockname()[1]}/v1 with model {name!r}")
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended in good order
+            server.run(sockets=[listening])
