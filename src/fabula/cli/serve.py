@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fabula.errors import FabulaError
 from fabula.serving.limits import Limits
 from fabula.serving.serve import HOST, PORT
 
@@ -35,11 +36,20 @@ def serve(
         int | None,
         typer.Option(min=1, help="Passages that one visitor may ask for in a minute.", show_default="30"),
     ] = None,
+    api: Annotated[
+        bool,
+        typer.Option(
+            "--api", help="No page: answer programs that speak OpenAI's completions API (/v1/completions)."
+        ),
+    ] = False,
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Trust the X-Forwarded-For header for visitors' addresses.")
     ] = False,
 ) -> None:
     """Show a page where anyone writes with a model."""
+    if api:
+        serve_completions(context, model, host=host, port=port, engine=engine)
+        return
     from fabula.serving.serve import serve as serve_page
 
     changes = {"max_new_tokens": max_new_tokens, "max_seconds": max_seconds, "max_per_minute": max_per_minute}
@@ -54,5 +64,25 @@ def serve(
             limits=limits,
             behind_proxy=behind_proxy,
             on_ready=lambda address: print(f"Write at {address}  (Ctrl-C stops)", flush=True),
+            on_progress=terminal,
+        )
+
+
+def serve_completions(context: typer.Context, model: str, *, host: str, port: int, engine: str) -> None:
+    try:
+        from fabula.serving.api import serve_api
+    except ModuleNotFoundError as error:
+        if error.name not in ("uvicorn", "starlette"):
+            raise
+        raise FabulaError(
+            "the API needs a web server that is not installed", hint="pip install 'fabula[serve]'"
+        ) from None
+    with context.obj as terminal:
+        serve_api(
+            model,
+            host=host,
+            port=port,
+            engine=engine,
+            on_ready=lambda address: print(f"Completions at {address}  (Ctrl-C stops)", flush=True),
             on_progress=terminal,
         )

@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -209,7 +209,7 @@ def completed(
             return
 
 
-async def in_turn(turn: asyncio.Semaphore, shown: Iterator[Any]) -> AsyncIterator[Any]:
+async def in_turn(turn: asyncio.Semaphore, shown: Iterator[Any]) -> AsyncGenerator[Any, None]:
     """The same, written in a thread, when there is room; a client that leaves ends it."""
     async with turn:
         async for each in iterate_in_threadpool(shown):

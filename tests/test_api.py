@@ -1,0 +1,139 @@
+"""The completions API through the official `openai` client, against the real command."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabula.generation.settings import SamplingSettings
+from fabula.generation.write import write_stories
+
+openai = pytest.importorskip("openai", reason="the official client is not installed")
+pytest.importorskip("starlette", reason="the extra [serve] is not installed")
+
+GREEDY = {"temperature": 0, "max_tokens": 20}
+
+
+@pytest.fixture(scope="module")
+def client(tiny_gpt2_dir: Path) -> Iterator[Any]:
+    command = [
+        sys.executable,
+        "-m",
+        "fabula",
+        "serve",
+        str(tiny_gpt2_dir),
+        "--api",
+        "--port",
+        "0",
+        "--engine",
+        "transformers",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("Completions at http://127.0.0.1:"), line
+        yield openai.OpenAI(base_url=line.split()[2], api_key="none", max_retries=0, timeout=60)
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def name(tiny_gpt2_dir: Path) -> str:
+    return tiny_gpt2_dir.name
+
+
+def expected(folder: Path, prompts: list[str], **changes) -> list[str]:
+    settings = SamplingSettings(max_new_tokens=20).with_changes(**changes)
+    stories = write_stories(
+        folder, prompts, settings=settings, seeds=range(7, 7 + len(prompts)), engine="transformers"
+    )
+    return [story.text for story in stories]
+
+
+def test_models(client, name: str):
+    assert [model.id for model in client.models.list()] == [name]
+    assert client.models.retrieve(name).id == name
+
+
+def test_completions_are_what_write_writes(client, name: str, tiny_gpt2_dir: Path):
+    found = client.completions.create(
+        model=name,
+        prompt=["Once", "Ada"],
+        n=2,
+        max_tokens=20,
+        temperature=1.5,
+        top_p=0.9,
+        seed=7,
+        extra_body={"top_k": 40},
+    )
+    texts = expected(tiny_gpt2_dir, ["Once", "Once", "Ada", "Ada"], temperature=1.5, top_p=0.9, top_k=40)
+    assert [choice.text for choice in found.choices] == texts
+    assert [choice.index for choice in found.choices] == [0, 1, 2, 3]
+    assert {choice.finish_reason for choice in found.choices} <= {"stop", "length"}
+    assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
+    echoed = client.completions.create(model=name, prompt="Once", echo=True, seed=7, **GREEDY)
+    assert echoed.choices[0].text == "Once" + expected(tiny_gpt2_dir, ["Once"], temperature=0)[0]
+
+
+def test_streaming(client, name: str, tiny_gpt2_dir: Path):
+    chunks = list(
+        client.completions.create(
+            model=name, prompt="Once", stream=True, stream_options={"include_usage": True}, seed=7, **GREEDY
+        )
+    )
+    text = "".join(chunk.choices[0].text for chunk in chunks if chunk.choices)
+    assert text == expected(tiny_gpt2_dir, ["Once"], temperature=0)[0]
+    assert len(chunks) > 5
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] in ("stop", "length")
+    assert chunks[-1].usage.completion_tokens == 20
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_stop_strings_never_show(client, name: str, tiny_gpt2_dir: Path):
+    [whole] = expected(tiny_gpt2_dir, ["Once"], temperature=0)
+    stop = whole[3:7]
+    for stream in (False, True):
+        found = client.completions.create(
+            model=name, prompt="Once", stop=[stop, "never this"], stream=stream, seed=7, **GREEDY
+        )
+        chunks = list(found) if stream else [found]
+        assert "".join(chunk.choices[0].text for chunk in chunks) == whole[: whole.find(stop)]
+        assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_bad_requests_say_what_is_wrong(client, name: str):
+    for changes, message in (
+        ({"temperature": -1}, "'temperature' = -1"),
+        ({"prompt": []}, "empty"),
+        ({"logprobs": 3}, "unknown field 'logprobs'"),
+        ({"n": 0}, "'n' = 0"),
+    ):
+        with pytest.raises(openai.BadRequestError, match=message):
+            client.completions.create(**{"model": name, "prompt": "Once", **changes})
+    with pytest.raises(openai.NotFoundError, match="no model 'gpt-4'"):
+        client.completions.create(model="gpt-4", prompt="Once")
+
+
+def test_many_clients_at_once(client, name: str):
+    """More than are written to at once; one of them leaves in the middle."""
+    texts: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        stream = client.completions.create(model=name, prompt="Once", stream=True, seed=number, max_tokens=30)
+        if number == 0:
+            next(iter(stream))
+            stream.close()
+            return
+        texts[number] = "".join(chunk.choices[0].text for chunk in stream)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(texts) == list(range(1, 12))
+    alone = client.completions.create(model=name, prompt="Once", seed=5, max_tokens=30)
+    assert alone.choices[0].text == texts[5]
