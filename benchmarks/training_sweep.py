@@ -27,24 +27,25 @@ def main() -> None:
     )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("changes", nargs="*")
-    parser.add_argument("--base")
+    parser.add_argument("--base", default="tiny")
     parser.add_argument("--init")
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--max-minutes", type=float)
+    parser.add_argument("--only", action="store_true", help="leave out the row of the recipe as it is")
     arguments = parser.parse_args()
     print("| change | before | after | best step of | seconds |")
     print("|---|---|---|---|---|")
-    for change in ["", *arguments.changes]:
+    for change in [*([] if arguments.only else [""]), *arguments.changes]:
         recipe = Recipe.parse({**load_recipe(arguments.recipe).model_dump(), **parse_change(change)})
-        start = {"init": arguments.init} if arguments.init else {"base": arguments.base or "tiny"}
         name = change.replace("=", "-").replace(",", "-").replace("'", "") or "as-it-is"
         result = train(
             arguments.corpus,
             arguments.out / name,
+            base=arguments.base,
+            init=arguments.init,
             recipe=recipe,
             max_minutes=arguments.max_minutes,
-            **start,
         )
         print(
             f"| {change or 'as it is'} | {result.base_bits_per_byte:.4f} | {result.bits_per_byte:.4f} |"

@@ -85,8 +85,8 @@ def test_the_log_has_losses_and_validations(undisturbed: TrainResult):
 
 def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpus_dir: Path):
     from fabula.corpus.store import open_corpus
-    from fabula.models.load import load_model
     from fabula.evaluation.likelihood import score_texts
+    from fabula.models.load import load_model
     from fabula.tokens.tokenizer import load_tokenizer
 
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
@@ -113,6 +113,21 @@ def test_the_same_arguments_give_the_same_weights(
     assert weights(again) == weights(undisturbed)
     other = train(tiny_corpus_dir, tmp_path / "other", base=tiny_gpt2_dir, recipe=QUICK, seed=1)
     assert weights(other) != weights(undisturbed)
+
+
+def test_each_validation_shows_how_a_story_begins(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    said: list[str] = []
+    train(
+        tiny_corpus_dir,
+        tmp_path / "model",
+        base=tiny_gpt2_dir,
+        recipe=QUICK,
+        on_progress=lambda progress: said.append(progress.message),
+    )
+    shown = [message for message in said if "writes: " in message]
+    assert len(shown) == 4
+    assert len({message.partition(": ")[2] for message in shown}) > 1
+    assert not any("\n" in message for message in shown)
 
 
 def train_slowly(corpus: Path, out: Path, base: Path, recipe: Recipe, seconds_a_step: float) -> None:

@@ -20,7 +20,7 @@ from fabula.files import atomic_folder, library_versions
 from fabula.models.load import context_length_of, load_model, quiet
 from fabula.models.memory import keep_freed_memory
 from fabula.progress import OnProgress, Progress
-from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer
+from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 from fabula.tokens.windows import TruncatedWindows, Windows
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.interrupt import Interrupt, Interrupted
@@ -340,11 +340,33 @@ class Trainer:
             last_val_loss=val_loss,
             last_bits_per_byte=bits_per_byte,
         )
+        self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
+        if self.recipe.sample_tokens and self.workers.is_first:
+            self._say(f"step {state.step:,} writes: {self._sample()}")
         seconds = time.monotonic() - began
         self._rated_at += seconds
         if self.job.max_minutes is not None:
             self._reserve = self.workers.from_first([1.5 * seconds + self._save_seconds])[0]
-        self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
+
+    @torch.no_grad()
+    def _sample(self) -> str:
+        """How a story of the model as it is now begins, on one line."""
+        start = torch.tensor([[start_id(self.tokenizer)]], device=self.workers.device)
+        torch.manual_seed(self.job.seed)
+        self.model.eval()
+        with quiet(), self.precision.autocast():
+            ids = self.model.generate(
+                input_ids=start,
+                attention_mask=torch.ones_like(start),
+                do_sample=True,
+                top_k=0,
+                top_p=0.95,
+                max_new_tokens=self.recipe.sample_tokens,
+                pad_token_id=self.pad_id,
+            )
+        self.model.train()
+        text: Any = self.tokenizer.decode(ids[0, 1:], skip_special_tokens=True)
+        return " ".join(text.split())
 
     def _num_validation_stories(self) -> int:
         """As many stories as can be scored within the recipe's share of the time.

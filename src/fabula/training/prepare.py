@@ -96,7 +96,7 @@ def set_dropout(model: Any, dropout: float) -> None:
 
 
 def fuse_activations(model: nn.Module) -> None:
-    """Compute GPT-2's GELU (with tanh) in one pass over memory instead of eight. The same function, to rounding."""
+    """Compute GPT-2's GELU (with tanh) in one pass over memory instead of several. The same function, to rounding."""
     from transformers.activations import ACT2FN, NewGELUActivation
 
     for module in list(model.modules()):

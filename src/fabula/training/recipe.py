@@ -105,6 +105,11 @@ class Recipe(Record):
         description="Scoring held-out stories may take about this share of the training time; where all of them would"
         " take longer, as many whole stories as fit are scored.",
     )
+    sample_tokens: int = Field(
+        default=40,
+        ge=0,
+        description="Tokens of a story that is begun and shown at each validation; 0 for none.",
+    )
     patience: int = Field(
         default=3,
         ge=0,
