@@ -1,4 +1,4 @@
-"""Experiment trackers: the rows of the log, sent to a program that draws them. An optional extra, `fabula[track]`."""
+"""Experiment trackers: the rows of the log, sent to a program that draws them. Each is installed apart."""
 
 from importlib import import_module
 from pathlib import Path
@@ -50,4 +50,4 @@ def check_tracker(name: str) -> None:
     try:
         import_module(name)
     except ImportError:
-        raise FabulaError(f"{name} is not installed", hint="pip install 'fabula[track]'") from None
+        raise FabulaError(f"{name} is not installed", hint=f"pip install {name}") from None
