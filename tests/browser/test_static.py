@@ -1,0 +1,225 @@
+"""The static site in a browser: the model runs there, and nothing else is asked."""
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("onnxscript", reason="needs the export extra")
+pytest.importorskip("onnxruntime", reason="needs the export extra")
+
+from playwright.sync_api import Browser, Page, expect
+
+from fabula.errors import FabulaError
+from fabula.publishing.static import publish_static
+from fabula.publishing.vendor import LIBRARIES, archive
+
+LICENCES: Any = {"license": "cc0-1.0", "corpus_license": "cc0-1.0"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, tiny_gpt2_dir: Path) -> Path:
+    """The site of the tiny model. The libraries come from the user's cache; `FABULA_FETCH=1 pytest` fetches them."""
+    out = tmp_path_factory.mktemp("static") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FABULA_CACHE", raising=False)
+        if not os.environ.get("FABULA_FETCH"):
+            patch.setattr("fabula.publishing.vendor.shutil.which", lambda _: None)
+        try:
+            for library in LIBRARIES:
+                archive(library)
+        except FabulaError:
+            pytest.skip(
+                "needs the libraries in the cache: FABULA_FETCH=1 pytest tests/browser fetches them with npm"
+            )
+        result = publish_static(tiny_gpt2_dir, out, **LICENCES)
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert result.model_bytes + result.library_bytes + result.page_bytes == sum(
+        f.stat().st_size for f in files
+    )
+    return out
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page, its model loaded. Nothing else than its own files was asked for, and no policy was broken."""
+    context = browser.new_context()
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    elsewhere, faults = [], []
+    context.on(
+        "request",
+        lambda request: (
+            elsewhere.append(request.url) if not request.url.startswith((address, "blob:", "data:")) else None
+        ),
+    )
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.goto(address)
+    expect(page.locator("#model-name")).not_to_be_empty(timeout=30_000)
+    yield page
+    context.close()
+    assert not elsewhere
+    assert not faults
+
+
+def choose(page: Page, **settings: float) -> None:
+    if not page.locator("#settings .fields").is_visible():
+        page.locator("#settings summary").click()
+    for name, value in settings.items():
+        page.locator(f"#set-{name}").fill(str(value))
+
+
+def finished(page: Page) -> str:
+    expect(page.locator("#status")).to_contain_text("more")
+    return page.locator("#story").input_value()
+
+
+def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
+    from fabula.export.onnx_format import predict
+    from fabula.tokens.tokenizer import load_tokenizer, start_id
+
+    choose(page, temperature=0, max_new_tokens=10)
+    page.locator("#story").fill("Once upon a time")
+    page.locator("#go").click()
+    text = finished(page)
+    tokenizer = load_tokenizer(site / "model")
+    ids = [start_id(tokenizer), *tokenizer.encode("Once upon a time", add_special_tokens=False)]
+    begun = len(ids)
+    for _ in range(10):
+        ids.append(int(predict(site / "model", [ids], len(tokenizer))[0].argmax()))
+    assert text == "Once upon a time" + str(tokenizer.decode(ids[begun:]))
+
+
+def test_seeds_rewriting_and_three_ways(page: Page):
+    choose(page, max_new_tokens=12, seed=5)
+    page.locator("#story").fill("The fox")
+    page.locator("#go").click()
+    first = finished(page)
+    page.locator("#undo").click()
+    page.locator("#go").click()
+    assert finished(page) == first
+    page.locator("#again").click()
+    expect(page.locator("#story")).not_to_have_value(first)
+    finished(page)
+    page.locator("#three").click()
+    expect(page.locator("#status")).to_contain_text("Choose one")
+    assert len({text.strip() for text in page.locator(".way span").all_inner_texts()}) == 3
+    page.keyboard.press("1")
+    expect(page.locator("#ways")).to_be_hidden()
+
+
+def test_it_stops_at_once_and_goes_on_with_long_stories(page: Page):
+    choose(page, max_new_tokens=32)
+    page.locator("#story").fill("Once upon a time there was a fox. " * 60)  # many times its context
+    page.locator("#go").click()
+    assert len(finished(page)) > 60 * 34
+    page.locator("#three").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#go")).to_have_text("Continue")
+    page.keyboard.press("Escape")
+    expect(page.locator("#ways")).to_be_hidden()
+
+
+def test_it_works_without_a_network_once_it_was_loaded(page: Page):
+    page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.locator("#model-name")).not_to_be_empty(timeout=30_000)
+    choose(page, max_new_tokens=10)
+    page.locator("#story").fill("Without a network")
+    page.locator("#go").click()
+    assert finished(page).startswith("Without a network")
+
+
+def test_what_a_site_needs_and_does_not_hold(site: Path, tiny_gpt2_dir: Path):
+    names = {path.relative_to(site).as_posix() for path in site.rglob("*")}
+    assert {
+        "index.html",
+        "offline.js",
+        ".nojekyll",
+        "model/onnx/model_quantized.onnx",
+        "vendor/transformers.js",
+    } <= names
+    assert "model/onnx/model.onnx" not in names
+    text = "".join(
+        (site / name).read_text(encoding="utf-8")
+        for name in names
+        if name.endswith((".html", ".js")) and "/" not in name
+    )
+    assert "://" not in text.replace("http://www.w3.org", "")
+    assert "@FILES@" not in text
+    with pytest.raises(FabulaError, match="the licence of the model is not stated"):
+        publish_static(tiny_gpt2_dir, site)
+    with pytest.raises(FabulaError, match="holds something else"):
+        publish_static(tiny_gpt2_dir, tiny_gpt2_dir, **LICENCES)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_browsers_sampler_agrees_with_fabulas():
+    """The same logits and settings leave the same tokens with the same probabilities."""
+    import json
+
+    import numpy as np
+
+    import fabula.publishing
+    from fabula.generation.sampling import candidates
+    from fabula.generation.settings import SamplingSettings
+
+    random = np.random.default_rng(0)
+    cases = []
+    for number in range(60):
+        logits = (random.standard_normal(200) * 3).astype(np.float32)
+        settings = {
+            "temperature": [0, 0.5, 1, 1.7][number % 4],
+            "top_k": [0, 1, 7, 40, 500][number % 5],
+            "top_p": [1, 0.95, 0.5, 0.05][number // 4 % 4],
+            "min_p": [0, 0.02, 0.3][number % 3],
+            "repetition_penalty": [1, 1.3][number % 2],
+        }
+        cases.append({"logits": logits.tolist(), "settings": settings, "used": [3, 5, 5, 199]})
+    script = Path(fabula.publishing.__file__).parent / "static_site" / "sampling.js"
+    code = (
+        f"import {{ candidates }} from {json.dumps(script.as_uri())};"
+        "let text = ''; for await (const part of process.stdin) text += part;"
+        "console.log(JSON.stringify(JSON.parse(text).map(({ logits, settings, used }) => candidates(logits, settings, used))));"
+    )
+    done = subprocess.run(
+        ["node", "--experimental-default-type=module", "--input-type=module", "-e", code],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for case, found in zip(cases, json.loads(done.stdout), strict=True):
+        ids, probabilities = candidates(
+            np.array(case["logits"], dtype=np.float32),
+            SamplingSettings.parse(case["settings"]),
+            np.array(case["used"]),
+        )
+        assert found["ids"] == ids.tolist(), case["settings"]
+        weights = np.array(found["weights"])
+        np.testing.assert_allclose(weights / weights.sum(), probabilities, rtol=1e-5)
