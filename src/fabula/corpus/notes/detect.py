@@ -28,12 +28,11 @@ from fabula.story import Span
 TAIL_CHARS, HEAD_CHARS = 8000, 3000
 MAX_TAIL, MAX_HEAD = 60, 10  # paragraphs
 MAX_SILENT = 8  # so many paragraphs in a row without a sign end the reading from an end
-INLINE_CHARS, LAST_CHARS = (
-    1000,
-    300,
-)  # of the last paragraph of story; first only its last ones are searched for signs
+INLINE_CHARS = (
+    1000  # of a last paragraph of story; signs are looked for in these where there is one in the last
+)
+LAST_CHARS = 300
 LONG = 1200  # characters; the signs of a longer paragraph are looked for in its first and last words
-
 MAX_WORDS = 100_000  # words whose keys are remembered
 
 # All in log-odds.

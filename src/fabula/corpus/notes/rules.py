@@ -563,7 +563,7 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 STRONG,
-                "sorry|apolog|forgive|excuse|pardon|ignore|bear with",
+                "sorry|apolog|forgive|excuse|pardon|ignore|bear with|typo|grammar|grammatical|spelling",
                 r"\b(?:sorry|apolog\w{1,6}|forgive|excuse|pardon|ignore|bear with)\b[^.!?]{0,60}\b(?:format\w{0,4}|mobile|typos?|spelling|grammar|grammatical|(?:any|for) (?:\w{1,12} )?(?:mistakes?|errors?)|the (?:length|short length|delay|wait|quality|ending|abrupt|wall|late|short|long)|length|wall of text|it(?:'s| is| was| got)? (?:so |a bit |a little |kind of |kinda |too )?(?:long|short|crap|crappy|rushed)|being so (?:long|short)|bad (?:english|writing|grammar)|my (?:english|writing|bad|terrible|poor)|rushed|rambling|late (?:post|response|reply|submission)|crappy|shitty (?:story|writing)|cheesy|cliche\w{0,2})\b",
                 r"(?:any|are|my|some|all|for|probably|lots of|tons of|many|see|find|notice|spot) (?:\w{1,12} )?(?:typos?|grammatical errors|grammar (?:mistakes|errors)|spelling (?:mistakes|errors))\b",
             ),
