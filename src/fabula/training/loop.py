@@ -198,10 +198,10 @@ class Trainer:
             if self.state.num_validations < due:
                 self._validate(due)
                 self._save()
-                if recipe.patience and self.state.num_worse >= recipe.patience and progress < 1:
-                    self._say(f"stopped early: {self.state.num_worse} validations without a new best")
-                    return
             if self._progress() >= 1:
+                return
+            if recipe.patience and self.state.num_worse >= recipe.patience:
+                self._say(f"stopped early: {self.state.num_worse} validations without a new best")
                 return
             self._step(self._progress())
             self._log_step()
@@ -264,9 +264,8 @@ class Trainer:
 
     def _check_loss(self, loss: float, norm: float) -> None:
         uniform = math.log(self.model.config.vocab_size)
-        scaled = (
-            self.precision.scaler.is_enabled()
-        )  # fp16 overflows now and then; the scaler skips such a step
+        # In fp16 the gradient overflows now and then; the scaler skips such a step.
+        scaled = self.precision.scaler.is_enabled()
         if math.isfinite(loss) and (scaled or math.isfinite(norm)) and loss < uniform + DIVERGED_NATS:
             return
         last = self.checkpoints.newest()
@@ -323,6 +322,12 @@ class Trainer:
         stories = self.held_out.first(state.num_validation_stories)
         with self.precision.autocast():
             val_loss, bits_per_byte = validate(self.model, stories, self.workers, on_tokens)
+        if not math.isfinite(val_loss):
+            raise FabulaError(
+                f"the loss on held-out stories is not a number at step {state.step};"
+                f" the last good checkpoint is {self.checkpoints.newest()}",
+                hint=f"try a learning_rate below {self.peak:.2g} in the recipe",
+            )
         row = {"step": state.step, "seconds": round(self._elapsed(), 3), "val_loss": val_loss}
         self._log({**row, "bits_per_byte": bits_per_byte})
         better = state.num_validations == 0 or val_loss < state.best_val_loss

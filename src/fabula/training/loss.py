@@ -90,6 +90,8 @@ class StoryLoss(nn.Module):
         head = model.get_output_embeddings()
         ids_BT = torch.from_numpy(np.random.default_rng(0).integers(0, head.weight.shape[0], (2, 7)))
         ids_BT = ids_BT.to(head.weight.device)
+        if not model(input_ids=ids_BT).logits.isfinite().all():
+            raise FabulaError("the weights of this base model give logits that are not numbers")
         weight = head.weight.clone()
         try:
             for self.packs in (True, False):

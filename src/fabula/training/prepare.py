@@ -25,6 +25,9 @@ from fabula.tokens.tokenizer import (
 from fabula.training.recipe import Recipe
 from fabula.training.validation import HeldOut
 
+MOST_HELD_OUT = 5000
+"""Held-out stories that are ever scored while training, so that they fit in memory whatever the corpus."""
+
 
 def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progress: OnProgress) -> None:
     """Write a model with random weights, and a tokenizer learned from the training stories, to `folder`.
@@ -69,10 +72,14 @@ def training_tokens(corpus: Corpus, tokenizer: Any, markup: str, on_progress: On
 
 
 def held_out_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -> HeldOut:
-    """The held-out stories in an order drawn from `seed`, so that the first few of them are a fair sample."""
-    texts = [story.text for story in corpus.stories("validation")]
-    order = np.random.default_rng(seed).permutation(len(texts))
-    texts = [texts[i] for i in order]
+    """Held-out stories, at most `MOST_HELD_OUT`, in an order drawn from `seed`, so that the first few of them are a
+    fair sample."""
+    order = np.random.default_rng(seed).permutation(corpus.num_stories("validation"))[:MOST_HELD_OUT].tolist()
+    place = {index: rank for rank, index in enumerate(order)}
+    texts = [""] * len(order)
+    for index, story in enumerate(corpus.stories("validation")):
+        if index in place:
+            texts[place[index]] = story.text
     input_ids, is_text, num_bytes = [], [], []
     encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
     for text, (ids, spans) in zip(texts, encoded, strict=True):
