@@ -5,17 +5,20 @@ RECIPE = "default"
 SEED = 42
 ENCODING = "utf-8"
 
-NUM_SAMPLES = 16
+NUM_SAMPLES = 12
 """Stories that each model writes to be judged by. `fabula evaluate --num-samples` asks for more."""
 
-SAMPLE_TOKENS = 200
-"""The longest of these stories, in tokens."""
+SAMPLE_TOKENS = 480
+"""The longest of these stories, in tokens: room for a short one to end."""
 
 NUM_SETTINGS = 6
 """Settings that `fabula tune` tries of each sampler."""
 
 NUM_TUNING_STORIES = 16
 """Stories that it writes with each of them."""
+
+TUNING_TOKENS = 200
+"""The longest of these stories, in tokens."""
 
 MAX_COPIED = 0.02
 """Share of its text that a model with tuned settings may copy from training stories, where people copy no more."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fabula.defaults import MAX_COPIED, NUM_SETTINGS, NUM_TUNING_STORIES, SAMPLE_TOKENS, SEED
+from fabula.defaults import MAX_COPIED, NUM_SETTINGS, NUM_TUNING_STORIES, SEED, TUNING_TOKENS
 
 
 def tune(
@@ -26,7 +26,7 @@ def tune(
     num_stories: Annotated[
         int, typer.Option(help="Stories to write with each of the settings.", min=2)
     ] = NUM_TUNING_STORIES,
-    max_new_tokens: Annotated[int, typer.Option(help="The longest of these stories.", min=8)] = SAMPLE_TOKENS,
+    max_new_tokens: Annotated[int, typer.Option(help="The longest of these stories.", min=8)] = TUNING_TOKENS,
     max_copied: Annotated[
         float, typer.Option(help="Share of text that may be copied from training stories.", min=0, max=1)
     ] = MAX_COPIED,

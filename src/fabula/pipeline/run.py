@@ -188,6 +188,7 @@ def run_stages(
 
     from fabula.corpus.clean import clean
     from fabula.pipeline.evaluate import evaluate
+    from fabula.pipeline.tune import tune_in_short
     from fabula.report.render import render
     from fabula.training.train import LOG, train
 
@@ -212,6 +213,7 @@ def run_stages(
     )
     with atomic_file(folder / LOG, "wb") as file:
         file.write(trained.log.read_bytes())
+    tune_in_short(model, corpus, out=folder, seed=arguments.seed, on_progress=on_progress)
     evaluation = evaluate(
         [trained.base, model],
         corpus,

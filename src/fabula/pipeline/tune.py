@@ -9,7 +9,7 @@ import numpy as np
 
 from fabula.config import Record
 from fabula.corpus.store import open_corpus
-from fabula.defaults import MAX_COPIED, NUM_SETTINGS, NUM_TUNING_STORIES, SAMPLE_TOKENS, SEED
+from fabula.defaults import MAX_COPIED, NUM_SETTINGS, NUM_TUNING_STORIES, SEED, TUNING_TOKENS
 from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import score_texts
 from fabula.evaluation.memorisation import find_copies, measure_memorisation
@@ -45,8 +45,8 @@ SAMPLERS: dict[str, list[dict[str, float]]] = {
 }
 """What is tried of each sampler, the most usual first. All that is not named is switched off."""
 
-QUICK = {"num_settings": 3, "num_stories": 8, "max_new_tokens": 100}
-"""The short sweep of `fabula run`: at most 12,000 tokens."""
+MIN_PEOPLE = 4
+"""Held-out stories that it takes to say how much people's stories differ."""
 
 NUM_SUBSETS = 40
 LARGEST_DEVIATION = 10.0
@@ -96,7 +96,7 @@ def tune(
     split: str = "validation",
     num_settings: int = NUM_SETTINGS,
     num_stories: int = NUM_TUNING_STORIES,
-    max_new_tokens: int = SAMPLE_TOKENS,
+    max_new_tokens: int = TUNING_TOKENS,
     max_copied: float = MAX_COPIED,
     seed: int = SEED,
     engine: str = "auto",
@@ -120,7 +120,7 @@ def tune(
         engine: what writes; see `fabula.write`.
 
     Raises:
-        FabulaError: no such model or corpus, or fewer than four stories in `split`.
+        FabulaError: no such model or corpus, or fewer than `MIN_PEOPLE` stories in `split`.
     """
     if not 1 <= num_settings <= NUM_SETTINGS:
         raise FabulaError(
@@ -128,11 +128,11 @@ def tune(
         )
     source = open_corpus(corpus)
     people = held_out_stories(source, split, MAX_HUMAN_STORIES)
-    if len(people) < 4:
+    if len(people) < MIN_PEOPLE:
         raise FabulaError(
             f"{len(people)} {split} stories are too few to compare with",
             where=source.path,
-            hint="it takes four or more",
+            hint=f"it takes {MIN_PEOPLE} or more",
         )
     folder = model_folder(model)
     mark = fingerprint(
@@ -204,6 +204,24 @@ def tune(
         write_json(record, done.model_dump(mode="json"))
     apply_settings(folder, done.candidates[done.chosen].settings)
     return done
+
+
+def tune_in_short(
+    model: str | Path, corpus: str | Path, *, out: str | Path, seed: int, on_progress: OnProgress = silent
+) -> Tuning | None:
+    """The sweep that is part of a run: at most 12,000 tokens. None where too few stories are held out to compare with."""
+    if open_corpus(corpus).num_stories("validation") < MIN_PEOPLE:
+        return None
+    return tune(
+        model,
+        corpus,
+        out=out,
+        num_settings=3,
+        num_stories=8,
+        max_new_tokens=100,
+        seed=seed,
+        on_progress=on_progress,
+    )
 
 
 def decides(file: Path) -> bool:

@@ -9,7 +9,7 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_file, read_json
 
 REPORT = "report.html"
-NUM_PAIRS = 6
+NUM_PAIRS = 4
 """Prompts of which the stories are shown."""
 
 NUM_EXAMPLES = 3
