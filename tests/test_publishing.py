@@ -344,6 +344,7 @@ def test_an_upload_that_is_killed_goes_on_where_it_was(finished_run: Path):
             "HF_TOKEN": TOKEN,
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
+            "TMPDIR": str(finished_run.parent),  # what the killed process leaves behind goes with the test
         }
         words = [str(finished_run), "--repo", "ada/tales", "--license", "mit", "--corpus-license", "mit"]
         command = [sys.executable, "-m", "fabula", "publish", *words]

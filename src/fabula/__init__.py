@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fabula.generation.write import write as write
     from fabula.pipeline.evaluate import evaluate as evaluate
     from fabula.pipeline.run import run as run
+    from fabula.publishing.publish import publish as publish
+    from fabula.serving.serve import serve as serve
     from fabula.training.train import train as train
 
 __version__ = version("fabula")
@@ -28,12 +30,14 @@ _HOME = {
     "FabulaError": "fabula.errors",
     "clean": "fabula.corpus.clean",
     "evaluate": "fabula.pipeline.evaluate",
+    "publish": "fabula.publishing.publish",
     "run": "fabula.pipeline.run",
+    "serve": "fabula.serving.serve",
     "train": "fabula.training.train",
     "write": "fabula.generation.write",
 }
 
-__all__ = ["FabulaError", "__version__", "clean", "evaluate", "run", "train", "write"]
+__all__ = ["FabulaError", "__version__", "clean", "evaluate", "publish", "run", "serve", "train", "write"]
 
 
 def __getattr__(name: str) -> Any:

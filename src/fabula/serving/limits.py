@@ -24,7 +24,7 @@ class Limits(Record):
         default=30, ge=1, description="Passages that one visitor may ask for in a minute."
     )
     max_per_address: int = Field(
-        default=300,
+        default=600,
         ge=1,
         description="Passages that all visitors of one network address may ask for in a minute.",
     )
