@@ -317,17 +317,16 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     if not labelled and not any(reading.evidence or reading.paragraph.is_divider for reading in last):
         return []
     parts = pieces(text, start, paragraph.end)
+    story_end = parts[0].end
     for before, part in pairwise(parts):  # what follows a rule or a label is read as a paragraph of its own
-        if not part.is_divider and (before.is_divider or _EDIT.match(part.raw)):
-            rest = read(
-                Paragraph(part.start, paragraph.end, text[part.start : paragraph.end], False),
-                rule_set,
-                "tail",
-            )
-            score = rest.score + PRIOR + (RULE_LINE if before.is_divider else 0.0)
-            if score >= ENOUGH + (0.0 if rest.evidence else BARE):
-                end = max(other.end for other in parts if other.end <= part.start and not other.is_divider)
-                return _spans([rest], end, paragraph.end, score)
+        if not before.is_divider:
+            story_end = before.end
+        if not part.is_divider and (before.is_divider or _EDIT.match(part.raw)) and not parts[0].is_divider:
+            rest = Paragraph(part.start, paragraph.end, text[part.start : paragraph.end], False)
+            reading = read(rest, rule_set, "tail")
+            score = reading.score + PRIOR + (RULE_LINE if before.is_divider else 0.0)
+            if score >= ENOUGH + (0.0 if reading.evidence else BARE):
+                return _spans([reading], story_end, paragraph.end, score)
     readings = [read(piece, rule_set, "tail") for piece in parts]
     first, score = _best_suffix(readings, SENTENCE, SENTENCE_RUN_ON)
     if first == 0 or first == len(readings):
@@ -343,11 +342,7 @@ def _head(text: str, rule_set: str) -> list[Span]:
     first, score = _best_suffix(readings, PRIOR, PRIOR)
     note = readings[: first - 1 : -1] if 0 < first < len(readings) else []
     ruled = bool(note) and note[-1].paragraph.is_divider
-    if (
-        not note
-        or (score < ENOUGH + BARE and not ruled)
-        or (not ruled and _ends_as_story(note[-1], rule_set))
-    ):
+    if not note or (not ruled and (score < ENOUGH + BARE or _ends_as_story(note[-1], rule_set))):
         return []
     return _spans(note, 0, readings[first - 1].paragraph.start, score)
 
@@ -355,11 +350,9 @@ def _head(text: str, rule_set: str) -> list[Span]:
 def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     """A note before an inline rule in the first paragraph."""
     part = text[paragraph.start : min(paragraph.end, paragraph.start + INLINE_CHARS)]
-    rule = (
-        INLINE_DIVIDER.search(part)
-        if any(mark in part for mark in ("--", "- -", "**", "* *", "__", "=="))
-        else None
-    )
+    if not any(mark in part for mark in ("--", "- -", "**", "* *", "__", "==")):
+        return []
+    rule = INLINE_DIVIDER.search(part)
     if rule is None or not part[: rule.start()].strip() or not part[rule.end() :].strip():
         return []
     before = Paragraph(paragraph.start, paragraph.start + rule.start(), part[: rule.start()].strip(), False)
