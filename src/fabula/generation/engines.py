@@ -113,7 +113,7 @@ def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgr
         raise FabulaError(f"the {engine} engine is not installed", hint="pip install 'fabula[fast]'")
     from fabula.generation.openvino_engine import OpenVINOEngine
 
-    return OpenVINOEngine(folder, bits=32 if engine == "openvino-fp32" else 8)
+    return OpenVINOEngine(folder, bits=32 if engine == "openvino-fp32" else 8, on_progress=on_progress)
 
 
 def _fastest(folder: Path) -> str:

@@ -22,6 +22,7 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_folder, fingerprint, hash_file, library_versions
 from fabula.generation.engines import Batch, Engine, left_padded
 from fabula.models.load import load_model, weight_files
+from fabula.progress import OnProgress, Progress, silent
 from fabula.tokens.cache import cache_folder
 
 # Without this, importing openvino reports to a statistics server. The library has its own stand-in for the missing
@@ -57,7 +58,7 @@ class OpenVINOEngine(Engine):
         FabulaError: the model is no GPT-2, or a variant of it that the graph does not cover.
     """
 
-    def __init__(self, folder: Path, bits: int = 8) -> None:
+    def __init__(self, folder: Path, bits: int = 8, *, on_progress: OnProgress = silent) -> None:
         super().__init__(folder)
         self.name = "openvino" if bits == 8 else "openvino-fp32"
         if reason := unsupported(self.config):
@@ -69,7 +70,9 @@ class OpenVINOEngine(Engine):
         precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if bits == 32:
             precision["KV_CACHE_PRECISION"] = "f32"
-        self._compiled = ov.Core().compile_model(_converted(folder, self.config, bits), "CPU", precision)
+        self._compiled = ov.Core().compile_model(
+            _converted(folder, self.config, bits, on_progress), "CPU", precision
+        )
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
         return OpenVINOBatch(self._compiled.create_infer_request(), *left_padded(windows))
@@ -115,7 +118,7 @@ def unsupported(config: Any) -> str | None:
     return None
 
 
-def _converted(folder: Path, config: Any, bits: int) -> ov.Model:
+def _converted(folder: Path, config: Any, bits: int, on_progress: OnProgress) -> ov.Model:
     """The model's graph: from the cache, or made and put there."""
     key = fingerprint(
         [
@@ -128,6 +131,9 @@ def _converted(folder: Path, config: Any, bits: int) -> ov.Model:
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / ".lock"):
         if not entry.is_dir():
+            on_progress(
+                Progress("write", message=f"converting the model to weights of {bits} bits, this once")
+            )
             weights = {name: tensor.numpy() for name, tensor in load_model(folder).state_dict().items()}
             with atomic_folder(entry) as partial:
                 ov.save_model(gpt2_graph(weights, config, bits), partial / GRAPH, compress_to_fp16=False)
