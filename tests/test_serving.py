@@ -327,6 +327,8 @@ def test_limits_on_time_rate_and_queue(engine: HeldEngine):
             send(address, "POST", "/write", json.dumps({**body, "visitor": name}).encode(), JSON)[0]
             for name in "cd"
         ] == [200, 429]
+    with limited(engine, max_per_address=1) as address:
+        assert [post(address, "/copies", {"text": "x"})[0] for _ in range(3)] == [200, 200, 429]
     with limited(engine, seconds_a_step=0.02, max_waiting=1) as address:
         writing = Visitor(address, settings={"max_new_tokens": 200})
         writing.until("piece")

@@ -151,7 +151,9 @@ def make_app(
 
     async def find_copies(request: Request) -> Response:
         wanted = CopiesRequest.parse(await read_body(request), where="request")
-        check_text(wanted.text)
+        address = request.client.host if request.client else ""
+        if meter.count(f"copies {address}", 2 * limits.max_per_address):
+            raise Refusal("Copied passages are not looked for so often.", 429)
         found = await run_in_threadpool(copies.find, wanted.text) if copies else []
         return JSONResponse([asdict(copy) for copy in found])
 
