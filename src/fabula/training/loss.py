@@ -1,5 +1,6 @@
 """The training loss: the sum of -ln p over the targets of a batch, without a [batch, positions, vocabulary] tensor."""
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from fabula.tokens.windows import IGNORED, Batch
 
 TOLERANCE = 1e-3
 """Largest difference of logits, in their standard deviations, that rounding explains."""
+
+
+CHUNK = defaultdict(lambda: 2048, cpu=256)
+"""Positions whose logits exist at once, by device. torch's own choice makes chunks that are far too small for GPT-2's
+vocabulary: on a CPU a loss then takes six times as long (docs/training.md)."""
 
 
 class StoryLoss(nn.Module):
@@ -65,7 +71,7 @@ class StoryLoss(nn.Module):
             labels_BT[counted_BT],
             linear_bias=head.bias,
             reduction="sum",
-            options=torch.nn.LinearCrossEntropyOptions(),
+            options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=CHUNK[hidden_NC.device.type]),
         )
 
     def _mask(self, segment_ids_BT: torch.Tensor) -> torch.Tensor:
