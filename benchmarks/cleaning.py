@@ -41,7 +41,7 @@ task, source, out = sys.argv[1:]
 config = MinhashConfig(n_grams=5, num_buckets=20, hashes_per_bucket=6)
 
 def run(*steps, tasks=1):
-    LocalPipelineExecutor(pipeline=list(steps), tasks=tasks, workers=1, logging_dir=None).run()
+    LocalPipelineExecutor(pipeline=list(steps), tasks=tasks, workers=1, logging_dir=out + "/logs").run()
 
 reader = JsonlReader(source)
 if task == "c4":

@@ -424,4 +424,14 @@ def test_interrupted_work_leaves_the_old_corpus(tmp_path: Path) -> None:
     ],
 )
 def test_filters_answer_with_a_reason(filters: Filters, text: str, reason: str | None) -> None:
+    if filters.language is not None:
+        pytest.importorskip(
+            "py3langid", reason="py3langid is not installed (pip install 'fabula[languages]')"
+        )
     assert filters.reason(formats.make_story(text, "f", 1)) == reason
+
+
+def test_the_filter_by_language_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "py3langid", None)
+    with pytest.raises(FabulaError, match=r"needs py3langid; pip install 'fabula\[languages\]'"):
+        Filters(language="en").reason(formats.make_story("A fox.", "f", 1))

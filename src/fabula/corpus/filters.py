@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fabula.config import Record
+from fabula.errors import FabulaError
 from fabula.story import Story
 
 _WORD = re.compile(r"\w+")
@@ -64,7 +65,17 @@ def repetition(text: str) -> float:
 
 
 def language_of(text: str) -> str:
-    """ISO 639-1 code of the likeliest language of the first 20,000 characters."""
-    import py3langid
+    """ISO 639-1 code of the likeliest language of the first 20,000 characters.
 
+    Raises:
+        FabulaError: py3langid is not installed.
+    """
+    try:
+        import py3langid
+    except ImportError:
+        raise FabulaError(
+            "the filter by language needs py3langid",
+            where="--language",
+            hint="pip install 'fabula[languages]'",
+        ) from None
     return py3langid.classify(text[:20_000])[0]
