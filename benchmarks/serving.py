@@ -78,7 +78,7 @@ def visit(netloc: str, number: int, until: float, load: Load) -> None:
 
 def row(name: str, load: Load, seconds: float) -> str:
     def share(values: list[float], part: float) -> str:
-        return f"{statistics.quantiles(values, n=20)[round(part * 20) - 1]:.2f}" if len(values) > 1 else "-"
+        return f"{statistics.quantiles(values, n=20)[round(part * 20) - 1]:.3f}" if len(values) > 1 else "-"
 
     memory = (
         f"{load.memory[0] / 1e6:.0f} to {load.memory[-1] / 1e6:.0f}, at most {max(load.memory) / 1e6:.0f}"

@@ -34,7 +34,7 @@ def serve(
     ] = None,
     max_per_minute: Annotated[
         int | None,
-        typer.Option(min=1, help="Passages that one visitor may ask for in a minute.", show_default="30"),
+        typer.Option(min=1, help="Passages that one visitor may ask for in a minute.", show_default="60"),
     ] = None,
     api: Annotated[
         bool,

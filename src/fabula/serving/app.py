@@ -3,6 +3,7 @@ write."""
 
 import asyncio
 import json
+import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -134,7 +135,7 @@ def make_app(
             (address, limits.max_per_address),
         ):
             if wait := meter.count(key, most):
-                raise Refusal(f"That was {most} passages in a minute. Please wait {wait:.0f} seconds.", 429)
+                raise Refusal(f"That was {most} passages in a minute. Please wait {math.ceil(wait)} s.", 429)
         ticket = Ticket(
             prompt=wanted.text,
             settings=settings,

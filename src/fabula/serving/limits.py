@@ -21,7 +21,7 @@ class Limits(Record):
         default=60, gt=0, description="Longest time that one passage may take to write."
     )
     max_per_minute: int = Field(
-        default=30, ge=1, description="Passages that one visitor may ask for in a minute."
+        default=60, ge=1, description="Passages that one visitor may ask for in a minute."
     )
     max_per_address: int = Field(
         default=600,
