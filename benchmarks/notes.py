@@ -6,9 +6,8 @@
     python benchmarks/notes.py train --data ../shared/data     # writes src/fabula/corpus/notes/voice.json
 
 `--data` is a folder with `wp-gold/` (stories with hand-labelled notes), `stories/*.jsonl`, `bench/ohenry.txt` (clean
-fiction) and `bench/writing_prompts_96.txt`. The voice learns from the cases in `tests/data/notes/`, the notes and the
-stories of `wp-gold`, and paragraphs of clean fiction; so `score` trains it anew for every tenth
-of `wp-gold`, on the rest. All of it takes about a minute.
+fiction). The voice learns from the cases in `tests/data/notes/` and paragraphs of clean fiction, all of it free to use;
+`wp-gold`, whose authors were never asked, only tests it. All of it takes about a minute.
 """
 
 import argparse
@@ -24,12 +23,14 @@ from unittest import mock
 import numpy as np
 
 from fabula.corpus.notes import detect, find_notes, voice
-from fabula.corpus.notes.paragraphs import fold, from_the_end, from_the_start, pieces
+from fabula.corpus.notes.paragraphs import fold, from_the_end, from_the_start
 from fabula.story import Span
 
 ROOT = Path(__file__).parent.parent
 CASES = ROOT / "tests" / "data" / "notes"
 VOICE = ROOT / "src" / "fabula" / "corpus" / "notes" / "voice.json"
+SAMPLES = ROOT / "src" / "fabula" / "data" / "sample_stories.txt"
+SAMPLE_LABELS = ROOT / "tests" / "data" / "sample_stories.gold.jsonl"
 BODY = (
     "The lamp had burned for nine hundred years, and on the morning that it went out nobody noticed but Ilse.\n"
     'She was nine. She stood at the foot of the tower and looked up at the dark glass.\n"Grandfather," she called, '
@@ -86,16 +87,11 @@ def paragraphs(text: str) -> list[str]:
 
 
 def fiction_paragraphs(data: Path) -> list[str]:
-    """Paragraphs at the ends of every third clean story, and sentences of short ones from r/WritingPrompts."""
-    found = []
+    """Paragraphs at the ends of every third clean story, and all story paragraphs of the bundled samples."""
+    _, found = gold_paragraphs(labelled(SAMPLES, SAMPLE_LABELS))
     for _, text in islice(clean_fiction(data), 0, None, 3):
         ends = [*islice(from_the_end(text, 6000), 5), *islice(from_the_start(text, 3000), 2)]
         found += [fold(part.raw) for part in ends if not part.is_divider and len(part.raw) <= MAX_CHARS]
-    for line in (data / "bench" / "writing_prompts_96.txt").read_text(encoding="utf-8").splitlines():
-        text = decode(line)  # some have a note in their last words
-        found += [
-            fold(part.raw) for part in pieces(text, 0, max(0, len(text) - 300)) if len(part.raw) <= MAX_CHARS
-        ]
     return found
 
 
@@ -181,22 +177,7 @@ def print_score(name: str, counts: Sequence[tuple[int, int, int, int]]) -> None:
 
 def score(data: Path) -> None:
     stories = labelled(data / "wp-gold" / "dev.txt", data / "wp-gold" / "dev.gold.jsonl")
-    samples = labelled(
-        ROOT / "src" / "fabula" / "data" / "sample_stories.txt",
-        ROOT / "tests" / "data" / "sample_stories.gold.jsonl",
-    )
-    notes, traps = case_paragraphs(cases())
-    fiction = fiction_paragraphs(data)
-    unseen = []
-    for fold_number in range(FOLDS):
-        gold_notes, gold_story = gold_paragraphs(
-            [pair for i, pair in enumerate(stories) if i % FOLDS != fold_number]
-        )
-        with hearing(train(notes + gold_notes, fiction + gold_story, traps)):
-            unseen += [
-                count_words(text, spans, find_notes(text)) for text, spans in stories[fold_number::FOLDS]
-            ]
-    print_score(f"wp-gold, {FOLDS}-fold over the stories", unseen)
+    samples = labelled(SAMPLES, SAMPLE_LABELS)
     for name, chosen in (("wp-gold", stories), ("bundled sample stories", samples)):
         print_score(
             f"{name}, as shipped", [count_words(text, spans, find_notes(text)) for text, spans in chosen]
@@ -259,14 +240,9 @@ def harm(data: Path) -> None:
 
 def write_voice(data: Path) -> None:
     notes, traps = case_paragraphs(cases())
-    gold_notes, gold_story = gold_paragraphs(
-        labelled(data / "wp-gold" / "dev.txt", data / "wp-gold" / "dev.gold.jsonl")
-    )
-    fiction = fiction_paragraphs(data) + gold_story
-    weights = train(notes + gold_notes, fiction, traps)
-    trained_on = (
-        f"{len(notes + gold_notes)} paragraphs of notes, {len(fiction)} of stories, {len(traps)} traps"
-    )
+    fiction = fiction_paragraphs(data)
+    weights = train(notes, fiction, traps)
+    trained_on = f"{len(notes)} paragraphs of notes, {len(fiction)} of stories, {len(traps)} traps"
     text = json.dumps({"trained_on": trained_on, "weights": weights}, ensure_ascii=False, indent=0)
     VOICE.write_text(text + "\n", encoding="utf-8")
     print(f"{VOICE.name}: {len(weights)} weights from {trained_on}")
