@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--max-minutes", type=float)
     parser.add_argument("--only", action="store_true", help="leave out the row of the recipe as it is")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     print("| change | before | after | best step of | seconds |")
     print("|---|---|---|---|---|")
     for change in [*([] if arguments.only else [""]), *arguments.changes]:

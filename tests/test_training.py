@@ -501,6 +501,37 @@ def test_two_processes_train_as_one_does(tiny_corpus_dir: Path, tiny_gpt2_dir: P
     assert largest_difference(alone.model, tmp_path / "two") < 1e-4
 
 
+@pytest.mark.skipif(NUM_KILLS < 20, reason="takes a minute; FABULA_KILLS=20 runs it")
+def test_one_of_two_processes_killed_and_all_restarted_ends_the_same(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    import psutil
+
+    recipe = QUICK.model_copy(update={"batch_tokens": 64 * 5, "num_epochs": 20, "patience": 0})
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    alone = train(tiny_corpus_dir, tmp_path / "one", base=tiny_gpt2_dir, recipe=recipe)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [
+        "--max-restarts=2",
+        "-m",
+        "fabula",
+        "train",
+        str(tiny_corpus_dir),
+        "--out",
+        str(tmp_path / "two"),
+    ]
+    command += ["--base", str(tiny_gpt2_dir), "--recipe", str(tmp_path / "recipe.toml"), "--quiet"]
+    job = subprocess.Popen(command)
+    while not list((tmp_path / "two.checkpoints").glob("*/step-0*[1-9]*")):
+        assert job.poll() is None
+        time.sleep(0.05)
+    psutil.Process(job.pid).children()[-1].kill()
+    assert job.wait(timeout=300) == 0
+    counts = json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"]
+    assert counts["num_steps"] == alone.num_steps
+    assert counts["bits_per_byte"] == pytest.approx(alone.bits_per_byte, rel=1e-4)
+
+
 def test_the_command_says_what_it_did_and_where_things_are(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):

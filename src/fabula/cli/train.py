@@ -1,5 +1,6 @@
 """`fabula train`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,8 @@ def train(
             track=track,
             on_progress=terminal,
         )
+    if os.environ.get("RANK", "0") != "0":  # one of several processes speaks for all
+        return
     if not result.is_new:
         print(f"Nothing to do: {result.model} was trained with these arguments already.")
     print(
