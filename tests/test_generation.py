@@ -22,7 +22,7 @@ from transformers.generation.logits_process import (
 
 from fabula.errors import FabulaError
 from fabula.generation.engines import Batch, Engine
-from fabula.generation.sampling import candidates, draw
+from fabula.generation.sampling import draw, token_weights
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.generation.write import Piece, WrittenStory, write, write_stories
@@ -84,9 +84,9 @@ def test_the_distribution_is_that_of_transformers(seed, spread, **values):
     used = random.integers(500, size=40).tolist()
     chosen = SamplingSettings(**values)
     expected = by_transformers(logits.copy(), chosen, used)
-    ids, probabilities = candidates(logits, chosen, np.array(used))
-    assert np.array_equal(ids, np.flatnonzero(expected))
-    np.testing.assert_allclose(probabilities, expected[ids], rtol=2e-5, atol=1e-30)
+    weights = token_weights(logits, chosen, np.array(used)).astype(np.float64)
+    assert np.array_equal(weights > 0, expected > 1e-44)
+    np.testing.assert_allclose(weights / weights.sum(), expected, rtol=2e-5, atol=1e-30)
 
 
 def test_draws_follow_the_distribution():
@@ -100,12 +100,23 @@ def test_draws_follow_the_distribution():
     assert draw(logits, SamplingSettings(temperature=0, repetition_penalty=9), np.array([0]), 0.0) == 1
 
 
+def test_draws_find_their_place_in_a_large_vocabulary():
+    random = np.random.default_rng(3)
+    logits = random.normal(scale=3, size=5000).astype(np.float32)
+    for chosen in (SamplingSettings(top_p=1), SamplingSettings(top_p=0.9), SamplingSettings(top_k=3)):
+        weights = token_weights(logits, chosen, np.array([0])).astype(np.float64)
+        cumulated = np.cumsum(weights) / weights.sum()
+        for uniform in (0.0, *random.random(300), 1 - 1e-16):
+            token = draw(logits, chosen, np.array([0]), uniform)
+            assert weights[token] > 0
+            assert cumulated[token] > uniform - 1e-9
+            assert token == 0 or cumulated[token - 1] <= uniform + 1e-9
+
+
 def test_no_setting_leaves_nothing_to_draw_from():
     flat = np.zeros(50, dtype=np.float32)
     for chosen in (SamplingSettings(top_p=1e-9), SamplingSettings(min_p=1.0), SamplingSettings(top_k=1)):
-        ids, probabilities = candidates(flat, chosen, np.array([], dtype=np.int64))
-        assert len(ids) == 50
-        assert probabilities.sum() == pytest.approx(1)
+        assert (token_weights(flat, chosen, np.array([], dtype=np.int64)) == 1).all()
 
 
 def test_greedy_text_is_that_of_the_pipeline(model: Path, engine: Engine):

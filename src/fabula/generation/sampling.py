@@ -11,7 +11,7 @@ settings found with one tool hold in the other:
    sum to at most 1 - p;
 5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability go.
 
-What stays is normalised and drawn from. Where tokens at the edge of top-p are exactly equally likely, all of them stay;
+What stays is drawn from. Where tokens at the edge of top-p are exactly equally likely, all of them stay;
 transformers keeps some of them.
 """
 
@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 
 from fabula.generation.settings import SamplingSettings
 
+BLOCK = 256
+"""Tokens whose weights are summed at once when one is drawn."""
 
-def candidates(
+
+def token_weights(
     logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The tokens that may come next, and how likely each is.
+) -> NDArray[np.float32]:
+    """How likely each token is to come next: weights_V, in proportion to the probability, 0 where it cannot.
 
     Args:
         logits_V: the model's logits for the next token, one for each of the V tokens of the vocabulary.
         settings: `temperature` 0 leaves the likeliest token alone.
         used_ids: the tokens of the story so far, each at least once, in any order.
-
-    Returns:
-        Token ids in ascending order, and their probabilities, which sum to 1.
     """
     scores = logits_V.astype(np.float32)
     if settings.repetition_penalty != 1 and len(used_ids):
@@ -42,22 +42,17 @@ def candidates(
             seen < 0, seen * settings.repetition_penalty, seen / settings.repetition_penalty
         )
     if settings.temperature == 0:
-        return np.array([scores.argmax()]), np.ones(1)
-    ids = np.arange(len(scores))
-    if 0 < settings.top_k < len(scores):
-        edge = np.partition(scores, -settings.top_k)[-settings.top_k]
-        ids = np.flatnonzero(scores >= edge)
-        scores = scores[ids]
+        weights = np.zeros_like(scores)
+        weights[scores.argmax()] = 1
+        return weights
     weights = np.exp((scores - scores.max()) / np.float32(settings.temperature))
-    for smallest in (
-        nucleus_edge(weights, settings.top_p) if settings.top_p < 1 else 0,
-        settings.min_p * weights.max(),
-    ):
-        if smallest > 0:
-            kept = np.flatnonzero(weights >= smallest)
-            ids, weights = ids[kept], weights[kept]
-    weights = weights.astype(np.float64)
-    return ids, weights / weights.sum()
+    if 0 < settings.top_k < len(scores):
+        weights *= scores >= np.partition(scores, -settings.top_k)[-settings.top_k]
+    if settings.top_p < 1:
+        weights *= weights >= nucleus_edge(weights, settings.top_p)
+    if settings.min_p > 0:
+        weights *= weights >= settings.min_p  # the largest weight is 1
+    return weights
 
 
 def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
@@ -79,11 +74,18 @@ def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
 def draw(
     logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64], uniform: float
 ) -> int:
-    """The next token, by inversion: the first one whose cumulated probability, in order of ids, exceeds `uniform`.
+    """The next token, by inversion: the first whose cumulated probability, in order of ids, exceeds `uniform`.
 
     One number in [0, 1) decides one token, so the same numbers give the same story wherever the logits agree.
     """
-    ids, probabilities = candidates(logits_V, settings, used_ids)
-    cumulated = np.cumsum(probabilities)
-    place = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")
-    return int(ids[min(place, len(ids) - 1)])
+    weights_V = token_weights(logits_V, settings, used_ids)
+    mass = np.cumsum(np.add.reduceat(weights_V, np.arange(0, len(weights_V), BLOCK), dtype=np.float64))
+    sought = uniform * mass[-1]
+    block = min(int(np.searchsorted(mass, sought, side="right")), len(mass) - 1)
+    first = block * BLOCK
+    within = np.cumsum(weights_V[first : first + BLOCK], dtype=np.float64)
+    before = mass[block - 1] if block else 0.0
+    place = int(np.searchsorted(within, sought - before, side="right"))
+    if place == len(within):  # by rounding; the last token that can come is meant
+        place = int(np.flatnonzero(weights_V[first : first + BLOCK])[-1])
+    return first + place
