@@ -1,5 +1,6 @@
 """Evaluation: models side by side on the same held-out stories, and on what they write themselves."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,9 +15,18 @@ from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import Likelihood, TextScores, score_texts, summarise_scores
 from fabula.evaluation.memorisation import Copying, Memorisation, find_copies, measure_memorisation
 from fabula.evaluation.writing import WritingMeasures, measure_story, measure_writing
-from fabula.files import fingerprint, hash_path, library_versions, read_json, write_json, write_jsonl
+from fabula.files import (
+    Manifest,
+    fingerprint,
+    hash_file,
+    library_versions,
+    read_json,
+    write_json,
+    write_jsonl,
+)
 from fabula.progress import OnProgress, Progress, silent
 from fabula.story import Story
+from fabula.training.train import LOG
 
 if TYPE_CHECKING:
     from fabula.generation.settings import SamplingSettings
@@ -62,6 +72,8 @@ class ModelEvaluation(Record):
     """Tokens in a window, when held-out stories are scored."""
     stride: int
     """Tokens from one window to the next."""
+    training: dict[str, Any] | None = None
+    """`num_steps`, `num_tokens` (story tokens that were targets) and `seconds`, for a model that fabula trained."""
     likelihood: Likelihood
     seed_loss: float
     """Validation loss as the seed notebook counted it, markers and padding included (see `evaluation/seed.py`)."""
@@ -157,7 +169,7 @@ def evaluate(
         "max_stories": max_stories,
         "engine": engine,
     }
-    mark = fingerprint([source.fingerprint, [hash_path(folder) for folder in folders], arguments, versions])
+    mark = fingerprint([source.fingerprint, [hashes_of(folder) for folder in folders], arguments, versions])
     if out is not None and (done := finished_evaluation(Path(out), mark)) is not None:
         return done
 
@@ -222,13 +234,16 @@ def evaluate(
                 num_parameters=scores.num_parameters,
                 context_length=scores.context_length,
                 stride=scores.stride,
+                training=training_of(folder),
                 likelihood=likelihood,
                 seed_loss=scores.seed_loss,
                 writing=writing[index + 1] if written else None,
                 bits_per_byte_of_own_stories=scores.own,
                 bits_per_byte_of_human_stories=scores.human,
             )
-            for index, (name, scores, likelihood) in enumerate(zip(names, scored, likelihoods, strict=True))
+            for index, (folder, name, scores, likelihood) in enumerate(
+                zip(folders, names, scored, likelihoods, strict=True)
+            )
         ],
         human=writing[0] if written else None,
         settings=settings.model_dump(mode="json") if written else None,
@@ -271,6 +286,35 @@ def model_folder(model: str | Path) -> Path:
     from fabula.generation.engines import find_model
 
     return find_model(model)
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """Hash of each file of a model that decides what it predicts and writes; its log and its manifest do not."""
+    return {file.name: hash_file(file) for file in sorted(folder.iterdir()) if decides(file)}
+
+
+def decides(file: Path) -> bool:
+    """Whether a file of a model's folder has a say in what it predicts or writes."""
+    names = (
+        "config.json",
+        "generation_config.json",
+        "recipe.toml",
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+    )
+    return file.suffix == ".safetensors" or file.name in names
+
+
+def training_of(folder: Path) -> dict[str, Any] | None:
+    """What training left on record: steps, story tokens, seconds; None for a model that fabula did not train."""
+    manifest = Manifest.find(folder)
+    if manifest is None or manifest.stage != "train":
+        return None
+    log = folder / LOG
+    rows = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    seconds = json.loads(rows[-1])["seconds"] if rows else None
+    return {name: manifest.counts.get(name) for name in ("num_steps", "num_tokens")} | {"seconds": seconds}
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:

@@ -14,11 +14,13 @@ from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import score_texts
 from fabula.evaluation.memorisation import find_copies, measure_memorisation
 from fabula.evaluation.writing import StoryMeasures, measure_story, pooled_words, set_measures
-from fabula.files import fingerprint, hash_file, library_versions, read_json, write_json
+from fabula.files import fingerprint, library_versions, read_json, write_json
+from fabula.generation.settings import GENERATION_CONFIG, SamplingSettings
 from fabula.pipeline.evaluate import (
     MAX_HUMAN_STORIES,
     choose_prompts,
     cut_stories,
+    hashes_of,
     held_out_stories,
     model_folder,
 )
@@ -137,7 +139,7 @@ def tune(
     folder = model_folder(model)
     mark = fingerprint(
         {
-            "model": {file.name: hash_file(file) for file in sorted(folder.iterdir()) if decides(file)},
+            "model": {name: value for name, value in hashes_of(folder).items() if name != GENERATION_CONFIG},
             "corpus": source.fingerprint,
             "arguments": [split, num_settings, num_stories, max_new_tokens, max_copied, seed, engine],
             "versions": library_versions("torch", "transformers", "tokenizers", "numpy"),
@@ -147,7 +149,6 @@ def tune(
     done = finished_tuning(record, mark)
     if done is None:
         from fabula.generation.engines import load_engine
-        from fabula.generation.settings import SamplingSettings
         from fabula.generation.write import write_stories
 
         loaded = load_engine(folder, engine, on_progress=on_progress)
@@ -224,11 +225,6 @@ def tune_in_short(
     )
 
 
-def decides(file: Path) -> bool:
-    """Whether a file of a model has a say in what it writes with given settings."""
-    return file.suffix == ".safetensors" or file.name in ("config.json", "tokenizer.json", "recipe.toml")
-
-
 def finished_tuning(record: Path, mark: str) -> Tuning | None:
     """The tuning in `record`, if it is whole and of the same inputs."""
     try:
@@ -240,8 +236,6 @@ def finished_tuning(record: Path, mark: str) -> Tuning | None:
 
 def apply_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Put settings into a model's `generation_config.json`; its other fields and its longest story stay."""
-    from fabula.generation.settings import GENERATION_CONFIG, SamplingSettings
-
     path = folder / GENERATION_CONFIG
     stated = read_json(path) if path.is_file() else {}
     longest = SamplingSettings.of_model(folder).max_new_tokens
