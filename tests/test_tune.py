@@ -12,7 +12,16 @@ from conftest import write_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.writing import measure_story
 from fabula.generation.settings import SamplingSettings
-from fabula.pipeline.tune import SAMPLERS, Candidate, Yardstick, apply_settings, choose, judge, tune
+from fabula.pipeline.tune import (
+    SAMPLERS,
+    Candidate,
+    Yardstick,
+    apply_settings,
+    choose,
+    judge,
+    tune,
+    tune_in_short,
+)
 
 PEOPLE = [
     f"{who} {did} {what} {where}, and {then}."
@@ -105,3 +114,9 @@ def test_tune_refuses_what_it_cannot_do(tiny_gpt2_dir, tiny_corpus_dir, tmp_path
     assert done.returncode == 2
     assert "too few to compare with" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_sweep_of_a_run_is_left_out_where_nothing_can_be_compared(tiny_gpt2_dir, tmp_path):
+    few = write_corpus(tmp_path / "few", ["A story."], ["Another.", "A third."])
+    assert tune_in_short(tiny_gpt2_dir, few, out=tmp_path, seed=1) is None
+    assert not (tmp_path / "tuning.json").exists()
