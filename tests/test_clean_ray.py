@@ -13,6 +13,14 @@ from fabula.progress import Progress
 pytest.importorskip("ray", reason="Ray is not installed (pip install 'fabula[scale]')")
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "127.0.0.1:none"])
+def test_no_cluster_at_the_address(tmp_path: Path, address: str) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(5)])
+    with pytest.raises(FabulaError, match="no Ray cluster answers; give the address of its head"):
+        fabula.clean(path, tmp_path / "out", ray=address)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
 def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
     from ray.cluster_utils import Cluster

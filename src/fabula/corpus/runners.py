@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -153,14 +154,11 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
     except ImportError:
         raise FabulaError("Ray is not installed", where="--ray", hint="pip install 'fabula[scale]'") from None
     if not ray.is_initialized():
-        try:
-            ray.init(address=None if address == "local" else address, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise FabulaError(
-                f"no Ray cluster answers ({str(error).splitlines()[0]})",
-                where=address,
-                hint="give the address of its head, such as ray://host:10001, or local",
-            ) from None
+        if address == "local":
+            ray.init(log_to_driver=False)
+        else:
+            _answers(address)
+            ray.init(address=address, log_to_driver=False)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
@@ -180,6 +178,23 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
         piece = pieces[row["piece"]]
         size = source.piece_bytes(piece) if piece.end is not None else 0
         yield Work(piece.file, size, piece.end is not None, partial(_raised, row["result"]))
+
+
+def _answers(address: str) -> None:
+    """See that there is something at "host:port"; Ray itself waits for minutes.
+
+    Raises:
+        FabulaError: nothing answers.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError):
+        raise FabulaError(
+            "no Ray cluster answers",
+            where=address,
+            hint="give the address of its head, such as host:6379, or local",
+        ) from None
 
 
 def clean_batches(
