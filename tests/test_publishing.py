@@ -196,10 +196,17 @@ def test_what_is_published_says_nothing_of_this_machine(finished_run: Path):
         publish(finished_run, dry_run=finished_run.parent / "out", **LICENCES)
 
 
+@pytest.mark.parametrize("base", ["/home/ada/bases/mine", "~/mine", "a/b/mine", "./mine", "C:\\models\\mine"])
+def test_the_path_of_a_base_is_not_shown(finished_run: Path, base: str):
+    write_json(finished_run / "run.json", {"name": "r", "arguments": {"base": base}})
+    facts = dict(describe(ModelRecords.of(finished_run / "model"))[0]["facts"])
+    assert facts["Began as"] == "mine"
+
+
 def test_a_run_without_its_paths():
-    arguments = {"stories": "hub:ada/tales", "base": "C:/models/mine", "recipe": "default"}
-    shown = portable_run({"name": "r", "arguments": arguments, "command": "/x", "versions": {}})
-    assert shown["arguments"] == {"stories": "hub:ada/tales", "base": "mine", "recipe": "default"}
+    arguments = {"stories": "hub:ada/tales", "base": "/models/mine", "recipe": "/etc/r.toml"}
+    shown = portable_run({"name": "r", "arguments": arguments, "command": "/x", "versions": {}}, "mine")
+    assert shown["arguments"] == {"stories": "hub:ada/tales", "base": "mine", "recipe": "r.toml"}
     assert "command" not in shown
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from fabula.config import read_toml
@@ -95,10 +95,14 @@ class ModelRecords:
 
     @property
     def base(self) -> str | None:
-        """The model that training began with, as the user named it; None where that is not on record."""
+        """The model that training began with: its name, of a folder the last part; None where that is not on record."""
         if self.training and "init" in self.training["inputs"]:
             return None  # it began with random weights
-        return ((self.run or {}).get("arguments") or {}).get("base")
+        named = ((self.run or {}).get("arguments") or {}).get("base")
+        if named is None:
+            return None
+        is_folder = named.startswith((".", "/", "~")) or named.count("/") > 1 or Path(named).is_dir()
+        return PurePath(named.replace("\\", "/")).name if is_folder or "\\" in named else named
 
     @property
     def tuned(self) -> Mapping[str, Any] | None:

@@ -175,7 +175,7 @@ def write_model(
     if records.corpus is not None:
         write_json(folder / CORPUS_RECORD, records.corpus)
     if records.run is not None:
-        write_json(folder / RUN, portable_run(records.run))
+        write_json(folder / RUN, portable_run(records.run, records.base))
     card = render_card(records, licence=licence, corpus_licence=corpus_licence, repo=repo, space=space)
     (folder / CARD).write_text(card, encoding="utf-8")
     check_card(folder / CARD)
@@ -190,16 +190,14 @@ def check_card(path: Path) -> None:
         raise AssertionError(f"{path}: the card lost its licence or its text")
 
 
-def portable_run(run: dict[str, Any]) -> dict[str, Any]:
-    """`run.json` without the paths of this machine: bases and stories keep their names on the hub, others their last part."""
-    from fabula.publishing.card import hub_dataset, hub_name
+def portable_run(run: dict[str, Any], base: str | None) -> dict[str, Any]:
+    """`run.json` without the paths of this machine: `base` for the base; of other files and folders the last part."""
+    from fabula.publishing.card import hub_dataset
 
-    arguments = dict(run.get("arguments") or {})
-    for name, of_hub in (("base", hub_name), ("stories", hub_dataset)):
-        if (value := arguments.get(name)) is not None and of_hub(value) is None:
+    arguments = {**(run.get("arguments") or {}), "base": base}
+    for name in ("stories", "recipe"):
+        if (value := arguments.get(name)) is not None and hub_dataset(value) is None:
             arguments[name] = Path(value).name
-    if arguments.get("recipe"):
-        arguments["recipe"] = Path(arguments["recipe"]).name
     return {"name": run.get("name"), "arguments": arguments, "versions": run.get("versions")}
 
 
