@@ -134,6 +134,10 @@ def test_newlines_are_context_and_bytes_are_those_of_the_text(tiny_gpt2_dir):
     scores = score_texts(model, tokenizer, [text])
     ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
     losses = plain_losses(model, ids, 64, 32)
-    expected = sum(loss for loss, token in zip(losses, ids[1:], strict=True) if str(tokenizer.decode([token])).strip("\n"))
+    expected = sum(
+        loss
+        for loss, token in zip(losses, ids[1:], strict=True)
+        if str(tokenizer.decode([token])).strip("\n")
+    )
     assert scores.nats.sum() == pytest.approx(expected, abs=1e-4)
     assert scores.num_bytes.sum() == len("“Ada,” he said.The end.".encode())
