@@ -64,6 +64,14 @@ def test_schedules(schedule: str, middle: float):
     )
 
 
+def test_without_a_number_the_warm_up_is_a_twentieth_and_no_step_is_lost():
+    recipe = Recipe()
+    assert recipe.learning_rate_factor(0.0, 0, 1) == 1
+    assert recipe.learning_rate_factor(0.0, 0, 1000) == 0.02
+    assert recipe.learning_rate_factor(0.049, 49, 1000) == 1
+    assert recipe.learning_rate_factor(0.525, 525, 1000) == pytest.approx(0.5)
+
+
 def test_a_warm_up_longer_than_the_training_never_ends():
     """As in the seed: 500 steps of warm-up, whatever the number of steps."""
     recipe = Recipe(warmup_steps=500)

@@ -161,7 +161,7 @@ class Recipe(Record):
         """
         begun = WARMUP_SHARE if self.warmup_steps is None else min(1.0, self.warmup_steps / num_steps)
         if self.warmup_steps is None and progress < begun:
-            return progress / begun
+            return min(1.0, (progress + 1 / num_steps) / begun)
         if self.warmup_steps is not None and step < self.warmup_steps:
             return step / self.warmup_steps
         after = 1.0 if begun == 1.0 else min(1.0, max(0.0, (progress - begun) / (1 - begun)))
