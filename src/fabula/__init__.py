@@ -11,10 +11,10 @@ typed results and report through `on_progress`. They load on first use, so that 
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from fabula.corpus.clean import clean as clean
     from fabula.errors import FabulaError as FabulaError
     from fabula.generation.write import write as write
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from fabula.publishing.publish import publish as publish
     from fabula.serving.serve import serve as serve
     from fabula.training.train import train as train
-
-__version__ = version("fabula")
 
 _HOME = {
     "FabulaError": "fabula.errors",
@@ -41,6 +39,10 @@ __all__ = ["FabulaError", "__version__", "clean", "evaluate", "publish", "run", 
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fabula")
     if name not in _HOME:
         raise AttributeError(f"module 'fabula' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -22,3 +22,8 @@ TUNING_TOKENS = 200
 
 MAX_COPIED = 0.02
 """Share of its text that a model with tuned settings may copy from training stories, where people copy no more."""
+
+HOST = "127.0.0.1"
+"""Address that the page is served on: this machine alone reaches it."""
+
+PORT = 7860

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
+from fabula.defaults import HOST, PORT
 from fabula.errors import FabulaError
-from fabula.serving.limits import Limits
-from fabula.serving.serve import HOST, PORT
 
 
 def serve(
@@ -50,6 +49,7 @@ def serve(
     if api:
         serve_completions(context, model, host=host, port=port, engine=engine)
         return
+    from fabula.serving.limits import Limits
     from fabula.serving.serve import serve as serve_page
 
     changes = {"max_new_tokens": max_new_tokens, "max_seconds": max_seconds, "max_per_minute": max_per_minute}

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from fabula.defaults import HOST, PORT
 from fabula.errors import FabulaError
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, Progress, silent
 from fabula.serving.limits import Limits
-
-HOST = "127.0.0.1"
-PORT = 7860
 
 
 def serve(
