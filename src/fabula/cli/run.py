@@ -83,3 +83,7 @@ def run(
     if base == BASE:
         again = f"fabula run {shlex.quote(stories)} --base gpt2" if stories else "fabula run --base gpt2"
         print(f"  {again}")
+        print(
+            "The model of this run is a toy that shows the way. GPT-2 (124 million parameters) has read English before it\n"
+            "reads your stories: it writes sentences that hold together, for 0.5 GB of download and longer training."
+        )
