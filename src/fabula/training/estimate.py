@@ -86,7 +86,7 @@ def estimate(
     num_windows = math.ceil(
         training_tokens / measured.context_length * _repeated(recipe, measured, num_tokens, num_stories)
     )
-    num_steps = math.ceil(recipe.epochs(fresh) * math.ceil(num_windows / batch_size))
+    num_steps = math.ceil(recipe.epochs(measured.num_parameters, fresh) * math.ceil(num_windows / batch_size))
     seconds = num_steps * batch_size * measured.context_length / measured.tokens_per_second
     held_out = min(
         num_tokens * HELD_OUT,

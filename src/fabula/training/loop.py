@@ -116,7 +116,7 @@ class Trainer:
 
         self.batch_size = recipe.batch_size(self.context_length, self.num_parameters)
         self.steps_per_epoch = math.ceil(len(self.windows) / self.batch_size)
-        self.num_steps = max(1, math.ceil(recipe.epochs(fresh) * self.steps_per_epoch))
+        self.num_steps = max(1, math.ceil(recipe.epochs(self.num_parameters, fresh) * self.steps_per_epoch))
         self.peak = recipe.peak_learning_rate(self.num_trained, fresh)
         self.optimizer = optimizer_for(self.model, recipe, self.peak)
         self.checkpoints = Checkpoints(job.work)

@@ -13,6 +13,9 @@ from fabula.errors import FabulaError, did_you_mean
 WARMUP_SHARE = 0.05
 """Part of the training in which the learning rate rises, where a recipe does not say."""
 
+LARGE = 50_000_000
+"""Parameters from which on a model takes the batches and epochs of a large one."""
+
 
 class Recipe(Record):
     """How a model is trained. A field that is not set follows the rule that its sentence states.
@@ -48,14 +51,15 @@ class Recipe(Record):
     num_epochs: float | None = Field(
         default=None,
         gt=0,
-        description="Times that each story is seen; not set: 3 for a base model, 12 for a fresh one.",
+        description="Times that each story is seen; not set: 12 for a fresh model, 8 for a base model below"
+        " 50 million parameters, 3 for a larger one.",
     )
     learning_rate: float | None = Field(
         default=None,
         gt=0,
         le=1,
         description="Peak of the learning rate; not set: by the number of trained parameters N, 0.002 (N / 2.5e6)^-0.5"
-        " for a base model, within 5e-5 and 1e-3, and twice that for a fresh one.",
+        " for a base model, twice that for a fresh one, within 5e-5 and 2e-3.",
     )
     schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
         default="linear",
@@ -137,19 +141,21 @@ class Recipe(Record):
 
     def batch_size(self, context_length: int, num_parameters: int) -> int:
         """Windows in an optimiser step."""
-        tokens = self.batch_tokens or (4096 if num_parameters >= 50e6 else 2048)
+        tokens = self.batch_tokens or (4096 if num_parameters >= LARGE else 2048)
         return max(1, round(tokens / context_length))
 
-    def epochs(self, fresh: bool) -> float:
+    def epochs(self, num_parameters: int, fresh: bool) -> float:
         """Epochs in all."""
-        return self.num_epochs or (12.0 if fresh else 3.0)
+        if self.num_epochs is not None:
+            return self.num_epochs
+        return 12.0 if fresh else 8.0 if num_parameters < LARGE else 3.0
 
     def peak_learning_rate(self, num_parameters: int, fresh: bool) -> float:
         """The learning rate after the warm-up, for a model with this many trained parameters."""
         if self.learning_rate is not None:
             return self.learning_rate
         rate = 2e-3 * (num_parameters / 2.5e6) ** -0.5
-        return min(max(rate, 5e-5), 1e-3) * (2 if fresh else 1)
+        return min(max(2 * rate if fresh else rate, 5e-5), 2e-3)
 
     def learning_rate_factor(self, progress: float, step: int, num_steps: int) -> float:
         """Share of the peak learning rate at this step, when `progress` (0 to 1) of the training is done.
