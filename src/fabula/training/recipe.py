@@ -51,7 +51,7 @@ class Recipe(Record):
     num_epochs: float | None = Field(
         default=None,
         gt=0,
-        description="Times that each story is seen; not set: 12 for a fresh model, 8 for a base model below"
+        description="Times that each story is seen; not set: 12 for a fresh model, 5 for a base model below"
         " 50 million parameters, 3 for a larger one.",
     )
     learning_rate: float | None = Field(
@@ -148,7 +148,7 @@ class Recipe(Record):
         """Epochs in all."""
         if self.num_epochs is not None:
             return self.num_epochs
-        return 12.0 if fresh else 8.0 if num_parameters < LARGE else 3.0
+        return 12.0 if fresh else 5.0 if num_parameters < LARGE else 3.0
 
     def peak_learning_rate(self, num_parameters: int, fresh: bool) -> float:
         """The learning rate after the warm-up, for a model with this many trained parameters."""
