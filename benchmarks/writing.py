@@ -178,7 +178,7 @@ def main() -> None:
 def run(args: argparse.Namespace, folder: Path) -> None:
     import numpy as np
 
-    from fabula.export.fidelity import compare
+    from fabula.exporting.fidelity import compare
 
     names = args.engines.split(",")
     context = mp.get_context("spawn")

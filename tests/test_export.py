@@ -11,8 +11,8 @@ import torch
 
 from fabula.cli.app import main
 from fabula.errors import FabulaError
-from fabula.export.export import RECORD, export
-from fabula.export.fidelity import compare
+from fabula.exporting.export import RECORD, export
+from fabula.exporting.fidelity import compare
 from fabula.models.load import load_model
 from fabula.tokens.tokenizer import load_tokenizer
 
@@ -142,7 +142,7 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ctranslate2_format = pytest.importorskip(
-        "fabula.export.ctranslate2_format", reason="the extra [export] is not installed"
+        "fabula.exporting.ctranslate2_format", reason="the extra [export] is not installed"
     )
     write = ctranslate2_format.write
 

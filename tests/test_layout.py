@@ -13,7 +13,7 @@ LEVELS = [
     ["cli"],
     ["pipeline"],
     ["serving", "publishing", "report"],
-    ["training", "evaluation", "generation", "export"],
+    ["training", "evaluation", "generation", "exporting"],
     ["models", "tokens"],
     ["corpus"],
     ["files"],

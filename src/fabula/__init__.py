@@ -17,25 +17,44 @@ if TYPE_CHECKING:
     __version__: str
     from fabula.corpus.clean import clean as clean
     from fabula.errors import FabulaError as FabulaError
+    from fabula.exporting.export import export as export
     from fabula.generation.write import write as write
     from fabula.pipeline.evaluate import evaluate as evaluate
     from fabula.pipeline.run import run as run
+    from fabula.pipeline.tune import tune as tune
     from fabula.publishing.publish import publish as publish
+    from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve
     from fabula.training.train import train as train
 
 _HOME = {
     "FabulaError": "fabula.errors",
     "clean": "fabula.corpus.clean",
+    "compare": "fabula.report.compare",
     "evaluate": "fabula.pipeline.evaluate",
+    "export": "fabula.exporting.export",
     "publish": "fabula.publishing.publish",
     "run": "fabula.pipeline.run",
     "serve": "fabula.serving.serve",
     "train": "fabula.training.train",
+    "tune": "fabula.pipeline.tune",
     "write": "fabula.generation.write",
 }
 
-__all__ = ["FabulaError", "__version__", "clean", "evaluate", "publish", "run", "serve", "train", "write"]
+__all__ = [
+    "FabulaError",
+    "__version__",
+    "clean",
+    "compare",
+    "evaluate",
+    "export",
+    "publish",
+    "run",
+    "serve",
+    "train",
+    "tune",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:

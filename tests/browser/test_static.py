@@ -98,7 +98,7 @@ def finished(page: Page) -> str:
 
 
 def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
-    from fabula.export.onnx_format import predict
+    from fabula.exporting.onnx_format import predict
     from fabula.tokens.tokenizer import load_tokenizer, start_id
 
     choose(page, temperature=0, max_new_tokens=10)

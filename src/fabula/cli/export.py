@@ -35,7 +35,7 @@ def export(
     ] = 0.01,
 ) -> None:
     """Convert a model for other programs, and check that it still predicts the same."""
-    from fabula.export.export import export as export_model
+    from fabula.exporting.export import export as export_model
 
     with context.obj as terminal:
         result = export_model(

@@ -76,7 +76,7 @@ def publish_static(
         raise FabulaError(
             "this holds something else already", where=out, hint="name another folder with --static"
         )
-    from fabula.export.export import export
+    from fabula.exporting.export import export
     from fabula.generation.engines import end_ids_of, find_model
     from fabula.generation.settings import SamplingSettings
     from fabula.models.load import context_length_of

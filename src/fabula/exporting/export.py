@@ -12,7 +12,7 @@ from fabula.config import Record
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
-from fabula.export.fidelity import Fidelity, compare
+from fabula.exporting.fidelity import Fidelity, compare
 from fabula.files import atomic_folder, library_versions, write_json
 from fabula.models.load import check_model_folder, context_length_of, load_model
 from fabula.progress import OnProgress, Progress, silent
@@ -104,7 +104,7 @@ def export(
         )
     if missing := [name for name in chosen.libraries if find_spec(name) is None]:
         raise FabulaError(f"export to {to} needs {', '.join(missing)}", hint="pip install 'fabula[export]'")
-    format_module = import_module(f"fabula.export.{chosen.module}")
+    format_module = import_module(f"fabula.exporting.{chosen.module}")
     quantize = quantize or chosen.default
     if quantize not in format_module.QUANTIZATIONS:
         raise FabulaError(
