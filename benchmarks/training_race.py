@@ -52,8 +52,8 @@ def judge(tool: Path, model: Path, held_out: Path, markup: str) -> float:
 
 def train_trl(base: Path, stories: Path, out: Path, rate: float) -> None:
     """Run in a process of its own. Writes OUT and OUT/seconds.json."""
-    import trl.trainer.sft_config as sft_config
-    import trl.trainer.sft_trainer as sft_trainer
+    import trl.trainer.sft_config as sft_config  # pyright: ignore[reportMissingImports]
+    import trl.trainer.sft_trainer as sft_trainer  # pyright: ignore[reportMissingImports]
     from datasets import Dataset
     from transformers import AutoTokenizer, TrainerCallback
 
