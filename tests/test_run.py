@@ -69,7 +69,9 @@ def results(folder: Path) -> dict[str, bytes]:
     """The files that must come out the same, byte for byte, whatever happened on the way."""
     found = {name: (folder / name).read_bytes() for name in RESULTS}
     metrics = json.loads((folder / "metrics.json").read_text())
-    metrics.pop("training", None)  # holds seconds
+    for model in metrics["models"]:
+        if model["training"]:
+            del model["training"]["seconds"]
     return {**found, "metrics": json.dumps(metrics, sort_keys=True).encode()}
 
 

@@ -140,10 +140,12 @@ def test_words_stream_and_stop_at_once(open_page: OpenPage, engine: HeldEngine):
     assert len(story(page)) > grown
     page.keyboard.press("Escape")
     expect(page.locator("#status")).to_contain_text("Stopped.")
-    stopped, steps = story(page), engine.num_steps
+    stopped = story(page)
+    page.wait_for_timeout(400)  # a busy machine may take a step or two before it hears of it
+    steps = engine.num_steps
     page.wait_for_timeout(400)
     assert story(page) == stopped
-    assert engine.num_steps <= steps + 2
+    assert engine.num_steps == steps
     expect(page.locator("#go")).to_have_text("Continue")
 
 
