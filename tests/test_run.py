@@ -231,6 +231,10 @@ def test_a_second_run_in_the_same_folder_is_turned_away(work: Path):
         (["run", "stories.txt", "--base", "gpt2"], "these work offline: tiny"),
         (["run", "stories.txt", "--base", "./nowhere"], "no such folder"),
         (["run", "stories.txt", "--out", "stories.txt"], "this is a file, not a folder"),
+        (
+            ["run", "stories.txt", "--out", "stories.txt/mine"],
+            "stories.txt/mine: this folder cannot be written",
+        ),
     ],
 )
 def test_bad_input_is_one_line(work: Path, arguments: list[str], message: str):

@@ -1,5 +1,6 @@
 """Files that are whole or not there: atomic writes, fingerprints, and the manifest that a finished stage leaves."""
 
+import errno
 import hashlib
 import json
 import os
@@ -27,17 +28,25 @@ def sole_owner(folder: Path) -> Iterator[None]:
     """Keep a second process out of `folder` while the block runs. A killed process leaves no lock behind.
 
     Raises:
-        FabulaError: another process is at work there.
+        FabulaError: another process is at work there, or it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
         lock.acquire()
     except Timeout:
         raise FabulaError(
             "another fabula is at work in this folder",
             where=folder,
             hint="wait for it, or name another folder with --out",
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise FabulaError(
+            f"this folder cannot be written ({error.strerror})",
+            where=folder,
+            hint="name another one with --out",
         ) from None
     try:
         yield
