@@ -1,17 +1,13 @@
-"""Writes docs/rules.md, the reference of the cleaning rules, from the rules; with --check, fails if the file is stale."""
-
-import sys
-from pathlib import Path
+"""The text of docs/rules.md, made from the rules of cleaning; `generate.py` writes it."""
 
 from fabula.corpus.notes import RULE_SETS, RULES
 from fabula.corpus.notes.rules import CERTAIN, HINT, LIKELY, RULE_LIST, STRONG
 
-TARGET = Path(__file__).parent / "rules.md"
 STRENGTHS = {CERTAIN: "certain", STRONG: "strong", LIKELY: "likely", HINT: "hint"}
 
 INTRODUCTION = """# Rules of cleaning
 
-Written by `python docs/rules.py` from `src/fabula/corpus/notes/`; do not edit.
+Written by `make docs` from `src/fabula/corpus/notes/`; do not edit.
 
 A note is text in a story's record that is not story. Rules only propose: each looks for its signs in a paragraph, and
 every sign adds evidence. Against it stand what speaks for story: speech, block quotes, third persons, length. The voice, a
@@ -48,15 +44,3 @@ def reference() -> str:
             lines += [f"- finds: `{example}`" for example in rule.examples]
             lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def main() -> None:
-    text = reference()
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text, encoding="utf-8", newline="\n")
-    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-        sys.exit(f"{TARGET.name} is stale: run `python docs/rules.py`")
-
-
-if __name__ == "__main__":
-    main()
