@@ -2,8 +2,8 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from test_clean import NOTE, stories_file, story
@@ -12,6 +12,9 @@ import fabula
 from fabula.corpus import review
 from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import read_decisions
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 EVIL = "<script>alert('x')</script> & <b>bold</b>"
 
@@ -55,26 +58,20 @@ def test_its_size_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pyt
     assert "6 more, of higher confidence, are in ledger.jsonl" in html
 
 
-def test_decisions_are_marked_and_saved_in_a_browser(page: Path, tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        tab = browser.new_page()
-        faults: list[str] = []
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("dialog", lambda dialog: faults.append(dialog.message))
-        tab.goto(page.as_uri())
-        assert not tab.locator("#save").is_visible()
-        tab.locator(".choice input[value=undo]").first.check()
-        tab.locator(".choice input[value=undo]").nth(1).check()
-        tab.locator(".choice input[value=confirm]").nth(1).check()
-        with tab.expect_download() as download:
-            tab.locator("#save button").click()
-        download.value.save_as(tmp_path / "decisions.jsonl")
-        browser.close()
+def test_decisions_are_marked_and_saved_in_a_browser(browser: "Browser", page: Path, tmp_path: Path) -> None:
+    tab = browser.new_page()
+    faults: list[str] = []
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("dialog", lambda dialog: faults.append(dialog.message))
+    tab.goto(page.as_uri())
+    assert not tab.locator("#save").is_visible()
+    tab.locator(".choice input[value=undo]").first.check()
+    tab.locator(".choice input[value=undo]").nth(1).check()
+    tab.locator(".choice input[value=confirm]").nth(1).check()
+    with tab.expect_download() as download:
+        tab.locator("#save button").click()
+    download.value.save_as(tmp_path / "decisions.jsonl")
+    tab.close()
     assert not faults
     decisions = read_decisions(tmp_path / "decisions.jsonl")
     assert sorted(one.decision for found in decisions.values() for one in found) == ["confirm", "undo"]

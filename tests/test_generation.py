@@ -85,7 +85,8 @@ def test_the_distribution_is_that_of_transformers(seed, spread, **values):
     chosen = SamplingSettings(**values)
     expected = by_transformers(logits.copy(), chosen, used)
     weights = token_weights(logits, chosen, np.array(used)).astype(np.float64)
-    assert np.array_equal(weights > 0, expected > 1e-44)
+    assert not weights[expected == 0].any()
+    assert weights[expected > 1e-37].all()  # what is rarer than a float32 can hold may be left out
     np.testing.assert_allclose(weights / weights.sum(), expected, rtol=2e-5, atol=1e-30)
 
 
