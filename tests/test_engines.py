@@ -174,6 +174,22 @@ def test_a_model_is_converted_once(tmp_path: Path, cache: Path, monkeypatch: pyt
     assert len([entry for entry in cache.iterdir() if entry.is_dir()]) == 2
 
 
+def test_a_model_that_was_converted_needs_neither_torch_nor_transformers(model: Path):
+    """They take seconds to import, and more memory than a small model."""
+    code = """if True:
+        import atexit, sys
+        atexit.register(lambda: print({"torch", "transformers"} & set(sys.modules)))
+        from fabula.cli.app import main
+        main()
+    """
+    load_engine(model, "openvino")
+    command = ["write", str(model), "Once", "--max-new-tokens", "3"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.endswith("set()\n")
+
+
 def test_the_engine_opens_no_connection(model: Path):
     """openvino's own package reports its use to a server when it is imported as it stands."""
     code = """if True:

@@ -11,9 +11,10 @@ import torch
 
 from fabula.cli.app import main
 from fabula.errors import FabulaError
-from fabula.exporting.export import RECORD, export
+from fabula.exporting.export import export
 from fabula.exporting.fidelity import compare
 from fabula.models.load import load_model
+from fabula.models.records import EXPORT, ModelRecords
 from fabula.tokens.tokenizer import load_tokenizer
 
 CONTEXT = [0, 40, 50, 60, 70, 80]
@@ -184,8 +185,9 @@ def test_the_command(
         code, output, errors = fabula_export(own, "--to", "ctranslate2", "--on", stories, "--max-loss", "0.5")
         assert code == 0, errors
     assert "KL" in output
-    record = json.loads((tmp_path / "model-ctranslate2" / RECORD).read_text())
+    record = json.loads((tmp_path / "model-ctranslate2" / EXPORT).read_text())
     assert record["text"] == "stories of stories.txt"
+    assert [each["kl"] for each in ModelRecords.of(own).exports] == [record["kl"]]
     assert str(tmp_path) not in json.dumps(record)
     for arguments, message in (
         ((own, "--to", "ggfu"), "unknown format 'ggfu'; did you mean gguf?"),

@@ -26,7 +26,7 @@ from fabula.generation.sampling import draw, token_weights
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.generation.write import Piece, WrittenStory, write, write_stories
-from fabula.tokens.tokenizer import encode, end_of_text_id, train_tokenizer
+from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 NUM_TOKENS = 300
 GREEDY = SamplingSettings(temperature=0, max_new_tokens=30)
@@ -210,8 +210,8 @@ def test_a_story_goes_on_beyond_the_context(engine: TransformersEngine):
     [story] = write_stories(engine, ["Once upon a time"], settings=chosen, seeds=[0])
     assert story.num_tokens == 60
     assert engine.context_length == 32
-    [prompt_ids] = encode(engine.tokenizer, ["Once upon a time"])
-    ids = [engine.start_id, *prompt_ids.tolist()]
+    prompt_ids = engine.encode("Once upon a time")
+    ids = [engine.start_id, *prompt_ids]
     start = 0
     for num in range(60):
         if num % 8 == 0 and len(ids) - start + 8 > 33:
@@ -219,7 +219,7 @@ def test_a_story_goes_on_beyond_the_context(engine: TransformersEngine):
         with torch.no_grad():
             logits = engine.model(torch.tensor([ids[start:]])).logits[0, -1]
         ids.append(int(logits.argmax()))
-    assert story.text == engine.tokenizer.decode(ids[1 + len(prompt_ids) :])
+    assert story.text == engine.text_tokenizer.decode(ids[1 + len(prompt_ids) :])
     [long] = write_stories(engine, ["fox " * 100], settings=GREEDY, seeds=[0])
     assert long.num_tokens == 30
 

@@ -21,7 +21,7 @@ from huggingface_hub import ModelCard, constants
 
 from fabula.errors import FabulaError
 from fabula.files import Manifest, write_json, write_jsonl
-from fabula.models.records import ModelRecords, describe
+from fabula.models.records import EXPORT, ModelRecords, describe, weights_mark
 from fabula.progress import silent
 from fabula.publishing.card import cut, hub_name, quoted, render_card
 from fabula.publishing.check import check_space
@@ -133,6 +133,43 @@ def test_the_card_is_what_the_records_say(finished_run: Path):
         assert words in text
     assert "````text\nThe ``` | <b>fox slept.\n````" in text
     assert "From “The ``` \\| &lt;b>fox”" in text
+
+
+def test_the_card_shows_what_exports_lost(finished_run: Path):
+    """Of the exports that lie beside the model: those of these very weights."""
+    model = finished_run / "model"
+    record = {
+        "weights": weights_mark(model),
+        "format": "gguf",
+        "quantization": "q8_0",
+        "text": "validation stories of corpus",
+        "num_places": 32,
+        "kl": 0.00125,
+        "greedy_agreement": 0.96875,
+        "bits_per_byte": 2.25,
+        "bits_per_byte_lost": 0.0005,
+    }
+    for name, changes in (
+        ("model-gguf", {}),
+        ("elsewhere", {"format": "onnx", "quantization": "int8", "bits_per_byte_lost": -0.0005}),
+        ("model-ctranslate2", {"format": "ctranslate2", "weights": ["of another model"]}),
+        ("model-gguf.partial", {"quantization": "q4_1"}),
+    ):
+        (finished_run / name).mkdir()
+        write_json(finished_run / name / EXPORT, {**record, **changes})
+    figures = (
+        "KL from the original 0.00125 nats a token, the same likeliest token at 96.9%, bits per byte 2.2500 {};"
+        " at 32 places of validation stories of corpus"
+    )
+    expected = [["GGUF, q8_0", figures.format("+0.0005")], ["ONNX, int8", figures.format("-0.0005")]]
+    section = describe(ModelRecords.of(model))[-1]
+    assert section == {"title": "In other programs", "facts": expected}
+    published = publish(finished_run, dry_run=finished_run.parent / "out", **LICENCES).model
+    assert published is not None
+    assert describe(ModelRecords.of(published))[-1] == section
+    card = (published / "README.md").read_text(encoding="utf-8")
+    for label, value in expected:
+        assert f"| {label} | {value} |" in card
 
 
 def test_a_card_leaves_out_what_is_not_on_record(tiny_gpt2_dir: Path):

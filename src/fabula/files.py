@@ -159,6 +159,12 @@ def hash_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def cache_place(kind: str) -> Path:
+    """Where files of one kind are kept that can be made again: below ~/.cache/fabula, or the folder FABULA_CACHE."""
+    named = os.environ.get("FABULA_CACHE")
+    return (Path(named) if named else Path.home() / ".cache" / "fabula") / kind
+
+
 def hash_path(path: str | Path) -> str:
     """`hash_file` of a file; of a folder, a hash over the names and contents of all files below it."""
     path = Path(path)

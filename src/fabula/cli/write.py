@@ -77,10 +77,11 @@ def write(
     ] = False,
 ) -> None:
     """Write stories with a model."""
-    from fabula.generation.engines import find_model, load_engine
+    from fabula.generation.engines import load_engine
     from fabula.generation.settings import SamplingSettings
     from fabula.generation.write import Piece
     from fabula.generation.write import write as write_pieces
+    from fabula.models.load import locate_model
     from fabula.progress import silent
 
     if prompts is not None and prompt:
@@ -90,7 +91,7 @@ def write(
         stream = len(beginnings) * num_stories == 1 and not as_json
     elif stream and as_json:
         raise FabulaError("--json shows whole stories", where="--stream", hint="leave one of the two out")
-    folder = find_model(model)
+    folder = locate_model(model)
     settings = SamplingSettings.of_model(folder).with_changes(
         max_new_tokens=max_new_tokens,
         temperature=temperature,

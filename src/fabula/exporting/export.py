@@ -14,12 +14,10 @@ from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.exporting.fidelity import Fidelity, compare
 from fabula.files import atomic_folder, library_versions, write_json
-from fabula.models.load import check_model_folder, context_length_of, load_model
+from fabula.models.load import context_length_of, find_model, load_model
+from fabula.models.records import EXPORT, weights_mark
 from fabula.progress import OnProgress, Progress, silent
 from fabula.tokens.tokenizer import encode, load_tokenizer, start_id
-
-RECORD = "export.json"
-"""The figures of the export, in its folder; also what marks a folder as an export that may be replaced."""
 
 SAMPLE_STORIES = Path(__file__).parent.parent / "data" / "sample_stories.txt"
 
@@ -48,6 +46,8 @@ class ExportResult(Record):
     """What `fabula export` made, and how well it stands for the original."""
 
     out: str
+    weights: list[str]
+    """What tells the original's weights from others (see `weights_mark`)."""
     format: str
     quantization: str
     files: dict[str, int]
@@ -79,7 +79,7 @@ def export(
     """Convert a model, load the result in the program it is for, and compare its predictions with the original's.
 
     Args:
-        model: a model's folder.
+        model: folder of a model or of a run.
         to: "gguf", "ctranslate2" or "onnx".
         out: the folder to write; by default the model's with `-<format>` at its end.
         quantize: how weights are held; each format's module lists what it knows. By default 8 bits.
@@ -90,15 +90,12 @@ def export(
         FabulaError: an unknown format or quantisation, a library that is not installed, a model that the format cannot
             hold, a folder in the way, or a loss above `max_loss`; nothing is then left behind.
     """
-    folder = Path(model).expanduser()
     if to not in FORMATS:
         raise FabulaError(f"unknown format {to!r}", hint=did_you_mean(to, FORMATS))
     chosen = FORMATS[to]
-    if not folder.is_dir():
-        raise FabulaError("no such folder", where=folder, hint="give the folder of a model")
-    check_model_folder(folder)
+    folder = find_model(model)
     target = Path(out) if out else folder.with_name(f"{folder.name}-{to}")
-    if target.exists() and not (target / RECORD).is_file() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not (target / EXPORT).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise FabulaError(
             "this holds something else already", where=target, hint="name another folder with --out"
         )
@@ -126,6 +123,7 @@ def export(
             )
         result = ExportResult(
             out=str(target),
+            weights=weights_mark(folder),
             format=to,
             quantization=quantize,
             files={
@@ -143,7 +141,7 @@ def export(
             max_loss=max_loss,
             versions=library_versions(*chosen.libraries),
         )
-        write_json(partial / RECORD, result.model_dump(mode="json", exclude={"out"}))
+        write_json(partial / EXPORT, result.model_dump(mode="json", exclude={"out"}))
     return result
 
 

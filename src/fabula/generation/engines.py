@@ -1,27 +1,31 @@
-"""Engines: what turns tokens into the logits of the next one. All drawing is done outside, by `sampling.py`."""
+"""Engines: what turns tokens into the logits of the next one. All drawing is done outside, by `sampling.py`.
+
+Importing this module loads neither torch nor transformers: that takes seconds, and the fast engine wants neither.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import AutoConfig
 
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import read_json
 from fabula.generation.settings import GENERATION_CONFIG
-from fabula.models.load import check_model_folder, context_length_of, find_base
+from fabula.models.load import locate_model
 from fabula.progress import OnProgress, silent
-from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
 ENGINES = ("openvino", "openvino-fp32", "transformers")
 
 ALIGNMENT = 16
 """Floats in the widest vector of today's CPUs (512 bits)."""
+
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
+"""Without any of these there is no GPU for torch: of NVIDIA or AMD on Linux, of a Windows host, on Windows itself."""
 
 
 class Batch(ABC):
@@ -49,8 +53,7 @@ class Engine(ABC):
     Attributes:
         name: as in `--engine`.
         folder: the model's.
-        tokenizer: the model's, and `text_tokenizer`, the one of the tokenizers library inside it.
-        config: the model's `config.json`.
+        text_tokenizer: a special token's name in a text is plain text to it.
         context_length: the most tokens that the model sees at once.
         start_id: the token that stands before a story.
         end_ids: the tokens that end one.
@@ -58,43 +61,50 @@ class Engine(ABC):
 
     name: str
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, text_tokenizer: Tokenizer, *, context_length: int, start_id: int, end_id: int
+    ) -> None:
         self.folder = folder
-        self.tokenizer = load_tokenizer(folder)
-        self.text_tokenizer: Tokenizer = self.tokenizer.backend_tokenizer  # pyright: ignore[reportAttributeAccessIssue]
-        self.config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        self.context_length = context_length_of(self.config)
-        self.start_id = start_id(self.tokenizer)
-        self.end_ids = end_ids_of(folder) or frozenset([end_of_text_id(self.tokenizer)])
+        self.text_tokenizer = text_tokenizer
+        self.text_tokenizer.encode_special_tokens = True
+        self.text_tokenizer.no_truncation()
+        self.text_tokenizer.no_padding()
+        self.context_length = context_length
+        self.start_id = start_id
+        self.end_ids = end_ids_of(folder) or frozenset([end_id])
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text; no token is added."""
+        return self.text_tokenizer.encode(text, add_special_tokens=False).ids
 
     @abstractmethod
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
         """Read these windows of 1 to `context_length` tokens each, as a batch. Batches do not disturb each other."""
 
 
-def find_model(model: str | Path) -> Path:
-    """The folder of a model: itself, the `model` folder of a run, or a base model by its name (see `find_base`).
+def text_side(folder: Path) -> dict[str, Any]:
+    """What an engine needs to know of a model besides its weights, by way of transformers: the arguments of `Engine`
+    after the folder, with the tokenizer as JSON."""
+    from transformers import AutoConfig
 
-    Raises:
-        FabulaError: there is no such model, or it is not one that fabula can load.
-    """
-    folder = Path(model).expanduser()
-    if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
-        folder = folder / "model"
-    found = folder if folder.is_dir() else find_base(model)
-    if found is None:
-        raise FabulaError(
-            f"no model named {model!r} comes with this installation", hint="give a model's folder"
-        )
-    check_model_folder(found)
-    return found
+    from fabula.models.load import context_length_of
+    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+
+    tokenizer: Any = load_tokenizer(folder)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return {
+        "text_tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "context_length": context_length_of(config),
+        "start_id": start_id(tokenizer),
+        "end_id": end_of_text_id(tokenizer),
+    }
 
 
 def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgress = silent) -> Engine:
     """Load a model into an engine.
 
     Args:
-        model: as for `find_model`.
+        model: as for `locate_model`.
         engine: one of `ENGINES`, or "auto": the fastest that is installed and can run this model.
 
     Raises:
@@ -102,7 +112,7 @@ def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgr
     """
     if engine not in ("auto", *ENGINES):
         raise FabulaError(f"unknown engine {engine!r}", hint=did_you_mean(engine, ("auto", *ENGINES)))
-    folder = find_model(model)
+    folder = locate_model(model)
     if engine == "auto":
         engine = _fastest(folder)
     if engine == "transformers":
@@ -118,15 +128,20 @@ def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgr
 
 def _fastest(folder: Path) -> str:
     """The engine that "auto" stands for, with this model on this machine."""
-    if torch.cuda.is_available() or find_spec("openvino") is None:
+    if _has_gpu() or find_spec("openvino") is None:
         return "transformers"
     from fabula.generation.openvino_engine import unsupported
 
-    return (
-        "openvino"
-        if unsupported(AutoConfig.from_pretrained(folder, local_files_only=True)) is None
-        else "transformers"
-    )
+    return "openvino" if unsupported(read_json(folder / "config.json")) is None else "transformers"
+
+
+def _has_gpu() -> bool:
+    """Whether torch can use a GPU. torch itself, which takes long to load, is asked only where there is a driver."""
+    if not any(Path(driver).exists() for driver in GPU_DRIVERS):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def end_ids_of(folder: Path) -> frozenset[int]:

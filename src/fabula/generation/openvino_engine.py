@@ -17,13 +17,21 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from fabula.errors import FabulaError
-from fabula.files import atomic_folder, fingerprint, hash_file, library_versions
-from fabula.generation.engines import Batch, Engine, left_padded
-from fabula.models.load import load_model, weight_files
+from fabula.files import (
+    atomic_folder,
+    cache_place,
+    fingerprint,
+    hash_file,
+    library_versions,
+    read_json,
+    write_json,
+)
+from fabula.generation.engines import Batch, Engine, left_padded, text_side
+from fabula.models.load import weight_files
 from fabula.progress import OnProgress, Progress, silent
-from fabula.tokens.cache import cache_folder
 
 # Without this, importing openvino reports to a statistics server. The library has its own stand-in for the missing
 # package.
@@ -33,11 +41,22 @@ from openvino import opset15 as op  # noqa: E402
 from openvino.op.util import Variable, VariableInfo  # noqa: E402
 
 GRAPH = "gpt2.xml"
+TEXT_SIDE = "text.json"
 GRAPH_VERSION = 1
 """Goes up when `gpt2_graph` changes, so that graphs in the cache are made anew."""
 
 NUM_CACHED = 8
 """Converted models that are kept; the one that was not used for the longest time goes first."""
+
+READ = (
+    "config.json",
+    "tokenizer*",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+"""The files beside the weights that decide what is in the cache."""
 
 ACTIVATIONS = {
     "gelu_new": lambda x: op.gelu(x, "tanh"),
@@ -59,20 +78,19 @@ class OpenVINOEngine(Engine):
     """
 
     def __init__(self, folder: Path, bits: int = 8, *, on_progress: OnProgress = silent) -> None:
-        super().__init__(folder)
         self.name = "openvino" if bits == 8 else "openvino-fp32"
-        if reason := unsupported(self.config):
+        if reason := unsupported(read_json(folder / "config.json")):
             raise FabulaError(
                 f"the {self.name} engine cannot run this model: {reason}",
                 where=folder,
                 hint="--engine transformers can",
             )
+        graph, known = _converted(folder, bits, on_progress)
+        super().__init__(folder, Tokenizer.from_str(known.pop("text_tokenizer")), **known)
         precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if bits == 32:
             precision["KV_CACHE_PRECISION"] = "f32"
-        self._compiled = ov.Core().compile_model(
-            _converted(folder, self.config, bits, on_progress), "CPU", precision
-        )
+        self._compiled = ov.Core().compile_model(graph, "CPU", precision)
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
         return OpenVINOBatch(self._compiled.create_infer_request(), *left_padded(windows))
@@ -107,26 +125,31 @@ class OpenVINOBatch(Batch):
         self.logits_BV = self._request.infer(inputs)["logits"][:, 0]
 
 
-def unsupported(config: Any) -> str | None:
-    """Why the graph cannot stand for a model of this configuration, or None."""
-    if config.model_type != "gpt2":
-        return f"its architecture is {config.model_type}, not gpt2"
-    if config.activation_function not in ACTIVATIONS:
-        return f"its activation is {config.activation_function}"
-    if config.scale_attn_by_inverse_layer_idx or not config.scale_attn_weights:
+def unsupported(config: Mapping[str, Any]) -> str | None:
+    """Why the graph cannot stand for a model with this `config.json`, or None."""
+    if config.get("model_type") != "gpt2":
+        return f"its architecture is {config.get('model_type')}, not gpt2"
+    if (activation := config.get("activation_function", "gelu_new")) not in ACTIVATIONS:
+        return f"its activation is {activation}"
+    if config.get("scale_attn_by_inverse_layer_idx") or not config.get("scale_attn_weights", True):
         return "it scales attention in its own way"
     return None
 
 
-def _converted(folder: Path, config: Any, bits: int, on_progress: OnProgress) -> ov.Model:
-    """The model's graph: from the cache, or made and put there."""
+def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, dict[str, Any]]:
+    """The model's graph, and what `text_side` says of it: from the cache, or made and put there.
+
+    What is in the cache was checked when it was made, so that a model that was used before loads without torch and
+    transformers.
+    """
+    read = [file for pattern in READ for file in sorted(folder.glob(pattern))]
     key = fingerprint(
         [
-            [hash_file(file) for file in (folder / "config.json", *weight_files(folder))],
-            [GRAPH_VERSION, bits, library_versions("openvino")["openvino"]],
+            [[file.name, hash_file(file)] for file in (*read, *weight_files(folder))],
+            [GRAPH_VERSION, bits, library_versions("openvino", "tokenizers")],
         ]
     )
-    cache = cache_folder().parent / "engines"
+    cache = cache_place("engines")
     entry = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / ".lock"):
@@ -134,16 +157,22 @@ def _converted(folder: Path, config: Any, bits: int, on_progress: OnProgress) ->
             on_progress(
                 Progress("write", message=f"converting the model to weights of {bits} bits, this once")
             )
-            weights = {name: tensor.numpy() for name, tensor in load_model(folder).state_dict().items()}
+            from fabula.models.load import load_model
+
+            model = load_model(folder)
+            weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
             with atomic_folder(entry) as partial:
-                ov.save_model(gpt2_graph(weights, config, bits), partial / GRAPH, compress_to_fp16=False)
+                write_json(partial / TEXT_SIDE, text_side(folder))
+                ov.save_model(
+                    gpt2_graph(weights, model.config, bits), partial / GRAPH, compress_to_fp16=False
+                )
         entry.touch()
         by_last_use = sorted(
             (each for each in cache.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime
         )
         for old in by_last_use[:-NUM_CACHED]:
             shutil.rmtree(old, ignore_errors=True)
-        return ov.Core().read_model(entry / GRAPH)
+        return entry / GRAPH, read_json(entry / TEXT_SIDE)
 
 
 def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: int) -> ov.Model:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from transformers import DynamicCache, PreTrainedModel
 
-from fabula.generation.engines import Batch, Engine, left_padded
+from fabula.generation.engines import Batch, Engine, left_padded, text_side
 from fabula.models.load import load_model
 
 
@@ -19,7 +20,8 @@ class TransformersEngine(Engine):
     name = "transformers"
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        known = text_side(folder)
+        super().__init__(folder, Tokenizer.from_str(known.pop("text_tokenizer")), **known)
         self.model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
         self._wants_positions = "position_ids" in inspect.signature(self.model.forward).parameters
 

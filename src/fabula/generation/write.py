@@ -15,7 +15,6 @@ from fabula.generation.engines import Batch, Engine, load_engine
 from fabula.generation.sampling import draw
 from fabula.generation.settings import SamplingSettings
 from fabula.progress import OnProgress, Progress, silent
-from fabula.tokens.tokenizer import encode
 
 CHUNK = 64
 """Tokens between two looks at whether a story is about to outgrow the context."""
@@ -132,8 +131,7 @@ class _Draft:
     ) -> None:
         self.index, self.prompt, self.settings, self.seed = index, prompt, settings, seed
         self._engine = engine
-        [prompt_ids] = encode(engine.tokenizer, [prompt])
-        self.ids: list[int] = [engine.start_id] * settings.start_of_story + prompt_ids.tolist()
+        self.ids: list[int] = [engine.start_id] * settings.start_of_story + engine.encode(prompt)
         if not self.ids:
             raise FabulaError(
                 "an empty prompt needs the start token", hint="leave out --bare-prompt, or give a prompt"

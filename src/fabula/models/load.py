@@ -85,6 +85,32 @@ def find_base(name: str | Path) -> Path | None:
     return folder
 
 
+def locate_model(model: str | Path) -> Path:
+    """The folder of a model: itself, the `model` folder of a run, or a base model by its name (see `locate_base`).
+
+    Raises:
+        FabulaError: there is no such model.
+    """
+    folder = Path(model).expanduser()
+    if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
+        folder = folder / "model"
+    found = folder if folder.is_dir() else locate_base(model)
+    if found is None:
+        raise FabulaError(
+            f"no model named {str(model)!r} comes with this installation", hint="give a model's folder"
+        )
+    if not (found / "config.json").is_file():
+        raise FabulaError("this folder is no model: it has no config.json", where=found)
+    return found
+
+
+def find_model(model: str | Path) -> Path:
+    """`locate_model`, checked to be one that fabula can load (see `check_model_folder`)."""
+    folder = locate_model(model)
+    check_model_folder(folder)
+    return folder
+
+
 def cached_names() -> list[str]:
     """Names of the hub models in the local cache whose weights are safetensors."""
     from huggingface_hub import constants, scan_cache_dir

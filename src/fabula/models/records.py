@@ -9,13 +9,20 @@ from typing import Any
 
 from fabula.config import read_toml
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, read_json
+from fabula.files import MANIFEST, PARTIAL, hash_file, read_json
+from fabula.models.load import weight_files
 
 METRICS = "metrics.json"
 SAMPLES = "samples.jsonl"
 RUN = "run.json"
 CORPUS_RECORD = "corpus.json"
 """Name of the corpus's manifest where it lies beside a model that was published without its corpus."""
+
+EXPORT = "export.json"
+"""What `fabula export` measured, in the folder of an export."""
+
+EXPORTS = "exports.json"
+"""The same of all exports of a model, where it was published without them."""
 
 MAX_OWN_OPENINGS = 3
 MAX_OPENINGS = 6
@@ -48,6 +55,7 @@ class ModelRecords:
         corpus: the manifest of the corpus.
         corpus_folder: the corpus, where it lies in the run's folder.
         run: `run.json`.
+        exports: the `export.json` of each export of these very weights that lies beside the model.
     """
 
     folder: Path
@@ -61,6 +69,7 @@ class ModelRecords:
     corpus: dict[str, Any] | None
     corpus_folder: Path | None
     run: dict[str, Any] | None
+    exports: list[dict[str, Any]]
 
     @classmethod
     def of(cls, folder: str | Path) -> "ModelRecords":
@@ -91,6 +100,7 @@ class ModelRecords:
             or (read_json(corpus_folder / MANIFEST) if corpus_folder else None),
             corpus_folder=corpus_folder,
             run=run,
+            exports=_first_json([folder], EXPORTS) or exports_of(folder),
         )
 
     @property
@@ -131,6 +141,25 @@ class ModelRecords:
         return [*list(own)[:MAX_OWN_OPENINGS], *OPENINGS][:MAX_OPENINGS]
 
 
+def weights_mark(folder: Path) -> list[str]:
+    """What tells the weights of one model from those of another."""
+    return [hash_file(file) for file in weight_files(folder)]
+
+
+def exports_of(folder: Path) -> list[dict[str, Any]]:
+    """The records of the exports beside a model, by format; those of other weights are left out."""
+    records = [
+        read_json(path)
+        for path in folder.resolve().parent.glob(f"*/{EXPORT}")
+        if not path.parent.name.endswith(PARTIAL)
+    ]
+    if not records:
+        return []
+    mark = weights_mark(folder)
+    own = [record for record in records if record.get("weights") == mark]
+    return sorted(own, key=lambda record: (record["format"], record["quantization"]))
+
+
 def _first_json(places: list[Path], name: str) -> Any:
     return next((read_json(place / name) for place in places if (place / name).is_file()), None)
 
@@ -160,6 +189,7 @@ def describe(records: ModelRecords) -> list[dict[str, Any]]:
         {"title": "What it was trained on", "facts": _corpus_facts(records.corpus)},
         {"title": "How well it knows such stories", "facts": _likelihood_facts(records)},
         {"title": "What it writes", "facts": _writing_facts(records)},
+        {"title": "In other programs", "facts": export_facts(records.exports)},
     ]
     return [section for section in sections if section["facts"]]
 
@@ -263,6 +293,22 @@ def _writing_facts(records: ModelRecords) -> list[list[str]]:
         ["Caught in a loop", estimate(measures["looping_share"], percent=True)],
         ["Copied from training stories", copied],
         ["Longest copied passage", f"{memorisation['longest']:,} characters"],
+    ]
+
+
+FORMAT_NAMES = {"gguf": "GGUF", "ctranslate2": "CTranslate2", "onnx": "ONNX"}
+
+
+def export_facts(exports: list[dict[str, Any]]) -> list[list[str]]:
+    """What each export lost, as measured in the program that it is for."""
+    return [
+        [
+            f"{FORMAT_NAMES[each['format']]}, {each['quantization']}",
+            f"KL from the original {each['kl']:.5f} nats a token, the same likeliest token"
+            f" at {each['greedy_agreement']:.1%}, bits per byte {each['bits_per_byte']:.4f}"
+            f" {each['bits_per_byte_lost']:+.4f}; at {each['num_places']:,} places of {each['text']}",
+        ]
+        for each in exports
     ]
 
 

@@ -283,7 +283,7 @@ def model_folder(model: str | Path) -> Path:
     folder = Path(model)
     if (folder / "config.json").is_file():
         return folder
-    from fabula.generation.engines import find_model
+    from fabula.models.load import find_model
 
     return find_model(model)
 

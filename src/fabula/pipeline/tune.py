@@ -150,9 +150,10 @@ def tune(
     if done is None:
         from fabula.generation.engines import load_engine
         from fabula.generation.write import write_stories
+        from fabula.tokens.tokenizer import load_tokenizer
 
         loaded = load_engine(folder, engine, on_progress=on_progress)
-        human = cut_stories(people, loaded.tokenizer, max_new_tokens)
+        human = cut_stories(people, load_tokenizer(folder), max_new_tokens)
         prompts = choose_prompts(human, num_stories)
         tried = [
             (sampler, SamplingSettings(max_new_tokens=max_new_tokens, top_p=1.0).with_changes(**changes))

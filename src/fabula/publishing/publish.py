@@ -9,7 +9,7 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, atomic_folder, write_json, write_jsonl
-from fabula.models.records import CORPUS_RECORD, METRICS, RUN, SAMPLES, ModelRecords
+from fabula.models.records import CORPUS_RECORD, EXPORTS, METRICS, RUN, SAMPLES, ModelRecords
 from fabula.progress import OnProgress, silent
 from fabula.publishing.licences import check_licence
 
@@ -87,7 +87,7 @@ def publish(
     for name, option in ((repo, "--repo"), (space, "--space")):
         if name is not None:
             check_repo_name(name, option)
-    from fabula.generation.engines import find_model
+    from fabula.models.load import find_model
 
     records = ModelRecords.of(find_model(model))
     with ExitStack() as stack:
@@ -174,6 +174,8 @@ def write_model(
         write_jsonl(folder / SAMPLES, [without_source_text(row) for row in records.samples])
     if records.corpus is not None:
         write_json(folder / CORPUS_RECORD, records.corpus)
+    if records.exports:
+        write_json(folder / EXPORTS, records.exports)
     if records.run is not None:
         write_json(folder / RUN, portable_run(records.run, records.base))
     card = render_card(records, licence=licence, corpus_licence=corpus_licence, repo=repo, space=space)

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -10,9 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from fabula.errors import FabulaError
+from fabula.files import cache_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def vendor(folder: Path) -> None:
 
 def archive(library: Library) -> Path:
     """The library's archive in the cache, fetched with npm where it is not there."""
-    cache = Path(os.environ.get("FABULA_CACHE") or user_cache_path("fabula")) / "npm"
+    cache = cache_place("npm")
     file_name = f"{library.name.strip('@').replace('/', '-')}-{library.version}.tgz"
     kept = cache / file_name
     if kept.is_file() and integrity(kept) == library.integrity:

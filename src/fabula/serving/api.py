@@ -23,12 +23,12 @@ from starlette.routing import Route
 
 from fabula.config import Record
 from fabula.errors import FabulaError
-from fabula.generation.engines import Engine, find_model, load_engine
+from fabula.generation.engines import Engine, load_engine
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import Piece, write
+from fabula.models.load import locate_model
 from fabula.progress import OnProgress, silent
 from fabula.serving.serve import listen
-from fabula.tokens.tokenizer import encode
 
 MAX_BODY_BYTES = 4_000_000
 
@@ -198,7 +198,7 @@ def completed(
         elif isinstance(each, Piece):
             text = choice.add(each.text)
             if choice.finish_reason is not None:
-                choice.num_tokens = len(encode(engine.tokenizer, [choice.text])[0])
+                choice.num_tokens = len(engine.encode(choice.text))
             if text or choice.finish_reason is not None:
                 yield each.index, text, choice.finish_reason
         else:
@@ -234,7 +234,7 @@ def answer(index: int, text: str, finish_reason: str | None) -> dict[str, Any]:
 
 def usage(engine: Engine, choices: list[Choice]) -> dict[str, int]:
     """Tokens read and written; the token before the story is counted."""
-    read = sum(1 + len(ids) for ids in encode(engine.tokenizer, [choice.prompt for choice in choices]))
+    read = sum(1 + len(engine.encode(choice.prompt)) for choice in choices)
     written = sum(choice.num_tokens for choice in choices)
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
@@ -265,7 +265,7 @@ def serve_api(
     Raises:
         FabulaError: no such model, or the port is taken.
     """
-    folder = find_model(model)
+    folder = locate_model(model)
     name = folder.parent.resolve().name if folder.name == "model" else folder.resolve().name
     with listen(host, port) as listening:
         app = make_api(load_engine(folder, engine, on_progress=on_progress), name)

@@ -51,9 +51,10 @@ def serve(
         raise FabulaError(
             "the page needs a web server that is not installed", hint="pip install 'fabula[serve]'"
         ) from None
-    from fabula.generation.engines import find_model, load_engine
+    from fabula.generation.engines import load_engine
+    from fabula.models.load import locate_model
 
-    folder = find_model(model)
+    folder = locate_model(model)
     listening = listen(host, port)
     with listening:
         records = ModelRecords.of(folder)

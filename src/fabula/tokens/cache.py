@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
-from fabula.files import atomic_folder, read_json, write_json
+from fabula.files import atomic_folder, cache_place, read_json, write_json
 from fabula.progress import OnProgress, Progress, silent
 from fabula.tokens.tokenizer import encode
 
@@ -45,8 +45,7 @@ class TokenisedStories:
 
 def cache_folder() -> Path:
     """Where tokenised stories are kept."""
-    named = os.environ.get("FABULA_CACHE")
-    return (Path(named) if named else Path.home() / ".cache" / "fabula") / "tokens"
+    return cache_place("tokens")
 
 
 def tokenise(
