@@ -496,11 +496,13 @@ class Recoded(io.RawIOBase):
         if not self._rest:
             try:
                 self._rest = self._text.read(1 << 16).encode("utf-8", "surrogatepass")
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
+                what = f"this is not {self._encoding} ({error})"
+                if isinstance(error, UnicodeDecodeError):
+                    byte = error.object[error.start]
+                    what = f"byte 0x{byte:02x} is not {self._encoding} ({error.reason})"
                 raise FabulaError(
-                    f"byte 0x{error.object[error.start]:02x} is not {self._encoding} ({error.reason})",
-                    where=self._name,
-                    hint="name the file's encoding with --encoding",
+                    what, where=self._name, hint="name the file's encoding with --encoding"
                 ) from None
         count = min(len(buffer), len(self._rest))
         buffer[:count], self._rest = self._rest[:count], self._rest[count:]

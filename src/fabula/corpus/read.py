@@ -411,7 +411,9 @@ def _find_columns(source: StorySource, column: str | None) -> Columns:
             try:
                 batch = next(file.iter_batches(batch_size=_SAMPLE_ROWS), None)
             except (pa.ArrowException, OSError) as error:
-                raise FabulaError(f"this Parquet file is damaged ({error})", where=name) from None
+                raise FabulaError(
+                    f"this Parquet file is damaged ({formats._first_line(error)})", where=name
+                ) from None
             rows = batch.to_pylist() if batch else []
         else:
             with formats.open_bytes(path, name, source.encoding) as file:
