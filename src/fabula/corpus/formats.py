@@ -460,7 +460,7 @@ def parquet_stories(path: Path, name: str, columns: Columns) -> Iterator[Story]:
                 row_number += 1
                 if story := row_story(row, columns, name, row_number, unit="row"):
                     yield story
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FabulaError(f"this Parquet file is damaged ({_first_line(error)})", where=name) from None
 
 

@@ -410,7 +410,7 @@ def _find_columns(source: StorySource, column: str | None) -> Columns:
             names = list(file.schema_arrow.names)
             try:
                 batch = next(file.iter_batches(batch_size=_SAMPLE_ROWS), None)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise FabulaError(
                     f"this Parquet file is damaged ({formats._first_line(error)})", where=name
                 ) from None

@@ -193,7 +193,7 @@ class Corpus:
                     for row in batch.to_pylist():
                         del row["num_words"]
                         yield Story(**row)
-            except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+            except (pa.ArrowException, OSError, KeyError, TypeError, UnicodeDecodeError) as error:
                 raise FabulaError(
                     f"this shard is damaged ({type(error).__name__})",
                     where=shard,
