@@ -410,11 +410,11 @@ def _find_columns(source: StorySource, column: str | None) -> Columns:
             names = list(file.schema_arrow.names)
             try:
                 batch = next(file.iter_batches(batch_size=_SAMPLE_ROWS), None)
+                rows = batch.to_pylist() if batch else []
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise FabulaError(
                     f"this Parquet file is damaged ({formats._first_line(error)})", where=name
                 ) from None
-            rows = batch.to_pylist() if batch else []
         else:
             with formats.open_bytes(path, name, source.encoding) as file:
                 head = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
