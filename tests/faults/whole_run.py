@@ -1,0 +1,225 @@
+"""A whole `fabula run` that takes seconds: its stories, its base model, the real command, and what must come out the same."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+RECIPE = """\
+num_epochs = 2
+batch_tokens = 256
+context_length = 64
+num_validations = 4
+learning_rate = 0.0005
+sample_tokens = 4
+patience = 0
+"""
+
+RUN = ("run", "stories.jsonl", "--base", "small", "--recipe", "quick.toml", "--out", "mine")
+
+STAGES = ("start", "clean", "write corpus", "prepare", "train", "tune", "evaluate", "report")
+"""In the order in which a run goes through them. "start" lasts until the first report, "prepare" from the corpus to
+the first step, and "report" is what comes after `metrics.json`."""
+
+FRESH = ("train", "corpus", "--init", "small.json", "--recipe", "quick.toml", "--out", "mine")
+"""A training that begins with a tokenizer and random weights of its own making."""
+
+CLOCKED = ("log.jsonl", "model/log.jsonl", "metrics.json", "report.html")
+"""Files with seconds in them, which are never the same twice."""
+
+
+def make_work(folder: Path, *, num_stories: int = 14, num_held_out: int = 4) -> Path:
+    """A folder with some of the bundled sample stories, a recipe that is quick, and a base model that ends stories soon.
+
+    So many are held out that the run also tries sampling settings.
+    """
+    from fabula.corpus.read import open_stories
+    from fabula.pipeline.run import sample_stories
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stories = sorted(open_stories(sample_stories()), key=lambda story: len(story.text))[:num_stories]
+    with (folder / "stories.jsonl").open("w", encoding="utf-8") as file:
+        for number, story in enumerate(stories):
+            split = "validation" if number < num_held_out else "train"
+            file.write(json.dumps({"text": story.text, "split": split}) + "\n")
+    (folder / "quick.toml").write_text(RECIPE)
+    make_base(folder / "small", [story.text for story in stories])
+    (folder / "small.json").write_text(
+        json.dumps({"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 64})
+    )
+    return folder
+
+
+def make_base(folder: Path, texts: Sequence[str]) -> None:
+    """A GPT-2 of 2 layers with random weights, but for this: it ends a story at about one token in twenty."""
+    import torch
+    from transformers import GPT2Config
+
+    from fabula.models.fresh import fresh_model
+    from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
+
+    tokenizer = train_tokenizer(texts, 512, context_length=64)
+    end = end_of_text_id(tokenizer)
+    config = GPT2Config(n_layer=2, n_embd=32, n_head=2, n_positions=64)
+    model: Any = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end, seed=0)
+    with (
+        torch.no_grad()
+    ):  # one direction of the hidden state is the same at every position, and means the end
+        model.transformer.ln_f.weight[0] = 0.0
+        model.transformer.ln_f.bias[0] = 1.0
+        model.transformer.wte.weight[:, 0] = 0.0
+        model.transformer.wte.weight[end, 0] = float(torch.log(torch.tensor(len(tokenizer) / 20)))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def environment(work: Path) -> dict[str, str]:
+    """Offline, one thread, and a cache that belongs to this folder."""
+    return {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "FABULA_CACHE": str(work / "cache"),
+    }
+
+
+def fabula(work: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """The command, waited for."""
+    return subprocess.run(
+        [sys.executable, "-m", "fabula", *arguments],
+        cwd=work,
+        env=environment(work),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout,
+        check=False,
+    )
+
+
+@dataclass
+class Started:
+    """A command that is under way.
+
+    Attributes:
+        reports: (seconds since the start, stage) of each progress report so far.
+        errors: lines on standard error that are no report.
+    """
+
+    process: subprocess.Popen[str]
+    began: float
+    reports: list[tuple[float, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
+
+    @classmethod
+    def of(cls, work: Path, arguments: Sequence[str] = RUN, prefix: Sequence[str] = ()) -> "Started":
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "fabula", "--progress", "json", *arguments],
+            cwd=work,
+            env=environment(work),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        started = cls(process, time.monotonic())
+        started.reader = threading.Thread(target=started._read, daemon=True)
+        started.reader.start()
+        return started
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            try:
+                report = json.loads(line)
+            except ValueError:
+                self.errors.append(line.rstrip())
+                continue
+            self.reports.append((time.monotonic() - self.began, stage_of(report, self.stage)))
+
+    @property
+    def stage(self) -> str:
+        return self.reports[-1][1] if self.reports else "start"
+
+    def wait(self, timeout: float = 300) -> int:
+        """The exit code."""
+        code = self.process.wait(timeout)
+        assert self.reader is not None
+        self.reader.join()
+        return code
+
+    def kill_when(self, ready: Callable[["Started"], bool], timeout: float = 600) -> bool:
+        """SIGKILL as soon as `ready`. False where it ended before that."""
+        until = time.monotonic() + timeout
+        while self.process.poll() is None:
+            if ready(self):
+                self.process.kill()
+                break
+            assert time.monotonic() < until, f"still in {self.stage}"
+            time.sleep(0.0005)
+        return self.wait() == -signal.SIGKILL
+
+
+def stage_of(report: dict[str, Any], before: str) -> str:
+    """The stage of `STAGES` that a progress report belongs to."""
+    stage = report["stage"]
+    if stage == "write":  # the corpus at first, stories from then on
+        return (
+            "write corpus" if before in ("clean", "write corpus") else max(before, "tune", key=STAGES.index)
+        )
+    if stage == "evaluate" and not report["message"]:
+        return before  # scores that the tuning asks for, too
+    if stage == "memorise":
+        return before
+    return "prepare" if stage == "tokenise" or (stage == "train" and not report["total"]) else stage
+
+
+def without_clock(name: str, content: bytes) -> bytes:
+    """A file's content without its seconds."""
+    if name not in CLOCKED:
+        return content
+    if name.endswith("log.jsonl"):
+        rows = [json.loads(line) for line in content.splitlines()]
+        for row in rows:
+            row.pop("seconds", None)
+            row.pop("tokens_per_second", None)
+        return json.dumps(rows).encode()
+    if name == "metrics.json":
+        metrics = json.loads(content)
+        for model in metrics["models"]:
+            if model["training"]:
+                del model["training"]["seconds"]
+        return json.dumps(metrics).encode()
+    return re.sub(rb"in [\d .,a-z]+, [\d,]+ tokens a second", b"", content)
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file of a run by its path, without what a clock wrote into it. Locks are no results."""
+    return {
+        name: without_clock(name, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (name := path.relative_to(folder).as_posix()) and path.name != ".lock"
+    }
+
+
+def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
+    """Names of files that one has and the other has not, or that differ."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+def strays(work: Path) -> list[str]:
+    """What is half-written, in the run's folder or in the cache."""
+    return sorted(
+        path.relative_to(work).as_posix()
+        for path in work.rglob("*")
+        if re.search(r"\.partial$|^\.spool-|^tmp", path.name)
+    )

@@ -1,0 +1,43 @@
+"""`make fuzz`: a search for inputs that break a reader or the cleaner, led by the lines that inputs reach (atheris).
+
+    python tests/fuzz/search.py CORPUS -max_total_time=3600 -artifact_prefix=tests/fuzz/findings/
+
+CORPUS is a folder in which the search keeps what led somewhere, and from which the next one goes on. The other arguments are
+libFuzzer's. It ends at the first fault, whose input it keeps; put into `findings/`, it is a test from then on.
+"""
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["fabula.corpus"]):
+    import fabula.corpus.clean  # noqa: F401
+    from targets import WORDS, check, seeds
+
+
+def main() -> None:
+    corpus = Path(sys.argv[1])
+    corpus.mkdir(parents=True, exist_ok=True)
+    for name, data in seeds().items():
+        (corpus / f"seed-{name.replace(' ', '-')}").write_bytes(data)
+    words = corpus.with_name(corpus.name + ".dict")
+    words.write_text("".join(f'"{escaped(word)}"\n' for word in WORDS))
+    defaults = [
+        "-max_len=4096",
+        "-timeout=20",
+        "-rss_limit_mb=4096",
+        f"-dict={words}",
+        "-print_final_stats=1",
+    ]
+    atheris.Setup([sys.argv[0], *defaults, *sys.argv[2:], str(corpus)], check)
+    atheris.Fuzz()
+
+
+def escaped(word: str) -> str:
+    """As libFuzzer's dictionaries have it."""
+    return word.replace("\\", "\\\\").replace('"', '\\"')
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""What a reader or the cleaner must never do, whatever bytes it is given: one function, `check`, for the short tests and for
+the long search.
+
+An input is a byte that chooses the way in, and what goes in. A fault is anything raised but `FabulaError`, a story that its
+ledger does not bring back, pieces that are not the whole, or more time than a linear pass takes.
+"""
+
+import gzip
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import zstandard
+
+from fabula.corpus import formats
+from fabula.corpus.ledger import read_decisions, restore
+from fabula.corpus.normalise import normalise
+from fabula.corpus.read import open_stories
+from fabula.corpus.stages import Cleaning, clean_story
+from fabula.errors import FabulaError
+from fabula.story import Story
+from fabula.training.recipe import Recipe
+
+SECONDS = 1.0
+SECONDS_PER_MB = 20.0
+"""Bounds on the time of one input. Ordinary text takes a tenth of the second one."""
+
+Way = Callable[[bytes], None]
+
+FOLDER = tempfile.TemporaryDirectory(
+    dir="/dev/shm" if Path("/dev/shm").is_dir() else None, prefix="fabula-fuzz-"
+)
+
+
+def reads(name: str, pack: Callable[[bytes], bytes] = bytes, **options: Any) -> Way:
+    """Reads a file of this name, whole and in small pieces."""
+    path = Path(FOLDER.name) / name
+
+    def way(data: bytes) -> None:
+        path.write_bytes(pack(data))
+        source = open_stories(path, **options)
+        whole = list(source)
+        for story in whole:
+            assert story.text == story.text.strip() != ""
+            story.text.encode()
+        if source.can_cut(0) and len(data) < 4096:
+            with patch.object(formats, "PIECE_BYTES", 64):
+                pieces = [story.text for piece in source.pieces() for story in source.read(piece)]
+            assert pieces == [story.text for story in whole], "pieces are not the whole"
+
+    return way
+
+
+def cleans(rules: str, **options: Any) -> Way:
+    """Cleans a story, and restores it from the ledger."""
+    cleaning = Cleaning(rules=rules, **options)
+
+    def way(data: bytes) -> None:
+        text = data.decode(errors="replace")
+        raw, _ = normalise(text, cleaning.markdown)
+        cleaned = clean_story(Story("", text, "", 1), cleaning)
+        assert restore(cleaned.story.text, cleaned.removals) == raw, (
+            "the ledger does not bring the story back"
+        )
+        position = 0
+        for removal in cleaned.removals:
+            assert position <= removal.start < removal.end <= len(raw)
+            assert removal.text == raw[removal.start : removal.end]
+            position = removal.end
+
+    return way
+
+
+def file_of(name: str, read: Callable[[Path], object]) -> Way:
+    """Reads a file that is no story."""
+    path = Path(FOLDER.name) / name
+
+    def way(data: bytes) -> None:
+        path.write_bytes(data)
+        read(path)
+
+    return way
+
+
+WAYS: dict[str, Way] = {
+    "text": reads("detected.txt"),
+    "markers": reads("markers.txt", format="markers"),
+    "lines": reads("lines.txt", format="lines"),
+    "blank lines": reads("blank.txt", format="blank-lines"),
+    "separator": reads("separator.txt", separator="====="),
+    "file": reads("file.txt", format="file"),
+    "json lines": reads("rows.jsonl"),
+    "csv": reads("rows.csv"),
+    "tsv": reads("rows.tsv", column="text"),
+    "parquet": reads("rows.parquet"),
+    "gzip": reads("damaged.txt.gz"),
+    "zstandard": reads("damaged.txt.zst"),
+    "gzip of rows": reads("rows.jsonl.gz", pack=lambda data: gzip.compress(data, 0)),
+    "zstandard of rows": reads("rows.csv.zst", pack=zstandard.ZstdCompressor(level=1).compress),
+    "utf-16": reads("wide.txt", encoding="utf-16"),
+    "windows-1252": reads("old.txt", encoding="windows-1252"),
+    "clean reddit": cleans("reddit"),
+    "clean web": cleans("web"),
+    "clean gutenberg": cleans("gutenberg-headings"),
+    "clean markdown": cleans("reddit", markdown=True),
+    "clean unrepaired seed": cleans("seed"),
+    "decisions": file_of("decisions.jsonl", read_decisions),
+    "recipe": file_of("recipe.toml", Recipe.read),
+}
+"""The ways in. Their order is part of the inputs on record: new ones go to the end."""
+
+NAMES = list(WAYS)
+
+
+def check(data: bytes) -> None:
+    """Put one input in.
+
+    Raises:
+        AssertionError: a fault; so is any other exception.
+    """
+    if not data:
+        return
+    began = time.process_time()
+    try:
+        WAYS[NAMES[data[0] % len(NAMES)]](data[1:])
+    except FabulaError as error:
+        assert "\n" not in str(error), "an error of more than one line"
+    took, most = time.process_time() - began, SECONDS + SECONDS_PER_MB * len(data) / 1e6
+    assert took < most, f"{took:.1f} s for {len(data):,} bytes"
+
+
+def seeds() -> dict[str, bytes]:
+    """A good input for each way, by a name."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    told = "The lamp burned. “Who is it?” said Wren.\n\nNobody came.\n\n***\n\nEDIT: Thanks for the gold! More at r/lamps"
+    two = [told, "Once upon a time a fox sang &amp; slept.\n\n[Part 2](https://a.example/2)"]
+    buffer = io.BytesIO()
+    columns = {"text": two, "title": ["a", None], "split": ["train", "test"]}
+    pq.write_table(pa.table(columns), buffer)
+    rows = '{"text": "The lamp burned.", "title": "A", "split": "val"}\n{"text": "\\ud83d\\ude00 \\ud800", "n": 1}\n'
+    marked = "".join("<sos> " + text.replace("\n", " <nl> ") + " <eos>\n" for text in two)
+    book = (
+        "*** START OF THE PROJECT GUTENBERG EBOOK LAMPS ***\n\nCHAPTER I.\n\n[Illustration: x]\n\n" + told
+        + "\n\n[Transcriber's Note: two.]\n\n*** END OF THE PROJECT GUTENBERG EBOOK LAMPS ***\n\nlicence"
+    )  # fmt: skip
+    broken = "It\u00e2\u20ac\u2122s a caf\u00c3\u00a9\u200b, &amp;nbsp; \\*said\\* ^(small) he\u0301\u0308\x07\x85\u2028"
+    decided = '{"story": "a", "start": 0, "end": 9, "decision": "undo"}\n'
+    plain = {
+        "text": "\n\n".join(two).encode(),
+        "markers": marked.encode(),
+        "lines": b"one story\nanother story\n",
+        "blank lines": b"one\n\nmore\n\n\n\nanother\n",
+        "separator": b"one\n=====\ntwo\n",
+        "file": told.encode(),
+        "json lines": rows.encode(),
+        "csv": b'text,title\n"The lamp, ""burned"".\nSo.",A\nB,\n',
+        "tsv": b"text\ttitle\nThe lamp\tA\n",
+        "parquet": buffer.getvalue(),
+        "gzip": gzip.compress(marked.encode(), mtime=0),
+        "zstandard": zstandard.compress(marked.encode()),
+        "gzip of rows": rows.encode(),
+        "zstandard of rows": b"story,n\nlong ago,1\n",
+        "utf-16": "one\ntwo\n".encode("utf-16"),
+        "windows-1252": "caf\u00e9\nna\u00efve\n".encode("windows-1252"),
+        "decisions": decided.encode(),
+        "recipe": b'num_epochs = 2\nschedule = "linear"\n',
+    }
+    found = {name: bytes([NAMES.index(name)]) + content for name, content in plain.items()}
+    for name in NAMES:
+        if name.startswith("clean"):
+            for number, text in enumerate([told, two[1], book, broken]):
+                found[f"{name} {number}"] = bytes([NAMES.index(name)]) + text.encode()
+    return found
+
+
+WORDS = """<sos> <eos> <nl> <|endoftext|> ===== *** --- EDIT: Edit thanks for reading gold silver upvote subscribe r/ /r/ u/ Part
+[Part](https://a.b/c) http:// &amp; &nbsp; &#8217; \\* ^( prompt feedback author's note A/N TL;DR Chapter CHAPTER XIV. THE END
+[Illustration: [Transcriber's Note: Project Gutenberg *** START OF THE *** END OF THE criticism welcome patreon tip jar thank you
+"text": "title": "split": {" }, \\ud800 \\u0000 null true 1e999 NaN [[[[ PAR1 story start end decision undo confirm""".split()
+"""Words that the readers and the rules look for."""
