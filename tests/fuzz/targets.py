@@ -128,7 +128,8 @@ def check(data: bytes) -> None:
     try:
         WAYS[NAMES[data[0] % len(NAMES)]](data[1:])
     except FabulaError as error:
-        assert "\n" not in str(error), "an error of more than one line"
+        if "\n" in str(error):
+            raise AssertionError("an error of more than one line") from error
     took, most = time.process_time() - began, SECONDS + SECONDS_PER_MB * len(data) / 1e6
     assert took < most, f"{took:.1f} s for {len(data):,} bytes"
 
@@ -182,5 +183,5 @@ def seeds() -> dict[str, bytes]:
 WORDS = """<sos> <eos> <nl> <|endoftext|> ===== *** --- EDIT: Edit thanks for reading gold silver upvote subscribe r/ /r/ u/ Part
 [Part](https://a.b/c) http:// &amp; &nbsp; &#8217; \\* ^( prompt feedback author's note A/N TL;DR Chapter CHAPTER XIV. THE END
 [Illustration: [Transcriber's Note: Project Gutenberg *** START OF THE *** END OF THE criticism welcome patreon tip jar thank you
-"text": "title": "split": {" }, \\ud800 \\u0000 null true 1e999 NaN [[[[ PAR1 story start end decision undo confirm""".split()
+"text": "title": "split": {" }, \\ud800 \\u0000 null true 1e999 NaN [[[[ PAR1 story start end decision undo confirm""".split()  # noqa: SIM905
 """Words that the readers and the rules look for."""
