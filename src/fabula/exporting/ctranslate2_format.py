@@ -9,6 +9,7 @@ from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 
 from fabula.errors import FabulaError
+from fabula.models.load import quiet
 
 QUANTIZATIONS = ("float32", "float16", "int8", "int8_float32")
 
@@ -17,9 +18,10 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     """Write `model.bin`, `config.json`, `vocabulary.json` and the tokenizer's files."""
     try:
         names = [file.name for file in folder.glob("tokenizer*")]
-        TransformersConverter(str(folder), copy_files=names).convert(
-            str(out / "model"), quantization=quantize
-        )
+        with quiet():
+            TransformersConverter(str(folder), copy_files=names).convert(
+                str(out / "model"), quantization=quantize
+            )
     except ValueError as error:  # an architecture that it does not know
         raise FabulaError(
             f"CTranslate2 cannot convert this model ({str(error).splitlines()[0]})", where=folder

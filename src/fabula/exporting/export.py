@@ -32,11 +32,14 @@ class Format(Record):
     libraries: tuple[str, ...]
     default: str
     """The quantisation where none is asked for."""
-    num_places: int = NUM_PLACES
+    max_logits: int | None = None
+    """The most logits that are asked of it, where they come slowly."""
 
 
 FORMATS = {
-    "gguf": Format(module="gguf_format", libraries=("gguf", "xllamacpp"), default="q8_0", num_places=32),
+    "gguf": Format(
+        module="gguf_format", libraries=("gguf", "xllamacpp"), default="q8_0", max_logits=1_600_000
+    ),
     "ctranslate2": Format(module="ctranslate2_format", libraries=("ctranslate2",), default="int8"),
     "onnx": Format(module="onnx_format", libraries=("onnx", "onnxscript", "onnxruntime"), default="int8"),
 }
@@ -114,7 +117,7 @@ def export(
         on_progress(
             Progress("export", message="loading it and comparing its predictions with the original's")
         )
-        fidelity, described = _verify(folder, partial, format_module, chosen.num_places, text)
+        fidelity, described = _verify(folder, partial, format_module, chosen.max_logits, text)
         if not fidelity.share_lost <= max_loss:
             raise FabulaError(
                 f"the {to} model in {quantize} predicts {fidelity.share_lost:.2%} worse than the original (KL"
@@ -146,7 +149,7 @@ def export(
 
 
 def _verify(
-    folder: Path, out: Path, format_module: Any, num_places: int, text: str | Path | None
+    folder: Path, out: Path, format_module: Any, max_logits: int | None, text: str | Path | None
 ) -> tuple[Fidelity, str]:
     """Compare the export in `out` with the model in `folder`; and a description of the text."""
     model, tokenizer = load_model(folder), load_tokenizer(folder)
@@ -156,10 +159,11 @@ def _verify(
     places = [(window, place) for window in windows for place in range(1, len(window))]
     if not places:
         raise FabulaError("there is no text to compare predictions on", where=described)
+    num_places = min(NUM_PLACES, len(places))
+    if max_logits is not None:
+        num_places = min(num_places, max(max_logits // model.config.vocab_size, 1))
     # Spread over all windows and places, the same for each export of a model.
-    picked = [
-        places[number] for number in np.linspace(0, len(places) - 1, min(num_places, len(places))).astype(int)
-    ]
+    picked = [places[number] for number in np.linspace(0, len(places) - 1, num_places).astype(int)]
     contexts = [window[:place] for window, place in picked]
     next_ids = np.array([window[place] for window, place in picked])
     num_bytes = sum(
