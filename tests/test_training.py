@@ -30,6 +30,7 @@ QUICK = Recipe(
     learning_rate=3e-3,
     num_validations=3,
     validation_share=10,
+    precision="fp32",
 )
 
 NUM_KILLS = int(os.environ.get("FABULA_KILLS", "4"))
@@ -148,7 +149,9 @@ def start(corpus: Path, out: Path, base: Path, recipe: Recipe = QUICK, pause: fl
     return process
 
 
-DROPPING = QUICK.model_copy(update={"dropout": 0.1, "num_epochs": 6})
+DROPPING = QUICK.model_copy(
+    update={"dropout": 0.1, "num_epochs": 6, "optimizer": "muon", "precision": "bf16"}
+)
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(
@@ -304,6 +307,30 @@ def test_accumulation_changes_nothing(
         assert largest_difference(result.model, results[0].model) < 1e-4
 
 
+def test_half_precision_and_muon_learn_the_same_stories(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    """bfloat16 ends where float32 does, to its rounding; Muon learns too, and leaves the embeddings to AdamW."""
+    half = QUICK.model_copy(update={"precision": "bf16"})
+    from fabula.models.load import load_model
+    from fabula.training.prepare import optimizers_for
+
+    result = train(tiny_corpus_dir, tmp_path / "half", base=tiny_gpt2_dir, recipe=half)
+    assert result.bits_per_byte == pytest.approx(undisturbed.bits_per_byte, rel=5e-3)
+    assert result.bits_per_byte != undisturbed.bits_per_byte
+    muon = QUICK.model_copy(update={"optimizer": "muon"})
+    result = train(tiny_corpus_dir, tmp_path / "muon", base=tiny_gpt2_dir, recipe=muon)
+    assert result.bits_per_byte < 0.7 * result.base_bits_per_byte
+
+    model = load_model(tiny_gpt2_dir)
+    adamw, by_muon = optimizers_for(model, muon, 1e-3)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    inside = {names[id(p)] for group in by_muon.param_groups for p in group["params"]}
+    assert inside == {name for name in names.values() if ".h." in name and ".c_" in name and "weight" in name}
+    rest = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
+    assert rest == set(names.values()) - inside
+
+
 def test_packing_changes_only_the_speed(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
     """With all stories in one batch, packed and separate windows make the same steps."""
     losses = []
@@ -320,7 +347,9 @@ def test_the_seed_recipe_is_the_notebooks_loss(tiny_gpt2_dir: Path, tmp_path: Pa
 
     texts = ["One day.\nThe end.", "A fox.", *TINY_STORIES[:10]]
     corpus = write_corpus(tmp_path / "corpus", texts, TINY_STORIES[10:14])
-    recipe = Recipe.parse({**load_seed(), "context_length": 48, "batch_tokens": 48 * 32, "dropout": 0.0})
+    recipe = Recipe.parse(
+        {**load_seed(), "context_length": 48, "batch_tokens": 48 * 32, "dropout": 0.0, "precision": "fp32"}
+    )
     result = train(corpus, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
     tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2_dir)
     tokenizer.pad_token = tokenizer.eos_token

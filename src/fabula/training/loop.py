@@ -31,8 +31,8 @@ from fabula.training.prepare import (
     fuse_activations,
     held_out_stories,
     make_fresh_base,
-    optimizer_for,
     optimizer_tensors,
+    optimizers_for,
     set_dropout,
     set_optimizer_tensors,
     set_weights,
@@ -94,8 +94,9 @@ class Trainer:
         self.model = choose_trained(model, recipe)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.num_trained = sum(p.numel() for p in self.trained)
-        self.loss = StoryLoss(self.model)
         self.precision = Precision.choose(recipe.precision, workers.device)
+        self.precision.choose_attention(model, self.context_length)
+        self.loss = StoryLoss(self.model)
         self.step_loss: Callable[..., torch.Tensor] = (
             torch.compile(self.loss) if recipe.compile else self.loss
         )
@@ -118,7 +119,7 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.windows) / self.batch_size)
         self.num_steps = max(1, math.ceil(recipe.epochs(self.num_parameters, fresh) * self.steps_per_epoch))
         self.peak = recipe.peak_learning_rate(self.num_trained, fresh)
-        self.optimizer = optimizer_for(self.model, recipe, self.peak)
+        self.optimizers = optimizers_for(self.model, recipe, self.peak)
         self.checkpoints = Checkpoints(job.work)
         self.began, self.seconds_before = began, 0.0
         self.tracker: Tracker | None = None
@@ -234,7 +235,8 @@ class Trainer:
         mine = batch[workers.rank :: workers.size]
         size = self.state.micro_batch_size
         total = 0.0
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         for begin in range(0, len(mine), size):
             tensors = as_tensors(self.windows.batch(mine[begin : begin + size], self.pad_id), workers.device)
             with self.precision.autocast():
@@ -243,16 +245,18 @@ class Trainer:
             total += loss.item()
             if self.interrupt.asked and workers.size == 1:
                 raise Interrupted
-        self.precision.scaler.unscale_(self.optimizer)
+        for optimizer in self.optimizers:
+            self.precision.scaler.unscale_(optimizer)
         workers.sum_gradients(self.trained)
         total = workers.sum([total])[0] if workers.size > 1 else total
         limit = self.recipe.max_grad_norm or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained, limit))
         self._check_loss(total / targets, norm)
         rate = self.peak * self.recipe.learning_rate_factor(progress, step, self.num_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.precision.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            self.precision.scaler.step(optimizer)
         self.precision.scaler.update()
         self.rate = rate
         self.state = self.state.changed(
@@ -320,7 +324,7 @@ class Trainer:
 
         state = self.state
         stories = self.held_out.first(state.num_validation_stories)
-        with self.precision.autocast():
+        with self.precision.scoring():
             val_loss, bits_per_byte = validate(self.model, stories, self.workers, on_tokens)
         if not math.isfinite(val_loss):
             raise FabulaError(
@@ -383,7 +387,7 @@ class Trainer:
         if self.job.max_minutes is not None:
             probe = self.held_out.first(1)
             began = time.monotonic()
-            with self.precision.autocast():
+            with self.precision.scoring():
                 validate(self.model, probe, self.workers, lambda _: None)
             speed = probe.num_tokens / (time.monotonic() - began)
             positions = min(positions, speed * 2 / 3 * self.job.max_minutes * 60)
@@ -402,7 +406,7 @@ class Trainer:
         for name in damaged:
             self._say(f"checkpoint {name} is damaged; the one before it is used")
         set_weights(self.model, weights)
-        set_optimizer_tensors(self.model, self.optimizer, optimizer)
+        set_optimizer_tensors(self.model, self.optimizers, optimizer)
         self.precision.set_scale(state.loss_scale)
         self.seconds_before = state.seconds
         if self.workers.is_first:
@@ -431,7 +435,7 @@ class Trainer:
         self.state = self.state.changed(seconds=self._elapsed(), loss_scale=self.precision.scale())
         if self.workers.is_first:
             self.checkpoints.save(
-                self.state, trained_weights(self.model), optimizer_tensors(self.model, self.optimizer)
+                self.state, trained_weights(self.model), optimizer_tensors(self.model, self.optimizers)
             )
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - began

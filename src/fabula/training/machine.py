@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,9 @@ CPU_TOKENS = 1024
 
 GPU_SHARE = 0.8
 """Share of the memory left on a GPU that activations may fill."""
+
+LONGEST_PLAIN = 512
+"""Positions up to which attention may keep all its scores in memory."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,31 @@ class Precision:
         """The format that a recipe's `precision` stands for on this device."""
         if wanted == "auto":
             if device.type != "cuda":
-                wanted = "fp32"
+                able = torch.cpu.get_capabilities()
+                wanted = "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
             else:
                 wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
         return cls(device, dtype, torch.amp.GradScaler(device.type, enabled=dtype == torch.float16))
+
+    def choose_attention(self, model: Any, context_length: int) -> None:
+        """Make the model attend in the way that is fastest in this format.
+
+        torch's fused attention on a CPU computes in float32 whatever it is given; plain products take half its time in
+        bfloat16 (docs/training.md), but memory that grows with the square of the context.
+        """
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and context_length <= LONGEST_PLAIN:
+            model.set_attn_implementation("eager")
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model computes."""
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+    def scoring(self) -> AbstractContextManager[object]:
+        """The context in which held-out stories are scored: full precision on a CPU, as when a model is evaluated."""
+        return self.autocast() if self.device.type == "cuda" else nullcontext()
 
     def scale(self) -> float:
         """The factor on the loss."""

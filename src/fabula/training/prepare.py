@@ -1,6 +1,6 @@
 """What a training starts from: the base model's folder, tokenised stories, the model with its trained weights chosen."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,39 +170,63 @@ def set_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
             parameters[name].copy_(value)
 
 
-def optimizer_for(model: nn.Module, recipe: Recipe, learning_rate: float) -> torch.optim.AdamW:
-    """AdamW over the trained weights; vectors (biases, normalisation) do not decay."""
+def optimizers_for(model: Any, recipe: Recipe, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """AdamW over the trained weights; with recipe.optimizer "muon", Muon over the matrices inside the layers and AdamW
+    over the rest. Vectors (biases, normalisation) do not decay.
+
+    Muon (Jordan 2024) makes the singular values of each matrix's mean gradient equal. Its step is scaled to the size of
+    AdamW's (Liu et al. 2025, arXiv:2502.16982), so that one learning rate serves both.
+    """
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)} | {
+        id(model.get_output_embeddings().weight)
+    }
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: Iterable[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    inside = [p for p in trained if recipe.optimizer == "muon" and p.ndim == 2 and id(p) not in embeddings]
+    taken = {id(parameter) for parameter in inside}
+    rest = [parameter for parameter in trained if id(parameter) not in taken]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=learning_rate,
-        betas=(recipe.beta1, recipe.beta2),
-        eps=recipe.epsilon,
-        fused=True,
-    )
+    groups = [group for group in groups if group["params"]]
+    optimizers: list[torch.optim.Optimizer] = []
+    if groups:
+        betas = (recipe.beta1, recipe.beta2)
+        adamw = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=recipe.epsilon, fused=True)
+        optimizers.append(adamw)
+    if inside:
+        muon = torch.optim.Muon(
+            inside, lr=learning_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+        optimizers.append(muon)
+    return optimizers
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """AdamW's state as named tensors: the mean, the mean square and the number of steps of each weight."""
+def optimizer_tensors(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> dict[str, torch.Tensor]:
+    """The optimisers' state as named tensors: AdamW's means and number of steps, or Muon's mean, of each weight."""
     return {
-        f"{kind}.{name}": optimizer.state[parameter][kind].detach().cpu().contiguous()
+        f"{kind}.{name}": value.detach().cpu().contiguous()
+        for optimizer in optimizers
         for name, parameter in model.named_parameters()
         if parameter in optimizer.state
-        for kind in ("exp_avg", "exp_avg_sq", "step")
+        for kind, value in optimizer.state[parameter].items()
     }
 
 
 def set_optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: dict[str, torch.Tensor]
 ) -> None:
     """Put back what `optimizer_tensors` gave."""
-    for name, parameter in model.named_parameters():
-        if f"step.{name}" in tensors:
-            optimizer.state[parameter] = {
-                kind: tensors[f"{kind}.{name}"].to(parameter.device, copy=True)
-                for kind in ("exp_avg", "exp_avg_sq", "step")
-            }
+    parameters = dict(model.named_parameters())
+    owner = {
+        id(parameter): optimizer
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    for key, value in tensors.items():
+        kind, _, name = key.partition(".")
+        parameter = parameters[name]
+        owner[id(parameter)].state[parameter][kind] = value.to(parameter.device, copy=True)

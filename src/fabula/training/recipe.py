@@ -71,9 +71,11 @@ class Recipe(Record):
         ge=0,
         description="Steps in which the learning rate rises from zero; not set: one step in twenty.",
     )
-    weight_decay: float = Field(
-        default=0.01, ge=0, le=10, description="AdamW's decay of matrices and embeddings."
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="'muon' steps the matrices inside the layers by Muon, and the rest by AdamW.",
     )
+    weight_decay: float = Field(default=0.01, ge=0, le=10, description="Decay of matrices and embeddings.")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's memory of the gradient.")
     beta2: float = Field(default=0.99, ge=0, lt=1, description="AdamW's memory of the squared gradient.")
     epsilon: float = Field(default=1e-8, gt=0, le=1, description="AdamW's guard against division by zero.")
@@ -124,7 +126,8 @@ class Recipe(Record):
         description="Which weights become the model: those of the best validation, or the last.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="'auto' is fp32 on a CPU, and on a GPU bf16, or fp16 where it has none."
+        default="auto",
+        description="'auto' is bf16 where the CPU or the GPU computes in it; else fp32 on a CPU, fp16 on a GPU.",
     )
     micro_batch_tokens: int | None = Field(
         default=None,
