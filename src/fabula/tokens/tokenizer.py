@@ -1,7 +1,8 @@
 """Tokenizers: load one safely, train one on the stories, encode text to ids."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ def start_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
     """The ids (int32) of each text. No token is added; a special token's name in a text is plain text."""
-    return [np.array(encoding.ids, dtype=np.int32) for encoding in _encodings(tokenizer, texts)]
+    with _plain(tokenizer) as backend:  # encode_batch_fast leaves the spans out
+        encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
 def encode_with_spans(
@@ -90,19 +93,23 @@ def encode_with_spans(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each text its ids (int32 [num_tokens]) as `encode` gives them, and the characters that each stands for
     (int64 [num_tokens, 2], start and end)."""
+    with _plain(tokenizer) as backend:
+        encodings = backend.encode_batch(list(texts), add_special_tokens=False)
     return [
         (np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2))
-        for encoding in _encodings(tokenizer, texts)
+        for encoding in encodings
     ]
 
 
-def _encodings(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list:
+@contextmanager
+def _plain(tokenizer: PreTrainedTokenizerBase) -> Iterator[Any]:
+    """The tokenizer's backend, which cuts off and fills up nothing and takes names of special tokens as text."""
     backend: Any = tokenizer.backend_tokenizer
     before = backend.encode_special_tokens
     backend.encode_special_tokens = True
     backend.no_truncation()
     backend.no_padding()
     try:
-        return backend.encode_batch(list(texts), add_special_tokens=False)
+        yield backend
     finally:
         backend.encode_special_tokens = before
