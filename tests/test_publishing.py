@@ -158,7 +158,7 @@ def test_the_card_shows_what_exports_lost(finished_run: Path):
         (finished_run / name).mkdir()
         write_json(finished_run / name / EXPORT, {**record, **changes})
     figures = (
-        "KL from the original 0.00125 nats a token, the same likeliest token at 96.9%, bits per byte 2.2500 {};"
+        "KL from the original 0.00125 nats a token, the same likeliest token at 96.9 %, bits per byte 2.2500 {};"
         " at 32 places of validation stories of corpus"
     )
     expected = [["GGUF, q8_0", figures.format("+0.0005")], ["ONNX, int8", figures.format("-0.0005")]]

@@ -42,7 +42,7 @@ from openvino.op.util import Variable, VariableInfo  # noqa: E402
 
 GRAPH = "gpt2.xml"
 TEXT_SIDE = "text.json"
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Goes up when `gpt2_graph` changes, so that graphs in the cache are made anew."""
 
 NUM_CACHED = 8
@@ -120,7 +120,7 @@ class OpenVINOBatch(Batch):
             "input_ids": input_ids_BT,
             "attention_mask": self._mask_BT,
             "position_ids": positions_BT,
-            "rows": rows_B,
+            "rows": rows_B.astype(np.int32),
         }
         self.logits_BV = self._request.infer(inputs)["logits"][:, 0]
 
@@ -222,8 +222,8 @@ def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: in
     def split_heads(x_BTE: ov.Output) -> ov.Node:
         return op.transpose(op.reshape(x_BTE, integers(0, 0, H, D), True), integers(0, 2, 1, 3))
 
-    def parameter(name: str, *shape: int) -> ov.Node:
-        node = op.parameter(shape, np.int64, name)
+    def parameter(name: str, *shape: int, kind: type = np.int64) -> ov.Node:
+        node = op.parameter(shape, kind, name)
         node.output(0).tensor.set_names({name})
         return node
 
@@ -231,7 +231,7 @@ def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: in
         return op.gather(op.shape_of(node), integers(axis), scalar(0))
 
     ids_BT, mask_BS = parameter("input_ids", -1, -1), parameter("attention_mask", -1, -1)
-    positions_BT, rows_B = parameter("position_ids", -1, -1), parameter("rows", -1)
+    positions_BT, rows_B = parameter("position_ids", -1, -1), parameter("rows", -1, kind=np.int32)
 
     # A token sees itself, and what stands before it and is not hidden.
     num_new, num_all = size(ids_BT, 1), size(mask_BS, 1)

@@ -305,7 +305,7 @@ def export_facts(exports: list[dict[str, Any]]) -> list[list[str]]:
         [
             f"{FORMAT_NAMES[each['format']]}, {each['quantization']}",
             f"KL from the original {each['kl']:.5f} nats a token, the same likeliest token"
-            f" at {each['greedy_agreement']:.1%}, bits per byte {each['bits_per_byte']:.4f}"
+            f" at {100 * each['greedy_agreement']:.1f} %, bits per byte {each['bits_per_byte']:.4f}"
             f" {each['bits_per_byte_lost']:+.4f}; at {each['num_places']:,} places of {each['text']}",
         ]
         for each in exports
