@@ -1,6 +1,7 @@
 """`train`: its results, and that nothing can lose them. The long version of the kill test: FABULA_KILLS=20."""
 
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -17,9 +18,13 @@ import torch
 from conftest import TINY_STORIES, write_corpus
 from safetensors.torch import load_file
 
+from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.files import hash_file
-from fabula.progress import Progress
+from fabula.progress import Progress, silent
+from fabula.tokens.tokenizer import load_tokenizer
+from fabula.tokens.windows import Windows
+from fabula.training.prepare import training_tokens
 from fabula.training.recipe import Recipe
 from fabula.training.train import TrainResult, train
 
@@ -305,6 +310,45 @@ def test_accumulation_changes_nothing(
         losses = [row["train_loss"] for row in rows(result) if "train_loss" in row]
         assert losses == pytest.approx(first, rel=1e-5)
         assert largest_difference(result.model, results[0].model) < 1e-4
+
+
+def test_the_command_has_the_same_losses_however_a_batch_is_cut(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    """`fabula train` with 8 windows at once and with 1 window eight times: the same log, and the same weights to
+    rounding. The last batch of each epoch is short, and so is its last micro-batch."""
+    curves = []
+    for tokens in (64 * 8, 64):
+        recipe = QUICK.model_copy(update={"batch_tokens": 512, "micro_batch_tokens": tokens})
+        (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+        command = [
+            sys.executable,
+            "-m",
+            "fabula",
+            "train",
+            str(tiny_corpus_dir),
+            "--base",
+            str(tiny_gpt2_dir),
+        ]
+        command += [
+            "--recipe",
+            str(tmp_path / "recipe.toml"),
+            "--out",
+            str(tmp_path / str(tokens)),
+            "--quiet",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        log = [json.loads(line) for line in (tmp_path / str(tokens) / "log.jsonl").open()]
+        curves.append([row.get("train_loss", row.get("val_loss")) for row in log])
+    tokenizer = load_tokenizer(tiny_gpt2_dir)
+    stories = training_tokens(open_corpus(tiny_corpus_dir), tokenizer, "newline", silent)
+    num_windows = len(Windows(stories, 64, left_context=QUICK.left_context))
+    assert num_windows > 8
+    assert num_windows % 8
+    assert len(curves[0]) == 3 * math.ceil(num_windows / 8) + 1 + QUICK.num_validations
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
+    assert largest_difference(tmp_path / "512", tmp_path / "64") < 1e-4
 
 
 def test_half_precision_and_muon_learn_the_same_stories(
