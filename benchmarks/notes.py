@@ -41,7 +41,7 @@ L2, MIN_COUNT, MIN_COUNT_STORY, MIN_WEIGHT, TRAP_WEIGHT, ROUNDS = 1.0, 2, 15, 0.
 MAX_CHARS = 1200
 FOLDS = 10
 
-Weights = dict[str, float]
+Weights = dict[voice.Feature, float]
 Labelled = list[tuple[str, list[tuple[int, int]]]]  # texts, and what is not story in each
 
 
@@ -107,15 +107,20 @@ def gold_paragraphs(stories: Labelled) -> tuple[list[str], list[str]]:
     return notes, story
 
 
+def _name(feature: voice.Feature) -> str:
+    """A feature as `voice.json` writes it."""
+    return feature if isinstance(feature, str) else " ".join(feature)
+
+
 def train(notes: Sequence[str], fiction: Sequence[str], traps: Sequence[str]) -> Weights:
     """Logistic regression (L2, AdaGrad, whole batches) on the features of `voice.features`; notes and story weigh the same."""
     texts = [*notes, *fiction, *traps]
-    features = [sorted(voice.features(voice.words(text))) for text in texts]
+    features = [sorted(set(voice.features(voice.words(text))), key=_name) for text in texts]
     in_notes = Counter(name for row in features[: len(notes)] for name in row)
     in_story = Counter(name for row in features[len(notes) :] for name in row)
     kept = {name for name, count in in_notes.items() if count >= MIN_COUNT}
     kept |= {name for name, count in in_story.items() if count >= MIN_COUNT_STORY}
-    number = {name: i for i, name in enumerate(sorted(kept))}
+    number = {name: i for i, name in enumerate(sorted(kept, key=_name))}
     columns = [np.array([number[name] for name in row if name in number], dtype=np.int64) for row in features]
     rows, cols = np.repeat(np.arange(len(texts)), [len(row) for row in columns]), np.concatenate(columns)
     label = np.arange(len(texts)) < len(notes)
@@ -243,7 +248,8 @@ def write_voice(data: Path) -> None:
     fiction = fiction_paragraphs(data)
     weights = train(notes, fiction, traps)
     trained_on = f"{len(notes)} paragraphs of notes, {len(fiction)} of stories, {len(traps)} traps"
-    text = json.dumps({"trained_on": trained_on, "weights": weights}, ensure_ascii=False, indent=0)
+    named = {_name(feature): weight for feature, weight in weights.items()}
+    text = json.dumps({"trained_on": trained_on, "weights": named}, ensure_ascii=False, indent=0)
     VOICE.write_text(text + "\n", encoding="utf-8")
     print(f"{VOICE.name}: {len(weights)} weights from {trained_on}")
 

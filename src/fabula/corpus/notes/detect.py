@@ -61,7 +61,8 @@ _TAG = re.compile(
     r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
 )
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
-_THEY = re.compile(r"\b(?:he|she|his|her|hers|him|they|them)\b")
+# he, his, her, hers, him, she, they, them; each alternative begins with its letter, so that the search skips all others.
+_THEY = re.compile(r"h(?<!\wh)(?:e|is|ers?|im)\b|s(?<!\ws)he\b|t(?<!\wt)he[ym]\b")
 
 
 @dataclass(slots=True)
@@ -95,12 +96,14 @@ class RuleBook:
         by_key: for each key of a sign, the indices of its signs.
         by_letters: for the longest run of letters in a key, the keys. It lies within one word of any text that has the
             key, so that most keys need not be looked for in a paragraph.
+        longest: the length of the longest of these runs.
         by_word: for each word met so far, the keys that may be about it.
     """
 
     signs: tuple[tuple[str, Sign], ...]
     by_key: dict[str, list[int]]
     by_letters: dict[str, list[str]]
+    longest: int
     by_word: dict[str, list[str]]
 
     def candidates(self, folded: str, words: Sequence[str]) -> list[int]:
@@ -109,13 +112,12 @@ class RuleBook:
         for word in words:
             found = self.by_word.get(word)
             if found is None:
-                found = [
-                    key
-                    for letters, like in self.by_letters.items()
-                    if letters in word
-                    for key in like
-                    if letters
-                ]
+                parts = {
+                    word[start:end]
+                    for start in range(len(word))
+                    for end in range(start + 1, min(start + self.longest, len(word)) + 1)
+                }
+                found = [key for part in parts & self.by_letters.keys() for key in self.by_letters[part]]
                 if len(self.by_word) < MAX_WORDS:
                     self.by_word[word] = found
             keys.update(found)
@@ -135,7 +137,7 @@ def _rule_book(rule_set: str, where: str) -> RuleBook:
             if key not in by_key:
                 by_letters.setdefault(max(_LETTERS.findall(key), key=len, default=""), []).append(key)
             by_key.setdefault(key, []).append(i)
-    return RuleBook(signs, by_key, by_letters, {})
+    return RuleBook(signs, by_key, by_letters, max(map(len, by_letters)), {})
 
 
 def read(paragraph: Paragraph, rule_set: str, where: str) -> Reading:

@@ -6,13 +6,15 @@ Its weights are plain data (`voice.json`), trained by `benchmarks/notes.py train
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 
-_WORD = re.compile(r"[a-z']+|0|[:;=]-?[)(dpo]|<3|[!?]")
-_NUMBER = re.compile(r"[0-9]+")
+_WORD = re.compile(r"[a-z']+|[0!?]|[:;=]-?[)(dpo]|<3")
+_NUMBER = re.compile(r"[0-9][0-9]*")  # begins with one character, so that the search skips all others
+
+Feature = str | tuple[str, str]
 
 
 def words(folded: str) -> list[str]:
@@ -20,18 +22,19 @@ def words(folded: str) -> list[str]:
     return _WORD.findall(_NUMBER.sub("0", folded))
 
 
-def features(words: Sequence[str]) -> set[str]:
+def features(words: Sequence[str]) -> Iterator[Feature]:
     """The words and their pairs; `^` and `$` stand before the first and after the last word."""
-    return {*words, *map(" ".join, pairwise(["^", *words, "$"]))}
+    return chain(words, zip(["^", *words], [*words, "$"], strict=True))
 
 
 @cache
-def weights() -> dict[str, float]:
+def weights() -> dict[Feature, float]:
     """The weight of every known feature; that of "" is the constant term."""
-    return json.loads(Path(__file__).with_name("voice.json").read_text(encoding="utf-8"))["weights"]
+    stored = json.loads(Path(__file__).with_name("voice.json").read_text(encoding="utf-8"))["weights"]
+    return {tuple(name.split(" ")) if " " in name else name: weight for name, weight in stored.items()}
 
 
 def hear(words: Sequence[str]) -> float:
     """Log-odds that these are the words of the author about the text, where notes and story are as common."""
     known = weights()
-    return known[""] + math.fsum(known[feature] for feature in features(words) & known.keys())
+    return known[""] + math.fsum(map(known.__getitem__, known.keys() & features(words)))
