@@ -23,6 +23,12 @@ app = typer.Typer(
 SHARED_FLAGS = ("--debug", "--quiet", "-q")
 INTERRUPTED = 130
 DISK_FULL = "the disk is full; make room and run the same command again"
+WHAT_TO_DO = {
+    errno.ENOSPC: DISK_FULL,
+    errno.EDQUOT: DISK_FULL,
+    errno.EFBIG: "File too large; raise the limit on files (ulimit -f) and run the same command again",
+}
+FROM_THE_SYSTEM = (*WHAT_TO_DO, errno.EACCES, errno.EROFS, errno.EIO)
 
 
 def version_wanted(wanted: bool) -> None:
@@ -110,16 +116,14 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            fail(DISK_FULL if error.filename is None else f"{error.filename}: {DISK_FULL}")
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        what = WHAT_TO_DO.get(error.errno or 0) or error.strerror or str(error)
+        fail(f"{error.filename}: {what}" if error.filename else what)
     except Exception as error:
         if debug:
             raise
-        if os.strerror(errno.ENOSPC) in str(
-            error
-        ):  # libraries in Rust wrap the system's error in one of their own
-            fail(DISK_FULL)
+        for number in FROM_THE_SYSTEM:  # libraries in Rust wrap the system's error in one of their own
+            if os.strerror(number) in str(error):
+                fail(WHAT_TO_DO.get(number, os.strerror(number)))
         fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", code=1)
     if code == INTERRUPTED:
         print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
