@@ -1,8 +1,11 @@
 """The one error that a user sees as a line of text."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class FabulaError(Exception):
@@ -22,7 +25,9 @@ class FabulaError(Exception):
     ) -> None:
         self.what, self.where, self.line, self.hint = what, where, line, hint
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
-        super().__init__(f"{place}{what}" + (f"; {hint}" if hint else ""))
+        message = f"{place}{what}" + (f"; {hint}" if hint else "")
+        # Names of files and columns may hold anything; a line stays a line, and commands no terminal.
+        super().__init__(CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
