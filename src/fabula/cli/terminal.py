@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+WIDE = 110
+"""Columns from which on a terminal has room for a long bar."""
+
+
 class ProgressMode(StrEnum):
     """How progress is shown."""
 
@@ -64,13 +68,15 @@ class Terminal:
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
-            self._bar = Bar(
-                TextColumn("[bold]{task.description:<9}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[figures]}"),
-                console=Console(stderr=True),
+            console = Console(stderr=True)
+            self._bar = Bar(  # in a narrow terminal the bar gives way to the figures
+                TextColumn("[bold]{task.description}", table_column=Column(min_width=9, no_wrap=True)),
+                BarColumn(bar_width=28 if console.width >= WIDE else 6),
+                TextColumn("{task.percentage:>3.0f} %", table_column=Column(min_width=5, no_wrap=True)),
+                TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
+                console=console,
             )
         self._bar_started = False
 
@@ -120,13 +126,15 @@ class Terminal:
 
     def _figures(self, progress: Progress, left: float | None) -> str:
         parts = []
-        if progress.total:
+        if progress.total and progress.unit == "seconds":
+            parts.append(f"{format_seconds(progress.done)} of {format_seconds(progress.total)}")
+        elif progress.total:
             parts.append(f"{progress.done:,.0f}/{progress.total:,.0f} {progress.unit}".rstrip())
         elif progress.done:
             parts.append(f"{progress.done:,.0f} {progress.unit}".rstrip())
-        parts += [format_value(name, value) for name, value in progress.values.items()]
         if left is not None and progress.done != progress.total:
             parts.append(f"{format_seconds(left)} left")
+        parts += [format_value(name, value) for name, value in progress.values.items()]
         return "  ".join(parts)
 
     def _show_bar(self, progress: Progress) -> None:

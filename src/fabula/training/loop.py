@@ -137,24 +137,25 @@ class Trainer:
         own = self.seconds_before + time.monotonic() - self.began
         return self.workers.from_first([own])[0] if self.workers.size > 1 else own
 
+    def _time_share(self) -> float:
+        """Share of the allowed time that is used, what the end will take set aside; 0 where there is no limit."""
+        if self.job.max_minutes is None:
+            return 0.0
+        return self._clock / max(1.0, self.job.max_minutes * 60 - self._reserve)
+
     def _progress(self) -> float:
         """Share of the training that is done: of the steps, or of the time where that runs out first."""
-        done = self.state.step / self.num_steps
-        if self.job.max_minutes is not None:
-            limit = max(1.0, self.job.max_minutes * 60 - self._reserve)
-            done = max(done, self._clock / limit)
-        return min(1.0, done)
+        return min(1.0, max(self.state.step / self.num_steps, self._time_share()))
 
     def _report(self, **values: float) -> None:
-        progress = self._progress()
-        left = None
-        if progress > 0.02:
-            left = self._clock / progress * (1 - progress)
-        self.on_progress(
-            Progress(
-                "train", round(progress * self.num_steps), self.num_steps, "steps", values, seconds_left=left
-            )
-        )
+        """Say how far it is: in steps, or in seconds where those run out first."""
+        progress, step = self._progress(), self.state.step
+        done, total, unit = step, self.num_steps, "steps"
+        if self.job.max_minutes is not None and self._time_share() > step / self.num_steps:
+            done, total, unit = self._clock, self.job.max_minutes * 60, "seconds"
+            values = {"step": step, **values}
+        left = self._clock / progress * (1 - progress) if progress > 0.02 else None
+        self.on_progress(Progress("train", done, total, unit, values, seconds_left=left))
 
     def _say(self, message: str) -> None:
         self.on_progress(Progress("train", message=message))
@@ -186,7 +187,7 @@ class Trainer:
         return (
             f"{self.num_parameters / 1e6:.1f} M parameters{trained}, {self.windows.num_targets:,} story tokens in"
             f" {len(self.windows):,} windows of {self.context_length} ({self.windows.padding:.1%} padding),"
-            f" {self.num_steps:,} steps of {self.batch_size} windows, learning rate {self.peak:.2g}"
+            f" {'at most ' if self.job.max_minutes else ''}{self.num_steps:,} steps of {self.batch_size} windows, learning rate {self.peak:.2g}"
         )
 
     def _train(self) -> None:
