@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -309,6 +310,11 @@ def test_one_story_only(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "only one story, and none can be held out for validation" in done.stderr
     assert done.stderr.count("\n") < 6
+    hint = "first fabula clean STORIES --split 100, then fabula train CORPUS"
+    assert hint in " ".join(done.stderr.split())
+    done = command("run", path, "--out", tmp_path / "run")  # a command without the option --split
+    assert done.returncode == 2
+    assert hint in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
     assert fabula.clean(path, tmp_path / "out", split_ratios="100").splits == {"train": 1}
     stories_file(path, [story(1)] * 3)
@@ -374,6 +380,35 @@ def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     fabula.clean(path, tmp_path / "out", copies="ignore", rules="none")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "out"]
+
+
+def test_two_at_once_in_one_folder(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(1500)])
+    first = subprocess.Popen(
+        [sys.executable, "-m", "fabula", "-q", "clean", str(path), "--out", str(tmp_path / "out")],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while not (tmp_path / "out.partial").exists():
+            assert first.poll() is None
+            time.sleep(0.01)
+        first.send_signal(signal.SIGSTOP)
+        second = command("clean", path, "--out", tmp_path / "out")
+        assert second.returncode == 2
+        assert "another fabula is at work in this folder" in second.stderr
+        assert "lock" not in second.stderr
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert first.wait() == 0
+    assert open_corpus(tmp_path / "out").num_stories() == 1500
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "out"]
+    assert sorted(bytes_of(tmp_path / "out")) == [
+        "data/train-00000-of-00001.parquet",
+        "data/validation-00000-of-00001.parquet",
+        "ledger.jsonl",
+        "manifest.json",
+        "review.html",
+    ]
 
 
 def test_what_is_no_corpus(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ the number of processes.
 """
 
 import itertools
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,16 @@ from fabula.corpus.spool import Spool
 from fabula.corpus.stages import Batch, Cleaning, Copies
 from fabula.corpus.store import REVIEW, STAGE, CorpusWriter, check_file, check_output, is_whole, open_corpus
 from fabula.errors import FabulaError, did_you_mean
-from fabula.files import Manifest, atomic_file, atomic_folder, fingerprint, hash_file, library_versions
+from fabula.files import (
+    PARTIAL,
+    Manifest,
+    atomic_file,
+    atomic_folder,
+    fingerprint,
+    hash_file,
+    library_versions,
+    sole_owner,
+)
 from fabula.progress import OnProgress, Progress, silent
 
 _NUM_SAMPLED = 400
@@ -115,7 +125,8 @@ def clean(
         ray: address of a Ray cluster that cleans instead, or "local". The corpus is the same, byte for byte.
 
     Raises:
-        FabulaError: the input cannot be read, or the output not written, or nothing is left to train on.
+        FabulaError: the input cannot be read, or the output not written (another process may be at it), or nothing
+            is left to train on.
     """
     source = open_stories(stories, format=format, column=column, separator=separator, encoding=encoding)
     ratios = split.parse_ratios(split_ratios)
@@ -163,6 +174,7 @@ def clean(
                 if jsonl is not None:
                     _write_jsonl(Path(out), Path(jsonl))
                 return result
+            stack.enter_context(_sole_writer(Path(out)))
             folder = stack.enter_context(atomic_folder(out))
         if ray is None:
             works = run_here(source, cleaning, decided, num_workers or usual_workers(source))
@@ -182,6 +194,22 @@ def clean(
         if url:
             remote.put(folder, url)
     return _result(remote.path_of(out) if out is not None else None, counts)
+
+
+@contextmanager
+def _sole_writer(out: Path) -> Iterator[None]:
+    """Keep a second process from writing the corpus `out` while the block runs.
+
+    The lock is in a folder beside it, since `out` itself is replaced; nothing is left of it afterwards.
+    """
+    beside = out.with_name(f"{out.name}.lock{PARTIAL}")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(sole_owner(beside))
+        except FabulaError as error:
+            raise FabulaError(error.what, where=out, hint=error.hint) from None
+        stack.callback(shutil.rmtree, beside, ignore_errors=True)
+        yield
 
 
 def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:
@@ -315,7 +343,8 @@ def _write(
         raise FabulaError(
             f"{what}, and none can be held out for validation",
             where=source.path,
-            hint="see whether --format names the right format, or train on everything with --split 100",
+            hint="see whether --format names the right format; to train on everything, first fabula clean STORIES "
+            "--split 100, then fabula train CORPUS",
         )
     tally = _Tally()
     review = Review({name: f"your own: {rule.pattern}" for name, rule in cleaning.own.items()})
