@@ -310,9 +310,9 @@ def test_one_story_only(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "only one story, and none can be held out for validation" in done.stderr
     assert done.stderr.count("\n") < 6
-    hint = "first fabula clean STORIES --split 100, then fabula train CORPUS"
+    hint = "see whether --format names the right format, or add more stories"
     assert hint in " ".join(done.stderr.split())
-    done = command("run", path, "--out", tmp_path / "run")  # a command without the option --split
+    done = command("run", path, "--out", tmp_path / "run")  # has --format, but no --split
     assert done.returncode == 2
     assert hint in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()

@@ -343,8 +343,7 @@ def _write(
         raise FabulaError(
             f"{what}, and none can be held out for validation",
             where=source.path,
-            hint="see whether --format names the right format; to train on everything, first fabula clean STORIES "
-            "--split 100, then fabula train CORPUS",
+            hint="see whether --format names the right format, or add more stories",
         )
     tally = _Tally()
     review = Review({name: f"your own: {rule.pattern}" for name, rule in cleaning.own.items()})
