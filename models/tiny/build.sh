@@ -14,4 +14,4 @@ stories=$1 work=$2 minutes=${3:-75}
 python "$here/stories.py" "$stories" "$work"
 fabula clean "$work/tales.jsonl" --out "$work/corpus" --rules none --split 95/5
 fabula train "$work/corpus" --init "$here/config.json" --recipe "$here/recipe.toml" --max-minutes "$minutes" --out "$work/model"
-python "$here/ship.py" "$work/model" "$work"
+python "$here/ship.py" "$work"

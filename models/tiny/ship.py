@@ -1,0 +1,86 @@
+"""Make of a trained model what is shipped: half precision, tuned sampling settings, and a card with its figures.
+
+    python models/tiny/ship.py WORK
+
+WORK is build.sh's folder: WORK/model, WORK/corpus and WORK/ATTRIBUTION.md are there; WORK/tiny is made, with what its
+figures come from beside it (WORK/evaluation, WORK/run, WORK/held_out_fairy_tales.txt).
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import fabula
+from fabula.corpus.store import open_corpus
+from fabula.generation.write import write_stories
+
+PROMPT = "Once upon a time,"
+NUM_SAMPLES = 5
+NUM_FAIRY_TALES = 1_659
+"""Rows of tales.jsonl before the modern stories."""
+
+
+def write_halved(model: Path, out: Path) -> None:
+    """Write the model in float16, with its tokenizer."""
+    if (out / "config.json").exists():
+        return
+    AutoModelForCausalLM.from_pretrained(model).half().save_pretrained(out)
+    AutoTokenizer.from_pretrained(model).save_pretrained(out)
+
+
+def write_held_out(corpus: Path, out: Path) -> int:
+    """Write the held-out fairy tales, one a line, for a scorer that is not fabula's. Returns their number."""
+    stories = [s for s in open_corpus(corpus).stories("validation") if s.source_line <= NUM_FAIRY_TALES]
+    lines = [f"<sos> {story.text.replace(chr(10), ' <nl> ')} <eos>\n" for story in stories]
+    out.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
+
+
+def samples(model: Path) -> list[str]:
+    """Stories from the prompt with the model's own settings, seeds 0 to 4; none is left out."""
+    written = write_stories(model, [PROMPT] * NUM_SAMPLES, seeds=range(NUM_SAMPLES), engine="transformers")
+    return ["> " + story.text.replace("\n", "\n>\n> ") for story in written]
+
+
+def main() -> None:
+    work = Path(sys.argv[1])
+    tiny, corpus = work / "tiny", work / "corpus"
+    write_halved(work / "model", tiny)
+    fabula.tune(tiny, corpus, out=work / "tuning", engine="transformers")
+    num_fairy_tales = write_held_out(corpus, work / "held_out_fairy_tales.txt")
+    evaluation = fabula.evaluate(
+        [tiny], corpus, out=work / "evaluation", num_samples=100, engine="transformers"
+    )
+    run = fabula.run(base=str(tiny), out=work / "run")
+    training = json.loads((work / "model" / "manifest.json").read_text(encoding="utf-8"))
+    log = (work / "model" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    epochs = max(json.loads(row).get("epoch", 0) for row in log)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
+    )
+    base, tuned = run.evaluation.models
+    card = environment.get_template("card.md").render(
+        figures=evaluation.models[0],
+        human=evaluation.human,
+        held_out=evaluation.held_out,
+        num_fairy_tales=num_fairy_tales,
+        epochs=epochs,
+        counts=training["counts"],
+        corpus=open_corpus(corpus).manifest.counts,
+        megabytes=(tiny / "model.safetensors").stat().st_size / 1e6,
+        base=base,
+        tuned=tuned,
+        before=samples(tiny),
+        after=samples(run.model),
+        prompt=PROMPT,
+    )
+    (tiny / "README.md").write_text(card, encoding="utf-8")
+    shutil.copyfile(work / "ATTRIBUTION.md", tiny / "ATTRIBUTION.md")
+
+
+if __name__ == "__main__":
+    main()
