@@ -142,6 +142,8 @@ def read_json(path: str | Path) -> Any:
         raise FabulaError("no such file", where=path) from None
     except ValueError as error:
         raise FabulaError(f"this is not valid JSON: {error}", where=path) from None
+    except RecursionError:
+        raise FabulaError("this JSON is nested too deeply", where=path) from None
 
 
 def fingerprint(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Base models: find one by name or folder, check it, load it. Weights come from safetensors only; no code of a
 model's folder is ever run."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,18 @@ HUB_FILES = [
     "spiece.model",
 ]
 """What is fetched of a repository. Nothing in folders below it: those hold other formats of the same weights."""
+
+ADAPTER = "adapter_config.json"
+
+OWN_ATTENTION = (None, "eager", "sdpa", "flex_attention")
+"""Attention that comes with torch and transformers."""
+
+DTYPES = ("F32", "BF16", "F16", "F64")
+
+MANY_PARTS = 256
+SLACK = 1_000_000
+"""Layers, and numbers, that a configuration may ask for beyond what the files hold before that is looked at: neither costs
+anything worth mentioning."""
 
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "pytorch_model.pt")
 
@@ -181,18 +194,27 @@ def check_model_folder(folder: Path) -> None:
 
     if not (folder / "config.json").is_file():
         raise FabulaError("this folder is no model: it has no config.json", where=folder)
+    _check_links(folder)
+    if (
+        folder / ADAPTER
+    ).exists():  # transformers would go after the base model that it names, wherever that is
+        raise FabulaError(
+            f"this folder holds an adapter ({ADAPTER})", where=folder, hint="merge it into its base model"
+        )
     config = read_json(folder / "config.json")
     kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind not in CONFIG_MAPPING:
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         remote = (
             " (it would need code from the folder, which fabula never runs)"
-            if "auto_map" in (config or {})
+            if isinstance(config, dict) and "auto_map" in config
             else ""
         )
         raise FabulaError(f"unknown architecture {kind!r}{remote}", where=folder / "config.json")
     known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
     causal = {known} if isinstance(known, str) else set(known or ())
     named = config.get("architectures") or sorted(causal)
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise FabulaError("architectures is no list of names", where=folder / "config.json")
     if not causal.intersection(named) or config.get("is_encoder_decoder"):
         raise FabulaError(
             f"{', '.join(named) or kind} is not a causal language model",
@@ -208,7 +230,39 @@ def check_model_folder(folder: Path) -> None:
                 hint="convert them to safetensors",
             )
         raise FabulaError("this folder has no weights (model.safetensors)", where=folder)
-    _check_weights(folder)
+    _check_fields(config, folder)
+    _check_weights(folder, config)
+
+
+def _check_links(folder: Path) -> None:
+    """See that no file of a model is a link to somewhere else. The hub's cache links its snapshots to its blobs."""
+    home = folder.resolve()
+    homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
+    for path in folder.iterdir():
+        if path.is_symlink() and not any(path.resolve().is_relative_to(each) for each in homes):
+            raise FabulaError(
+                f"{path.name} is a link to a place outside the folder",
+                where=folder,
+                hint="copy the file there",
+            )
+
+
+def _fields(config: Any) -> Iterator[tuple[str, Any]]:
+    """All fields of a configuration, those of its parts included."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            yield name, value
+            yield from _fields(value)
+
+
+def _check_fields(config: dict[str, Any], folder: Path) -> None:
+    """Refuse what would fetch code: transformers takes a name it does not know for a repository of kernels."""
+    for name, value in _fields(config):
+        if name.endswith("attn_implementation") and value not in OWN_ATTENTION:
+            raise FabulaError(
+                f"{name} = {value!r} asks for code that does not come with fabula",
+                where=folder / "config.json",
+            )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -229,25 +283,37 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _check_weights(folder: Path) -> None:
-    """Compare the headers of the weight files with their sizes and with the shapes that config.json asks for."""
+def _check_weights(folder: Path, config: dict[str, Any]) -> None:
+    """Compare the headers of the weight files with their sizes and with what config.json asks for."""
     import torch
     from safetensors import SafetensorError, safe_open
 
     shapes: dict[str, tuple[int, ...]] = {}
+    dtypes: dict[str, str] = {}
     for file in weight_files(folder):
         try:
             with safe_open(file, framework="numpy") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
-                    shapes[name] = tuple(tensors.get_slice(name).get_shape())
+                    part = tensors.get_slice(name)
+                    shapes[name], dtypes[name] = tuple(part.get_shape()), part.get_dtype()
         except (SafetensorError, OSError, ValueError) as error:
             raise FabulaError(f"this weight file is damaged ({error})", where=file) from None
+    most_parts = max(MANY_PARTS, len(shapes), *(max(shape, default=0) for shape in shapes.values() if shape))
+    for name, value in _fields(config):
+        most = most_parts if "expert" in name else max(MANY_PARTS, len(shapes))
+        if ("layer" in name or "expert" in name) and isinstance(value, int) and value > most:
+            raise FabulaError(
+                f"the weights do not fit config.json: {name} = {value:,}, and the files hold {len(shapes):,} tensors",
+                where=folder,
+            )
     try:
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        parsed = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with quiet(), torch.device("meta"):
-            wanted = AutoModelForCausalLM.from_config(config).state_dict()
+            model: Any = AutoModelForCausalLM.from_config(parsed)
+            wanted = model.state_dict()
+            num_buffered = sum(buffer.numel() for buffer in model.buffers())
     except Exception as error:  # whatever a strange config.json makes the library do
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FabulaError(
@@ -261,6 +327,17 @@ def _check_weights(folder: Path) -> None:
                 f"the weights do not fit config.json: {name} is {list(found)}, not {list(tensor.shape)}",
                 where=folder,
             )
+        if dtypes.get(name, "F32") not in DTYPES and tensor.is_floating_point():
+            raise FabulaError(f"{name} is of type {dtypes[name]}, not {', '.join(DTYPES)}", where=folder)
+    held = sum(math.prod(shape) for shape in shapes.values())
+    asked = sum(tensor.numel() for tensor in wanted.values())
+    # A matrix that is embedding and output at once is in the files only once. Missing tensors are named when loading.
+    if asked > 2 * held + SLACK or num_buffered > held + 100 * SLACK:
+        raise FabulaError(
+            f"the weights do not fit config.json: it asks for {max(asked, num_buffered):,} numbers, the files hold"
+            f" {held:,}",
+            where=folder,
+        )
 
 
 def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> Any:
