@@ -87,9 +87,10 @@ def text_side(folder: Path) -> dict[str, Any]:
     after the folder, with the tokenizer as JSON."""
     from transformers import AutoConfig
 
-    from fabula.models.load import context_length_of
+    from fabula.models.load import check_model_folder, context_length_of
     from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
+    check_model_folder(folder)
     tokenizer: Any = load_tokenizer(folder)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     return {
@@ -147,8 +148,12 @@ def _has_gpu() -> bool:
 def end_ids_of(folder: Path) -> frozenset[int]:
     """The tokens that end a text, as the model's `generation_config.json` states them; none where it does not."""
     path = folder / GENERATION_CONFIG
-    stated = read_json(path).get("eos_token_id") if path.is_file() else None
-    return frozenset([stated] if isinstance(stated, int) else stated or [])
+    settings = read_json(path) if path.is_file() else {}
+    stated = settings.get("eos_token_id") if isinstance(settings, dict) else None
+    ids = stated if isinstance(stated, list) else [stated] if stated is not None else []
+    if not isinstance(settings, dict) or not all(isinstance(each, int) for each in ids):
+        raise FabulaError("eos_token_id is no token, and no list of tokens", where=path)
+    return frozenset(ids)
 
 
 def left_padded(

@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from fabula.config import Record
+from fabula.errors import FabulaError
 from fabula.files import read_json
 
 GENERATION_CONFIG = "generation_config.json"
@@ -60,6 +61,8 @@ class SamplingSettings(Record):
         if not path.is_file():
             return cls()
         stated = read_json(path)
+        if not isinstance(stated, dict):
+            raise FabulaError("this is no JSON object", where=path)
         return cls.parse(
             {name: stated[name] for name in cls.model_fields if stated.get(name) is not None}, where=path
         )

@@ -10,6 +10,7 @@ import numpy as np
 from transformers import AutoTokenizer, GPT2Tokenizer, PreTrainedTokenizerBase
 
 from fabula.errors import FabulaError
+from fabula.files import read_json
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -38,7 +39,21 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         )
     if tokenizer.eos_token_id is None:
         raise FabulaError("the tokenizer has no end-of-text token (eos_token)", where=folder)
+    _check_ids(tokenizer, folder)
     return tokenizer
+
+
+def _check_ids(tokenizer: Any, folder: Path) -> None:
+    """See that the model has an embedding for every token that a text can become."""
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    num_rows = config.get("vocab_size") if isinstance(config, dict) else None
+    ids = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
+    highest = max([start_id(tokenizer), end_of_text_id(tokenizer), *ids])
+    if isinstance(num_rows, int) and highest >= num_rows:
+        raise FabulaError(
+            f"the tokenizer does not fit the model: it has a token {highest:,}, and the model has {num_rows:,}",
+            where=folder,
+        )
 
 
 def first_line(error: BaseException) -> str:
