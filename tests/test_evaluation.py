@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import TINY_STORIES, write_corpus
+from tokenizers import Tokenizer
 
 from fabula.cli.evaluate import print_evaluation
 from fabula.corpus.store import open_corpus
@@ -28,7 +30,7 @@ from fabula.evaluation.writing import (
     words_of,
     zipf_slope,
 )
-from fabula.generation.engines import Batch, Engine
+from fabula.generation.engines import Batch, Engine, text_side
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.load import load_model
@@ -173,6 +175,11 @@ def test_a_set_is_measured_at_the_size_that_is_asked_for():
 
 class HandBuilt(Engine):
     """Draws what `logits_of` says of the tokens so far."""
+
+    def __init__(self, folder: Path) -> None:
+        known = text_side(folder)
+        super().__init__(folder, Tokenizer.from_str(known.pop("text_tokenizer")), **known)
+        self.tokenizer: Any = load_tokenizer(folder)
 
     def read(self, windows: Sequence[Sequence[int]]) -> "HandBuiltBatch":
         return HandBuiltBatch(self, [list(window) for window in windows])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -180,7 +181,19 @@ def test_the_report_is_one_whole_safe_file(run_folder):
     ):
         assert said in page.text
     assert TINY_STORIES[2][:60] in page.text
+    path.unlink()
     assert render(run_folder).read_text(encoding="utf-8") == text  # the same bytes again
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "corpus/manifest.json"])
+def test_a_report_is_made_again_only_when_something_in_it_has_changed(run_folder, tmp_path, name):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    first = render(folder).stat().st_mtime_ns
+    assert render(folder).stat().st_mtime_ns == first
+    with (folder / name).open("a") as file:
+        file.write("\n")
+    assert render(folder).stat().st_mtime_ns > first
 
 
 def test_parts_without_a_file_are_left_out(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
@@ -195,7 +208,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         render(tmp_path)
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "samples.jsonl").write_text("{}\nbroken\n")
-    with pytest.raises(FabulaError, match=r"samples\.jsonl:2: this line is not valid JSON"):
+    with pytest.raises(FabulaError, match=r"samples\.jsonl:2: this row is not a JSON object"):
         render(tmp_path)
 
 

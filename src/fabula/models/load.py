@@ -23,7 +23,7 @@ SHORT_NAMES = {
     "distilgpt2": "distilbert/distilgpt2",
 }
 
-HUB_FILES = [
+MODEL_FILES = (
     "config.json",
     "generation_config.json",
     "*.safetensors",
@@ -34,8 +34,8 @@ HUB_FILES = [
     "vocab.json",
     "merges.txt",
     "spiece.model",
-]
-"""What is fetched of a repository. Nothing in folders below it: those hold other formats of the same weights."""
+)
+"""The files of a model, its tokenizer among them. Folders beside them hold other formats of the same weights."""
 
 ADAPTER = "adapter_config.json"
 
@@ -159,7 +159,7 @@ def _fetch(repository: str, asked: str) -> Path:
         return Path(
             snapshot_download(
                 repository,
-                allow_patterns=HUB_FILES,
+                allow_patterns=list(MODEL_FILES),
                 ignore_patterns=["*/*"],
                 local_files_only=constants.HF_HUB_OFFLINE,
             )

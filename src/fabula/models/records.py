@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,9 +12,13 @@ from fabula.errors import FabulaError
 from fabula.files import MANIFEST, PARTIAL, hash_file, read_json
 from fabula.models.load import weight_files
 
+# The files of a run, and of a model that training made.
+RUN = "run.json"
 METRICS = "metrics.json"
 SAMPLES = "samples.jsonl"
-RUN = "run.json"
+TUNING = "tuning.json"
+LOG = "log.jsonl"
+RECIPE_FILE = "recipe.toml"
 CORPUS_RECORD = "corpus.json"
 """Name of the corpus's manifest where it lies beside a model that was published without its corpus."""
 
@@ -83,7 +87,9 @@ class ModelRecords:
         places = [folder, around] if (around / RUN).is_file() and folder.name == "model" else [folder]
         run = _first_json(places, RUN)
         metrics = _first_json(places, METRICS)
-        samples = next((read_rows(place / SAMPLES) for place in places if (place / SAMPLES).is_file()), [])
+        samples = next(
+            (list(read_rows(place / SAMPLES)) for place in places if (place / SAMPLES).is_file()), []
+        )
         # The model that was tuned is the last one that an evaluation compares.
         last = metrics["models"][-1]["name"] if metrics and metrics.get("models") else None
         corpus_folder = around / "corpus" if (around / "corpus" / MANIFEST).is_file() else None
@@ -92,8 +98,8 @@ class ModelRecords:
             name=(run or {}).get("name") or folder.resolve().name,
             config=read_json(folder / "config.json"),
             training=_first_json([folder], MANIFEST),
-            recipe=read_toml(folder / "recipe.toml") if (folder / "recipe.toml").is_file() else None,
-            log=read_rows(folder / "log.jsonl") if (folder / "log.jsonl").is_file() else [],
+            recipe=read_toml(folder / RECIPE_FILE) if (folder / RECIPE_FILE).is_file() else None,
+            log=list(read_rows(folder / LOG)),
             metrics=metrics,
             samples=[row for row in samples if row.get("model") == last],
             corpus=_first_json([folder], CORPUS_RECORD)
@@ -164,22 +170,23 @@ def _first_json(places: list[Path], name: str) -> Any:
     return next((read_json(place / name) for place in places if (place / name).is_file()), None)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON Lines file.
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON Lines file, one after the other; none where there is no file.
 
     Raises:
         FabulaError: a row is no JSON object (with its line).
     """
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise FabulaError("this row is not a JSON object", where=path, line=number)
-        rows.append(row)
-    return rows
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise FabulaError("this row is not a JSON object", where=path, line=number)
+            yield row
 
 
 def describe(records: ModelRecords) -> list[dict[str, Any]]:

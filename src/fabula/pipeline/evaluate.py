@@ -1,6 +1,5 @@
 """Evaluation: models side by side on the same held-out stories, and on what they write themselves."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,16 +23,14 @@ from fabula.files import (
     write_json,
     write_jsonl,
 )
+from fabula.models.load import MODEL_FILES
+from fabula.models.records import LOG, METRICS, RECIPE_FILE, SAMPLES, read_rows
 from fabula.progress import OnProgress, Progress, silent
 from fabula.story import Story
-from fabula.training.train import LOG
 
 if TYPE_CHECKING:
     from fabula.generation.settings import SamplingSettings
     from fabula.generation.write import WrittenStory
-
-METRICS = "metrics.json"
-SAMPLES = "samples.jsonl"
 
 OPENING_WORDS = 12
 """Words of a held-out story that a model is given to go on from."""
@@ -290,20 +287,12 @@ def model_folder(model: str | Path) -> Path:
 
 def hashes_of(folder: Path) -> dict[str, str]:
     """Hash of each file of a model that decides what it predicts and writes; its log and its manifest do not."""
-    return {file.name: hash_file(file) for file in sorted(folder.iterdir()) if decides(file)}
-
-
-def decides(file: Path) -> bool:
-    """Whether a file of a model's folder has a say in what it predicts or writes."""
-    names = (
-        "config.json",
-        "generation_config.json",
-        "recipe.toml",
-        "tokenizer.json",
-        "vocab.json",
-        "merges.txt",
-    )
-    return file.suffix == ".safetensors" or file.name in names
+    patterns = (*MODEL_FILES, RECIPE_FILE)
+    return {
+        file.name: hash_file(file)
+        for file in sorted(folder.iterdir())
+        if any(file.match(pattern) for pattern in patterns)
+    }
 
 
 def training_of(folder: Path) -> dict[str, Any] | None:
@@ -311,9 +300,7 @@ def training_of(folder: Path) -> dict[str, Any] | None:
     manifest = Manifest.find(folder)
     if manifest is None or manifest.stage != "train":
         return None
-    log = folder / LOG
-    rows = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    seconds = json.loads(rows[-1])["seconds"] if rows else None
+    seconds = max((row["seconds"] for row in read_rows(folder / LOG)), default=None)
     return {name: manifest.counts.get(name) for name in ("num_steps", "num_tokens")} | {"seconds": seconds}
 
 
@@ -435,7 +422,7 @@ def score_model(
 
 def markup_of(folder: Path) -> str:
     """How a model saw stories in training: as its recipe says, or as they are where there is none."""
-    recipe = folder / "recipe.toml"
+    recipe = folder / RECIPE_FILE
     return read_toml(recipe).get("markup", "newline") if recipe.is_file() else "newline"
 
 

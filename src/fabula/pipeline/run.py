@@ -11,12 +11,11 @@ from fabula.config import Record
 from fabula.defaults import BASE, ENCODING, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import atomic_file, library_versions, read_json, sole_owner, write_json
+from fabula.models.records import LOG, RUN, SAMPLES
 from fabula.progress import OnProgress, silent
 
 if TYPE_CHECKING:
     from fabula.pipeline.evaluate import Evaluation
-
-RUN_FILE = "run.json"
 
 
 class RunArguments(Record):
@@ -136,7 +135,7 @@ def run_folder(arguments: RunArguments, parent: Path = Path("runs")) -> Path:
 def read_arguments(folder: Path) -> RunArguments | None:
     """The arguments of the run in `folder`, or None where there is no run."""
     try:
-        return RunArguments.parse(read_json(folder / RUN_FILE)["arguments"])
+        return RunArguments.parse(read_json(folder / RUN)["arguments"])
     except (FabulaError, KeyError, TypeError):
         return None
 
@@ -145,10 +144,8 @@ def check_is_run_folder(folder: Path) -> None:
     """Refuse a folder with something else in it, so that nothing of the user's is overwritten."""
     if folder.exists() and not folder.is_dir():
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
-    if folder.is_dir() and not (folder / RUN_FILE).exists():
-        strangers = [
-            path.name for path in folder.iterdir() if path.name not in (".lock", f"{RUN_FILE}.partial")
-        ]
+    if folder.is_dir() and not (folder / RUN).exists():
+        strangers = [path.name for path in folder.iterdir() if path.name not in (".lock", f"{RUN}.partial")]
         if strangers:
             raise FabulaError(
                 f"this folder holds something else ({min(strangers)})",
@@ -183,14 +180,14 @@ def run_stages(
         "command": arguments.command(folder),
         "versions": library_versions("torch", "transformers", "tokenizers"),
     }
-    if not (folder / RUN_FILE).exists() or read_json(folder / RUN_FILE) != record:
-        write_json(folder / RUN_FILE, record)
+    if not (folder / RUN).exists() or read_json(folder / RUN) != record:
+        write_json(folder / RUN, record)
 
     from fabula.corpus.clean import clean
     from fabula.pipeline.evaluate import evaluate
     from fabula.pipeline.tune import tune_in_short
     from fabula.report.render import render
-    from fabula.training.train import LOG, train
+    from fabula.training.train import train
 
     corpus, model = folder / "corpus", folder / "model"
     clean(
@@ -227,7 +224,7 @@ def run_stages(
         folder=folder,
         corpus=corpus,
         model=model,
-        samples=folder / "samples.jsonl",
+        samples=folder / SAMPLES,
         report=report,
         evaluation=evaluation,
         seconds=trained.seconds,

@@ -16,6 +16,7 @@ from fabula.evaluation.memorisation import find_copies, measure_memorisation
 from fabula.evaluation.writing import StoryMeasures, measure_story, pooled_words, set_measures
 from fabula.files import fingerprint, library_versions, read_json, write_json
 from fabula.generation.settings import GENERATION_CONFIG, SamplingSettings
+from fabula.models.records import TUNING
 from fabula.pipeline.evaluate import (
     MAX_HUMAN_STORIES,
     choose_prompts,
@@ -25,8 +26,6 @@ from fabula.pipeline.evaluate import (
     model_folder,
 )
 from fabula.progress import OnProgress, Progress, silent
-
-TUNING = "tuning.json"
 
 SAMPLERS: dict[str, list[dict[str, float]]] = {
     "temperature": [{"temperature": t} for t in (1.0, 0.8, 0.9, 0.7, 1.1, 0.6)],

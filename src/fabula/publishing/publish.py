@@ -9,24 +9,20 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, atomic_folder, write_json, write_jsonl
-from fabula.models.records import CORPUS_RECORD, EXPORTS, METRICS, RUN, SAMPLES, ModelRecords
+from fabula.models.load import MODEL_FILES
+from fabula.models.records import (
+    CORPUS_RECORD,
+    EXPORTS,
+    LOG,
+    METRICS,
+    RECIPE_FILE,
+    RUN,
+    SAMPLES,
+    ModelRecords,
+)
 from fabula.progress import OnProgress, silent
 from fabula.publishing.licences import check_licence
 
-MODEL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "recipe.toml",
-    "log.jsonl",
-    MANIFEST,
-)
 CARD = "README.md"
 
 
@@ -164,7 +160,7 @@ def write_model(
     """Fill `folder` with the model, its records without what belongs to this machine, and its card."""
     from fabula.publishing.card import render_card
 
-    for pattern in MODEL_FILES:
+    for pattern in (*MODEL_FILES, RECIPE_FILE, LOG, MANIFEST):
         for file in sorted(records.folder.glob(pattern)):
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)

@@ -7,7 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from fabula.errors import FabulaError
-from fabula.files import atomic_file, read_json
+from fabula.files import MANIFEST, atomic_file, read_json
+from fabula.models.records import LOG, METRICS, RUN, SAMPLES, read_rows
 from fabula.report.render import (
     MEASURES,
     colours,
@@ -15,7 +16,6 @@ from fabula.report.render import (
     optional_json,
     pair_samples,
     perplexity_gaps,
-    read_rows,
     rows_with,
     summarise_training,
 )
@@ -61,15 +61,15 @@ def gather_runs(folders: Sequence[Path]) -> dict[str, Any]:
 
 def gather_run(folder: Path, colour: str) -> dict[str, Any]:
     """What is shown of one run."""
-    if not (folder / "metrics.json").is_file():
+    if not (folder / METRICS).is_file():
         raise FabulaError("this folder holds no finished run", where=folder, hint="make one with: fabula run")
-    metrics = read_json(folder / "metrics.json")
-    corpus = optional_json(folder / "corpus" / "manifest.json")
-    log = list(read_rows(folder / "model" / "log.jsonl"))
+    metrics = read_json(folder / METRICS)
+    corpus = optional_json(folder / "corpus" / MANIFEST)
+    log = list(read_rows(folder / "model" / LOG))
     last = metrics["models"][-1]
-    samples = [row for row in read_rows(folder / "samples.jsonl") if row["model"] == last["name"]]
+    samples = [row for row in read_rows(folder / SAMPLES) if row["model"] == last["name"]]
     pairs, _ = pair_samples(samples[:NUM_STORIES], [last["name"]])
-    run = optional_json(folder / "run.json") or {}
+    run = optional_json(folder / RUN) or {}
     return {
         "name": run.get("name") or folder.resolve().name,
         "command": run.get("command"),

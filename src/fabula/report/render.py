@@ -1,14 +1,20 @@
 """One page over a run: `report.html`, from the files that the run left in its folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fabula.corpus.store import LEDGER
 from fabula.errors import FabulaError
-from fabula.files import atomic_file, read_json
+from fabula.files import MANIFEST, atomic_file, fingerprint, hash_path, library_versions, read_json
+from fabula.models.records import LOG, METRICS, RECIPE_FILE, RUN, SAMPLES, TUNING, read_rows
 
 REPORT = "report.html"
+TEMPLATES = Path(__file__).parent / "templates"
+HEAD_BYTES = 1000
+"""The first bytes of a report say what it was made of."""
+
 NUM_PAIRS = 4
 """Prompts of which the stories are shown."""
 
@@ -21,6 +27,8 @@ EXAMPLE_CHARS = 220
 def render(folder: str | Path) -> Path:
     """Write `report.html` into a run's folder, or one that `evaluate` wrote to. Parts without a file are left out.
 
+    Where the report is there already and nothing that it shows has changed, it stays as it is.
+
     Returns:
         The report's path.
 
@@ -28,18 +36,37 @@ def render(folder: str | Path) -> Path:
         FabulaError: the folder holds neither a run nor an evaluation, or one of its files is damaged.
     """
     folder = Path(folder)
-    page = environment().get_template("report.html").render(gather(folder))
-    with atomic_file(folder / REPORT) as file:
+    report = folder / REPORT
+    made_of = fingerprint_of(folder)
+    if report.is_file():
+        with report.open("rb") as file:
+            if f'content="{made_of}"'.encode() in file.read(HEAD_BYTES):
+                return report
+    page = environment().get_template("report.html").render(**gather(folder), made_of=made_of)
+    with atomic_file(report) as file:
         file.write(page)
-    return folder / REPORT
+    return report
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Of all that a report on `folder` is made of: its name, the files that `gather` reads, and the templates."""
+    corpus, model = folder / "corpus", folder / "model"
+    files = [
+        *(folder / name for name in (RUN, METRICS, SAMPLES, TUNING)),
+        *(model / name for name in (MANIFEST, LOG, RECIPE_FILE)),
+        *(corpus / name for name in (MANIFEST, LEDGER)),
+        TEMPLATES,
+    ]
+    hashes = [hash_path(path) if path.exists() else None for path in files]
+    return fingerprint([folder.resolve().name, hashes, library_versions("matplotlib", "jinja2")])
 
 
 def environment() -> Any:
     """Where the templates are; all that is put into them is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("fabula.report", "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -58,18 +85,18 @@ def environment() -> Any:
 
 def gather(folder: Path) -> dict[str, Any]:
     """All that the template shows."""
-    metrics = optional_json(folder / "metrics.json")
-    run = optional_json(folder / "run.json")
+    metrics = optional_json(folder / METRICS)
+    run = optional_json(folder / RUN)
     if metrics is None and run is None:
         raise FabulaError(
             "this folder holds neither a run nor an evaluation",
             where=folder,
             hint="make one with: fabula run",
         )
-    tuning = optional_json(folder / "tuning.json")
-    log = list(read_rows(folder / "model" / "log.jsonl"))
-    samples = list(read_rows(folder / "samples.jsonl"))
-    recipe = folder / "model" / "recipe.toml"
+    tuning = optional_json(folder / TUNING)
+    log = list(read_rows(folder / "model" / LOG))
+    samples = list(read_rows(folder / SAMPLES))
+    recipe = folder / "model" / RECIPE_FILE
     names = [model["name"] for model in metrics["models"]] if metrics else []
     pairs, sources = pair_samples(samples, names)
     return {
@@ -104,20 +131,6 @@ def optional_json(path: Path) -> Any:
     return read_json(path) if path.exists() else None
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a JSON-lines file; none where there is no file."""
-    import json
-
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise FabulaError("this line is not valid JSON", where=path, line=number) from None
-
-
 @dataclass(slots=True)
 class RuleSummary:
     """What one cleaning rule took out."""
@@ -131,7 +144,7 @@ class RuleSummary:
 
 def summarise_cleaning(corpus: Path) -> dict[str, Any] | None:
     """Counts from the corpus's manifest, rule by rule, with the first removals of each."""
-    manifest = optional_json(corpus / "manifest.json")
+    manifest = optional_json(corpus / MANIFEST)
     if manifest is None:
         return None
     from fabula.corpus.notes import RULES
@@ -142,7 +155,7 @@ def summarise_cleaning(corpus: Path) -> dict[str, Any] | None:
         for rule, number in counts["removals_by_rule"].items()
     }
     dropped: dict[str, list[dict[str, Any]]] = {reason: [] for reason in counts["num_dropped"]}
-    for row in read_rows(corpus / "ledger.jsonl"):
+    for row in read_rows(corpus / LEDGER):
         examples = (
             rules[row["rule"]].examples if row.get("rule") in rules else dropped.get(row.get("dropped", ""))
         )
@@ -399,7 +412,7 @@ def provenance(
             ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items())))
         )
     for part in ("corpus", "model"):
-        manifest = optional_json(folder / part / "manifest.json")
+        manifest = optional_json(folder / part / MANIFEST)
         if manifest:
             rows.append((f"Fingerprint of {part}", manifest["fingerprint"]))
             rows += [

@@ -19,6 +19,7 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import context_length_of, load_model, quiet
 from fabula.models.memory import keep_freed_memory
+from fabula.models.records import LOG, RECIPE_FILE
 from fabula.progress import OnProgress, Progress
 from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 from fabula.tokens.windows import TruncatedWindows, Windows
@@ -40,7 +41,7 @@ from fabula.training.prepare import (
     training_tokens,
 )
 from fabula.training.track import Tracker
-from fabula.training.train import FRESH_BASE, LOG, RECIPE_FILE, Job
+from fabula.training.train import FRESH_BASE, Job
 from fabula.training.validation import validate
 from fabula.training.workers import Workers
 

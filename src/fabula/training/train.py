@@ -1,6 +1,5 @@
 """`train`: a corpus and a base model go in, a model folder comes out. What it does is here; how is in `loop.py`."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,10 @@ from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import Manifest, fingerprint, hash_path, sole_owner
 from fabula.models.load import TINY, locate_base
+from fabula.models.records import LOG, read_rows
 from fabula.progress import OnProgress, silent
 from fabula.training.recipe import Recipe, load_recipe
 
-LOG = "log.jsonl"
-RECIPE_FILE = "recipe.toml"
 FRESH_BASE = "base"
 """Folder inside a model that began with random weights: those weights, so that the two can be compared."""
 
@@ -207,8 +205,7 @@ def _remove_work(job: Job) -> None:
 def result_of(out: Path, base: Path | None, manifest: Manifest, *, is_new: bool) -> TrainResult:
     """The result that a finished model folder records."""
     counts: dict[str, Any] = manifest.counts
-    rows = (out / LOG).read_text(encoding="utf-8").splitlines() if (out / LOG).is_file() else []
-    seconds = json.loads(rows[-1])["seconds"] if rows else 0.0
+    seconds = max((row["seconds"] for row in read_rows(out / LOG)), default=0.0)
     return TrainResult(
         model=out, log=out / LOG, base=base or out / FRESH_BASE, seconds=seconds, is_new=is_new, **counts
     )
