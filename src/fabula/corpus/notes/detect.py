@@ -60,6 +60,13 @@ _SENTENCE = re.compile(r"[^.!?]{12,}")
 _TAG = re.compile(
     r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
 )
+# A story in the form of a letter: nothing before its last line of farewell is a note.
+_SALUTATION = re.compile(r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) [^\n.!?]{0,60}[,:!-]", re.IGNORECASE)
+_FAREWELL = re.compile(
+    r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with |all my )?(?:much )?love|sincerely|respectfully|"
+    r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
+    re.IGNORECASE,
+)
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 # he, his, her, hers, him, she, they, them; each alternative begins with its letter, so that the search skips all others.
 _THEY = re.compile(r"h(?<!\wh)(?:e|is|ers?|im)\b|s(?<!\ws)he\b|t(?<!\wt)he[ym]\b")
@@ -267,6 +274,10 @@ def _spans(note: Sequence[Reading], start: int, end: int, score: float) -> list[
 def _tail(text: str, rule_set: str) -> list[Span]:
     readings = _read_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     readings.reverse()
+    if _SALUTATION.match(text):
+        for reading in readings:
+            if _FAREWELL.match(reading.paragraph.raw.split("\n")[0]):
+                reading.score = BEYOND
     first, score = _best_suffix(readings, PRIOR, RUN_ON)
     story, note = readings[:first], readings[first:]
     if note and not story and not _is_all_note(text, note, rule_set):

@@ -11,9 +11,10 @@ INLINE_DIVIDER = re.compile(
     r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
 )
 _RULE_MARKS = re.compile(r"[-–—_=~*] ?[-–—_=~*]")  # in every inline rule, and quickly found
-# Where one sentence ends and another may start; or where a bracket or an EDIT label opens.
+# Where one sentence ends and another may start; or where a bracket or an EDIT label opens (in "there was an EDIT 3." it
+# is no label).
 _PIECE = re.compile(
-    r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b)|(?<!\])\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
+    r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b(?! ?\d{0,2}[.!?]))|(?<!\])\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
 )
 _MARKS = re.compile(r"[*_~^\\`]")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")

@@ -237,6 +237,11 @@ RULE_LIST: tuple[Rule, ...] = (
         AUTHORED,
         (
             _sign(
+                HINT,
+                "come back to|return to|revisit",
+                r"\bi (?:might|may|will|could|hope to) (?:come back to|return to|revisit) (?:this|it)\b",
+            ),
+            _sign(
                 CERTAIN,
                 "](|] (",
                 r"\[[^\]]{0,60}\b(?:parts?|pt\.?|chapter|next|previous|prev|first|continu\w{0,6}|cont|cont'd|here|more|rest|index|last|sequel|prequel|epilogue)\b[^\]]{0,60}\] ?\( ?(?:https?|/r/|r/|/u/|www|#|link)",
@@ -387,8 +392,9 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             _sign(
                 STRONG,
-                "to everyone|to everybody|to all of you|to anyone|to whoever|to the person",
+                "to everyone|to everybody|to all of you|to anyone|to whoever|to the person|to those",
                 r"\b(?:love|thanks?|thank you|shout ?-?out|cheers|hello|hugs|props)(?: so much| a lot| again)? to (?:everyone|everybody|all of you|anyone|whoever|the person|all those) (?:who|that|for|coming|gild|gave)\w{0,5}\b",
+                r"^(?:and )?to (?:everyone|everybody|all of you|anyone|whoever|the person|those)(?: of you)? (?:who )?[^.!?:]{0,120}[:,-] thank(?:s| you)\b",
             ),
             _sign(
                 LIKELY,
@@ -532,7 +538,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 "english|my first language|native|mobile|phone|app format|app so|autocorrect|ipad|tablet",
                 r"(?:english|this) (?:is not|isn't|isnt|ain't|not) my (?:first|native|mother|main|primary|strong)|(?:not|isn't) (?:a |an |my )?(?:native|first) (?:english )?(?:speaker|language)|not (?:so |very |too )?good (?:at|with) english|non-?native (?:english )?speaker",
                 r"\b(?:on|from|via|using) (?:the |my )?mobile\b(?! phone)|(?:mobile|phone|app) (?:formatting|format|typing|user|so (?:sorry|excuse|forgive|please|i )|sucks)|(?:blame|damn|stupid|thanks to|thank you|thanks)[^.!?]{0,20}autocorrect|autocorrect[^.!?]{0,30}(?:typo|mistake|error|sorry)",
-                r"\b(?:wrote|written|typed|writing|typing|typed up|posting|posted|did) (?:(?:this|it|that|all|of|up|out|everything|entirely|the whole thing|quickly|in|from|a hurry) ){0,3}(?:on|from|with|using|via) (?:(?:my|a|an|the|crappy|stupid|shitty|old|tiny) ){0,2}(?:mobile|phone|iphone|ipad|tablet|cell)\b",
+                r"\b(?<!i'm )(?<!i am )(?:wrote|written|typed|writing|typing|typed up|posting|posted|did) (?:(?:this|it|that|all|of|up|out|everything|entirely|the whole thing|quickly|in|from|a hurry) ){0,3}(?:on|from|with|using|via) (?:(?:my|a|an|the|crappy|stupid|shitty|old|tiny) ){0,2}(?:mobile|phone|iphone|ipad|tablet|cell)\b",
             ),
             _sign(STRONG, "format", r"formatting (?:is|may|might|on mobile|issues?|sucks|errors?|got)"),
             _sign(
@@ -578,7 +584,7 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 STRONG,
                 "inspired|influenced|based |to write|to respond|to do this prompt|writing|with this|with the|coming up",
-                r"(?:inspired|influenced) by (?:\w{1,12} ){0,6}?(?:song|movie|film|book|story|show|game|prompt|episode|series|comic|poem|short story|author|anime|novel|/?u/|/?r/)|(?:this|it|story|loosely|heavily)(?: (?:was|is|is loosely|is heavily|was loosely|all|actually|partly|partially|kind of|sort of)){0,2} (?:based|inspired|influenced) (?:on|by|off)\b(?! (?:everything|what|all))",
+                r"(?:inspired|influenced) by (?:\w{1,12} ){0,6}?(?:song|movie|film|book|story|show|game|prompt|episode|series|comic|poem|short story|author|anime|novel|photo|photograph|picture|image|artwork|video|meme|headline|/?u/|/?r/)|(?:this|it|story|loosely|heavily)(?: (?:was|is|is loosely|is heavily|was loosely|all|actually|partly|partially|kind of|sort of)){0,2} (?:based|inspired|influenced) (?:on|by|off)\b(?! (?:everything|what|all))",
                 r"(?:this|that|it) (?:was|is|has been|were) (?:\w{1,12} ){0,4}?(?:fun|hard|hell|blast|joy|difficult|tough|great|harder|challenging|interesting|weird|pleasure|enjoyable|painful|cathartic) to (?:write|do this prompt|respond)",
                 r"(?:had|have) (?:\w{1,12} ){0,4}(?:fun|blast|trouble|time) (?:writing|with (?:this|the) (?:prompt|one)|coming up)",
             ),
@@ -645,6 +651,12 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"i'm (?:half asleep|really tired|so tired|super tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|\b(?:will|i'll) finish (?:later|this|it|when)|(?:got to|gotta|have to) (?:go|get|run|head)(?: back)? (?:to (?:bed|work|sleep|class|school)|now)",
             ),
             _sign(LIKELY, "brought to you", r"brought to you (?:by|from)"),
+            _sign(LIKELY, "my best", r"(?:^|[.!?] )(?:probably |definitely |certainly )?not my best\b"),
+            _sign(
+                LIKELY,
+                "better at",
+                r"\b(?:get|getting|become|be) better at (?:\w{1,12} )?(?:endings?|titles|writing|dialogue|grammar|descriptions?|pacing)\b",
+            ),
             _sign(
                 LIKELY,
                 "credit|ly stole|ly ripped|reference|shout out|shoutout|shout-out|bonus points|props|points|cookie|upvote",
@@ -653,7 +665,7 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 LIKELY,
                 "ending|that's |true story|off the top|cliche|rusty|own any|own the",
-                r"(?:rushed|bad|cheesy|weak|crappy|terrible|good|alternate|better|abrupt) ending|that's (?:all|it|as far as) (?:i (?:have|got|could|can|wrote)|for now)|\btrue story\b|off the top of my head|cliche|(?:a (?:bit|little) |so |super |very |quite )?rusty\b|(?:do not|don't) own (?:any|the|these)",
+                r"(?:rushed|bad|cheesy|weak|crappy|terrible|good|alternate|better|abrupt) ending|that's (?:all|it|as far as) (?:(?:i|i've) (?:have|got|could|can|wrote|written)|for now)|\btrue story\b|off the top of my head|cliche|(?:a (?:bit|little) |so |super |very |quite )?rusty\b|(?:do not|don't) own (?:any|the|these)",
             ),
             _sign(
                 STRONG,
@@ -663,7 +675,7 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 LIKELY,
                 "writing|wrote|written|write |typing|typed|stories",
-                r"\b(?:writing|wrote|written|write|typing|typed) (?:this|these|it all|it down)\b|\b(?:own|of my|my first|these) stories\b",
+                r"\b(?<!i'm )(?<!i am )(?:writing|wrote|written|write|typing|typed) (?:this|these|it all|it down)\b|\b(?:own|of my|my first|these) stories\b",
             ),
             _sign(
                 LIKELY,
@@ -684,7 +696,7 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 STRONG,
                 "gild|gold|silver|platinum|blew up|exploded|took off|front page|frontpage|inbox|kind stranger|comment|post|reddit",
-                r"(?:first|reddit|my) gold\b(?! (?:coin|ring|watch|medal|chain|bar|piece|tooth|necklace|rush|mine|crown|in\b|of\b|from\b|and\b|is\b|was\b|had\b|that\b))|(?:someone|somebody|stranger|you|who) (?:gave|bought|gifted|gilded|got) (?:me|this) (?:\w{1,12} )?(?:gold|silver|platinum)|gold(?:\?|!) ?(?:for|holy|wow|thank|i |what|really)|\bgild(?:ed|ing)\b[^.!?]{0,30}\b(?:me\b|this|comment|story|post|stranger)|(?:first|my|the|been|got|a) gild(?:ing|ed)\b(?=[!.]|$)|(?:this|that|it)(?: \w{1,12})? (?:blew up|exploded|took off)[^.!?]{0,20}(?:overnight|!|$)|(?:hit|on|made|reached|made it to|to) (?:the )?front ?page\b(?! of (?!reddit))|front ?page!|rip (?:my )?inbox|kind stranger|(?:my )?(?:top|highest|most upvoted|best) (?:\w{1,12} ){0,2}(?:comment|post)\b|reddit cherry",
+                r"(?:first|reddit|my) gold\b(?! (?:coin|ring|watch|medal|chain|bar|piece|tooth|necklace|rush|mine|crown|in\b|of\b|from\b|and\b|is\b|was\b|had\b|that\b))|(?:someone|somebody|stranger|you|who) (?:gave|bought|gifted|gilded|got) (?:me|this) (?:\w{1,12} )?(?:gold|silver|platinum)|gold(?:\?|!) ?(?:for|holy|wow|thank|i |what|really)|\bgild(?:ed|ing)\b[^.!?]{0,30}\b(?:me\b|this|comment|story|post|stranger)|(?:first|my|the|been|got|a) gild(?:ing|ed)\b(?=[!.]|$)|(?:this|that|it)(?: \w{1,12}){0,2} (?:blew up|exploded|took off)[^.!?]{0,20}(?:overnight|while i (?:was|slept)|!|$)|(?:hit|on|made|reached|made it to|to) (?:the )?front ?page\b(?! of (?!reddit))|front ?page!|rip (?:my )?inbox|kind stranger|(?:my )?(?:top|highest|most upvoted|best) (?:\w{1,12} ){0,2}(?:comment|post)\b|reddit cherry",
             ),
             _sign(
                 LIKELY,
@@ -702,7 +714,7 @@ RULE_LIST: tuple[Rule, ...] = (
             _sign(
                 LIKELY,
                 "comment|this sub|feel free|pm me",
-                r"(?:comments?|comment) (?:below|section)|feel free to (?:comment|ask|critique|correct|pm|message|use|steal|point|let me|reply)|\bpm me\b|(?:all|your) (?:the )?comments\b",
+                r"(?:comments?|comment) (?:below|section)|feel free to (?:comment|ask|critique|correct|pm|message|use|steal|point|let me|reply|nitpick|roast|(?:tear|rip|pick) (?:it|this|me))|\bpm me\b|(?:all|your) (?:the )?comments\b",
             ),
             _sign(CERTAIN, "[deleted]|[removed]", r"^\s?\[(?:deleted|removed)\]\s?$"),
         ),
@@ -721,6 +733,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"[(\[]\s?(?:word ?count|wc|words)\s?[:=-]?\s?[\d,]{2,7}(?: words)?\s?[)\]]",
                 r"[(\[]\s?~?(?:exactly )?[\d,]{2,6} words\s?[)\]]",
             ),
+            _sign(LIKELY, "word", LEAD + r"~?(?:exactly |about |around )?[\d,]{2,7} words[.,;!] "),
         ),
         examples=("[WC: 784]", "*~700 words*"),
     ),
