@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ import pytest
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 
-openai = pytest.importorskip("openai", reason="the official client is not installed")
+pytest.importorskip("openai", reason="the official client is not installed")
 pytest.importorskip("starlette", reason="the extra [serve] is not installed")
+
+import openai
+from served import HeldEngine, served
+
+from fabula.serving.api import make_api
 
 GREEDY = {"temperature": 0, "max_tokens": 20}
 
@@ -137,3 +143,31 @@ def test_many_clients_at_once(client, name: str):
     assert sorted(texts) == list(range(1, 12))
     alone = client.completions.create(model=name, prompt="Once", seed=5, max_tokens=30)
     assert alone.choices[0].text == texts[5]
+
+
+def test_requests_at_the_same_time_share_steps(tiny_gpt2_dir: Path):
+    """One engine, slow enough that requests meet: eight take little more steps than one does, and write the same."""
+    engine = HeldEngine(tiny_gpt2_dir)
+    engine.seconds_a_step = 0.02
+    with served(make_api(engine, "tiny")) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=60)
+
+        def ask(number: int) -> str:
+            found = client.completions.create(model="tiny", prompt="Once", seed=number, max_tokens=30)
+            return found.choices[0].text
+
+        alone = [ask(number) for number in range(2)]
+        steps_alone = engine.num_steps // 2
+        engine.num_steps = 0
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(ask, range(8)))
+        assert together[:2] == alone
+        assert engine.num_steps < 4 * steps_alone
+        # What fails is said, and does not end the service.
+        engine.fault = ValueError("no luck")
+        with pytest.raises(openai.InternalServerError, match=r"writing failed \(ValueError\)"):
+            ask(0)
+        engine.fault = ValueError("no luck")
+        with pytest.raises(openai.APIError, match=r"writing failed \(ValueError\)"):
+            list(client.completions.create(model="tiny", prompt="Once", stream=True))
+        assert ask(0) == alone[0]

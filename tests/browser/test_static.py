@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -16,11 +17,11 @@ pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the export extra")
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from fabula.errors import FabulaError
-from fabula.publishing.static import publish_static
-from fabula.publishing.vendor import LIBRARIES, archive
+from fabula.publishing.static import copy_page, publish_static, write_offline
+from fabula.publishing.vendor import CDN, LIBRARIES, archive, cdn_files
 
 LICENCES: Any = {"license": "cc0-1.0", "corpus_license": "cc0-1.0"}
 
@@ -152,6 +153,51 @@ def test_it_works_without_a_network_once_it_was_loaded(page: Page):
     page.locator("#story").fill("Without a network")
     page.locator("#go").click()
     assert finished(page).startswith("Without a network")
+
+
+def test_libraries_from_a_cdn(browser: Browser, site: Path, tmp_path: Path):
+    """The CDN's part is played by files from npm's archive. One that was changed on the way is refused."""
+    out = tmp_path / "site"
+    shutil.copytree(site, out)
+    shutil.rmtree(out / "vendor")
+    wanted = cdn_files()
+    copy_page(out, wanted)
+    write_offline(out, [file["url"] for file in wanted.values()])
+    content = {}
+    for library in LIBRARIES:
+        with tarfile.open(archive(library)) as opened:
+            for path, name in library.files.items():
+                source = opened.extractfile(path)
+                assert source is not None
+                content[name] = source.read()
+    served = {file["url"]: content[name] for name, file in wanted.items()}
+    asked, tampered = [], False
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        kind = "application/wasm" if asked[-1].endswith("wasm") else "text/javascript"
+        body = served[asked[-1]] + (b"\n//" if tampered and kind != "application/wasm" else b"")
+        route.fulfill(body=body, content_type=kind, headers={"access-control-allow-origin": "*"})
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(out)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for tampered in (False, True):
+        context = browser.new_context(service_workers="block")
+        context.route(f"{CDN}/**", answer)
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        if tampered:
+            expect(page.locator("body")).to_contain_text("is not the file that it should be", timeout=30_000)
+        else:
+            expect(page.locator("#model-name")).not_to_be_empty(timeout=30_000)
+            choose(page, max_new_tokens=10)
+            page.locator("#story").fill("From afar")
+            page.locator("#go").click()
+            assert finished(page).startswith("From afar")
+            assert set(asked) == set(served)
+        context.close()
+    server.shutdown()
+    server.server_close()
 
 
 def test_what_a_site_needs_and_does_not_hold(site: Path, tiny_gpt2_dir: Path):

@@ -27,6 +27,13 @@ def publish(
             show_default=False,
         ),
     ] = None,
+    vendor: Annotated[
+        bool,
+        typer.Option(
+            "--vendor/--cdn",
+            help="Put the static site's libraries into it, or have the visitor's browser take them from a CDN.",
+        ),
+    ] = True,
     license: Annotated[
         str | None,
         typer.Option(
@@ -58,10 +65,16 @@ def publish(
             from fabula.publishing.static import publish_static
 
             site = publish_static(
-                model, static, license=license, corpus_license=corpus_license, on_progress=terminal
+                model,
+                static,
+                license=license,
+                corpus_license=corpus_license,
+                vendored=vendor,
+                on_progress=terminal,
             )
+            library = f"{site.library_bytes / 1e6:.1f} MB" if vendor else "from a CDN"
             print(
-                f"Site: {site.folder} (model {site.model_bytes / 1e6:.1f} MB, library {site.library_bytes / 1e6:.1f} MB,"
+                f"Site: {site.folder} (model {site.model_bytes / 1e6:.1f} MB, library {library},"
                 f" page {site.page_bytes / 1e3:.0f} kB)"
             )
             if repo is None and space is None and dry_run is None:

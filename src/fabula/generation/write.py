@@ -87,8 +87,7 @@ def write(
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     loaded = model if isinstance(model, Engine) else load_engine(model, engine, on_progress=on_progress)
     chosen = settings or SamplingSettings.of_model(loaded.folder)
-    repeated = [each for each in prompts for _ in range(num_stories)]
-    drafts = [_Draft(loaded, index, each, chosen, seed + index) for index, each in enumerate(repeated)]
+    drafts = begin(loaded, prompts, chosen, seed, num_stories)
     return _write_drafts(loaded, drafts, batch_size, on_progress)
 
 
@@ -112,7 +111,7 @@ def write_stories(
     loaded = model if isinstance(model, Engine) else load_engine(model, engine, on_progress=on_progress)
     chosen = settings or SamplingSettings.of_model(loaded.folder)
     drafts = [
-        _Draft(loaded, index, prompt, chosen, seed)
+        Draft(loaded, index, prompt, chosen, seed)
         for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
     ]
     written = (
@@ -123,8 +122,24 @@ def write_stories(
     return sorted(written, key=lambda story: story.index)
 
 
-class _Draft:
-    """A story that is being written."""
+def begin(
+    engine: Engine, prompts: Sequence[str], settings: SamplingSettings, seed: int, num_stories: int
+) -> list["Draft"]:
+    """`num_stories` drafts to each prompt; number i is drawn with `seed + i`."""
+    repeated = [prompt for prompt in prompts for _ in range(num_stories)]
+    return [Draft(engine, index, each, settings, seed + index) for index, each in enumerate(repeated)]
+
+
+class Draft:
+    """A story that is being written.
+
+    Attributes:
+        index: which story of its call it is.
+        ids: all tokens, the prompt's among them.
+        text: what was written after the prompt.
+        finish_reason: None until it is finished.
+        is_wanted: nobody writes on at a draft that is not.
+    """
 
     def __init__(
         self, engine: Engine, index: int, prompt: str, settings: SamplingSettings, seed: int
@@ -138,11 +153,16 @@ class _Draft:
             )
         self.text = ""
         self.finish_reason: Literal["end", "length"] | None = None
+        self.is_wanted = True
         self._num_prompt = len(self.ids)
         self._window_start = 0
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._text_tokenizer = engine.text_tokenizer
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
+
+    @property
+    def goes_on(self) -> bool:
+        return self.is_wanted and self.finish_reason is None
 
     @property
     def num_tokens(self) -> int:
@@ -196,35 +216,58 @@ class _Draft:
         )
 
 
-def _write_drafts(
-    engine: Engine, drafts: Sequence[_Draft], batch_size: int, on_progress: OnProgress
-) -> Iterator[Piece | WrittenStory]:
-    """Write all drafts, `batch_size` at once.
+class SideBySide:
+    """Stories that are written side by side: those that are added together share a batch, and its steps.
 
-    A draft that goes on in a new window leaves its batch for one of its own, with all that do so at the same time. The
-    others are not read again: what a story becomes never depends on those beside it.
+    A draft that goes on in a new window leaves its batch for one of its own, with all that do so, or are added, at the
+    same time. The others are not read again: what a story becomes never depends on those beside it.
     """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._moving: list[Draft] = []
+        self._groups: list[tuple[Batch, list[Draft]]] = []
+
+    def __len__(self) -> int:
+        """Drafts that are being written."""
+        return len(self._moving) + sum(len(members) for _, members in self._groups)
+
+    def add(self, drafts: Sequence[Draft]) -> None:
+        self._moving += drafts
+
+    def step(self) -> Iterator[tuple[Draft, str]]:
+        """Write one token of each draft; yield the draft, and the text that its token completes."""
+        if moving := [draft for draft in self._moving if draft.goes_on]:
+            self._groups.append((self._engine.read([draft.window() for draft in moving]), moving))
+        self._moving = []
+        going_on = []
+        for batch, members in self._groups:
+            for draft, logits_V in zip(members, batch.logits_BV, strict=True):
+                if draft.is_wanted:
+                    yield draft, draft.draw(logits_V)
+            moving = [draft for draft in members if draft.goes_on and draft.wants_new_window()]
+            self._moving += moving
+            rows = [row for row, draft in enumerate(members) if draft.goes_on and draft not in moving]
+            if rows:
+                members = [members[row] for row in rows]
+                batch.step(rows, [draft.ids[-1] for draft in members])
+                going_on.append((batch, members))
+        self._groups = going_on
+
+
+def _write_drafts(
+    engine: Engine, drafts: Sequence[Draft], batch_size: int, on_progress: OnProgress
+) -> Iterator[Piece | WrittenStory]:
+    """Write all drafts, `batch_size` at once."""
+    together = SideBySide(engine)
     num_finished = 0
     for first in range(0, len(drafts), batch_size):
-        moving = list(drafts[first : first + batch_size])
-        groups: list[tuple[Batch, list[_Draft]]] = []
-        while moving or groups:
-            if moving:
-                groups.append((engine.read([draft.window() for draft in moving]), moving))
-                moving = []
-            going_on = []
-            for batch, members in groups:
-                for draft, logits_V in zip(members, batch.logits_BV, strict=True):
-                    if piece := draft.draw(logits_V):
-                        yield Piece(draft.index, piece)
-                    if draft.finish_reason is not None:
-                        num_finished += 1
-                        on_progress(Progress("write", done=num_finished, total=len(drafts), unit="stories"))
-                        yield draft.story()
-                moving += [d for d in members if d.finish_reason is None and d.wants_new_window()]
-                rows = [r for r, d in enumerate(members) if d.finish_reason is None and d not in moving]
-                if rows:
-                    members = [members[row] for row in rows]
-                    batch.step(rows, [draft.ids[-1] for draft in members])
-                    going_on.append((batch, members))
-            groups = going_on
+        together.add(drafts[first : first + batch_size])
+        while together:
+            for draft, piece in together.step():
+                if piece:
+                    yield Piece(draft.index, piece)
+                if draft.finish_reason is not None:
+                    num_finished += 1
+                    on_progress(Progress("write", done=num_finished, total=len(drafts), unit="stories"))
+                    yield draft.story()

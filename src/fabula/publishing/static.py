@@ -12,12 +12,15 @@ import yaml
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, fingerprint, hash_file, write_json
-from fabula.models.records import ModelRecords, page_data
+from fabula.models.records import ModelRecords, export_facts, page_data
 from fabula.progress import OnProgress, Progress, silent
 from fabula.publishing.licences import check_licence
+from fabula.publishing.vendor import CDN, IMPORTS, cdn_files, vendor
 
 PAGE = ("style.css", "app.js", "story.js", "settings.js", "icon.svg")
 OWN = ("writer.js", "engine.js", "sampling.js")
+LIBRARIES = "libraries.js"
+LIBRARIES_CDN = "libraries_cdn.js"
 OFFLINE = "offline.js"
 DATA = "model.json"
 
@@ -53,17 +56,20 @@ def publish_static(
     *,
     license: str | None = None,
     corpus_license: str | None = None,
+    vendored: bool = True,
     on_progress: OnProgress = silent,
 ) -> StaticSite:
     """Write a static site that runs a model in the visitor's browser.
 
     The model is exported to ONNX with weights of 8 bits, and the export is compared with the original. The libraries
-    come from the npm registry, are checked against their hashes, and lie in the site: it loads nothing from elsewhere.
+    come from the npm registry and are checked against their hashes.
 
     Args:
         model: folder of a model or of a run.
         out: the site's folder; an earlier site in it is replaced.
         license, corpus_license: as for `publish`.
+        vendored: whether the libraries lie in the site, which then loads nothing from elsewhere; if not, the visitor's
+            browser takes the very same files from a CDN, and refuses any other.
 
     Raises:
         FabulaError: a licence that is not stated, a folder that holds something else, a model that cannot be exported,
@@ -80,26 +86,28 @@ def publish_static(
     from fabula.generation.engines import end_ids_of
     from fabula.generation.settings import SamplingSettings
     from fabula.models.load import context_length_of, find_model
-    from fabula.publishing.vendor import vendor
     from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
     folder = find_model(model)
     records = ModelRecords.of(folder)
     with tempfile.TemporaryDirectory(prefix="fabula-static-") as temporary, atomic_folder(out) as site:
         exported = Path(temporary) / "onnx"
-        export(folder, "onnx", out=exported, on_progress=on_progress)
+        measured = export(folder, "onnx", out=exported, on_progress=on_progress)
         copy_model(exported, site / "model")
-        (site / "vendor").mkdir()
         on_progress(Progress("publish", message="fetching the libraries from the npm registry"))
-        vendor(site / "vendor")
-        copy_page(site)
+        elsewhere = {} if vendored else cdn_files()
+        if vendored:
+            (site / "vendor").mkdir()
+            vendor(site / "vendor")
+        copy_page(site, elsewhere)
         from transformers import AutoConfig
 
         tokenizer = load_tokenizer(folder)
         stated = SamplingSettings.of_model(folder).model_dump(exclude={"start_of_story"})
         data = page_data(records, stated, LIMITS, copies=False)
         licences = [["The model", licence], ["The stories that it was trained on", corpus_licence]]
-        data["about"].append({"title": "Licence", "facts": licences})
+        own = export_facts([measured.model_dump()])
+        data["about"] += [{"title": "In this browser", "facts": own}, {"title": "Licence", "facts": licences}]
         data["engine"] = {
             "dtype": "q8",
             "start_id": start_id(tokenizer),
@@ -107,7 +115,7 @@ def publish_static(
             "context_length": context_length_of(AutoConfig.from_pretrained(folder, local_files_only=True)),
         }
         write_json(site / DATA, data)
-        write_offline(site)
+        write_offline(site, [file["url"] for file in elsewhere.values()])
         write_host_files(site, records.name, licence)
         sizes = [
             (path.relative_to(site).parts[0], path.stat().st_size)
@@ -131,8 +139,12 @@ def copy_model(exported: Path, target: Path) -> None:
     shutil.copyfile(exported / "onnx" / "model_quantized.onnx", target / "onnx" / "model_quantized.onnx")
 
 
-def copy_page(site: Path) -> None:
-    """The page that a server shows, too, with the writer that works in the browser."""
+def copy_page(site: Path, elsewhere: dict[str, dict[str, str]]) -> None:
+    """The page that a server shows, too, with the writer that works in the browser.
+
+    Args:
+        elsewhere: the libraries' files that come from a CDN (see `cdn_files`); empty where they lie in the site.
+    """
     package = package_files("fabula")
     for names, place in ((PAGE, package / "serving" / "page"), (OWN, package / "publishing" / "static_site")):
         for name in names:
@@ -140,16 +152,27 @@ def copy_page(site: Path) -> None:
                 shutil.copyfile(source, site / name)
     index = (package / "serving" / "page" / "index.html").read_text(encoding="utf-8")
     mark = '<meta charset="utf-8">'
-    policy = f'{mark}\n  <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    allowed = POLICY
+    libraries = package / "publishing" / "static_site" / (LIBRARIES_CDN if elsewhere else LIBRARIES)
+    script = libraries.read_text(encoding="utf-8")
+    if elsewhere:
+        allowed = allowed.replace("script-src 'self'", "script-src 'self' blob:")
+        allowed = allowed.replace("connect-src 'self'", f"connect-src 'self' {CDN}")
+        names = [bare.strip('"') for bare in IMPORTS]
+        script = script.replace("@FILES@", json.dumps(elsewhere, indent=2)).replace(
+            "@IMPORTS@", json.dumps(names)
+        )
+    (site / LIBRARIES).write_text(script, encoding="utf-8")
+    policy = f'{mark}\n  <meta http-equiv="Content-Security-Policy" content="{allowed}">'
     (site / "index.html").write_text(index.replace(mark, policy, 1), encoding="utf-8")
 
 
-def write_offline(site: Path) -> None:
-    """The service worker that keeps all files; its name for them changes with their content."""
+def write_offline(site: Path, elsewhere: list[str]) -> None:
+    """The service worker that keeps all files, those from elsewhere too; its name for them changes with their content."""
     names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
     version = fingerprint([[name, hash_file(site / name)] for name in names])
     source = (package_files("fabula") / "publishing" / "static_site" / OFFLINE).read_text(encoding="utf-8")
-    wanted = json.dumps(["./", *(name for name in names if not name.endswith(".txt"))], indent=2)
+    wanted = json.dumps(["./", *(name for name in names if not name.endswith(".txt")), *elsewhere], indent=2)
     (site / OFFLINE).write_text(
         source.replace("@VERSION@", version).replace("@FILES@", wanted), encoding="utf-8"
     )

@@ -76,6 +76,28 @@ def vendor(folder: Path) -> None:
     script.write_text(text, encoding="utf-8")
 
 
+CDN = "https://cdn.jsdelivr.net"
+
+
+def cdn_files() -> dict[str, dict[str, str]]:
+    """Where the CDN has each file of the libraries that a browser runs, and the SHA-384 that it must have, taken from
+    the npm registry's archive. The CDN hands out the files of that registry."""
+    found = {}
+    for library in LIBRARIES:
+        with tarfile.open(archive(library)) as opened:
+            for path, name in library.files.items():
+                if not name.endswith(".txt"):
+                    source = opened.extractfile(path)
+                    assert source is not None, path
+                    digest = base64.b64encode(hashlib.sha384(source.read()).digest()).decode()
+                    place = path.removeprefix("package/")
+                    found[name] = {
+                        "url": f"{CDN}/npm/{library.name}@{library.version}/{place}",
+                        "integrity": f"sha384-{digest}",
+                    }
+    return found
+
+
 def archive(library: Library) -> Path:
     """The library's archive in the cache, fetched with npm where it is not there."""
     cache = cache_place("npm")

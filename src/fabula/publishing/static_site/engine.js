@@ -1,21 +1,26 @@
-// The worker that runs the model with transformers.js. It loads nothing but what lies beside it.
+// The worker that runs the model with transformers.js.
 
-import { AutoModelForCausalLM, AutoTokenizer, env, InterruptableStoppingCriteria, LogitsProcessor, LogitsProcessorList, Tensor, TextStreamer } from "./vendor/transformers.js";
+import { libraries } from "./libraries.js";
 import { candidates, randomNumbers } from "./sampling.js";
 
-env.allowRemoteModels = false;
-env.allowLocalModels = true;
-env.localModelPath = new URL("./", import.meta.url).pathname; // a whole address would be taken for a remote model
-env.useBrowserCache = false; // offline.js keeps the files
-env.useWasmCache = false;
-env.backends.onnx.wasm.wasmPaths = { wasm: new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
-env.backends.onnx.wasm.numThreads = 1;
+let transformers, Draw, stopping, model, tokenizer, engine;
 
-let model, tokenizer, engine;
-const stopping = new InterruptableStoppingCriteria();
+async function prepare() {
+  const loaded = await libraries();
+  transformers = loaded.transformers;
+  const { env } = transformers;
+  env.allowRemoteModels = false;
+  env.allowLocalModels = true;
+  env.localModelPath = new URL("./", import.meta.url).pathname; // a whole address would be taken for a remote model
+  env.useBrowserCache = false; // offline.js keeps the files
+  env.useWasmCache = false;
+  Object.assign(env.backends.onnx.wasm, loaded.wasm, { numThreads: 1 });
+  Draw = drawing(transformers);
+  stopping = new transformers.InterruptableStoppingCriteria();
+}
 
 // Draws each token here, with the same rules as everywhere in fabula, and leaves it alone as the likeliest.
-class Draw extends LogitsProcessor {
+const drawing = ({ LogitsProcessor }) => class extends LogitsProcessor {
   constructor(settings, random) {
     super();
     this.settings = settings;
@@ -35,14 +40,15 @@ class Draw extends LogitsProcessor {
     }
     return logits;
   }
-}
+};
 
 async function load(id, wanted) {
   engine = wanted;
   const tell = (share, text) => postMessage({ id, type: "progress", share, text });
   tell(0, "The model is loading into your browser.");
-  tokenizer = await AutoTokenizer.from_pretrained("model");
-  model = await AutoModelForCausalLM.from_pretrained("model", {
+  await prepare();
+  tokenizer = await transformers.AutoTokenizer.from_pretrained("model");
+  model = await transformers.AutoModelForCausalLM.from_pretrained("model", {
     dtype: engine.dtype,
     device: "wasm",
     progress_callback: ({ status, file, loaded, total }) => {
@@ -60,6 +66,7 @@ async function generate(text, settings, seed, onText) {
   const room = Math.min(settings.max_new_tokens, Math.floor(engine.context_length / 2));
   ids = [engine.start_id, ...ids];
   if (ids.length + room > engine.context_length) ids = ids.slice(-Math.floor(engine.context_length / 2)); // the end of the story is all it sees
+  const { LogitsProcessorList, Tensor, TextStreamer } = transformers;
   const row = BigInt64Array.from(ids, BigInt);
   const shape = [1, ids.length];
   const processors = new LogitsProcessorList();
@@ -91,7 +98,7 @@ async function write(id, { text, settings, seed, count }) {
 }
 
 self.addEventListener("message", async ({ data }) => {
-  if (data.type === "stop") return stopping.interrupt();
+  if (data.type === "stop") return stopping?.interrupt();
   try {
     if (data.type === "load") await load(data.id, data.engine);
     else await write(data.id, data);
