@@ -10,6 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from fabula.cli.app import main
+from fabula.generation.write import Draft
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 
@@ -105,3 +106,22 @@ def test_errors_are_one_line(model: Path, tmp_path: Path, fabula_write, argument
     assert result.stderr.startswith("fabula: error: ")
     assert message.format(tmp_path) in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_stopped_on_the_way_it_shows_what_is_finished(
+    model: Path, fabula_write, monkeypatch: pytest.MonkeyPatch
+):
+    arguments = (model, "Once", "-n", "4", "--max-new-tokens", "5", "--engine", "transformers", "--json")
+    whole = fabula_write(*arguments).stdout.splitlines()
+    finish = Draft.story
+
+    def stop_at_the_third(draft: Draft):
+        if draft.index == 2:
+            raise KeyboardInterrupt
+        return finish(draft)
+
+    monkeypatch.setattr(Draft, "story", stop_at_the_third)
+    stopped = fabula_write(*arguments, "--batch-size", "2")
+    assert stopped.returncode == 130
+    assert stopped.stdout.splitlines() == whole[:2]
+    assert "2 of 4 stories were finished" in stopped.stderr

@@ -8,6 +8,9 @@ import typer
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C stopped."""
+
 BETWEEN_STORIES = "\n\n* * *\n\n"
 
 
@@ -106,23 +109,29 @@ def write(
         began = time.perf_counter()
         written = []
         shown = -1
-        for each in write_pieces(
-            loaded,
-            beginnings,
-            settings=settings,
-            seed=seed,
-            num_stories=num_stories,
-            batch_size=1 if stream else batch_size,
-            on_progress=silent if stream else terminal,
-        ):
-            if not isinstance(each, Piece):
-                written.append(each)
-            elif stream:
-                if each.index > shown:
-                    shown = each.index
-                    sys.stdout.write((BETWEEN_STORIES if shown else "") + beginnings[shown // num_stories])
-                sys.stdout.write(each.text)
-                sys.stdout.flush()
+        stopped = False
+        try:
+            for each in write_pieces(
+                loaded,
+                beginnings,
+                settings=settings,
+                seed=seed,
+                num_stories=num_stories,
+                batch_size=1 if stream else batch_size,
+                on_progress=silent if stream else terminal,
+            ):
+                if not isinstance(each, Piece):
+                    written.append(each)
+                elif stream:
+                    if each.index > shown:
+                        shown = each.index
+                        sys.stdout.write(
+                            (BETWEEN_STORIES if shown else "") + beginnings[shown // num_stories]
+                        )
+                    sys.stdout.write(each.text)
+                    sys.stdout.flush()
+        except KeyboardInterrupt:
+            stopped = True
         seconds = time.perf_counter() - began
         written.sort(key=lambda story: story.index)
         if as_json:
@@ -130,8 +139,14 @@ def write(
                 print(story.model_dump_json())
         elif stream:
             print()
-        else:
+        elif written:
             print(BETWEEN_STORIES.join(story.prompt + story.text for story in written))
+        if stopped:
+            terminal.note(
+                f"stopped; {len(written)} of {len(beginnings) * num_stories} stories were finished, and the same command"
+                " writes the same again"
+            )
+            raise SystemExit(INTERRUPTED)
         num_tokens = sum(story.num_tokens for story in written)
         num_ended = sum(story.finish_reason == "end" for story in written)
         terminal.note(
