@@ -29,6 +29,7 @@ from fabula.generation.engines import Engine
 from fabula.generation.settings import SamplingSettings
 from fabula.models.records import ModelRecords, page_data
 from fabula.serving.desk import Desk, Event, Ticket
+from fabula.serving.guard import LOOPBACK, BodyInTime
 from fabula.serving.limits import Limits, Meter, Refusal
 
 if TYPE_CHECKING:  # it needs a library that a page without training stories does not
@@ -48,8 +49,6 @@ PAGE = {
 MAX_CONTINUATIONS = 3
 MAX_COPIES_CHARS = 20_000
 """Longest text that is compared with the training stories at once."""
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 class WriteRequest(Record):
@@ -174,6 +173,7 @@ def make_app(
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[*place.hosts], www_redirect=False),
             Middleware(OwnHeaders, framed_by=place.framed_by),
+            Middleware(BodyInTime),
         ],
         exception_handlers={
             Refusal: answer_error,

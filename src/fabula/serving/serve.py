@@ -44,7 +44,8 @@ def serve(
     try:
         import uvicorn
 
-        from fabula.serving.app import LOOPBACK, Place, make_app
+        from fabula.serving.app import Place, make_app
+        from fabula.serving.guard import MAX_CONNECTIONS, PatientProtocol, hosts_for
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "starlette"):
             raise
@@ -60,17 +61,18 @@ def serve(
         records = ModelRecords.of(folder)
         copies = load_copies(corpus or records.corpus_folder, on_progress)
         loaded = load_engine(folder, engine, on_progress=on_progress)
-        place = Place(hosts=LOOPBACK if host in LOOPBACK else ("*",), framed_by=framed_by)
+        place = Place(hosts=hosts_for(host), framed_by=framed_by)
         app = make_app(loaded, records, limits=limits, copies=copies, place=place)
         config = uvicorn.Config(
             app,
+            http=PatientProtocol,
             log_level="warning",
             access_log=False,
             proxy_headers=behind_proxy,
             forwarded_allow_ips="*" if behind_proxy else None,
             server_header=False,
             timeout_graceful_shutdown=2,
-            limit_concurrency=1000,
+            limit_concurrency=MAX_CONNECTIONS,
         )
         server = uvicorn.Server(config)
         if on_ready is not None:

@@ -1,0 +1,81 @@
+"""What keeps slow clients and other sites from taking the server: bounds on time, and the names it may be asked for by."""
+
+import asyncio
+from collections.abc import Sequence
+
+import h11
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+
+HEAD_SECONDS = 10.0
+"""Time that a client has from the first byte of a request, or from connecting, to the end of its headers."""
+
+BODY_SECONDS = 20.0
+"""Time that it then has for the body."""
+
+MAX_CONNECTIONS = 1000
+
+
+def hosts_for(host: str) -> Sequence[str]:
+    """The names that a server on this address may be asked for by; ("*",) for any. On loopback only loopback's own, so
+    that no other site can reach the server by a name that it makes point there."""
+    return LOOPBACK if host in LOOPBACK else ("*",)
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP for uvicorn, which by itself waits for the end of a request's headers for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_watching()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_watching()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class BodyInTime:
+    """Answers 408 where the body of a request does not come within `BODY_SECONDS`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+        is_whole = scope["type"] != "http"
+
+        async def receive_in_time() -> Message:
+            nonlocal is_whole
+            if (
+                is_whole
+            ):  # what comes from here on is the end of the connection, and may take as long as it likes
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "The request did not arrive in time.") from None
+            is_whole = not message.get("more_body", False)
+            return message
+
+        await self.app(scope, receive_in_time, send)
