@@ -7,16 +7,18 @@
 import asyncio
 import json
 import secrets
+import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
 from pydantic import Field
 from starlette.applications import Starlette
-from starlette.concurrency import iterate_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -28,7 +30,7 @@ from fabula.config import Record
 from fabula.errors import FabulaError
 from fabula.generation.engines import Engine, load_engine
 from fabula.generation.settings import SamplingSettings
-from fabula.generation.write import Piece, write
+from fabula.generation.write import Draft, SideBySide, begin
 from fabula.models.load import locate_model
 from fabula.progress import OnProgress, silent
 from fabula.serving.guard import LOOPBACK, MAX_CONNECTIONS, BodyInTime, PatientProtocol, hosts_for
@@ -36,11 +38,11 @@ from fabula.serving.serve import listen
 
 MAX_BODY_BYTES = 4_000_000
 
-MAX_AT_ONCE = 8
-"""Requests that are written to at once; more wait their turn."""
+MAX_AT_ONCE = 16
+"""Stories that are written at once; more wait their turn."""
 
-BATCH_SIZE = 8
-"""Stories of one request that are written at once."""
+MAX_BEFORE_MORE = 8
+"""No story is begun while more than this are being written, so that those that wait can share a batch."""
 
 
 MAX_STORIES = 128
@@ -113,9 +115,71 @@ class Choice:
         return shown
 
 
+class WritingFailed(Exception):
+    pass
+
+
+FinishReason = Literal["end", "length", "failed"]
+Hear = Callable[[Draft, str, FinishReason | None], None]
+
+
+class BatchWriter:
+    """One model, one thread that writes with it, and the stories that wait. Those that begin at the same time share
+    their steps; one step of a batch takes little longer than that of a single story."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._together = SideBySide(engine)
+        self._waiting: deque[Draft] = deque()
+        self._heard: dict[Draft, Hear] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._thread.start()
+
+    def write(self, drafts: list[Draft], hear: Hear) -> None:
+        """Write these. `hear` is told each piece of text, and at the end why it ended, in the writer's thread; where
+        writing failed, the kind of error instead of a piece."""
+        with self._changed:
+            self._waiting += drafts
+            self._heard |= dict.fromkeys(drafts, hear)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Stop writing and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(timeout=10)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._together or self._closed)
+                if self._closed:
+                    return
+                if len(self._together) <= MAX_BEFORE_MORE:
+                    room = MAX_AT_ONCE - len(self._together)
+                    self._together.add(
+                        [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+                    )
+            try:
+                for draft, piece in self._together.step():
+                    self._heard[draft](draft, piece, draft.finish_reason)
+            except Exception as error:  # the writer outlives whatever one step does
+                with self._changed:
+                    self._waiting.clear()
+                    for draft, hear in self._heard.items():
+                        draft.is_wanted = False
+                        hear(draft, type(error).__name__, "failed")
+                self._together = SideBySide(self._engine)
+            with self._changed:
+                self._heard = {draft: hear for draft, hear in self._heard.items() if draft.goes_on}
+
+
 def make_api(engine: Engine, name: str, hosts: Sequence[str] = LOOPBACK) -> Starlette:
     """The application. `name` is what the model is called in it; `hosts` are the names that it may be asked for by."""
-    turn = asyncio.Semaphore(MAX_AT_ONCE)
+    writer = BatchWriter(engine)
     card = {"id": name, "object": "model", "created": 0, "owned_by": "fabula"}
 
     async def models(request: Request) -> Response:
@@ -152,14 +216,7 @@ def make_api(engine: Engine, name: str, hosts: Sequence[str] = LOOPBACK) -> Star
             )
             check_size(asked)
             seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
-            pieces = write(
-                engine,
-                asked.prompts,
-                settings=settings,
-                seed=seed,
-                num_stories=asked.n,
-                batch_size=BATCH_SIZE,
-            )
+            drafts = begin(engine, asked.prompts, settings, seed, asked.n)
         except (FabulaError, ValueError, RecursionError) as error:
             return refuse(str(error), 400)
         choices = [Choice(prompt, asked.stops) for prompt in asked.prompts for _ in range(asked.n)]
@@ -169,22 +226,30 @@ def make_api(engine: Engine, name: str, hosts: Sequence[str] = LOOPBACK) -> Star
             "created": int(time.time()),
             "model": name,
         }
-        shown = in_turn(turn, completed(engine, choices, pieces, asked.echo))
+        shown = completed(engine, choices, written(writer, drafts), asked.echo)
         if asked.stream:
             wants_usage = asked.stream_options is not None and asked.stream_options.include_usage
             events = as_events(head, shown, lambda: usage(engine, choices) if wants_usage else None)
             return StreamingResponse(
                 events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
             )
-        async for _ in shown:
-            if await request.is_disconnected():
-                await shown.aclose()
-                return Response(status_code=499)
+        try:
+            async for _ in shown:
+                if await request.is_disconnected():
+                    await shown.aclose()
+                    return Response(status_code=499)
+        except WritingFailed as error:
+            return refuse(str(error), 500)
         answers = [
             answer(index, (choice.prompt if asked.echo else "") + choice.text, choice.finish_reason)
             for index, choice in enumerate(choices)
         ]
         return JSONResponse({**head, "choices": answers, "usage": usage(engine, choices)})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(writer.close)
 
     return Starlette(
         routes=[
@@ -198,39 +263,65 @@ def make_api(engine: Engine, name: str, hosts: Sequence[str] = LOOPBACK) -> Star
         ],
         exception_handlers={HTTPException: answer_http_error},
         max_body_size=MAX_BODY_BYTES,
+        lifespan=lifespan,
     )
 
 
-def completed(
-    engine: Engine, choices: list[Choice], pieces: Iterator[Any], echo: bool
-) -> Iterator[tuple[int, str, str | None]]:
-    """Write the choices; yield what can be shown of each as it comes: index, text, and at its end the finish reason."""
-    for index, choice in enumerate(choices):
-        if echo and choice.prompt:
-            yield index, choice.prompt, None
-    for each in pieces:
-        choice = choices[each.index]
-        if choice.finish_reason is not None:
-            pass
-        elif isinstance(each, Piece):
-            text = choice.add(each.text)
+async def written(
+    writer: BatchWriter, drafts: list[Draft]
+) -> AsyncGenerator[tuple[Draft, str, FinishReason | None]]:
+    """Each piece of these drafts as the writer writes it. A client that leaves ends it."""
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[tuple[Draft, str, FinishReason | None]] = asyncio.Queue()
+
+    def hear(*piece: Any) -> None:
+        with suppress(RuntimeError):  # the server is shutting down, its loop is closed
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+    writer.write(drafts, hear)
+    try:
+        while True:
+            yield await pieces.get()
+    finally:
+        for draft in drafts:
+            draft.is_wanted = False
+
+
+async def completed(
+    engine: Engine,
+    choices: list[Choice],
+    pieces: AsyncGenerator[tuple[Draft, str, FinishReason | None]],
+    echo: bool,
+) -> AsyncGenerator[tuple[int, str, str | None]]:
+    """What can be shown of each choice as it comes: index, text, and at its end the finish reason.
+
+    Raises:
+        WritingFailed: with a sentence for the client.
+    """
+    try:
+        for index, choice in enumerate(choices):
+            if echo and choice.prompt:
+                yield index, choice.prompt, None
+        async for draft, piece, finish_reason in pieces:
+            if finish_reason == "failed":
+                raise WritingFailed(f"writing failed ({piece}); try again")
+            choice = choices[draft.index]
             if choice.finish_reason is not None:
+                continue
+            text = choice.add(piece)
+            if choice.finish_reason is not None:
+                draft.is_wanted = False
                 choice.num_tokens = len(engine.encode(choice.text))
+            elif finish_reason is not None:
+                choice.finish_reason = "stop" if finish_reason == "end" else "length"
+                choice.num_tokens = draft.num_tokens
+                text += choice.show()
             if text or choice.finish_reason is not None:
-                yield each.index, text, choice.finish_reason
-        else:
-            choice.finish_reason = "stop" if each.finish_reason == "end" else "length"
-            choice.num_tokens = each.num_tokens
-            yield each.index, choice.show(), choice.finish_reason
-        if all(choice.finish_reason is not None for choice in choices):
-            return
-
-
-async def in_turn(turn: asyncio.Semaphore, shown: Iterator[Any]) -> AsyncGenerator[Any, None]:
-    """The same, written in a thread, when there is room; a client that leaves ends it."""
-    async with turn:
-        async for each in iterate_in_threadpool(shown):
-            yield each
+                yield draft.index, text, choice.finish_reason
+            if all(choice.finish_reason is not None for choice in choices):
+                return
+    finally:
+        await pieces.aclose()
 
 
 async def as_events(
@@ -238,8 +329,12 @@ async def as_events(
     shown: AsyncIterator[tuple[int, str, str | None]],
     count: Callable[[], dict[str, int] | None],
 ) -> AsyncIterator[str]:
-    async for index, text, finish_reason in shown:
-        yield f"data: {json.dumps({**head, 'choices': [answer(index, text, finish_reason)]})}\n\n"
+    try:
+        async for index, text, finish_reason in shown:
+            yield f"data: {json.dumps({**head, 'choices': [answer(index, text, finish_reason)]})}\n\n"
+    except WritingFailed as error:
+        yield f"data: {json.dumps(fault(str(error), 500))}\n\n"
+        return
     if (counted := count()) is not None:
         yield f"data: {json.dumps({**head, 'choices': [], 'usage': counted})}\n\n"
     yield "data: [DONE]\n\n"
@@ -273,8 +368,13 @@ def usage(engine: Engine, choices: list[Choice]) -> dict[str, int]:
 
 
 def refuse(message: str, status: int, field: str | None = None) -> JSONResponse:
-    error = {"message": message, "type": "invalid_request_error", "param": field, "code": None}
-    return JSONResponse({"error": error}, status_code=status)
+    return JSONResponse(fault(message, status, field), status_code=status)
+
+
+def fault(message: str, status: int, field: str | None = None) -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": field, "code": None}}
 
 
 def serve_api(
