@@ -1,15 +1,17 @@
 """Speed and memory of cleaning, beside the seed notebook's pattern and datatrove.
 
-    python benchmarks/cleaning.py --data ../shared/data [--megabytes 210] [--datatrove PYTHON]
+    python benchmarks/cleaning.py --data ../shared/data [--megabytes 210] [--rounds 3] [--datatrove PYTHON]
 
-Makes one file of stories in the seed's format out of real ones: every round takes each story again with one word in
-seven replaced by another one of the corpus (so that rounds are no near-copies of each other), gives one in four a
+Makes one file of stories in the seed's format out of real ones: every turn takes each story again with one word in
+seven replaced by another one of the corpus (so that turns are no near-copies of each other), gives one in four a
 real note at its end, and adds 2 % exact copies and 3 % near-copies. Then runs, on this file, each as a process of its own:
 `fabula clean` on one core without and with the search for copies, and on two; the seed's pattern; and, with the
-Python of an environment where datatrove is installed, its reader with the C4 filter, and its MinHash. What would take
-more than a few minutes runs on the first megabytes, and says so. The rates are megabytes of input per second of wall time, and per
-second of processor time, which a busy machine falsifies less. On a file of 2 GB (--megabytes 2000 --only fabula)
-it takes about a quarter of an hour.
+Python of an environment where datatrove is installed, its reader with the C4 filter, and its MinHash. The slow ones run
+on the first megabytes (never more than the file has), and fabula on one core runs on these, too, so that they can be
+compared. A round runs each of them once; what is printed are medians over the rounds, and medians of the ratios within a
+round. Rates are megabytes of input per second of wall time, and per second of processor time, which a busy machine
+falsifies less. A round over 210 MB takes some minutes, one over 2 GB of fabula alone (--megabytes
+2000 --rounds 1 --only fabula) about a quarter of an hour.
 """
 
 import argparse
@@ -18,13 +20,24 @@ import os
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
+import psutil
+
+FEW_BYTES = 5_000_000
+SEED_CODE = (
+    "import re, sys; text = open(sys.argv[1], encoding='utf-8').read(); "
+    "re.sub(sys.argv[2], '<eos>', text, flags=re.I)"
+)
 SEED_PATTERN = r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>"
 
 DATATROVE = """
@@ -40,17 +53,17 @@ from datatrove.pipeline.writers import ParquetWriter
 task, source, out = sys.argv[1:]
 config = MinhashConfig(n_grams=5, num_buckets=20, hashes_per_bucket=6)
 
-def run(*steps, tasks=1):
-    LocalPipelineExecutor(pipeline=list(steps), tasks=tasks, workers=1, logging_dir=out + "/logs").run()
+def run(name, *steps, tasks=1):
+    LocalPipelineExecutor(pipeline=list(steps), tasks=tasks, workers=1, logging_dir=f"{out}/logs/{name}").run()
 
 reader = JsonlReader(source)
 if task == "c4":
-    run(reader, C4QualityFilter(), ParquetWriter(out + "/kept"))
+    run("filter", reader, C4QualityFilter(), ParquetWriter(out + "/kept"))
 else:
-    run(reader, MinhashDedupSignature(output_folder=out + "/signatures", config=config))
-    run(MinhashDedupBuckets(out + "/signatures", out + "/buckets", config=config), tasks=20)
-    run(MinhashDedupCluster(out + "/buckets", out + "/remove", config=config))
-    run(reader, MinhashDedupFilter(out + "/remove"), ParquetWriter(out + "/kept"))
+    run("signatures", reader, MinhashDedupSignature(output_folder=out + "/signatures", config=config))
+    run("buckets", MinhashDedupBuckets(out + "/signatures", out + "/buckets", config=config), tasks=20)
+    run("clusters", MinhashDedupCluster(out + "/buckets", out + "/remove", config=config))
+    run("filter", reader, MinhashDedupFilter(out + "/remove"), ParquetWriter(out + "/kept"))
 """
 
 
@@ -128,46 +141,106 @@ def on_cores(count: int) -> Callable[[], None]:
     return lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
-def measure(name: str, command: list[str], path: Path, cores: int) -> None:
+class Run(NamedTuple):
+    """What one process took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: float
+
+
+def measure(command: list[str], cores: int, folder: Path) -> Run:
+    """Run a command on some cores, in `folder`, where it may leave what it likes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     environment = os.environ | {"RAYON_NUM_THREADS": str(cores), "OMP_NUM_THREADS": str(cores)}
     peak = 0
-    child = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        preexec_fn=on_cores(cores),
-        env=environment,
-        text=True,
-    )
-    try:
-        import psutil
-
+    with (folder / "errors").open("w+") as errors:
+        child = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            preexec_fn=on_cores(cores),
+            env=environment,
+            cwd=folder,
+        )
         process = psutil.Process(child.pid)
         while child.poll() is None:
-            try:
+            with suppress(psutil.Error):
                 family = [process, *process.children(recursive=True)]
                 peak = max(peak, sum(one.memory_info().rss for one in family))
-            except psutil.Error:
-                pass
             time.sleep(0.2)
-    finally:
-        _, error = child.communicate()
-    if child.returncode:
-        print(
-            f"{name:<44} failed: {error.strip().splitlines()[-1] if error.strip() else child.returncode}",
-            flush=True,
-        )
-        return
-    seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        if child.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{errors.read()[-2000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    size = path.stat().st_size / 1e6
-    print(
-        f"{name:<44} {size:7.0f} MB {seconds:8.1f} s {size / seconds:7.2f} MB/s {size / cpu:7.2f} MB/cpu-s {peak / 1e6:8.0f} MB memory",
-        flush=True,
-    )
+    return Run(seconds, cpu, peak)
+
+
+class Contender(NamedTuple):
+    """Something to measure: its command, the file that it reads, and on how many cores."""
+
+    command: list[str]
+    path: Path
+    cores: int
+
+
+def contenders(path: Path, work: Path, only: str | None, datatrove: str | None) -> dict[str, Contender]:
+    clean = [
+        sys.executable,
+        "-m",
+        "fabula",
+        "-q",
+        "clean",
+        "--rules",
+        "reddit",
+        "--out",
+        str(work / "corpus"),
+    ]
+    ignore = ["--copies", "ignore"]
+    found: dict[str, Contender] = {}
+
+    def fabula(name: str, path: Path, cores: int, *more: str) -> None:
+        found[name] = Contender([*clean, str(path), "--workers", str(cores), *more], path, cores)
+
+    if only != "peers":
+        fabula("fabula, one core, copies not looked for", path, 1, *ignore)
+        fabula("fabula, one core, copies dropped", path, 1)
+        fabula("fabula, two cores, copies not looked for", path, 2, *ignore)
+        fabula("fabula, two cores, copies dropped", path, 2)
+    if only != "fabula":
+        few = head(path, FEW_BYTES, work / "few.txt")
+        fabula("fabula, one core, copies not looked for (few)", few, 1, *ignore)
+        fabula("fabula, one core, copies dropped (few)", few, 1)
+        found["seed's pattern, one core (few)"] = Contender(
+            [sys.executable, "-c", SEED_CODE, str(few), SEED_PATTERN], few, 1
+        )
+        if datatrove:
+            script = work / "datatrove_run.py"
+            script.write_text(DATATROVE)
+            rows = head(path, FEW_BYTES, work / "rows" / "few.jsonl", rows=True)
+            for name, task in (
+                ("datatrove, one core, reader and C4 filter (few)", "c4"),
+                ("datatrove, one core, reader and MinHash (few)", "minhash"),
+            ):
+                command = [datatrove, str(script), task, str(rows.parent), str(work / "datatrove")]
+                found[name] = Contender(command, rows, 1)
+    return found
+
+
+RATIOS = (
+    ("fabula, two cores, copies not looked for", "fabula, one core, copies not looked for"),
+    ("fabula, two cores, copies dropped", "fabula, one core, copies dropped"),
+    ("fabula, one core, copies not looked for (few)", "seed's pattern, one core (few)"),
+    (
+        "fabula, one core, copies not looked for (few)",
+        "datatrove, one core, reader and C4 filter (few)",
+    ),
+    ("fabula, one core, copies dropped (few)", "datatrove, one core, reader and MinHash (few)"),
+)
+"""How many times as fast the first is as the second."""
 
 
 def main() -> None:
@@ -176,42 +249,45 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with stories/, bench/ and wp-gold/")
     parser.add_argument("--megabytes", type=float, default=210)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--datatrove", help="Python of an environment with datatrove")
     parser.add_argument("--only", choices=["fabula", "peers"], help="leave the others out")
     parser.add_argument("--file", type=Path, help="make the stories here, or use those that are there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fabula-bench-") as folder:
         work = Path(folder)
-        path = options.file or work / "stories.txt"
+        path = options.file.resolve() if options.file else work / "stories.txt"
         if not path.exists():
             make_stories(options.data, path, int(options.megabytes * 1e6))
-        if options.only != "peers":
-            clean = [sys.executable, "-m", "fabula", "-q", "clean", str(path), "--rules", "reddit"]
-            for name, cores, more in (
-                ("fabula, one core, copies not looked for", 1, ["--copies", "ignore"]),
-                ("fabula, one core, copies dropped", 1, []),
-                ("fabula, two cores, copies not looked for", 2, ["--copies", "ignore"]),
-                ("fabula, two cores, copies dropped", 2, []),
-            ):
-                measure(
-                    name, [*clean, "--out", str(work / "corpus"), "--workers", str(cores), *more], path, cores
+        found = contenders(path, work, options.only, options.datatrove)
+        runs: dict[str, list[Run]] = {name: [] for name in found}
+        for number in range(options.rounds):
+            for name, (command, _, cores) in found.items():
+                with tempfile.TemporaryDirectory(dir=work) as here:
+                    runs[name].append(measure(command, cores, Path(here)))
+                for left in ("corpus", "datatrove"):
+                    shutil.rmtree(work / left, ignore_errors=True)
+                run = runs[name][-1]
+                print(
+                    f"round {number + 1}: {name}: {run.seconds:.1f} s, {run.cpu_seconds:.1f} cpu-s",
+                    flush=True,
                 )
-                subprocess.run(["rm", "-rf", str(work / "corpus")], check=True)
-        if options.only == "fabula":
-            return
-        few = head(path, 10_000_000, work / "few.txt")
-        code = "import re, sys; t = open(sys.argv[1], encoding='utf-8').read(); re.sub(sys.argv[2], '<eos>', t, flags=re.I)"
-        measure("seed's pattern, one core", [sys.executable, "-c", code, str(few), SEED_PATTERN], few, 1)
-        if options.datatrove:
-            script = work / "datatrove_run.py"
-            script.write_text(DATATROVE)
-            for name, task, size in (
-                ("datatrove, one core, reader and C4 filter", "c4", 4_000_000),
-                ("datatrove, one core, reader and MinHash", "minhash", 10_000_000),
-            ):
-                rows = head(path, size, work / task / "in" / "few.jsonl", rows=True)
-                command = [options.datatrove, str(script), task, str(rows.parent), str(work / task / "out")]
-                measure(name, command, rows, 1)
+        print(
+            f"\nmedians of {options.rounds} rounds{'MB':>23} {'MB/s':>9} {'MB/cpu-s':>9} {'memory, MB':>11}"
+        )
+        for name, (_, source, _) in found.items():
+            size = source.stat().st_size / 1e6
+            wall = median(size / run.seconds for run in runs[name])
+            cpu = median(size / run.cpu_seconds for run in runs[name])
+            peak = median(run.peak_bytes for run in runs[name])
+            print(f"{name:<50} {size:6.0f} {wall:9.2f} {cpu:9.2f} {peak / 1e6:11.0f}")
+        print(f"\n{'times as fast, medians of the rounds':<104} {'wall':>6} {'cpu':>6}")
+        for one, other in RATIOS:
+            if one in runs and other in runs:
+                pairs = list(zip(runs[one], runs[other], strict=True))
+                wall = median(theirs.seconds / ours.seconds for ours, theirs in pairs)
+                cpu = median(theirs.cpu_seconds / ours.cpu_seconds for ours, theirs in pairs)
+                print(f"{one:<48} than {other:<50} {wall:6.2f} {cpu:6.2f}")
 
 
 if __name__ == "__main__":
