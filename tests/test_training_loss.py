@@ -111,7 +111,7 @@ def test_eager_attention_gets_a_mask_that_it_can_add():
 
 
 def test_fused_activations_change_nothing():
-    from fabula.training.prepare import fuse_activations
+    from fabula.models.load import fuse_activations
 
     model = tiny_model("gpt2")
     ids = torch.arange(40)[None] % VOCABULARY

@@ -383,13 +383,14 @@ def score_model(
     import torch
 
     from fabula.evaluation.seed import seed_loss
-    from fabula.models.load import load_model
+    from fabula.models.load import fuse_activations, load_model
     from fabula.models.memory import keep_freed_memory
     from fabula.models.scoring import default_context_length
     from fabula.tokens.tokenizer import load_tokenizer
 
     keep_freed_memory()
     model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
+    fuse_activations(model)
     tokenizer = load_tokenizer(folder)
     context_length = context_length or default_context_length(model)
     stride = stride or max(1, context_length // 2)

@@ -187,12 +187,12 @@ def _repeated(recipe: Recipe, measured: Measured, num_tokens: int, num_stories: 
 def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
     import torch
 
-    from fabula.models.load import context_length_of
+    from fabula.models.load import context_length_of, fuse_activations
     from fabula.models.memory import keep_freed_memory
     from fabula.training.loop import LONGEST_CONTEXT
     from fabula.training.loss import StoryLoss
     from fabula.training.machine import CPU_TOKENS, Precision
-    from fabula.training.prepare import choose_trained, fuse_activations, set_dropout
+    from fabula.training.prepare import choose_trained, set_dropout
 
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

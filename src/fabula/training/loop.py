@@ -17,7 +17,7 @@ import torch
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, library_versions
-from fabula.models.load import context_length_of, load_model, quiet
+from fabula.models.load import context_length_of, fuse_activations, load_model, quiet
 from fabula.models.memory import keep_freed_memory
 from fabula.models.records import LOG, RECIPE_FILE
 from fabula.progress import OnProgress, Progress
@@ -29,7 +29,6 @@ from fabula.training.loss import StoryLoss, as_tensors
 from fabula.training.machine import Precision, choose_micro_batch_size
 from fabula.training.prepare import (
     choose_trained,
-    fuse_activations,
     held_out_stories,
     make_fresh_base,
     optimizer_tensors,

@@ -102,16 +102,6 @@ def set_dropout(model: Any, dropout: float) -> None:
             setattr(module, "attention_dropout", dropout)  # noqa: B010 (nn.Module types its attributes)
 
 
-def fuse_activations(model: nn.Module) -> None:
-    """Compute GPT-2's GELU (with tanh) in one pass over memory instead of several. The same function, to rounding."""
-    from transformers.activations import ACT2FN, NewGELUActivation
-
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, ACT2FN["gelu_pytorch_tanh"])
-
-
 def choose_trained(model: Any, recipe: Recipe) -> Any:
     """Freeze what the recipe freezes, or put low-rank additions around the model. Returns the model to train."""
     if recipe.lora_rank:
