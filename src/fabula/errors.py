@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class FabulaError(Exception):
@@ -26,7 +26,7 @@ class FabulaError(Exception):
         self.what, self.where, self.line, self.hint = what, where, line, hint
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
         message = f"{place}{what}" + (f"; {hint}" if hint else "")
-        # Names of files and columns may hold anything; a line stays a line, and commands no terminal.
+        # Names of files and columns may hold anything; a line stays a line, commands no terminal, and can be encoded.
         super().__init__(CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message))
 
 

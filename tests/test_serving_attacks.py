@@ -1,0 +1,306 @@
+"""Requests that nobody means well with: to the page and to the API, over real sockets."""
+
+import json
+import random
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the serve extra")
+pytest.importorskip("starlette", reason="needs the serve extra")
+
+from knock import odd_request, status_of
+from served import HeldEngine, served
+
+from fabula.models.records import ModelRecords
+from fabula.serving import guard
+from fabula.serving.api import MAX_STOPS, MAX_STORIES, CompletionRequest, make_api
+from fabula.serving.app import CopiesRequest, WriteRequest, make_app
+from fabula.serving.guard import LOOPBACK, hosts_for
+from fabula.serving.limits import Limits
+
+JSON = "content-type: application/json\r\n"
+OFTEN = Limits(max_per_minute=100_000, max_per_address=100_000, max_new_tokens=3)
+
+
+@pytest.fixture(scope="module")
+def page(tiny_gpt2_dir: Path) -> Iterator[str]:
+    engine = HeldEngine(tiny_gpt2_dir)
+    with served(make_app(engine, ModelRecords.of(engine.folder), limits=OFTEN)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def api(tiny_gpt2_dir: Path) -> Iterator[str]:
+    with served(make_api(HeldEngine(tiny_gpt2_dir), "tiny")) as address:
+        yield address
+
+
+@pytest.fixture(params=["page", "api"])
+def either(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(request.param)
+
+
+def send(address: str, raw: bytes, seconds: float = 20) -> bytes:
+    """What comes back for these bytes, until the server closes or `seconds` are over."""
+    host, _, port = urlsplit(address).netloc.partition(":")
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        answer = b""
+        try:
+            connection.sendall(raw)
+            while block := connection.recv(1 << 16):
+                answer += block
+        except (TimeoutError, ConnectionResetError, BrokenPipeError):
+            pass
+        return answer
+
+
+def ask(address: str, path: str, body: Any, headers: str = JSON) -> tuple[int, bytes]:
+    """Status and the whole answer of a POST."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    host = "" if "host:" in headers else f"host: {urlsplit(address).netloc}\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\n{host}{headers}content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+    )
+    answer = send(address, head.encode() + content)
+    return status_of(answer) or 0, answer
+
+
+def answers(address: str) -> None:
+    """The server is well."""
+    path = "/v1/models" if status_of(get(address, "/v1/models")) == 200 else "/"
+    assert status_of(get(address, path)) == 200
+
+
+def get(address: str, path: str) -> bytes:
+    return send(
+        address,
+        f"GET {path} HTTP/1.1\r\nhost: {urlsplit(address).netloc}\r\nconnection: close\r\n\r\n".encode(),
+    )
+
+
+COMPLETION = {"model": "tiny", "prompt": "Once", "max_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({**COMPLETION, "stop": ["x"] * (MAX_STOPS + 1)}, 400, b"stop strings"),
+        ({**COMPLETION, "stop": "x" * 5000}, 400, b"stop strings"),
+        (
+            {**COMPLETION, "prompt": ["a"] * 20, "n": 7},
+            400,
+            f"140 stories at once; at most {MAX_STORIES}".encode(),
+        ),
+        ({**COMPLETION, "prompt": []}, 400, b"empty"),
+        ({**COMPLETION, "prompt": "half \ud800"}, 400, b"half a character"),
+        ({**COMPLETION, "n": 10**30}, 400, b"'n'"),
+        ({**COMPLETION, "seed": -1}, 400, b"seed"),
+        ({**COMPLETION, "\ud800": 1}, 400, b"unknown field"),
+        ({**COMPLETION, "temperature": float("nan")}, 400, b"temperature"),
+        (b"[" * 100_000, 400, b"error"),
+        (b"\xff\xfe", 400, b"error"),
+        ({**COMPLETION, "prompt": "\0\x1b[2J\u202e<script>alert(1)</script>"}, 200, b"choices"),
+        ({**COMPLETION, "prompt": "word " * 10_000}, 200, b"choices"),
+        ({**COMPLETION, "echo": True, "stop": ["e", ""]}, 200, b"Onc"),
+    ],
+)
+def test_the_api_answers_with_a_sentence(api: str, body: Any, status: int, words: bytes):
+    found, answer = ask(api, "/v1/completions", body)
+    assert (found, words in answer) == (status, True), answer[:500]
+    assert b"Traceback" not in answer
+
+
+def test_ten_thousand_tokens_to_the_page(page: str):
+    status, answer = ask(page, "/write", {"text": "the " * 9_990})
+    assert status == 200
+    assert b'"done"' in answer
+
+
+def test_no_other_site_reaches_the_api(api: str):
+    """By a form, which needs no permission; by a name that it makes point here; by asking for permission."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        assert ask(api, "/v1/completions", COMPLETION, f"content-type: {kind}\r\n")[0] == 415
+    assert ask(api, "/v1/completions", COMPLETION, "")[0] == 415
+    assert ask(api, "/v1/completions", COMPLETION, JSON + "host: elsewhere.example\r\n")[0] == 400
+    answer = send(api, b"GET /v1/models HTTP/1.1\r\nhost: elsewhere.example\r\nconnection: close\r\n\r\n")
+    assert status_of(answer) == 400
+    preflight = (
+        b"OPTIONS /v1/completions HTTP/1.1\r\nhost: localhost\r\norigin: https://elsewhere.example\r\n"
+    )
+    answer = send(api, preflight + b"access-control-request-method: POST\r\nconnection: close\r\n\r\n")
+    assert status_of(answer) == 405
+    assert b"access-control-allow" not in answer.lower()
+
+
+def test_who_may_ask_depends_on_the_address():
+    assert hosts_for("127.0.0.1") == hosts_for("::1") == LOOPBACK
+    assert hosts_for("0.0.0.0") == hosts_for("192.168.1.5") == ("*",)
+
+
+STEPS = (
+    "..",
+    "%2e%2e",
+    "..%2f..",
+    "%252e%252e",
+    "..\\..",
+    "..;",
+    "....//",
+    "\u2025",
+    "..%00",
+    "%c0%ae%c0%ae",
+    "file=",
+)
+FILES = ("etc/passwd", "app.py", "proc/self/environ", "config.json", "model.safetensors", "windows/win.ini")
+
+
+def test_no_way_leads_to_a_file(either: str):
+    """Every route, every way of writing "the folder above", and names of files that are there."""
+    for route in (
+        "",
+        "write/",
+        "copies/",
+        "model.json/",
+        "v1/models/",
+        "v1/completions/",
+        "static/",
+        "index.html/",
+    ):
+        for step in STEPS:
+            for name in FILES[:3] if route else FILES:
+                answer = get(either, f"/{route}{step}/{name}".encode().decode("latin-1"))
+                assert status_of(answer) in (400, 404, 405), (route, step, name, answer[:200])
+                assert not any(sign in answer for sign in (b"root:", b"import ", b"PATH=", b"n_embd"))
+
+
+def test_a_body_that_never_ends(either: str):
+    """Announced as too long, or sent in chunks without a length in front: read no further than the limit."""
+    path = "/v1/completions" if status_of(get(either, "/v1/models")) == 200 else "/write"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}"
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    for body in (b"content-length: 5000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 100):
+        answer = send(either, head.encode() + body)
+        assert status_of(answer) in (413, None), answer[
+            :200
+        ]  # None: closed before all was sent, which is as good
+    answers(either)
+
+
+def test_two_lengths_are_no_request(either: str):
+    for lengths in ("content-length: 4\r\ntransfer-encoding: chunked\r\n", "content-length: 4\r\ncontent-length: 9\r\n",
+                    "content-length: -1\r\n", "content-length: 1e9\r\n"):  # fmt: skip
+        answer = send(
+            either, f"POST /write HTTP/1.1\r\nhost: localhost\r\n{JSON}{lengths}\r\n0\r\n\r\n".encode(), 3
+        )
+        assert status_of(answer) in (400, 404), answer[:200]
+    answers(either)
+
+
+def test_slow_clients_are_shown_out(either: str, monkeypatch: pytest.MonkeyPatch):
+    """Headers that never end, the second request of a connection among them; a body that never comes."""
+    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.4)
+    path = "/v1/completions" if status_of(get(either, "/v1/models")) == 200 else "/write"
+    began = time.monotonic()
+    assert send(either, b"") == b""
+    assert send(either, b"GET / HTTP/1.1\r\nhost: loc") == b""
+    first = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    assert send(either, first + b"GET / HTT").count(b"HTTP/1.1 ") == 1
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}content-length: 100\r\nconnection: close\r\n\r\n"
+    )
+    assert status_of(send(either, head.encode() + b'{"text"')) == 408
+    assert time.monotonic() - began < 15  # without a bound each would have waited for 20 s
+    answers(either)
+
+
+def test_clients_that_hang_up(either: str):
+    """At any moment of a request, many times over."""
+    path, body = ("/v1/completions", {**COMPLETION, "stream": True, "max_tokens": 50})
+    if status_of(get(either, "/v1/models")) != 200:
+        path, body = "/write", {"text": "Once"}
+    content = json.dumps(body).encode()
+    whole = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}content-length: {len(content)}\r\n\r\n".encode()
+        + content
+    )
+    draw = random.Random(0)
+    host, _, port = urlsplit(either).netloc.partition(":")
+    for _ in range(60):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(whole[: draw.choice([len(whole), draw.randrange(len(whole))])])
+            if draw.random() < 0.5:
+                connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+                )  # a reset, not an end
+    answers(either)
+
+
+def test_odd_requests(either: str):
+    """What `knock.py` sends for an hour. Nothing is a fault of the server's, and it is well afterwards."""
+    draw = random.Random(3)
+    for _ in range(150):
+        raw = odd_request(draw)
+        answer = send(either, raw, 10)
+        assert (status_of(answer) or 400) < 500, (raw[:300], answer[:300])
+        assert b"Traceback" not in answer
+    answers(either)
+
+
+def openapi(paths: dict[str, type]) -> dict[str, Any]:
+    """A schema of these POST routes, from the records that they take."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "fabula", "version": "0"},
+        "paths": {
+            path: {
+                "post": {
+                    "requestBody": {
+                        "required": True,
+                        "content": {"application/json": {"schema": inline(record)}},
+                    },
+                    "responses": {"default": {"description": "a passage, or a sentence"}},
+                }
+            }
+            for path, record in paths.items()
+        },
+    }
+
+
+def inline(record: Any) -> dict[str, Any]:
+    """A record's JSON schema, with all that makes writing long kept short."""
+    schema = record.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    for name, field in schema["properties"].items():
+        for option in field.get("anyOf", []):
+            if "$ref" in option:
+                option.update(definitions[option.pop("$ref").rpartition("/")[2]])
+        if name in ("max_tokens", "n"):
+            schema["properties"][name] = {"type": "integer", "minimum": 1, "maximum": 3}
+        if name == "model":
+            field["const"] = "tiny"
+    schema["required"] = [*{*schema.get("required", []), *({"max_tokens"} & schema["properties"].keys())}]
+    return schema
+
+
+schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
+
+
+@pytest.fixture
+def schema(page: str, api: str) -> Any:
+    return schemathesis.openapi.from_dict(
+        openapi({"/write": WriteRequest, "/copies": CopiesRequest, "/v1/completions": CompletionRequest})
+    )
+
+
+@schemathesis.pytest.from_fixture("schema").parametrize()
+def test_what_the_schema_allows_and_forbids(case: Any, page: str, api: str):
+    """Bodies that follow the schema and bodies that do not: an answer each, and none of them a fault."""
+    answer = case.call(base_url=api if case.path.startswith("/v1") else page, timeout=30)
+    assert answer.status_code < 500, answer.text
+    assert answer.status_code not in (404, 405) or answer.request.method != "POST" or "model" in answer.text
