@@ -61,7 +61,9 @@ _TAG = re.compile(
     r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
 )
 # A story in the form of a letter: nothing before its last line of farewell is a note.
-_SALUTATION = re.compile(r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) [^\n.!?]{0,60}[,:!-]", re.IGNORECASE)
+_SALUTATION = re.compile(
+    r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) [^\n.!?]{0,60}[,:!-]", re.IGNORECASE
+)
 _FAREWELL = re.compile(
     r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with |all my )?(?:much )?love|sincerely|respectfully|"
     r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
