@@ -3,8 +3,10 @@
 import math
 import os
 import shutil
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +79,10 @@ def estimate(
 
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     sample, num_stories, num_characters, num_bytes = _read(stories)
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         model, tokenizer, fresh = _model(base, sample, num_bytes, Path(temporary))
+    loading = time.perf_counter() - began
     num_tokens = _num_tokens(tokenizer, sample, num_characters) + 2 * num_stories
     measured = _measure(model, recipe, fresh)
     batch_size = recipe.batch_size(measured.context_length, measured.num_parameters)
@@ -97,7 +101,9 @@ def estimate(
         * measured.context_length
         / (recipe.num_validations + 1),
     )
-    seconds += (recipe.num_validations + 1) * held_out * (2 / 3) / measured.tokens_per_second
+    samples = recipe.sample_tokens * measured.seconds_per_token
+    seconds += (recipe.num_validations + 1) * (held_out * (2 / 3) / measured.tokens_per_second + samples)
+    seconds += loading
     weights = 4 * measured.num_parameters
     trained = 4 * measured.num_trained
     checkpoint = 3 * trained
@@ -125,6 +131,8 @@ class Measured:
     num_parameters: int
     num_trained: int
     tokens_per_second: float
+    seconds_per_token: float
+    """Of a story that is written."""
     memory_gb: float
     device: str
 
@@ -192,7 +200,7 @@ def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
     from fabula.training.loop import LONGEST_CONTEXT
     from fabula.training.loss import StoryLoss
     from fabula.training.machine import CPU_TOKENS, Precision
-    from fabula.training.prepare import choose_trained, set_dropout
+    from fabula.training.prepare import choose_trained, optimizers_for, set_dropout
 
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -211,26 +219,44 @@ def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
     ids = torch.randint(0, model.config.vocab_size, shape, device=device)
     positions = torch.arange(context_length, device=device).expand(shape)
     segments = torch.ones(shape, dtype=torch.long, device=device)
-    times = []
-    for _ in range(MEASURED_BATCHES + 1):
-        began = time.perf_counter()
+
+    def micro_batch() -> None:
         with precision.autocast():
             total = loss(ids, ids, positions, segments)
         total.backward()
         total.item()
-        times.append(time.perf_counter() - began)
-    if device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated() + 8 * num_trained
-    else:
-        memory = _peak_memory() + 8 * num_trained
+
+    def update() -> None:
+        for optimizer in optimizers:
+            optimizer.step()
+
+    @torch.no_grad()
+    def one_token() -> None:
+        model(ids[:1, :1]).logits[0, 0, 0].item()
+
+    optimizers = optimizers_for(model, recipe, learning_rate=0.0)
+    step = _seconds(micro_batch) * batch_size / size + _seconds(update)
+    seconds_per_token = _seconds(one_token)
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_memory()
     return Measured(
         context_length,
         num_parameters,
         num_trained,
-        size * context_length / sorted(times[1:])[len(times) // 2 - 1],
+        batch_size * context_length / step,
+        seconds_per_token,
         memory / 1e9,
         torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads",
     )
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    """How long `work` takes: the median of several times, after a first one that is not counted."""
+    times = []
+    for _ in range(MEASURED_BATCHES + 1):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
 
 
 def _peak_memory() -> int:
