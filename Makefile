@@ -3,13 +3,29 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed-from-lock
 
-.PHONY: run test check docs lock clean
+.PHONY: run test faults fuzz audit check docs lock clean
 
 run: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/fabula run
 
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# Whole runs killed more than a hundred times, damaged models, odd requests: about an hour (docs/reliability.md).
+faults: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/kills.py --rounds 14
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/flips.py --count 5000
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/knock.py --count 20000
+
+# A search for bytes that break a reader or the cleaner; it ends at the first, or after MINUTES.
+MINUTES ?= 30
+fuzz: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[fuzz]'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/search.py build/fuzz -max_total_time=$$(($(MINUTES) * 60)) -artifact_prefix=tests/fuzz/findings/
+
+# Known faults of the versions in the lock.
+audit: $(INSTALLED)
+	$(BIN)/python .ci/audit
 
 # What CI checks beside the tests: format, lint, types, generated documents.
 check: $(INSTALLED)

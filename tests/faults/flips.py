@@ -1,6 +1,6 @@
 """Bits of a model's files turned over, or their ends cut off: each gives a model that writes, or one clear line.
 
-    python tests/faults/flips.py MODEL --count 5000 --seed 0
+    python tests/faults/flips.py --count 5000 --seed 0
 
 Prints how many of each there were, and by how many MB memory grew at the most.
 """
@@ -14,6 +14,8 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+from whole_run import make_base
 
 from fabula.errors import FabulaError
 from fabula.generation.settings import SamplingSettings
@@ -58,35 +60,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     draw = random.Random(chosen.seed)
-    use(chosen.model)
+    kept = tempfile.TemporaryDirectory(prefix="fabula-flips-")
+    good, folder = Path(kept.name) / "good", Path(kept.name) / "damaged"
+    make_base(good, ["Once upon a time the lamp burned, and Wren sang."])
+    use(good)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes: Counter[str] = Counter()
     faults = []
-    with tempfile.TemporaryDirectory(prefix="fabula-flips-") as kept:
-        for _ in range(chosen.count):
-            folder = Path(kept) / "model"
-            shutil.copytree(chosen.model, folder)
-            done = damage(folder / draw.choice([name for name in NAMES if (folder / name).exists()]), draw)
-            began = time.process_time()
-            try:
-                use(folder)
-                outcomes["works"] += 1
-            except FabulaError as error:
-                outcomes["refused"] += 1
-                if "\n" in str(error):
-                    faults.append(f"{done}: more than one line")
-            except Exception as error:
-                faults.append(f"{done}: {type(error).__name__}: {error}")
-            if time.process_time() - began > SECONDS:
-                faults.append(f"{done}: took too long")
-            shutil.rmtree(folder)
+    for _ in range(chosen.count):
+        shutil.copytree(good, folder)
+        done = damage(folder / draw.choice([name for name in NAMES if (folder / name).exists()]), draw)
+        began = time.process_time()
+        try:
+            use(folder)
+            outcomes["works"] += 1
+        except FabulaError as error:
+            outcomes["refused"] += 1
+            if "\n" in str(error):
+                faults.append(f"{done}: more than one line")
+        except Exception as error:
+            faults.append(f"{done}: {type(error).__name__}: {error}")
+        if time.process_time() - began > SECONDS:
+            faults.append(f"{done}: took too long")
+        shutil.rmtree(folder)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) // 1024
+    kept.cleanup()
     print(json.dumps({"damaged": chosen.count, **outcomes, "grown_mb": grown, "faults": faults}, indent=1))
+    raise SystemExit(bool(faults))
 
 
 if __name__ == "__main__":
