@@ -468,13 +468,25 @@ def test_minutes_bound_the_time_and_the_learning_rate_falls_to_zero(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):
     recipe = QUICK.model_copy(update={"num_epochs": 1e5, "patience": 0})
+    reports: list[Progress] = []
     began = time.monotonic()
-    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe, max_minutes=0.1)
+    result = train(
+        tiny_corpus_dir,
+        tmp_path / "model",
+        base=tiny_gpt2_dir,
+        recipe=recipe,
+        max_minutes=0.1,
+        on_progress=reports.append,
+    )
     assert time.monotonic() - began < 20
     assert result.seconds < 9
     rates = [row["learning_rate"] for row in rows(result) if "train_loss" in row]
     assert rates[-1] < 0.25 * max(rates)
     assert result.num_steps < 1e4
+    last = reports[-1]
+    assert (last.unit, last.total) == ("seconds", 6)
+    assert 3 < last.done < 9
+    assert last.values["step"] == result.num_steps
 
 
 def test_it_stops_early_when_held_out_stories_get_worse(tiny_gpt2_dir: Path, tmp_path: Path):
