@@ -344,6 +344,10 @@ def check_size(asked: CompletionRequest) -> None:
     """See that a request asks for no more than one request may."""
     if not asked.prompts:
         raise FabulaError("the list of prompts is empty")
+    try:
+        "".join([*asked.prompts, *asked.stops]).encode()
+    except UnicodeEncodeError:
+        raise FabulaError("a text holds half a character (a lone surrogate)") from None
     if len(asked.prompts) * asked.n > MAX_STORIES:
         raise FabulaError(f"{len(asked.prompts) * asked.n:,} stories at once; at most {MAX_STORIES}")
     if len(asked.stops) > MAX_STOPS or any(len(stop) > MAX_STOP_CHARS for stop in asked.stops):

@@ -35,7 +35,10 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except h11.LocalProtocolError:  # garbage in the midst of an answer: nothing can be said any more
+            self.transport.close()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
