@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from fabula.errors import FabulaError
 from fabula.models import load
 from fabula.models.fresh import SIZES, fresh_model, fresh_vocab_size, read_config
-from fabula.models.load import cached_names, context_length_of, find_base, load_model, locate_base
+from fabula.models.load import cached_names, context_length_of, find_model, load_model
 from fabula.models.memory import keep_freed_memory
 
 
@@ -28,7 +28,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 def refused(folder: Path, expected: str) -> None:
     """Both ways in refuse the folder, in one line that names it."""
-    for way in (find_base, load_model):
+    for way in (find_model, load_model):
         with pytest.raises(FabulaError, match=expected) as error:
             way(folder)
         assert "\n" not in str(error.value)
@@ -36,7 +36,7 @@ def refused(folder: Path, expected: str) -> None:
 
 
 def test_a_good_folder_is_found_and_loaded_in_eval_mode(tiny_gpt2_dir: Path):
-    assert find_base(tiny_gpt2_dir) == tiny_gpt2_dir
+    assert find_model(tiny_gpt2_dir) == tiny_gpt2_dir
     model = load_model(tiny_gpt2_dir)
     assert not model.training
     assert model.dtype == torch.float32
@@ -138,13 +138,13 @@ def test_a_missing_shard(model_dir: Path):
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "a/b/c"])
 def test_a_path_that_is_not_there(name: str):
     with pytest.raises(FabulaError, match="no such folder"):
-        find_base(name)
+        find_model(name)
 
 
 def test_a_file_is_no_base(tmp_path: Path):
     (tmp_path / "model.bin").write_bytes(b"")
     with pytest.raises(FabulaError, match="folder, not a file"):
-        find_base(tmp_path / "model.bin")
+        find_model(tmp_path / "model.bin")
 
 
 @pytest.mark.parametrize("name", ["gpt2", "someone/some-model", "gpt-two"])
@@ -154,14 +154,14 @@ def test_a_hub_name_offline_says_what_works(name: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(FabulaError, match="these work offline: tiny") as error:
-        find_base(name)
+        find_model(name)
     assert repr(name) in str(error.value)
     assert "HF_HUB_OFFLINE is set" in str(error.value)
 
 
 def test_a_name_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(FabulaError, match="neither a folder nor a name"):
-        find_base("what is this?")
+        find_model("what is this?")
 
 
 def test_a_cached_hub_model_works_offline(
@@ -176,16 +176,23 @@ def test_a_cached_hub_model_works_offline(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert cached_names() == ["openai-community/gpt2"]
-    assert find_base("gpt2") == repo / "snapshots" / ("a" * 40)
+    assert find_model("gpt2") == repo / "snapshots" / ("a" * 40)
 
 
-def test_tiny_is_the_bundled_model_or_a_fresh_one(
-    tiny_gpt2_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    monkeypatch.setattr(load, "BUNDLED_TINY", tiny_gpt2_dir)
-    assert find_base("tiny") == tiny_gpt2_dir
-    monkeypatch.setattr(load, "BUNDLED_TINY", tmp_path)
-    assert locate_base("tiny") is None
+def test_tiny_comes_with_fabula_and_loads_with_plain_transformers():
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = find_model("tiny")
+    assert folder == load.BUNDLED_TINY
+    assert (folder / "model.safetensors").stat().st_size <= 12e6
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    ids = tokenizer("Once upon a time, there was a king who had three", return_tensors="pt")["input_ids"]
+    likeliest = tokenizer.decode(model(ids).logits[0, -1].topk(5).indices)
+    assert "daughters" in likeliest or "sons" in likeliest
+    assert "CC-BY" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "African" in (folder / "README.md").read_text(encoding="utf-8")
+    assert (folder / "ATTRIBUTION.md").is_file()
 
 
 def test_fresh_models_have_the_size_that_they_should():

@@ -68,7 +68,7 @@ def test_the_estimate_counts_what_the_training_does(
     assert expected.free_disk_gb > expected.disk_gb > 0
 
 
-def test_an_estimate_for_raw_stories_and_a_fresh_model(tmp_path: Path):
+def test_an_estimate_for_raw_stories_and_the_bundled_base(tmp_path: Path):
     path = tmp_path / "stories.txt"
     path.write_text("".join(f"<sos> Story {n} of a fox. <nl> It ends. <eos>\n" for n in range(50)))
     expected = estimate(path, recipe=QUICK)

@@ -56,7 +56,8 @@ def test_each_sampler_gets_the_same_number_of_settings():
 
 def test_people_are_near_to_people_and_a_parrot_is_far():
     bits = np.array([[float(len(text)), float(len(text))] for text in PEOPLE])
-    yardstick = Yardstick([measure_story(text, True) for text in PEOPLE], bits, 8)
+    stories = [measure_story(text, True) for text in PEOPLE]
+    yardstick = Yardstick(stories, bits, 8, {word for story in stories for word in story.words})
     near = judge("top_p", {}, [measure_story(text, True) for text in PEOPLE[::3]], bits[:8], yardstick, 0.0)
     parrot = judge(
         "top_p", {}, [measure_story("and then " * 10, False)] * 8, bits[:8] * [[0.1, 1]], yardstick, 0.0
@@ -65,6 +66,8 @@ def test_people_are_near_to_people_and_a_parrot_is_far():
     assert parrot.deviations["ended_share"] < -2
     assert parrot.deviations["looping_share"] > 2
     assert parrot.deviations["perplexity_gap"] == -10
+    babble = [measure_story(text.replace("a", "aq"), True) for text in PEOPLE[::3]]
+    assert judge("top_p", {}, babble, bits[:8], yardstick, 0.0).deviations["unknown_words"] > 2
     silent = judge("top_p", {}, [measure_story("", True)] * 8, bits[:8] * 0, yardstick, 0.0)
     assert silent.figures["distinct_2"] is None
     assert silent.distance > 2

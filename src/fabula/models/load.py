@@ -15,6 +15,9 @@ TINY = "tiny"
 BUNDLED_TINY = Path(__file__).parent.parent / "data" / "tiny"
 """The small base model that comes with fabula."""
 
+ATTRIBUTION = "ATTRIBUTION.md"
+"""Whose stories a model learned from; its licence, CC-BY-4.0, asks that they be named with whatever is made from it."""
+
 SHORT_NAMES = {
     "gpt2": "openai-community/gpt2",
     "gpt2-medium": "openai-community/gpt2-medium",
@@ -68,10 +71,9 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def locate_base(name: str | Path) -> Path | None:
+def locate_base(name: str | Path) -> Path:
     """The folder of a base model: "tiny", a folder, or a name on the Hugging Face hub ("gpt2" is GPT-2).
 
-    None means "tiny" where no trained one is bundled: a fresh small model is then made from the stories.
     A hub name is taken from the local cache where the hub is not reachable (or HF_HUB_OFFLINE is set).
 
     Raises:
@@ -79,7 +81,7 @@ def locate_base(name: str | Path) -> Path | None:
     """
     text = str(name)
     if text == TINY:
-        return BUNDLED_TINY if (BUNDLED_TINY / "config.json").is_file() else None
+        return BUNDLED_TINY
     path = Path(text).expanduser()
     if path.is_dir():
         return path
@@ -88,14 +90,6 @@ def locate_base(name: str | Path) -> Path | None:
     if text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text) or text.count("/") > 1:
         raise FabulaError("no such folder", where=path)
     return _fetch(SHORT_NAMES.get(text, text), text)
-
-
-def find_base(name: str | Path) -> Path | None:
-    """`locate_base`, checked to be a model that fabula can train (see `check_model_folder`)."""
-    folder = locate_base(name)
-    if folder is not None:
-        check_model_folder(folder)
-    return folder
 
 
 def locate_model(model: str | Path) -> Path:
@@ -108,10 +102,6 @@ def locate_model(model: str | Path) -> Path:
     if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
         folder = folder / "model"
     found = folder if folder.is_dir() else locate_base(model)
-    if found is None:
-        raise FabulaError(
-            f"no model named {str(model)!r} comes with this installation", hint="give a model's folder"
-        )
     if not (found / "config.json").is_file():
         raise FabulaError("this folder is no model: it has no config.json", where=found)
     return found
@@ -344,7 +334,7 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
     """The causal language model in a folder, in eval mode.
 
     Args:
-        folder: a folder that `find_base` returned, or a model that fabula trained.
+        folder: a folder that `find_model` or `locate_base` returned.
         dtype: of the weights in memory; torch.float32 by default, whatever the file holds.
         device: where to put it; the CPU by default.
 

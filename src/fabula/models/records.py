@@ -10,7 +10,7 @@ from typing import Any
 from fabula.config import read_toml
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, PARTIAL, hash_file, read_json
-from fabula.models.load import weight_files
+from fabula.models.load import ATTRIBUTION, TINY, weight_files
 
 # The files of a run, and of a model that training made.
 RUN = "run.json"
@@ -221,6 +221,12 @@ def page_data(
     }
 
 
+def _name_base(base: str | None) -> str:
+    if base == TINY:
+        return f"{TINY}, the small model that comes with fabula (CC-BY-4.0; {ATTRIBUTION} names whose stories it read)"
+    return base or "a base model that is not on record"
+
+
 def _model_facts(records: ModelRecords) -> list[list[str]]:
     facts = [["Architecture", records.config.get("model_type", "")]]
     if records.num_parameters:
@@ -233,7 +239,7 @@ def _model_facts(records: ModelRecords) -> list[list[str]]:
         facts.append(
             [
                 "Began as",
-                f"random weights ({init})" if init else records.base or "a base model that is not on record",
+                f"random weights ({init})" if init else _name_base(records.base),
             ]
         )
         counts = records.training["counts"]

@@ -1,19 +1,19 @@
 """Sampling settings that are chosen, not guessed: those whose stories come nearest to what people write."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fabula.config import Record
-from fabula.corpus.store import open_corpus
+from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import MAX_COPIED, NUM_SETTINGS, NUM_TUNING_STORIES, SEED, TUNING_TOKENS
 from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import score_texts
 from fabula.evaluation.memorisation import find_copies, measure_memorisation
-from fabula.evaluation.writing import StoryMeasures, measure_story, pooled_words, set_measures
+from fabula.evaluation.writing import StoryMeasures, measure_story, pooled_words, set_measures, words_of
 from fabula.files import fingerprint, library_versions, read_json, write_json
 from fabula.generation.settings import GENERATION_CONFIG, SamplingSettings
 from fabula.models.records import TUNING
@@ -46,6 +46,9 @@ SAMPLERS: dict[str, list[dict[str, float]]] = {
 }
 """What is tried of each sampler, the most usual first. All that is not named is switched off."""
 
+KNOWN_CHARACTERS = 50_000_000
+"""Characters of training stories whose words count as known: enough for all words but the rarest, in bounded memory."""
+
 MIN_PEOPLE = 4
 """Held-out stories that it takes to say how much people's stories differ."""
 
@@ -63,7 +66,8 @@ class Candidate(Record):
     sampler: str
     settings: dict[str, Any]
     figures: dict[str, float | None]
-    """The measures of what was written (see `WritingMeasures`), and the perplexity gap in bits per byte."""
+    """The measures of what was written (see `WritingMeasures`), the share of its words that stand in no training story,
+    and the perplexity gap in bits per byte."""
     deviations: dict[str, float]
     """How far each figure is from that of people, in standard deviations of sets of people's stories of that size."""
     distance: float
@@ -141,6 +145,7 @@ def tune(
             "model": {name: value for name, value in hashes_of(folder).items() if name != GENERATION_CONFIG},
             "corpus": source.fingerprint,
             "arguments": [split, num_settings, num_stories, max_new_tokens, max_copied, seed, engine],
+            "known": KNOWN_CHARACTERS,
             "versions": library_versions("torch", "transformers", "tokenizers", "numpy"),
         }
     )
@@ -177,7 +182,10 @@ def tune(
             [story.text for story in human], copying[: len(human)]
         ).copied_share
         yardstick = Yardstick(
-            [measure_story(story.text, story.ended) for story in human], bits[0], num_stories
+            [measure_story(story.text, story.ended) for story in human],
+            bits[0],
+            num_stories,
+            known_words(source),
         )
         candidates = []
         for index, ((sampler, settings), group) in enumerate(zip(tried, written, strict=True)):
@@ -244,6 +252,18 @@ def apply_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         write_json(path, {**stated, **wanted})
 
 
+def known_words(corpus: Corpus) -> set[str]:
+    """The words of the training stories: one that none of them has is a name, or is no word at all."""
+    words: set[str] = set()
+    left = KNOWN_CHARACTERS
+    for story in corpus.stories("train"):
+        words.update(words_of(story.text))
+        left -= len(story.text)
+        if left < 0:
+            break
+    return words
+
+
 def bits_per_byte_of(folder: Path, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """For each group of S texts, [S, 2]: bits under the model, and bytes."""
     import torch
@@ -268,10 +288,13 @@ class Yardstick:
         stories: of people.
         bits: [S, 2] bits under the model and bytes, of each.
         num_stories: in the sets that are compared with people's.
+        known: words of training stories.
     """
 
-    def __init__(self, stories: Sequence[StoryMeasures], bits: np.ndarray, num_stories: int) -> None:
-        self.stories, self.bits = stories, bits
+    def __init__(
+        self, stories: Sequence[StoryMeasures], bits: np.ndarray, num_stories: int, known: Set[str]
+    ) -> None:
+        self.stories, self.bits, self.known = stories, bits, known
         self.bits_per_byte = float(bits[:, 0].sum() / bits[:, 1].sum())
         draw = np.random.default_rng(0)
         size = min(num_stories, max(2, len(stories) // 2))
@@ -282,7 +305,7 @@ class Yardstick:
     def people(self, num_words: int | None) -> tuple[dict[str, float | None], dict[str, float]]:
         """Means and standard deviations of people's figures, over sets that are measured at `num_words` words."""
         rows = [
-            figures([self.stories[i] for i in subset], self.bits[subset], self.bits_per_byte, num_words)
+            self.figures([self.stories[i] for i in subset], self.bits[subset], num_words)
             for subset in self.subsets
         ]
         means: dict[str, float | None] = {}
@@ -300,20 +323,21 @@ class Yardstick:
             )
         return means, scales
 
-
-def figures(
-    stories: Sequence[StoryMeasures], bits: np.ndarray, human_bits_per_byte: float, num_words: int | None
-) -> dict[str, float | None]:
-    """A set's figures, by name."""
-    num_bytes = bits[:, 1].sum()
-    return {
-        "looping_share": float(np.mean([story.looping for story in stories])),
-        "repeated_4grams": float(np.mean([story.repeated_4grams for story in stories])),
-        "ended_share": float(np.mean([story.ended for story in stories])),
-        "mean_words": float(np.mean([story.num_words for story in stories])),
-        **set_measures(pooled_words(stories, num_words)),
-        "perplexity_gap": float(bits[:, 0].sum() / num_bytes - human_bits_per_byte) if num_bytes else None,
-    }
+    def figures(
+        self, stories: Sequence[StoryMeasures], bits: np.ndarray, num_words: int | None
+    ) -> dict[str, float | None]:
+        """A set's figures, by name."""
+        num_bytes = bits[:, 1].sum()
+        pooled = pooled_words(stories, num_words)
+        return {
+            "looping_share": float(np.mean([story.looping for story in stories])),
+            "repeated_4grams": float(np.mean([story.repeated_4grams for story in stories])),
+            "ended_share": float(np.mean([story.ended for story in stories])),
+            "mean_words": float(np.mean([story.num_words for story in stories])),
+            **set_measures(pooled),
+            "unknown_words": float(np.mean([word not in self.known for word in pooled])) if pooled else None,
+            "perplexity_gap": float(bits[:, 0].sum() / num_bytes - self.bits_per_byte) if num_bytes else None,
+        }
 
 
 def judge(
@@ -329,7 +353,7 @@ def judge(
         len(pooled_words(stories)),
         *(len(pooled_words([yardstick.stories[i] for i in subset])) for subset in yardstick.subsets),
     )
-    found = figures(stories, bits, yardstick.bits_per_byte, num_words)
+    found = yardstick.figures(stories, bits, num_words)
     means, scales = yardstick.people(num_words)
     deviations = {}
     for name, value in found.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, atomic_folder, write_json, write_jsonl
-from fabula.models.load import MODEL_FILES
+from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, MODEL_FILES, TINY
 from fabula.models.records import (
     CORPUS_RECORD,
     EXPORTS,
@@ -172,6 +172,8 @@ def write_model(
         write_json(folder / CORPUS_RECORD, records.corpus)
     if records.exports:
         write_json(folder / EXPORTS, records.exports)
+    if records.base == TINY:
+        shutil.copyfile(BUNDLED_TINY / ATTRIBUTION, folder / ATTRIBUTION)
     if records.run is not None:
         write_json(folder / RUN, portable_run(records.run, records.base))
     card = render_card(records, licence=licence, corpus_licence=corpus_licence, repo=repo, space=space)

@@ -85,7 +85,7 @@ def publish_static(
     from fabula.exporting.export import export
     from fabula.generation.engines import end_ids_of
     from fabula.generation.settings import SamplingSettings
-    from fabula.models.load import context_length_of, find_model
+    from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, TINY, context_length_of, find_model
     from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
     folder = find_model(model)
@@ -94,6 +94,8 @@ def publish_static(
         exported = Path(temporary) / "onnx"
         measured = export(folder, "onnx", out=exported, on_progress=on_progress)
         copy_model(exported, site / "model")
+        if records.base == TINY:
+            shutil.copyfile(BUNDLED_TINY / ATTRIBUTION, site / ATTRIBUTION)
         on_progress(Progress("publish", message="fetching the libraries from the npm registry"))
         elsewhere = {} if vendored else cdn_files()
         if vendored:

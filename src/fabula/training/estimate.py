@@ -4,7 +4,6 @@ import math
 import os
 import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
-from fabula.models.load import TINY, locate_base
+from fabula.models.load import locate_base
 from fabula.training.recipe import Recipe, load_recipe
 
 HELD_OUT = 0.1
@@ -78,19 +77,24 @@ def estimate(
     import psutil
 
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    sample, num_stories, num_characters, num_bytes = _read(stories)
+    from fabula.models.load import load_model
+    from fabula.tokens.tokenizer import load_tokenizer
+
+    sample, num_stories, num_characters = _read(stories)
+    folder = locate_base(base)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as temporary:
-        model, tokenizer, fresh = _model(base, sample, num_bytes, Path(temporary))
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
     loading = time.perf_counter() - began
     num_tokens = _num_tokens(tokenizer, sample, num_characters) + 2 * num_stories
-    measured = _measure(model, recipe, fresh)
+    measured = _measure(model, recipe)
     batch_size = recipe.batch_size(measured.context_length, measured.num_parameters)
     training_tokens = round(num_tokens * (1 - HELD_OUT))
     num_windows = math.ceil(
         training_tokens / measured.context_length * _repeated(recipe, measured, num_tokens, num_stories)
     )
-    num_steps = math.ceil(recipe.epochs(measured.num_parameters, fresh) * math.ceil(num_windows / batch_size))
+    num_steps = math.ceil(
+        recipe.epochs(measured.num_parameters, fresh=False) * math.ceil(num_windows / batch_size)
+    )
     seconds = num_steps * batch_size * measured.context_length / measured.tokens_per_second
     held_out = min(
         num_tokens * HELD_OUT,
@@ -143,38 +147,21 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _read(stories: str | Path) -> tuple[list[str], int, int, int]:
-    """The first texts (about `SAMPLE_CHARACTERS`), and the number of stories, characters and bytes in all."""
+def _read(stories: str | Path) -> tuple[list[str], int, int]:
+    """The first texts (about `SAMPLE_CHARACTERS`), and the number of stories and of characters in all."""
     path = Path(stories)
     source = open_corpus(path).stories() if (path / MANIFEST).is_file() else open_stories(stories)
     sample: list[str] = []
-    held = num_stories = num_characters = num_bytes = 0
+    held = num_stories = num_characters = 0
     for story in source:
         num_stories += 1
         num_characters += len(story.text)
-        num_bytes += len(story.text.encode())
         if held < SAMPLE_CHARACTERS:
             sample.append(story.text[: SAMPLE_CHARACTERS - held])
             held += len(sample[-1])
     if not num_stories:
         raise FabulaError("there is no story in it", where=stories)
-    return sample, num_stories, num_characters, num_bytes
-
-
-def _model(base: str | Path, sample: list[str], num_bytes: int, scratch: Path) -> tuple[Any, Any, bool]:
-    from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
-    from fabula.models.load import context_length_of, load_model
-    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, train_tokenizer
-
-    folder = locate_base(base)
-    if folder is not None:
-        return load_model(folder), load_tokenizer(folder), False
-    config = read_config(TINY)
-    tokenizer = train_tokenizer(
-        sample, fresh_vocab_size(config, num_bytes), context_length=context_length_of(config)
-    )
-    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=0)
-    return model, tokenizer, True
+    return sample, num_stories, num_characters
 
 
 def _num_tokens(tokenizer: Any, sample: list[str], num_characters: int) -> int:
@@ -192,7 +179,7 @@ def _repeated(recipe: Recipe, measured: Measured, num_tokens: int, num_stories: 
     return 1 + continued * (measured.context_length - step) / mean
 
 
-def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
+def _measure(model: Any, recipe: Recipe) -> Measured:
     import torch
 
     from fabula.models.load import context_length_of, fuse_activations
@@ -205,13 +192,15 @@ def _measure(model: Any, recipe: Recipe, fresh: bool) -> Measured:
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     own = context_length_of(model.config)
-    context_length = min(own, recipe.context_length or (own if fresh else LONGEST_CONTEXT))
+    context_length = min(own, recipe.context_length or LONGEST_CONTEXT)
     num_parameters = model.num_parameters()
     set_dropout(model, recipe.dropout)
     fuse_activations(model)
+    precision = Precision.choose(recipe.precision, device)
+    precision.choose_attention(model, context_length)
     model = choose_trained(model.to(device), recipe)
     num_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    loss, precision = StoryLoss(model), Precision.choose(recipe.precision, device)
+    loss = StoryLoss(model)
     model.train()
     batch_size = recipe.batch_size(context_length, num_parameters)
     size = min(batch_size, max(1, (recipe.micro_batch_tokens or CPU_TOKENS) // context_length))

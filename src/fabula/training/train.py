@@ -9,7 +9,7 @@ from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import Manifest, fingerprint, hash_path, sole_owner
-from fabula.models.load import TINY, locate_base
+from fabula.models.load import locate_base
 from fabula.models.records import LOG, read_rows
 from fabula.progress import OnProgress, silent
 from fabula.training.recipe import Recipe, load_recipe
@@ -169,10 +169,9 @@ def _plan(
         raise FabulaError(f"{max_minutes:g} is no time to train in", where="--max-minutes")
     if init is not None and str(base) != BASE:
         raise FabulaError("a model has a base or random weights", hint="give --base or --init, not both")
-    folder = None if init is not None else locate_base(base)
-    kind = init or TINY
-    start = folder or Path(kind)
-    origin = hash_path(start) if start.exists() else kind
+    folder = locate_base(base) if init is None else None
+    start = folder or Path(init or "")
+    origin = hash_path(start) if start.exists() else init
     config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}
     inputs = {"corpus": opened.fingerprint, "base" if folder is not None else "init": origin}
     manifest = Manifest(
@@ -184,7 +183,7 @@ def _plan(
         versions={},
     )
     work = out.with_name(out.name + CHECKPOINTS) / manifest.fingerprint
-    return Job(opened, out, folder, kind, resolved, seed, max_minutes, work, manifest, track)
+    return Job(opened, out, folder, init or "", resolved, seed, max_minutes, work, manifest, track)
 
 
 def _check_out(out: Path, finished: Manifest | None) -> None:
