@@ -123,7 +123,9 @@ def test_one_trouble_after_another(alone: Alone, work: Path):
 
     done = fabula(work, *RUN, "--quiet")
     assert done.returncode == 0, done.stderr
-    assert differences(results(mine), alone.results) == []
+    # What was trained on the stories as they were for a while is kept: they could change once more.
+    ended = {name: own for name, own in results(mine).items() if not name.startswith("model.checkpoints")}
+    assert differences(ended, alone.results) == []
     assert strays(work) == []
 
 

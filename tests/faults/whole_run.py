@@ -199,7 +199,8 @@ def without_clock(name: str, content: bytes) -> bytes:
             if model["training"]:
                 del model["training"]["seconds"]
         return json.dumps(metrics).encode()
-    return re.sub(rb"in [\d .,a-z]+, [\d,]+ tokens a second", b"", content)
+    # The report's mark is a hash of files that have seconds in them.
+    return re.sub(rb'in [\d .,a-z]+, [\d,]+ tokens a second|name="made-of" content="\w+"', b"", content)
 
 
 def results(folder: Path) -> dict[str, bytes]:
