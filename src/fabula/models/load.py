@@ -185,9 +185,8 @@ def check_model_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise FabulaError("this folder is no model: it has no config.json", where=folder)
     _check_links(folder)
-    if (
-        folder / ADAPTER
-    ).exists():  # transformers would go after the base model that it names, wherever that is
+    if (folder / ADAPTER).exists():
+        # transformers would go after the base model that it names, wherever that is
         raise FabulaError(
             f"this folder holds an adapter ({ADAPTER})", where=folder, hint="merge it into its base model"
         )

@@ -76,10 +76,10 @@ def estimate(
     """
     import psutil
 
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     from fabula.models.load import load_model
     from fabula.tokens.tokenizer import load_tokenizer
 
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     sample, num_stories, num_characters = _read(stories)
     folder = locate_base(base)
     began = time.perf_counter()
