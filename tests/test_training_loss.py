@@ -1,5 +1,6 @@
 """The loss of packed windows equals that of each story alone, whatever the architecture."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from fabula.tokens.cache import TokenisedStories
 from fabula.tokens.windows import Windows
-from fabula.training.loss import StoryLoss, as_tensors
+from fabula.training.loss import LinearCrossEntropy, StoryLoss, as_tensors
 
 VOCABULARY = 64
 CPU = torch.device("cpu")
@@ -97,6 +98,44 @@ def test_other_architectures_take_the_slower_path_with_the_same_loss(kind: str):
         ours = float(loss(*as_tensors(windows.batch(range(len(windows)), pad_id=0), CPU)))
         alone = loss_alone(model, data.tokens[:9]) + loss_alone(model, data.tokens[9:])
     assert ours == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_loss_in_pieces_is_the_loss_of_all_logits_at_once(biased: bool, frozen: bool):
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(1100, 8), torch.randn(50, 8)  # 512 + 512 + 76 positions
+    bias, targets = (torch.randn(50) if biased else None), torch.randint(50, (1100,))
+
+    def gradients(loss_of: Callable[..., torch.Tensor]) -> list[torch.Tensor | None]:
+        leaves = [
+            None if tensor is None else tensor.clone().requires_grad_(tensor is hidden or not frozen)
+            for tensor in (hidden, weight, bias)
+        ]
+        loss = loss_of(*leaves)
+        (loss / 3).backward()
+        return [loss.detach(), *(None if leaf is None else leaf.grad for leaf in leaves)]
+
+    ours = gradients(lambda h, w, b: LinearCrossEntropy.apply(h, w, b, targets))
+    plain = gradients(
+        lambda h, w, b: torch.nn.functional.cross_entropy(
+            torch.nn.functional.linear(h, w, b), targets, reduction="sum"
+        )
+    )
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None and theirs is not None:
+            torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_the_loss_of_products_in_bfloat16_is_not_rounded_to_bfloat16():
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(1000, 8), torch.randn(50, 8)
+    targets = torch.randint(50, (1000,))
+    exact = torch.nn.functional.cross_entropy(hidden @ weight.T, targets, reduction="sum")
+    ours = LinearCrossEntropy.apply(hidden.bfloat16(), weight, None, targets)
+    assert ours.dtype == torch.float32
+    assert float(ours) == pytest.approx(float(exact), rel=5e-4)  # bfloat16 itself is coarser: 2e-3
 
 
 def test_eager_attention_gets_a_mask_that_it_can_add():

@@ -28,11 +28,13 @@ class State:
 
     step: int = 0
     seconds: float = 0.0
+    started: float = 0.0
+    """Seconds that had passed when the first step began."""
     num_tokens: int = 0
     num_validations: int = 0
     """Validations done; the first is of the base model, before any step."""
     num_worse: int = 0
-    """Validations since the best."""
+    """Validations in a row that were worse than the one before, and than the best."""
     best_step: int = 0
     best_val_loss: float = 0.0
     best_bits_per_byte: float = 0.0

@@ -138,10 +138,12 @@ class Trainer:
         return self.workers.from_first([own])[0] if self.workers.size > 1 else own
 
     def _time_share(self) -> float:
-        """Share of the allowed time that is used, what the end will take set aside; 0 where there is no limit."""
-        if self.job.max_minutes is None:
+        """Share used of the time that is left for training after the start, what the end will take set aside; 0 where
+        there is no limit."""
+        if self.job.max_minutes is None or not self.state.num_validations:
             return 0.0
-        return self._clock / max(1.0, self.job.max_minutes * 60 - self._reserve)
+        allowed = self.job.max_minutes * 60 - self._reserve - self.state.started
+        return max(0.0, self._clock - self.state.started) / max(1.0, allowed)
 
     def _progress(self) -> float:
         """Share of the training that is done: of the steps, or of the time where that runs out first."""
@@ -200,6 +202,7 @@ class Trainer:
             if self.state.num_validations < due:
                 self._validate(due)
                 self._save()
+                self._clock = self._elapsed()
             if self._progress() >= 1:
                 return
             if recipe.patience and self.state.num_worse >= recipe.patience:
@@ -336,17 +339,27 @@ class Trainer:
         row = {"step": state.step, "seconds": round(self._elapsed(), 3), "val_loss": val_loss}
         self._log({**row, "bits_per_byte": bits_per_byte})
         better = state.num_validations == 0 or val_loss < state.best_val_loss
+        # A base model is often best for a while, until the learning rate has fallen; that is no reason to stop.
+        worse = not better and val_loss >= state.last_val_loss
         if better and state.step and self.workers.is_first:
             self.checkpoints.save_best(state.step, trained_weights(self.model))
         self.state = state.changed(
             num_validations=due,
-            num_worse=0 if better else state.num_worse + 1,
+            num_worse=state.num_worse + 1 if worse else 0,
             **(
                 {"best_step": state.step, "best_val_loss": val_loss, "best_bits_per_byte": bits_per_byte}
                 if better
                 else {}
             ),
-            **({} if state.step else {"base_val_loss": val_loss, "base_bits_per_byte": bits_per_byte}),
+            **(
+                {}
+                if state.step
+                else {
+                    "base_val_loss": val_loss,
+                    "base_bits_per_byte": bits_per_byte,
+                    "started": self._elapsed(),
+                }
+            ),
             last_val_loss=val_loss,
             last_bits_per_byte=bits_per_byte,
         )

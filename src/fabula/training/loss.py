@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fabula.errors import FabulaError
@@ -15,9 +16,64 @@ TOLERANCE = 1e-3
 """Largest difference of logits, in their standard deviations, that rounding explains."""
 
 
-CHUNK = defaultdict(lambda: 2048, cpu=256)
-"""Positions whose logits exist at once, by device. torch's own choice makes chunks that are far too small for GPT-2's
-vocabulary: on a CPU a loss then takes six times as long (docs/training.md)."""
+CHUNK = defaultdict(lambda: 2048, cpu=512)
+"""Positions whose logits exist at once, by device."""
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """Cross-entropy of a linear layer's outputs, summed, with the logits of a few positions at a time in memory.
+
+    Legend: N positions, K of them at once, C width of the model, V vocabulary.
+
+    The gradients are computed with the loss, while the logits are there: (softmax - one-hot) times the weights, and
+    times the inputs. Products are in the format of `hidden_NC`; softmax, loss and the weights' gradient are in float32.
+    torch's own `linear_cross_entropy` rounds a bfloat16 loss to 8 bits, and takes twice the time on a CPU
+    (docs/training.md).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NC: torch.Tensor,
+        weight_VC: torch.Tensor,
+        bias_V: torch.Tensor | None,
+        targets_N: torch.Tensor,
+    ) -> torch.Tensor:
+        """The sum over the N positions of -ln p(target), in nats, in float32."""
+        _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
+        loss = hidden_NC.new_zeros((), dtype=torch.float32)
+        grad_hidden_NC = torch.empty_like(hidden_NC)
+        grad_weight_VC = weight_VC.new_zeros(weight_VC.shape, dtype=torch.float32) if weight_wanted else None
+        grad_bias_V = (
+            bias_V.new_zeros(bias_V.shape, dtype=torch.float32)
+            if bias_wanted and bias_V is not None
+            else None
+        )
+        weight_VC = weight_VC.to(hidden_NC.dtype)
+        bias_V = None if bias_V is None else bias_V.to(hidden_NC.dtype)
+        size = CHUNK[hidden_NC.device.type]
+        for begin in range(0, len(hidden_NC), size):
+            hidden_KC, targets_K1 = hidden_NC[begin : begin + size], targets_N[begin : begin + size, None]
+            logits_KV = functional.linear(hidden_KC, weight_VC, bias_V)
+            gradient_KV = functional.log_softmax(logits_KV, dim=1, dtype=torch.float32)
+            loss -= gradient_KV.gather(1, targets_K1).sum()
+            gradient_KV.exp_().scatter_add_(
+                1, targets_K1, torch.full_like(targets_K1, -1, dtype=torch.float32)
+            )
+            if grad_bias_V is not None:
+                grad_bias_V += gradient_KV.sum(0)
+            gradient_KV = gradient_KV.to(hidden_NC.dtype)
+            grad_hidden_NC[begin : begin + size] = gradient_KV @ weight_VC
+            if grad_weight_VC is not None:
+                grad_weight_VC += gradient_KV.T @ hidden_KC
+        ctx.save_for_backward(grad_hidden_NC, grad_weight_VC, grad_bias_V)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The kept gradients times the loss's own."""
+        return *(None if kept is None else kept * grad for kept in ctx.saved_tensors), None
 
 
 class StoryLoss(nn.Module):
@@ -65,14 +121,7 @@ class StoryLoss(nn.Module):
         hidden_NC = hidden_BTC[counted_BT]
         if torch.is_autocast_enabled(hidden_NC.device.type):
             hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
-        return functional.linear_cross_entropy(
-            hidden_NC,
-            head.weight.to(hidden_NC.dtype),
-            labels_BT[counted_BT],
-            linear_bias=head.bias,
-            reduction="sum",
-            options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=CHUNK[hidden_NC.device.type]),
-        )
+        return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, labels_BT[counted_BT])
 
     def _mask(self, segment_ids_BT: torch.Tensor) -> torch.Tensor:
         """[B, 1, T, T]: which positions (last axis) each position sees: its own piece, up to itself. Padding sees all

@@ -58,8 +58,8 @@ class Recipe(Record):
         default=None,
         gt=0,
         le=1,
-        description="Peak of the learning rate; not set: by the number of trained parameters N, 0.002 (N / 2.5e6)^-0.5"
-        " for a base model, twice that for a fresh one, within 5e-5 and 2e-3.",
+        description="Peak of the learning rate; not set: by the number of trained parameters N, 0.001 (N / 2.5e6)^-0.5"
+        " for a base model, four times that for a fresh one, within 5e-5 and 2e-3.",
     )
     schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
         default="linear",
@@ -119,7 +119,7 @@ class Recipe(Record):
     patience: int = Field(
         default=3,
         ge=0,
-        description="Stop after this many validations in a row without a new best; 0 for never.",
+        description="Stop after this many validations in a row that were worse than the one before, and than the best; 0 for never.",
     )
     keep: Literal["best", "last"] = Field(
         default="best",
@@ -157,8 +157,8 @@ class Recipe(Record):
         """The learning rate after the warm-up, for a model with this many trained parameters."""
         if self.learning_rate is not None:
             return self.learning_rate
-        rate = 2e-3 * (num_parameters / 2.5e6) ** -0.5
-        return min(max(2 * rate if fresh else rate, 5e-5), 2e-3)
+        rate = 1e-3 * (num_parameters / 2.5e6) ** -0.5
+        return min(max(4 * rate if fresh else rate, 5e-5), 2e-3)
 
     def learning_rate_factor(self, progress: float, step: int, num_steps: int) -> float:
         """Share of the peak learning rate at this step, when `progress` (0 to 1) of the training is done.
