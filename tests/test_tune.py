@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def test_each_sampler_gets_the_same_number_of_settings():
 def test_people_are_near_to_people_and_a_parrot_is_far():
     bits = np.array([[float(len(text)), float(len(text))] for text in PEOPLE])
     stories = [measure_story(text, True) for text in PEOPLE]
-    yardstick = Yardstick(stories, bits, 8, {word for story in stories for word in story.words})
+    words = {word for story in stories for word in story.words}
+    pairs = {pair for story in stories for pair in pairwise(story.words)}
+    yardstick = Yardstick(stories, bits, 8, words, pairs)
     near = judge("top_p", {}, [measure_story(text, True) for text in PEOPLE[::3]], bits[:8], yardstick, 0.0)
     parrot = judge(
         "top_p", {}, [measure_story("and then " * 10, False)] * 8, bits[:8] * [[0.1, 1]], yardstick, 0.0
@@ -65,9 +68,14 @@ def test_people_are_near_to_people_and_a_parrot_is_far():
     assert near.distance < 2 < parrot.distance
     assert parrot.deviations["ended_share"] < -2
     assert parrot.deviations["looping_share"] > 2
-    assert parrot.deviations["perplexity_gap"] == -10
+    assert parrot.figures["perplexity_gap"] == pytest.approx(-0.9)
+    assert parrot.deviations["perplexity_gap"] == 0  # to be predictable is judged by what repeats
     babble = [measure_story(text.replace("a", "aq"), True) for text in PEOPLE[::3]]
     assert judge("top_p", {}, babble, bits[:8], yardstick, 0.0).deviations["unknown_words"] > 2
+    jumbled = [measure_story(" ".join(sorted(text.split())), True) for text in PEOPLE[::3]]
+    jumble = judge("top_p", {}, jumbled, bits[:8], yardstick, 0.0).deviations
+    assert jumble["unknown_words"] == 0
+    assert jumble["unknown_pairs"] > 2
     silent = judge("top_p", {}, [measure_story("", True)] * 8, bits[:8] * 0, yardstick, 0.0)
     assert silent.figures["distinct_2"] is None
     assert silent.distance > 2
