@@ -443,7 +443,7 @@ def open_parquet(path: Path, name: str) -> Any:
 
     try:
         return pq.ParquetFile(path.open("rb"))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FabulaError(f"this is not a readable Parquet file ({_first_line(error)})", where=name) from None
 
 

@@ -130,7 +130,7 @@ def read_decisions(path: str | Path) -> dict[str, list[Decided]]:
             story, one = value["story"], Decided(int(value["start"]), int(value["end"]), value["decision"])
             if not isinstance(story, str) or one.decision not in ("undo", "confirm"):
                 raise ValueError
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise FabulaError(
                 "this row is no decision",
                 where=path,

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ SAMPLE_CHARACTERS = 500_000
 """Text that is tokenised to learn how many characters a token has."""
 
 MEASURED_BATCHES = 3
+MEASURED_BYTES = 100_000_000
+WRITTEN = 8
+"""Tokens that are written to see how fast that is."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,14 @@ def estimate(
         * measured.context_length
         / (recipe.num_validations + 1),
     )
-    samples = recipe.sample_tokens * measured.seconds_per_token
-    seconds += (recipe.num_validations + 1) * (held_out * (2 / 3) / measured.tokens_per_second + samples)
-    seconds += loading
     weights = 4 * measured.num_parameters
     trained = 4 * measured.num_trained
     checkpoint = 3 * trained
+    # After each validation a checkpoint is written, and mostly new best weights.
+    written = (checkpoint + trained) * _seconds_per_byte(_existing(Path(out)), checkpoint)
+    samples = recipe.sample_tokens * measured.seconds_per_token
+    seconds += (recipe.num_validations + 1) * (held_out / measured.scored_per_second + samples + written)
+    seconds += loading
     return Estimate(
         num_stories=num_stories,
         num_tokens=training_tokens,
@@ -135,6 +141,8 @@ class Measured:
     num_parameters: int
     num_trained: int
     tokens_per_second: float
+    scored_per_second: float
+    """Tokens of held-out stories."""
     seconds_per_token: float
     """Of a story that is written."""
     memory_gb: float
@@ -182,8 +190,9 @@ def _repeated(recipe: Recipe, measured: Measured, num_tokens: int, num_stories: 
 def _measure(model: Any, recipe: Recipe) -> Measured:
     import torch
 
-    from fabula.models.load import context_length_of, fuse_activations
+    from fabula.models.load import context_length_of, fuse_activations, quiet
     from fabula.models.memory import keep_freed_memory
+    from fabula.models.scoring import TOKENS_PER_BATCH, score_tokens
     from fabula.training.loop import LONGEST_CONTEXT
     from fabula.training.loss import StoryLoss
     from fabula.training.machine import CPU_TOKENS, Precision
@@ -219,23 +228,50 @@ def _measure(model: Any, recipe: Recipe) -> Measured:
         for optimizer in optimizers:
             optimizer.step()
 
+    held_out = [ids[0].repeat(4).cpu().numpy()] * max(1, TOKENS_PER_BATCH // (4 * context_length))
+
+    def score() -> None:
+        with precision.scoring():
+            score_tokens(model, held_out)
+
     @torch.no_grad()
-    def one_token() -> None:
-        model(ids[:1, :1]).logits[0, 0, 0].item()
+    def write() -> None:
+        with quiet(), precision.autocast():
+            model.generate(
+                input_ids=ids[:1, :1],
+                attention_mask=torch.ones_like(ids[:1, :1]),
+                do_sample=True,
+                min_new_tokens=WRITTEN,
+                max_new_tokens=WRITTEN,
+                pad_token_id=0,
+            )
 
     optimizers = optimizers_for(model, recipe, learning_rate=0.0)
     step = _seconds(micro_batch) * batch_size / size + _seconds(update)
-    seconds_per_token = _seconds(one_token)
+    model.eval()
+    scoring, writing = _seconds(score), _seconds(write)
     memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_memory()
     return Measured(
         context_length,
         num_parameters,
         num_trained,
         batch_size * context_length / step,
-        seconds_per_token,
+        sum(map(len, held_out)) / scoring,
+        writing / WRITTEN,
         memory / 1e9,
         torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads",
     )
+
+
+def _seconds_per_byte(folder: Path, size: int) -> float:
+    """How long a byte takes to be written and to lie safely on the disk, in a file of about `size` bytes."""
+    data = os.urandom(min(size, MEASURED_BYTES))
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        began = time.perf_counter()
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        return (time.perf_counter() - began) / len(data)
 
 
 def _seconds(work: Callable[[], None]) -> float:
