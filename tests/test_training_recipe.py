@@ -86,4 +86,4 @@ def test_the_learning_rate_falls_with_size():
     ]
     assert rates == sorted(rates, reverse=True)
     assert 5e-5 <= rates[-1] <= rates[0] <= 2e-3
-    assert recipe.peak_learning_rate(120_000_000, fresh=True) == 2 * rates[2]
+    assert recipe.peak_learning_rate(120_000_000, fresh=True) == 4 * rates[2]
