@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import fabula
 from fabula.corpus.store import open_corpus
+from fabula.files import read_json, write_json
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.pipeline.tune import apply_settings
@@ -37,10 +38,7 @@ def write_halved(model: Path, out: Path) -> None:
     if (out / "config.json").exists():
         return
     AutoModelForCausalLM.from_pretrained(model).half().save_pretrained(out)
-    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    (out / "config.json").write_text(
-        json.dumps(config | {"dtype": "float32"}, indent=2, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    write_json(out / "config.json", read_json(out / "config.json") | {"dtype": "float32"})
     AutoTokenizer.from_pretrained(model).save_pretrained(out)
 
 
@@ -69,7 +67,7 @@ def main() -> None:
         [tiny], corpus, out=work / "evaluation", num_samples=100, engine="transformers"
     )
     run = fabula.run(base=str(tiny), out=work / "run")
-    training = json.loads((work / "model" / "manifest.json").read_text(encoding="utf-8"))
+    training = read_json(work / "model" / "manifest.json")
     log = (work / "model" / "log.jsonl").read_text(encoding="utf-8").splitlines()
     epochs = max(json.loads(row).get("epoch", 0) for row in log)
     environment = Environment(

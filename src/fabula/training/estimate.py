@@ -264,14 +264,18 @@ def _measure(model: Any, recipe: Recipe) -> Measured:
 
 
 def _seconds_per_byte(folder: Path, size: int) -> float:
-    """How long a byte takes to be written and to lie safely on the disk, in a file of about `size` bytes."""
+    """How long a byte takes to be written and to lie safely on the disk, in a file of about `size` bytes; 0 where the
+    folder takes no such file, which is no reason to predict nothing."""
     data = os.urandom(min(size, MEASURED_BYTES))
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        began = time.perf_counter()
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        return (time.perf_counter() - began) / len(data)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            began = time.perf_counter()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            return (time.perf_counter() - began) / len(data)
+    except OSError:
+        return 0.0
 
 
 def _seconds(work: Callable[[], None]) -> float:
