@@ -74,3 +74,16 @@ def test_an_estimate_for_raw_stories_and_the_bundled_base(tmp_path: Path):
     expected = estimate(path, recipe=QUICK)
     assert expected.num_stories == 50
     assert expected.num_parameters > 1_000_000
+
+
+def test_an_estimate_leaves_nothing_behind(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    estimate(tiny_corpus_dir, base=tiny_gpt2_dir, recipe=QUICK, out=tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_story_is_not_enough_for_an_estimate(tmp_path: Path):
+    path = tmp_path / "stories.txt"
+    path.write_text("<sos> A fox. <eos>\n")
+    with pytest.raises(FabulaError, match="only one story") as caught:
+        estimate(path, recipe=QUICK)
+    assert caught.value.where == path

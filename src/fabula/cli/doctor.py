@@ -21,7 +21,7 @@ def doctor(
 ) -> None:
     """Say what this machine can do, and what training on STORIES would take.
 
-    A few windows are trained to measure it; nothing is written.
+    It trains for some seconds on the first of them to measure it; nothing of that is kept.
     """
     import platform
 

@@ -1,34 +1,32 @@
-"""What a training would take: time, memory and disk, measured on a few windows before it begins."""
+"""What a training would take: time, memory and disk, measured on a rehearsal of it."""
 
+import json
 import math
 import os
 import shutil
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from fabula.corpus.clean import clean
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
-from fabula.models.load import locate_base
-from fabula.training.recipe import Recipe, load_recipe
+from fabula.progress import silent
+from fabula.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fabula.training.loop import Trainer
 
 HELD_OUT = 0.1
 """Share of the stories that cleaning holds out, where they are not clean yet."""
 
 SAMPLE_CHARACTERS = 500_000
-"""Text that is tokenised to learn how many characters a token has."""
-
-MEASURED_BATCHES = 3
-MEASURED_BYTES = 100_000_000
-WRITTEN = 8
-"""Tokens that are written to see how fast that is."""
+"""Text that the rehearsal trains on, and that tells how many tokens a character has."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Estimate:
         num_tokens: training tokens in an epoch.
         num_parameters: of the model.
         num_steps: optimiser steps.
-        tokens_per_second: as measured.
+        tokens_per_second: training tokens, as measured.
         seconds: of training, validation included.
         memory_gb: peak memory of the process (on a GPU: of the GPU).
         disk_gb: checkpoints and model together, at the most.
@@ -61,6 +59,22 @@ class Estimate:
     device: str
 
 
+@dataclass(frozen=True)
+class Stories:
+    """Stories in numbers, and a sample of them.
+
+    Attributes:
+        sample: the first texts, about `SAMPLE_CHARACTERS`.
+        num_stories, num_characters: of all of them.
+        held_out: share of the stories that is not trained on.
+    """
+
+    sample: list[str]
+    num_stories: int
+    num_characters: int
+    held_out: float
+
+
 def estimate(
     stories: str | Path,
     *,
@@ -68,85 +82,65 @@ def estimate(
     recipe: str | Path | Recipe = RECIPE,
     out: str | Path = ".",
 ) -> Estimate:
-    """Measure a few windows of this base on this machine, and reckon what training on these stories would take.
+    """Train for some seconds on the first of these stories, and reckon what training on all of them would take.
 
     Args:
         stories: anything that `fabula.clean` reads, or a corpus that it made.
         base, recipe: as `fabula.train` takes them.
-        out: a folder on the disk that the model would go to.
+        out: a folder on the disk that the model would go to. Nothing stays there.
 
     Raises:
-        FabulaError: the stories or the base cannot be read.
+        FabulaError: the stories or the base cannot be read, or there is only one story.
     """
     import psutil
+    import torch
 
-    from fabula.models.load import load_model
-    from fabula.tokens.tokenizer import load_tokenizer
-
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    sample, num_stories, num_characters = _read(stories)
-    folder = locate_base(base)
-    began = time.perf_counter()
-    model, tokenizer = load_model(folder), load_tokenizer(folder)
-    loading = time.perf_counter() - began
-    num_tokens = _num_tokens(tokenizer, sample, num_characters) + 2 * num_stories
-    measured = _measure(model, recipe)
-    batch_size = recipe.batch_size(measured.context_length, measured.num_parameters)
-    training_tokens = round(num_tokens * (1 - HELD_OUT))
-    num_windows = math.ceil(
-        training_tokens / measured.context_length * _repeated(recipe, measured, num_tokens, num_stories)
-    )
-    num_steps = math.ceil(
-        recipe.epochs(measured.num_parameters, fresh=False) * math.ceil(num_windows / batch_size)
-    )
-    seconds = num_steps * batch_size * measured.context_length / measured.tokens_per_second
-    held_out = min(
-        num_tokens * HELD_OUT,
-        recipe.validation_share
-        * 1.5
-        * num_steps
-        * batch_size
-        * measured.context_length
-        / (recipe.num_validations + 1),
-    )
-    weights = 4 * measured.num_parameters
-    trained = 4 * measured.num_trained
+    read = _read(stories)
+    disk = _existing(Path(out))
+    with _scratch(disk) as temporary:
+        began = time.monotonic()
+        trainer = _trainer(read.sample, Path(temporary), base, recipe, began)
+        recipe = trainer.recipe
+        sampled = sum(len(story.text) for story in trainer.job.corpus.stories("train"))
+        share = (1 - read.held_out) * read.num_characters / sampled
+        num_windows = math.ceil(len(trainer.windows) * share)
+        num_steps = max(
+            1,
+            math.ceil(
+                recipe.epochs(trainer.num_parameters, fresh=False)
+                * math.ceil(num_windows / trainer.batch_size)
+            ),
+        )
+        tokens = trainer.windows.num_targets * share
+        held_out = min(tokens * read.held_out / (1 - read.held_out), trainer.validation_tokens(num_steps))
+        took = trainer.rehearse(held_out)
+    weights, trained = 4 * trainer.num_parameters, 4 * trainer.num_trained
     checkpoint = 3 * trained
-    # After each validation a checkpoint is written, and mostly new best weights.
-    written = (checkpoint + trained) * _seconds_per_byte(_existing(Path(out)), checkpoint)
-    samples = recipe.sample_tokens * measured.seconds_per_token
-    seconds += (recipe.num_validations + 1) * (held_out / measured.scored_per_second + samples + written)
-    seconds += loading
+    on_gpu = trainer.workers.device.type == "cuda"
     return Estimate(
-        num_stories=num_stories,
-        num_tokens=training_tokens,
-        num_parameters=measured.num_parameters,
+        num_stories=read.num_stories,
+        num_tokens=round(tokens),
+        num_parameters=trainer.num_parameters,
         num_steps=num_steps,
-        tokens_per_second=measured.tokens_per_second,
-        seconds=seconds,
-        memory_gb=measured.memory_gb,
+        tokens_per_second=took.tokens_per_second,
+        seconds=took.start
+        + num_steps * took.step
+        + (recipe.num_validations + 1) * (took.validation + took.checkpoint),
+        memory_gb=(torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()) / 1e9,
         # Two checkpoints and the one being written, two of the best weights, the model.
-        disk_gb=(3 * checkpoint + 2 * trained + weights + 4 * num_tokens) / 1e9,
+        disk_gb=(3 * checkpoint + 2 * trained + weights + 4 * tokens) / 1e9,
         free_memory_gb=psutil.virtual_memory().available / 1e9,
-        free_disk_gb=shutil.disk_usage(_existing(Path(out))).free / 1e9,
-        device=measured.device,
+        free_disk_gb=shutil.disk_usage(disk).free / 1e9,
+        device=torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} CPU threads",
     )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One machine, one model, a few windows."""
-
-    context_length: int
-    num_parameters: int
-    num_trained: int
-    tokens_per_second: float
-    scored_per_second: float
-    """Tokens of held-out stories."""
-    seconds_per_token: float
-    """Of a story that is written."""
-    memory_gb: float
-    device: str
+def _scratch(disk: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder on the same disk, or elsewhere where that takes none, which is no reason to predict nothing."""
+    try:
+        return tempfile.TemporaryDirectory(dir=disk)
+    except OSError:
+        return tempfile.TemporaryDirectory()
 
 
 def _existing(path: Path) -> Path:
@@ -155,137 +149,43 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _read(stories: str | Path) -> tuple[list[str], int, int]:
-    """The first texts (about `SAMPLE_CHARACTERS`), and the number of stories and of characters in all."""
+def _read(stories: str | Path) -> Stories:
     path = Path(stories)
-    source = open_corpus(path).stories() if (path / MANIFEST).is_file() else open_stories(stories)
+    corpus = open_corpus(path) if (path / MANIFEST).is_file() else None
     sample: list[str] = []
     held = num_stories = num_characters = 0
-    for story in source:
+    for story in corpus.stories() if corpus else open_stories(stories):
         num_stories += 1
         num_characters += len(story.text)
-        if held < SAMPLE_CHARACTERS:
-            sample.append(story.text[: SAMPLE_CHARACTERS - held])
+        if held < SAMPLE_CHARACTERS or len(sample) < 2:
+            sample.append(story.text[:SAMPLE_CHARACTERS])
             held += len(sample[-1])
-    if not num_stories:
-        raise FabulaError("there is no story in it", where=stories)
-    return sample, num_stories, num_characters
+    if num_stories < 2:
+        what = (
+            "there is only one story, and none can be held out" if num_stories else "there is no story in it"
+        )
+        raise FabulaError(what, where=stories)
+    held_out = 1 - corpus.num_stories("train") / num_stories if corpus else HELD_OUT
+    return Stories(sample, num_stories, num_characters, held_out)
 
 
-def _num_tokens(tokenizer: Any, sample: list[str], num_characters: int) -> int:
-    from fabula.tokens.tokenizer import encode
-
-    tokens = sum(len(ids) for ids in encode(tokenizer, sample))
-    return round(tokens / sum(map(len, sample)) * num_characters)
-
-
-def _repeated(recipe: Recipe, measured: Measured, num_tokens: int, num_stories: int) -> float:
-    """Positions for each token: long stories repeat some of themselves as left context."""
-    mean = num_tokens / num_stories
-    step = measured.context_length - min(recipe.left_context, measured.context_length // 2)
-    continued = max(0.0, (mean - measured.context_length) / step)
-    return 1 + continued * (measured.context_length - step) / mean
-
-
-def _measure(model: Any, recipe: Recipe) -> Measured:
-    import torch
-
-    from fabula.models.load import context_length_of, fuse_activations, quiet
+def _trainer(
+    sample: list[str], folder: Path, base: str | Path, recipe: str | Path | Recipe, began: float
+) -> "Trainer":
+    """A training on these texts, in `folder`, ready for its first step."""
     from fabula.models.memory import keep_freed_memory
-    from fabula.models.scoring import TOKENS_PER_BATCH, score_tokens
-    from fabula.training.loop import LONGEST_CONTEXT
-    from fabula.training.loss import StoryLoss
-    from fabula.training.machine import CPU_TOKENS, Precision
-    from fabula.training.prepare import choose_trained, optimizers_for, set_dropout
+    from fabula.training.loop import Trainer
+    from fabula.training.train import plan
+    from fabula.training.workers import Workers
 
     keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    own = context_length_of(model.config)
-    context_length = min(own, recipe.context_length or LONGEST_CONTEXT)
-    num_parameters = model.num_parameters()
-    set_dropout(model, recipe.dropout)
-    fuse_activations(model)
-    precision = Precision.choose(recipe.precision, device)
-    precision.choose_attention(model, context_length)
-    model = choose_trained(model.to(device), recipe)
-    num_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    loss = StoryLoss(model)
-    model.train()
-    batch_size = recipe.batch_size(context_length, num_parameters)
-    size = min(batch_size, max(1, (recipe.micro_batch_tokens or CPU_TOKENS) // context_length))
-    shape = (size, context_length)
-    ids = torch.randint(0, model.config.vocab_size, shape, device=device)
-    positions = torch.arange(context_length, device=device).expand(shape)
-    segments = torch.ones(shape, dtype=torch.long, device=device)
-
-    def micro_batch() -> None:
-        with precision.autocast():
-            total = loss(ids, ids, positions, segments)
-        total.backward()
-        total.item()
-
-    def update() -> None:
-        for optimizer in optimizers:
-            optimizer.step()
-
-    held_out = [ids[0].repeat(4).cpu().numpy()] * max(1, TOKENS_PER_BATCH // (4 * context_length))
-
-    def score() -> None:
-        with precision.scoring():
-            score_tokens(model, held_out)
-
-    @torch.no_grad()
-    def write() -> None:
-        with quiet(), precision.autocast():
-            model.generate(
-                input_ids=ids[:1, :1],
-                attention_mask=torch.ones_like(ids[:1, :1]),
-                do_sample=True,
-                min_new_tokens=WRITTEN,
-                max_new_tokens=WRITTEN,
-                pad_token_id=0,
-            )
-
-    optimizers = optimizers_for(model, recipe, learning_rate=0.0)
-    step = _seconds(micro_batch) * batch_size / size + _seconds(update)
-    model.eval()
-    scoring, writing = _seconds(score), _seconds(write)
-    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_memory()
-    return Measured(
-        context_length,
-        num_parameters,
-        num_trained,
-        batch_size * context_length / step,
-        sum(map(len, held_out)) / scoring,
-        writing / WRITTEN,
-        memory / 1e9,
-        torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads",
-    )
-
-
-def _seconds_per_byte(folder: Path, size: int) -> float:
-    """How long a byte takes to be written and to lie safely on the disk, in a file of about `size` bytes; 0 where the
-    folder takes no such file, which is no reason to predict nothing."""
-    data = os.urandom(min(size, MEASURED_BYTES))
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            began = time.perf_counter()
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            return (time.perf_counter() - began) / len(data)
-    except OSError:
-        return 0.0
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    """How long `work` takes: the median of several times, after a first one that is not counted."""
-    times = []
-    for _ in range(MEASURED_BATCHES + 1):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])
+    texts = folder / "stories.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in sample), encoding="utf-8")
+    clean(texts, folder / "corpus", rules="none", repair=False, copies="ignore", num_workers=1)
+    job = plan(folder / "corpus", folder / "model", base=base, recipe=recipe)
+    assert job.base is not None
+    job.work.mkdir(parents=True)
+    return Trainer(job, job.base, Workers.join(), silent, began)
 
 
 def _peak_memory() -> int:

@@ -9,6 +9,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,10 @@ CHECKPOINT_SHARE = 0.02
 LONGEST_CONTEXT = 512
 """Positions in a window for a base model whose recipe does not say."""
 
+REHEARSED_STEPS = (3, 50)
+REHEARSED_SECONDS = 5.0
+"""A rehearsal takes the fewest steps that last so long, within these bounds."""
+
 DIVERGED_NATS = 2.0
 """A loss so far above that of a uniform guess over the vocabulary is no training any more."""
 
@@ -72,6 +77,25 @@ def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
             make_fresh_base(base, job.corpus, job.init, job.seed, on_progress)
         workers.barrier()
     Trainer(job, base, workers, on_progress, began).run()
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the parts of a training take, in seconds.
+
+    Attributes:
+        start: until the first step, and what the first step takes longer than others.
+        step: one optimiser step.
+        validation: one validation, its sample and the saving of new best weights included.
+        checkpoint: writing one.
+        tokens_per_second: targets of the steps.
+    """
+
+    start: float
+    step: float
+    validation: float
+    checkpoint: float
+    tokens_per_second: float
 
 
 class Trainer:
@@ -181,6 +205,34 @@ class Trainer:
                 self.tracker.close()
         if self.workers.is_first:
             self._finish()
+
+    def rehearse(self, num_held_out_tokens: float) -> Rehearsal:
+        """Take a few steps, a validation on about so many tokens, and a checkpoint, and say how long they took. The
+        trainer is of no other use then."""
+        times: list[float] = []
+
+        def timed(work: Callable[[], None]) -> float:
+            began = time.monotonic()
+            work()
+            return time.monotonic() - began
+
+        try:
+            with Interrupt() as self.interrupt:
+                self.model.train()
+                self._step(0.0)
+                start, first_tokens = time.monotonic() - self.began, self.state.num_tokens
+                fewest, most = REHEARSED_STEPS
+                while len(times) < fewest or (sum(times) < REHEARSED_SECONDS and len(times) < most):
+                    times.append(timed(lambda: self._step(0.0)))
+                step = sum(times) / len(times)
+                tokens = self.state.num_tokens - first_tokens
+                num_stories = self.held_out.fitting(num_held_out_tokens)
+                self.state = self.state.changed(num_validation_stories=num_stories)
+                scored = self.held_out.first(num_stories).num_tokens
+                validation = timed(lambda: self._validate(1)) * max(1.0, num_held_out_tokens / scored)
+                return Rehearsal(start - step, step, validation, timed(self._save), tokens / sum(times))
+        except Interrupted:
+            raise KeyboardInterrupt from None
 
     def _describe(self) -> str:
         trained = (
@@ -391,21 +443,26 @@ class Trainer:
         text: Any = self.tokenizer.decode(ids[0, 1:], skip_special_tokens=True)
         return " ".join(text.split())
 
-    def _num_validation_stories(self) -> int:
-        """As many stories as can be scored within the recipe's share of the time.
+    def validation_tokens(self, num_steps: float) -> float:
+        """How many tokens each validation of a training of so many steps may score, within the recipe's share of the
+        time.
 
         Scoring reads most tokens twice (windows overlap by half), and costs a third of training on them.
         """
-        positions = self.num_steps * self.batch_size * self.context_length
-        share = self.recipe.validation_share * 3 / 2
+        positions = num_steps * self.batch_size * self.context_length
+        return self.recipe.validation_share * 3 / 2 * positions / (self.recipe.num_validations + 1)
+
+    def _num_validation_stories(self) -> int:
+        steps = float(self.num_steps)
         if self.job.max_minutes is not None:
             probe = self.held_out.first(1)
             began = time.monotonic()
             with self.precision.scoring():
                 validate(self.model, probe, self.workers, lambda _: None)
             speed = probe.num_tokens / (time.monotonic() - began)
-            positions = min(positions, speed * 2 / 3 * self.job.max_minutes * 60)
-        return self.held_out.fitting(share * positions / (self.recipe.num_validations + 1))
+            positions = speed * 2 / 3 * self.job.max_minutes * 60
+            steps = min(steps, positions / (self.batch_size * self.context_length))
+        return self.held_out.fitting(self.validation_tokens(steps))
 
     # Checkpoints
 

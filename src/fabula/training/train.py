@@ -118,7 +118,17 @@ def train(
             finite or diverges, or a folder that another process trains in.
         KeyboardInterrupt: SIGINT or SIGTERM; a checkpoint was written first.
     """
-    job = _plan(Path(corpus), Path(out), base, init, recipe, seed, max_minutes, fast, track)
+    job = plan(
+        Path(corpus),
+        Path(out),
+        base=base,
+        init=init,
+        recipe=recipe,
+        seed=seed,
+        max_minutes=max_minutes,
+        fast=fast,
+        track=track,
+    )
     finished = Manifest.find(job.out)
     if resume and finished is not None and finished.fingerprint == job.manifest.fingerprint:
         _remove_work(job)
@@ -150,17 +160,19 @@ def train(
     return result_of(job.out, job.base, manifest, is_new=True)
 
 
-def _plan(
+def plan(
     corpus: Path,
     out: Path,
+    *,
     base: str | Path,
-    init: str | None,
     recipe: str | Path | Recipe,
-    seed: int,
-    max_minutes: float | None,
-    fast: bool,
-    track: str | None,
+    init: str | None = None,
+    seed: int = SEED,
+    max_minutes: float | None = None,
+    fast: bool = False,
+    track: str | None = None,
 ) -> Job:
+    """The training that `train` would do with these arguments."""
     opened = open_corpus(corpus)
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if fast:
