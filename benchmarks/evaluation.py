@@ -50,14 +50,20 @@ def import_file(path: Path) -> ModuleType:
 
 
 def score(model_folder: Path, stories: Path, script: Path, limit: int | None, rounds: int) -> None:
-    """Score the same stories by turns with the script's loop and with fabula's, in one process and on one model; then
-    with fabula's alone once more, with the allocator set as `evaluate` sets it, which lasts for the process."""
+    """Score the same stories by turns with the script's loop and with fabula's, in one process, each on a model loaded
+    as it loads one; then with fabula's alone once more, with the allocator set as `evaluate` sets it, which lasts for
+    the process."""
+    from transformers import AutoModelForCausalLM
+
     from fabula.evaluation.likelihood import TextScores, score_texts
+    from fabula.models.load import fuse_activations
     from fabula.models.memory import keep_freed_memory
     from fabula.models.scoring import default_context_length
 
     plain = import_file(script)
+    plain_model = AutoModelForCausalLM.from_pretrained(model_folder).float().eval()
     model, tokenizer = load(model_folder)
+    fuse_activations(model)
     texts = read_stories(stories, limit)
     context = default_context_length(model)
     seconds: dict[str, list[tuple[float, float]]] = {"script": [], "fabula": [], "fabula, allocator kept": []}
@@ -65,7 +71,7 @@ def score(model_folder: Path, stories: Path, script: Path, limit: int | None, ro
     def run_script() -> list[tuple[float, int]]:
         began = time.perf_counter(), time.process_time()
         found = [
-            plain.story_bits(model, tokenizer, text.split("\n"), "newline", context, context // 2)
+            plain.story_bits(plain_model, tokenizer, text.split("\n"), "newline", context, context // 2)
             for text in texts
         ]
         seconds["script"].append((time.perf_counter() - began[0], time.process_time() - began[1]))

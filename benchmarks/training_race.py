@@ -2,14 +2,14 @@
 judged on the same held-out stories by the same scorer.
 
     python benchmarks/training_race.py BASE --shared ../shared --out FOLDER [--stories FILE] [--epochs 3]
-        [--trl-rates 5e-5,2e-4,1e-3] [--shares 0.1,0.2,0.5,1]
+        [--trl-rates 5e-5,2e-4,1e-3] [--trl-epochs 3] [--shares 0.1,0.2,0.5,1]
 
 - Held out are the tenth of the stories that the seed's script itself splits off (seed 42): no runner trains on them.
   fabula takes its own validation stories out of the other nine tenths.
 - The seed's script trains for `--epochs`; its weights are kept at eight moments. Its training seconds are the measure.
 - fabula (default recipe) is given those seconds times each of `--shares` as --max-minutes, each a training of its own,
   since its schedule is fitted to the clock. Its seconds are all that `train` took, validation and saving included.
-- TRL: packing, fp32, no gradient checkpointing, its other defaults, 3 epochs, once with each rate; the best counts.
+- TRL: packing, fp32, no gradient checkpointing, its other defaults (among them 3 epochs), once with each rate; the best counts.
 - Judge: tools/heldout_bpb.py with the markup that each model was trained on.
 
 Rows that are there are not made again. Writes FOLDER/race.json and FOLDER/race.png, and prints a table.
@@ -50,7 +50,7 @@ def judge(tool: Path, model: Path, held_out: Path, markup: str) -> float:
     ]
 
 
-def train_trl(base: Path, stories: Path, out: Path, rate: float) -> None:
+def train_trl(base: Path, stories: Path, out: Path, rate: float, epochs: float) -> None:
     """Run in a process of its own. Writes OUT and OUT/seconds.json."""
     import trl.trainer.sft_config as sft_config  # pyright: ignore[reportMissingImports]
     import trl.trainer.sft_trainer as sft_trainer  # pyright: ignore[reportMissingImports]
@@ -80,6 +80,7 @@ def train_trl(base: Path, stories: Path, out: Path, rate: float) -> None:
             packing=True,
             max_length=512,
             learning_rate=rate,
+            num_train_epochs=epochs,
             bf16=False,
             gradient_checkpointing=False,
             report_to="none",
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--trl-rates", default="5e-5,2e-4,1e-3", help="empty to leave TRL out")
+    parser.add_argument("--trl-epochs", type=float, default=3.0)
     parser.add_argument("--shares", default="0.1,0.2,0.5,1")
     parser.add_argument("--save-at", default="", help="seconds at which the seed's weights are kept")
     parser.add_argument("--trl-worker", type=float, help=argparse.SUPPRESS)
@@ -192,7 +194,7 @@ def main() -> None:
         if f"TRL {rate}" not in done:
             model = out / f"trl-{rate}"
             worker = [base, "--stories", out / "train.txt", "--out", model, "--trl-worker", rate]
-            run(sys.executable, __file__, *worker)
+            run(sys.executable, __file__, *worker, "--trl-epochs", arguments.trl_epochs)
             add(f"TRL {rate}", json.loads((model / "seconds.json").read_text()), model, "newline")
     print("| runner | seconds | held-out bits per byte |\n|---|---|---|")
     for row in rows:

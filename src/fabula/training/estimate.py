@@ -98,8 +98,7 @@ def estimate(
     read = _read(stories)
     disk = _existing(Path(out))
     with _scratch(disk) as temporary:
-        began = time.monotonic()
-        trainer = _trainer(read.sample, Path(temporary), base, recipe, began)
+        trainer = _trainer(read.sample, Path(temporary), base, recipe)
         recipe = trainer.recipe
         sampled = sum(len(story.text) for story in trainer.job.corpus.stories("train"))
         share = (1 - read.held_out) * read.num_characters / sampled
@@ -125,7 +124,7 @@ def estimate(
         tokens_per_second=took.tokens_per_second,
         seconds=took.start
         + num_steps * took.step
-        + (recipe.num_validations + 1) * (took.validation + took.checkpoint),
+        + (min(recipe.num_validations, num_steps) + 1) * (took.validation + took.checkpoint),
         memory_gb=(torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()) / 1e9,
         # Two checkpoints and the one being written, two of the best weights, the model.
         disk_gb=(3 * checkpoint + 2 * trained + weights + 4 * tokens) / 1e9,
@@ -169,9 +168,7 @@ def _read(stories: str | Path) -> Stories:
     return Stories(sample, num_stories, num_characters, held_out)
 
 
-def _trainer(
-    sample: list[str], folder: Path, base: str | Path, recipe: str | Path | Recipe, began: float
-) -> "Trainer":
+def _trainer(sample: list[str], folder: Path, base: str | Path, recipe: str | Path | Recipe) -> "Trainer":
     """A training on these texts, in `folder`, ready for its first step."""
     from fabula.models.memory import keep_freed_memory
     from fabula.training.loop import Trainer
@@ -185,7 +182,7 @@ def _trainer(
     job = plan(folder / "corpus", folder / "model", base=base, recipe=recipe)
     assert job.base is not None
     job.work.mkdir(parents=True)
-    return Trainer(job, job.base, Workers.join(), silent, began)
+    return Trainer(job, job.base, Workers.join(), silent, time.monotonic())
 
 
 def _peak_memory() -> int:
