@@ -72,6 +72,17 @@ def test_one_story_streams_and_its_seed_repeats_it(model: Path, fabula_write):
     assert row["finish_reason"] in ("end", "length")
 
 
+def test_a_terminal_gets_no_control_characters_and_a_file_gets_all(
+    model: Path, fabula_write, monkeypatch: pytest.MonkeyPatch
+):
+    prompt = "Once\x1b[31m upon\x07\ta time\n"
+    arguments = (prompt, "--max-new-tokens", "5", "--engine", "transformers")
+    assert fabula_write(model, *arguments).stdout.startswith(prompt)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    for how in ("--stream", "--no-stream"):
+        assert fabula_write(model, *arguments, how).stdout.startswith("Once[31m upon\ta time\n")
+
+
 def test_prompts_from_a_file_in_batches(model: Path, tmp_path: Path, fabula_write):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("Once\n\nA fox – “so”\n", encoding="utf-8")

@@ -18,6 +18,9 @@ WIDE = 110
 """Columns from which on a terminal has room for a long bar."""
 
 
+CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
 class ProgressMode(StrEnum):
     """How progress is shown."""
 
@@ -26,6 +29,11 @@ class ProgressMode(StrEnum):
     plain = "plain"
     json = "json"
     none = "none"
+
+
+def visible(text: str) -> str:
+    """The text without control characters, which can make a terminal do things; newlines and tabs stay."""
+    return text.translate(CONTROL)
 
 
 def format_seconds(seconds: float) -> str:
@@ -145,7 +153,7 @@ class Terminal:
             self._bar_started = True
         if progress.message:
             self._bar.console.print(f"[dim]{progress.stage:<9}[/dim] ", end="", highlight=False)
-            self._bar.console.print(progress.message, markup=False, highlight=False)
+            self._bar.console.print(visible(progress.message), markup=False, highlight=False)
         if not (progress.total or progress.done):
             return
         if self._task is None:
@@ -158,11 +166,8 @@ class Terminal:
     def _show_line(self, progress: Progress) -> None:
         left = self._seconds_left(progress)
         if progress.message:
-            print(
-                f"{progress.stage}: {progress.message}" if progress.stage else progress.message,
-                file=sys.stderr,
-                flush=True,
-            )
+            message = visible(progress.message)
+            print(f"{progress.stage}: {message}" if progress.stage else message, file=sys.stderr, flush=True)
         now = time.monotonic()
         if not (progress.total or progress.done):
             return

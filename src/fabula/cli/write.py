@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.terminal import visible
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
 
@@ -104,6 +105,7 @@ def write(
         repetition_penalty=repetition_penalty,
         start_of_story=False if bare_prompt else None,
     )
+    shown_as = visible if sys.stdout.isatty() else str
     with context.obj as terminal:
         loaded = load_engine(folder, engine, on_progress=terminal)
         began = time.perf_counter()
@@ -126,9 +128,9 @@ def write(
                     if each.index > shown:
                         shown = each.index
                         sys.stdout.write(
-                            (BETWEEN_STORIES if shown else "") + beginnings[shown // num_stories]
+                            (BETWEEN_STORIES if shown else "") + shown_as(beginnings[shown // num_stories])
                         )
-                    sys.stdout.write(each.text)
+                    sys.stdout.write(shown_as(each.text))
                     sys.stdout.flush()
         except KeyboardInterrupt:
             stopped = True
@@ -140,7 +142,7 @@ def write(
         elif stream:
             print()
         elif written:
-            print(BETWEEN_STORIES.join(story.prompt + story.text for story in written))
+            print(BETWEEN_STORIES.join(shown_as(story.prompt + story.text) for story in written))
         if stopped:
             terminal.note(
                 f"stopped; {len(written)} of {len(beginnings) * num_stories} stories were finished, and the same command"
