@@ -290,3 +290,17 @@ def test_nearest_to_people_names_no_winner_of_a_tie():
         {"human": writing(0.5), "models": [{"writing": writing(0.25)}, {"writing": writing(0.75)}]}
     )
     assert set(tied.values()) == {None}
+
+
+def test_nothing_is_cut_off_on_paper_or_a_phone(browser, run_folder: Path):
+    page = browser.new_page()
+    page.goto(render(run_folder).as_uri())
+    too_wide = '() => [...document.querySelectorAll("html, .scroll, pre")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.tagName + " " + e.innerText.slice(0, 80))'
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate(too_wide)  # tables scroll inside their own box
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})  # A4 between its margins
+    page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert page.evaluate(too_wide) == []
+    page.close()
