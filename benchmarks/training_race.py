@@ -132,7 +132,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base, out = arguments.base, arguments.out
     if arguments.trl_worker is not None:
-        train_trl(base, arguments.stories, out, arguments.trl_worker)
+        train_trl(base, arguments.stories, out, arguments.trl_worker, arguments.trl_epochs)
         return
     out.mkdir(parents=True, exist_ok=True)
     stories = arguments.stories or arguments.shared / "data" / "bench" / "ohenry.txt"
