@@ -1,6 +1,8 @@
 """Trackers, and what a training is expected to take."""
 
+import shutil
 import sys
+import tempfile
 import types
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,24 @@ def test_an_estimate_for_raw_stories_and_the_bundled_base(tmp_path: Path):
 def test_an_estimate_leaves_nothing_behind(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
     estimate(tiny_corpus_dir, base=tiny_gpt2_dir, recipe=QUICK, out=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_predicted_elsewhere(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    usage = shutil.disk_usage(tmp_path)
+    folders: list[Path | None] = []
+
+    class Recorded(tempfile.TemporaryDirectory[str]):
+        def __init__(self, prefix: str | None = None, dir: Path | None = None) -> None:
+            folders.append(dir)
+            super().__init__(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr("fabula.training.estimate.tempfile.TemporaryDirectory", Recorded)
+    expected = estimate(tiny_corpus_dir, base=tiny_gpt2_dir, recipe=QUICK, out=tmp_path / "model")
+    assert expected.disk_gb > expected.free_disk_gb
+    assert folders[0] is None
 
 
 def test_one_story_is_not_enough_for_an_estimate(tmp_path: Path):

@@ -1,5 +1,6 @@
 """What a training would take: time, memory and disk, measured on a rehearsal of it."""
 
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
+from fabula.models.load import locate_base
 from fabula.progress import silent
 from fabula.training.recipe import Recipe
 
@@ -27,6 +29,9 @@ HELD_OUT = 0.1
 
 SAMPLE_CHARACTERS = 500_000
 """Text that the rehearsal trains on, and that tells how many tokens a character has."""
+
+ROOM = 10
+"""A checkpoint and the best weights take at most so many times the base's bytes (16 to a weight; a base has 2 or 4)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def estimate(
 
     read = _read(stories)
     disk = _existing(Path(out))
-    with _scratch(disk) as temporary:
+    with _scratch(disk, ROOM * _size(locate_base(base))) as temporary:
         trainer = _trainer(read.sample, Path(temporary), base, recipe)
         recipe = trainer.recipe
         sampled = sum(len(story.text) for story in trainer.job.corpus.stories("train"))
@@ -134,12 +139,18 @@ def estimate(
     )
 
 
-def _scratch(disk: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder on the same disk, or elsewhere where that takes none, which is no reason to predict nothing."""
-    try:
-        return tempfile.TemporaryDirectory(dir=disk)
-    except OSError:
-        return tempfile.TemporaryDirectory()
+def _scratch(disk: Path, room: int) -> tempfile.TemporaryDirectory[str]:
+    """A folder on the same disk, or elsewhere where that takes none or has no `room` (bytes), which is no reason to
+    predict nothing."""
+    if shutil.disk_usage(disk).free >= room:
+        with contextlib.suppress(OSError):
+            return tempfile.TemporaryDirectory(dir=disk)
+    return tempfile.TemporaryDirectory()
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _existing(path: Path) -> Path:
