@@ -41,8 +41,8 @@ from openvino import opset15 as op  # noqa: E402
 from openvino.op.util import Variable, VariableInfo  # noqa: E402
 
 INPUTS_PER_SCALE = 128
-"""Numbers of a layer's input that are rounded to 8 bits together, with one scale. OpenVINO's own 32 costs a sixth of a
-step's time for the scales alone; more than this gains little and lets an outlier spoil more (docs/benchmarks.md)."""
+"""Numbers of a layer's input that are rounded to 8 bits together, with one scale. With OpenVINO's own 32 a step of one
+story takes a sixth longer; more than this gains little and lets an outlier spoil more (docs/benchmarks.md)."""
 
 GRAPH = "gpt2.xml"
 TEXT_SIDE = "text.json"

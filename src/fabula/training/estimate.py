@@ -17,7 +17,7 @@ from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
-from fabula.models.load import locate_base
+from fabula.models.load import locate_base, weight_files
 from fabula.progress import silent
 from fabula.training.recipe import Recipe
 
@@ -102,7 +102,8 @@ def estimate(
 
     read = _read(stories)
     disk = _existing(Path(out))
-    with _scratch(disk, ROOM * _size(locate_base(base))) as temporary:
+    room = ROOM * sum(file.stat().st_size for file in weight_files(locate_base(base)))
+    with _scratch(disk, room) as temporary:
         trainer = _trainer(read.sample, Path(temporary), base, recipe)
         recipe = trainer.recipe
         sampled = sum(len(story.text) for story in trainer.job.corpus.stories("train"))
@@ -146,11 +147,6 @@ def _scratch(disk: Path, room: int) -> tempfile.TemporaryDirectory[str]:
         with contextlib.suppress(OSError):
             return tempfile.TemporaryDirectory(dir=disk)
     return tempfile.TemporaryDirectory()
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _existing(path: Path) -> Path:
