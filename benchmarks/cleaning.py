@@ -1,11 +1,11 @@
-"""Speed and memory of cleaning, beside the seed notebook's pattern and datatrove.
+"""Speed and memory of cleaning, beside the notebook's pattern and datatrove.
 
     python benchmarks/cleaning.py --data ../shared/data [--megabytes 210] [--rounds 3] [--datatrove PYTHON]
 
-Makes one file of stories in the seed's format out of real ones: every turn takes each story again with one word in
+Makes one file of stories in the notebook's format out of real ones: every turn takes each story again with one word in
 seven replaced by another one of the corpus (so that turns are no near-copies of each other), gives one in four a
 real note at its end, and adds 2 % exact copies and 3 % near-copies. Then runs, on this file, each as a process of its own:
-`fabula clean` on one core without and with the search for copies, and on two; the seed's pattern; and, with the
+`fabula clean` on one core without and with the search for copies, and on two; the notebook's pattern; and, with the
 Python of an environment where datatrove is installed, its reader with the C4 filter, and its MinHash. The slow ones run
 on the first megabytes (never more than the file has), and fabula on one core runs on these, too, so that they can be
 compared. A round runs each of them once; what is printed are medians over the rounds, and medians of the ratios within a
@@ -34,11 +34,11 @@ from typing import NamedTuple
 import psutil
 
 FEW_BYTES = 5_000_000
-SEED_CODE = (
+NOTEBOOK_CODE = (
     "import re, sys; text = open(sys.argv[1], encoding='utf-8').read(); "
     "re.sub(sys.argv[2], '<eos>', text, flags=re.I)"
 )
-SEED_PATTERN = r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>"
+NOTEBOOK_PATTERN = r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>"
 
 DATATROVE = """
 import sys
@@ -214,8 +214,8 @@ def contenders(path: Path, work: Path, only: str | None, datatrove: str | None) 
         few = head(path, FEW_BYTES, work / "few.txt")
         fabula("fabula, one core, copies not looked for (few)", few, 1, *ignore)
         fabula("fabula, one core, copies dropped (few)", few, 1)
-        found["seed's pattern, one core (few)"] = Contender(
-            [sys.executable, "-c", SEED_CODE, str(few), SEED_PATTERN], few, 1
+        found["notebook's pattern, one core (few)"] = Contender(
+            [sys.executable, "-c", NOTEBOOK_CODE, str(few), NOTEBOOK_PATTERN], few, 1
         )
         if datatrove:
             script = work / "datatrove_run.py"
@@ -233,7 +233,7 @@ def contenders(path: Path, work: Path, only: str | None, datatrove: str | None) 
 RATIOS = (
     ("fabula, two cores, copies not looked for", "fabula, one core, copies not looked for"),
     ("fabula, two cores, copies dropped", "fabula, one core, copies dropped"),
-    ("fabula, one core, copies not looked for (few)", "seed's pattern, one core (few)"),
+    ("fabula, one core, copies not looked for (few)", "notebook's pattern, one core (few)"),
     (
         "fabula, one core, copies not looked for (few)",
         "datatrove, one core, reader and C4 filter (few)",

@@ -21,7 +21,7 @@ from typing import Any
 
 
 def read_stories(path: Path, limit: int | None) -> list[str]:
-    """Stories of a file in the seed's format, a newline between paragraphs."""
+    """Stories of a file in the notebook's format, a newline between paragraphs."""
     from fabula.corpus.read import open_stories
 
     texts = []

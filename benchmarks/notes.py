@@ -46,7 +46,7 @@ Labelled = list[tuple[str, list[tuple[int, int]]]]  # texts, and what is not sto
 
 
 def decode(line: str) -> str:
-    """A story of the seed's format, as the labels count its characters."""
+    """A story of the notebook's format, as the labels count its characters."""
     line = re.sub(r"^<sos>\s?|\s?<eos>$", "", line.strip())
     return re.sub(r"\s?<nl>\s?", "\n", line).strip()
 

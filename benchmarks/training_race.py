@@ -1,12 +1,12 @@
-"""Time to quality: the seed notebook's script, TRL's SFTTrainer and fabula, from the same base, on the same stories,
+"""Time to quality: the notebook's script, TRL's SFTTrainer and fabula, from the same base, on the same stories,
 judged on the same held-out stories by the same scorer.
 
     python benchmarks/training_race.py BASE --shared ../shared --out FOLDER [--stories FILE] [--epochs 3]
         [--trl-rates 5e-5,2e-4,1e-3] [--trl-epochs 3] [--shares 0.1,0.2,0.5,1]
 
-- Held out are the tenth of the stories that the seed's script itself splits off (seed 42): no runner trains on them.
+- Held out are the tenth of the stories that the notebook's script itself splits off (seed 42): no runner trains on them.
   fabula takes its own validation stories out of the other nine tenths.
-- The seed's script trains for `--epochs`; its weights are kept at eight moments. Its training seconds are the measure.
+- The notebook's script trains for `--epochs`; its weights are kept at eight moments. Its training seconds are the measure.
 - fabula (default recipe) is given those seconds times each of `--shares` as --max-minutes, each a training of its own,
   since its schedule is fitted to the clock. Its seconds are all that `train` took, validation and saving included.
 - TRL: packing, fp32, no gradient checkpointing, its other defaults (among them 3 epochs), once with each rate; the best counts.
@@ -28,7 +28,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def split(stories: Path, out: Path) -> None:
-    """The same split as the seed's script makes, as two files."""
+    """The same split as the notebook's script makes, as two files."""
     from datasets import Dataset
 
     lines = stories.read_text("utf-8").rstrip("\n").split("\n")
@@ -103,7 +103,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
     axes = figure.subplots()
     base = next(row["bits_per_byte"] for row in rows if row["runner"] == "base")
     axes.axhline(base, color="0.6", linestyle=":", label="base")
-    for runner, colour in (("seed", "tab:red"), ("TRL", "tab:orange"), ("fabula", "tab:blue")):
+    for runner, colour in (("notebook", "tab:red"), ("TRL", "tab:orange"), ("fabula", "tab:blue")):
         own = sorted(
             (row["seconds"], row["bits_per_byte"]) for row in rows if row["runner"].startswith(runner)
         )
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--trl-rates", default="5e-5,2e-4,1e-3", help="empty to leave TRL out")
     parser.add_argument("--trl-epochs", type=float, default=3.0)
     parser.add_argument("--shares", default="0.1,0.2,0.5,1")
-    parser.add_argument("--save-at", default="", help="seconds at which the seed's weights are kept")
+    parser.add_argument("--save-at", default="", help="seconds at which the notebook's weights are kept")
     parser.add_argument("--trl-worker", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     base, out = arguments.base, arguments.out
@@ -153,24 +153,24 @@ def main() -> None:
     done = {row["runner"] for row in rows}
     if "base" not in done:
         add("base", 0.0, base, "newline")
-    if "seed" not in done:
+    if "notebook" not in done:
         marks = ["--save-at", arguments.save_at] if arguments.save_at else []
         output = run(
             sys.executable,
             script,
             base,
             stories,
-            out / "seed",
+            out / "notebook",
             "--epochs",
             arguments.epochs,
             "--no-clean",
             *marks,
         )
         seconds = json.loads(output.strip().splitlines()[-1])["train_seconds"]
-        for model in sorted((out / "seed").glob("at-*s"), key=lambda path: float(path.name[3:-1])):
-            add("seed", float(model.name[3:-1]), model, "seed")
-        add("seed", seconds, out / "seed" / "model", "seed")
-    total = max(row["seconds"] for row in rows if row["runner"] == "seed")
+        for model in sorted((out / "notebook").glob("at-*s"), key=lambda path: float(path.name[3:-1])):
+            add("notebook", float(model.name[3:-1]), model, "seed")
+        add("notebook", seconds, out / "notebook" / "model", "seed")
+    total = max(row["seconds"] for row in rows if row["runner"] == "notebook")
     run(sys.executable, "-m", "fabula", "clean", out / "train.txt", "--out", out / "corpus", "--quiet")
     for share in (float(word) for word in arguments.shares.split(",")):
         if f"fabula {share:g}" not in done:

@@ -1,11 +1,11 @@
-"""Training speed at GPT-2's real size (124 M, random weights) beside the seed notebook's script, in one run.
+"""Training speed at GPT-2's real size (124 M, random weights) beside the notebook's script, in one run.
 
     python benchmarks/training_throughput.py --shared ../shared [--rounds 3] [--steps 2] [--preload LIBRARY]
 
 Both train on the same stories, taking turns for `--rounds` rounds; figures are medians, and ratios are medians of the
 ratios within a round. Counted are real tokens: of a story, not padding. Time spent on validation and checkpoints is left
 out for both. The share of the machine's peak is 6 x parameters x tokens/s over a product of two 4096 x 4096 float32
-matrices, measured before each round. With a GPU, both use it (the seed in fp16, as the notebook does; fabula in bf16).
+matrices, measured before each round. With a GPU, both use it (the notebook's script in fp16, as the notebook does; fabula in bf16).
 """
 
 import argparse
@@ -65,7 +65,7 @@ def run(command: list[str], environment: dict[str, str]) -> tuple[str, float]:
 
 
 def real_share(base: Path, stories: Path) -> float:
-    """Fraction of the seed's 512 positions a story that hold text."""
+    """Fraction of the notebook's 512 positions a story that hold text."""
     from fabula.tokens.tokenizer import encode, load_tokenizer
 
     lines = stories.read_text("utf-8").rstrip("\n").split("\n")
@@ -73,7 +73,7 @@ def real_share(base: Path, stories: Path) -> float:
     return statistics.mean(lengths) / CONTEXT
 
 
-def seed(base: Path, stories: Path, out: Path, steps: int, script: Path) -> tuple[float, float]:
+def notebook(base: Path, stories: Path, out: Path, steps: int, script: Path) -> tuple[float, float]:
     command = [sys.executable, str(script), str(base), str(stories), str(out)]
     output, memory = run([*command, "--no-clean", "--max-steps", str(steps), "--epochs", "1000"], {})
     result = json.loads(output.strip().splitlines()[-1])
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument(
         "--preload", default="", help="a malloc library for fabula, to compare with its own setting"
     )
-    parser.add_argument("--no-seed", action="store_true", help="leave the seed's script out")
+    parser.add_argument("--no-notebook", action="store_true", help="leave the notebook's script out")
     parser.add_argument("--fast", action="store_true", help="also measure fabula train --fast")
     arguments = parser.parse_args()
     stories = arguments.shared / "data" / "bench" / "writing_prompts_96.txt"
@@ -144,8 +144,10 @@ def main() -> None:
         for number in range(arguments.rounds):
             peaks.append(sgemm_gflops())
             out = folder / "out"
-            if not arguments.no_seed:
-                figures.setdefault("seed", []).append(seed(base, stories, out, arguments.steps, script))
+            if not arguments.no_notebook:
+                figures.setdefault("notebook", []).append(
+                    notebook(base, stories, out, arguments.steps, script)
+                )
                 shutil.rmtree(out)
             for name in ["fabula", *(["fabula --fast"] if arguments.fast else [])]:
                 figures.setdefault(name, []).append(
@@ -155,12 +157,12 @@ def main() -> None:
             print(f"round {number + 1}:", {name: rows[-1] for name, rows in figures.items()}, file=sys.stderr)
     peak = statistics.median(peaks)
     print(f"sgemm 4096^3: {peak:.0f} GFLOP/s; load average {os.getloadavg()[0]:.1f}")
-    print("| | tokens/s | times the seed | GFLOP/s | of sgemm | peak memory |")
+    print("| | tokens/s | times the notebook | GFLOP/s | of sgemm | peak memory |")
     print("|---|---|---|---|---|---|")
     for name, rows in figures.items():
         speed = statistics.median(rate for rate, _ in rows)
         against = [
-            rate / other for (rate, _), (other, _) in zip(rows, figures.get("seed", rows), strict=True)
+            rate / other for (rate, _), (other, _) in zip(rows, figures.get("notebook", rows), strict=True)
         ]
         gflops = 6 * 124.4e6 * speed / 1e9
         memory = max(size for _, size in rows)

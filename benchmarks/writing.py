@@ -1,4 +1,4 @@
-"""How fast stories are written: each engine beside the seed notebook's `pipeline("text-generation")`, in one run.
+"""How fast stories are written: each engine beside the notebook's `pipeline("text-generation")`, in one run.
 
     python benchmarks/writing.py                      a model of GPT-2's size with random weights, made on the spot
     python benchmarks/writing.py --model FOLDER --stories FILE     a tuned model, with its bits per byte on a text
@@ -46,7 +46,7 @@ def make_model(folder: Path) -> Path:
 
 
 class Pipeline:
-    """The seed's call, with as many tokens as the others write."""
+    """The notebook's call, with as many tokens as the others write."""
 
     def __init__(self, folder: Path) -> None:
         from transformers import pipeline

@@ -229,7 +229,7 @@ def test_decisions_are_honoured(tmp_path: Path) -> None:
 
 
 def test_the_seeds_own_cleaning_can_be_compared(tmp_path: Path) -> None:
-    """`--rules seed` takes out what the notebook's pattern does, on the file as the notebook reads it."""
+    """`--rules notebook` takes out what the notebook's pattern does, on the file as the notebook reads it."""
     pattern = r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>"
     wanted = [
         decoded
@@ -237,7 +237,7 @@ def test_the_seeds_own_cleaning_can_be_compared(tmp_path: Path) -> None:
         if (decoded := re.sub(r"\s?<nl>\s?", "\n", re.sub(r"^<sos>\s?|\s?<eos>$", "", line.strip())).strip())
     ]
     rows = tmp_path / "seed.jsonl"
-    fabula.clean(SAMPLES, tmp_path / "out", rules="seed", copies="ignore", repair=False, jsonl=rows)
+    fabula.clean(SAMPLES, tmp_path / "out", rules="notebook", copies="ignore", repair=False, jsonl=rows)
     assert [json.loads(line)["text"] for line in rows.read_text().splitlines()] == wanted
 
 

@@ -13,12 +13,12 @@ import pytest
 from conftest import TINY_STORIES, write_corpus
 from tokenizers import Tokenizer
 
+from fabula.baseline.loss import NUM_TOKENS, notebook_loss
 from fabula.cli.evaluate import print_evaluation
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.intervals import Bootstrap, mean_estimate, share_estimate
 from fabula.evaluation.likelihood import TextScores, score_texts, summarise_scores
-from fabula.evaluation.seed import SEED_LENGTH, seed_loss
 from fabula.evaluation.writing import (
     compression_ratio,
     distinct,
@@ -86,7 +86,7 @@ def test_differences_between_models_are_paired():
     assert second.perplexity_per_word.value == pytest.approx(math.exp(3980 / 80))
 
 
-# The seed's own number
+# The notebook's own figure
 
 
 def test_the_seeds_loss_counts_padding_and_markers(tiny_gpt2_dir):
@@ -94,7 +94,7 @@ def test_the_seeds_loss_counts_padding_and_markers(tiny_gpt2_dir):
 
     model, tokenizer = load_model(tiny_gpt2_dir), load_tokenizer(tiny_gpt2_dir)
     text = "Ada found a lamp.\nThe end."
-    length = min(SEED_LENGTH, model.config.n_positions)
+    length = min(NUM_TOKENS, model.config.n_positions)
     ids = tokenizer("<sos> Ada found a lamp. <nl> The end. <eos>", add_special_tokens=False)["input_ids"][
         :length
     ]
@@ -102,8 +102,8 @@ def test_the_seeds_loss_counts_padding_and_markers(tiny_gpt2_dir):
     mask = torch.tensor([[1] * len(ids) + [0] * (length - len(ids))])
     with torch.no_grad():
         expected = model(padded, attention_mask=mask, labels=padded).loss.item()
-    assert seed_loss(model, tokenizer, [text]) == pytest.approx(expected, abs=1e-5)
-    assert seed_loss(model, tokenizer, [text, text]) == pytest.approx(expected, abs=1e-5)
+    assert notebook_loss(model, tokenizer, [text]) == pytest.approx(expected, abs=1e-5)
+    assert notebook_loss(model, tokenizer, [text, text]) == pytest.approx(expected, abs=1e-5)
 
 
 # Measures of writing

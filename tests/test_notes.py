@@ -193,19 +193,19 @@ def test_spans_are_sorted_within_the_text_and_of_known_rules(text: str, rule_set
 
 
 SEED = re.compile(r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>", re.IGNORECASE)
-SEED_TEXTS = st.lists(
+NOTEBOOK_TEXTS = st.lists(
     st.sampled_from(
         ["[", "]", "](http://a", "](HTTPS://", "a)", ")", " ", "\n", "Subscribe", "/R/", "part ", "2", "x"]
     )
 ).map("".join)
 
 
-@given(SEED_TEXTS)
-def test_seed_rules_are_the_pattern_of_the_notebook(text: str) -> None:
+@given(NOTEBOOK_TEXTS)
+def test_notebook_rules_are_the_pattern_of_the_notebook(text: str) -> None:
     text = text.strip()
     raw = "<sos> " + text.replace("\n", " <nl> ") + " <eos>"
     expected = SEED.sub("<eos>", raw)
-    for span in reversed(find_notes(text, "seed")):
+    for span in reversed(find_notes(text, "notebook")):
         text = text[: span.start] + text[span.end :]
     assert ("<sos> " + text.replace("\n", " <nl> ") + " <eos>").split() == expected.split()
 

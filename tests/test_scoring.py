@@ -112,14 +112,16 @@ def heldout_script() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("markup", ["newline", "seed"])
+@pytest.mark.parametrize(("markup", "script_markup"), [("newline", "newline"), ("notebook", "seed")])
 @pytest.mark.parametrize("stride", [16, 32])
-def test_bits_per_byte_equal_the_held_out_scripts(tiny_gpt2_dir, stride: int, markup: str):
+def test_bits_per_byte_equal_the_held_out_scripts(
+    tiny_gpt2_dir, stride: int, markup: str, script_markup: str
+):
     script = heldout_script()
     model, tokenizer = load_model(tiny_gpt2_dir), load_tokenizer(tiny_gpt2_dir)
     # Plain ASCII: the script counts the bytes of a character that two tokens share twice.
     stories = [["Ada found a lamp.", "It was lost; the fox sang to it!"] * n for n in (1, 3, 9)]
-    scored = [script.story_bits(model, tokenizer, story, markup, 64, stride) for story in stories]
+    scored = [script.story_bits(model, tokenizer, story, script_markup, 64, stride) for story in stories]
     expected = sum(bits for bits, _ in scored) / sum(num_bytes for _, num_bytes in scored)
     scores = score_texts(
         model, tokenizer, ["\n".join(story) for story in stories], markup=markup, stride=stride

@@ -95,14 +95,14 @@ def test_a_tokenizer_without_end_token_is_refused(tmp_path: Path, tiny_tokenizer
 
 @given(st.text(alphabet="ab\n"))
 def test_story_characters_mark_all_but_newlines_and_markers(text: str):
-    for markup in ("newline", "seed"):
+    for markup in ("newline", "notebook"):
         rendered, mask = render(text, markup), story_characters(text, markup)
         assert len(rendered) == len(mask)
         assert "".join(c for c, story in zip(rendered, mask, strict=True) if story) == text.replace("\n", "")
 
 
-def test_seed_markup_is_the_notebooks():
-    assert render("One.\nTwo.", "seed") == "<sos> One. <nl> Two. <eos>"
+def test_notebook_markup_spells_its_markers_out():
+    assert render("One.\nTwo.", "notebook") == "<sos> One. <nl> Two. <eos>"
 
 
 def test_stories_are_tokenised_once(tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -385,7 +385,7 @@ def test_packing_changes_only_the_speed(tiny_corpus_dir: Path, tiny_gpt2_dir: Pa
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_the_seed_recipe_is_the_notebooks_loss(tiny_gpt2_dir: Path, tmp_path: Path):
+def test_the_notebook_recipe_is_the_notebooks_loss(tiny_gpt2_dir: Path, tmp_path: Path):
     """The first step's loss equals what transformers computes from padded, truncated, marked-up text."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -412,7 +412,7 @@ def test_the_seed_recipe_is_the_notebooks_loss(tiny_gpt2_dir: Path, tmp_path: Pa
 def load_seed() -> dict:
     from fabula.training.recipe import load_recipe
 
-    return load_recipe("seed").model_dump()
+    return load_recipe("notebook").model_dump()
 
 
 def test_fast_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):

@@ -107,7 +107,7 @@ WAYS: dict[str, Way] = {
     "clean web": cleans("web"),
     "clean gutenberg": cleans("gutenberg-headings"),
     "clean markdown": cleans("reddit", markdown=True),
-    "clean unrepaired seed": cleans("seed"),
+    "clean unrepaired notebook": cleans("notebook"),
     "decisions": file_of("decisions.jsonl", read_decisions),
     "recipe": file_of("recipe.toml", Recipe.read),
 }

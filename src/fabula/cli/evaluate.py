@@ -118,7 +118,7 @@ def print_evaluation(evaluation: "Evaluation") -> None:
         add(f"  less {models[0].name}'s", [interval(each) if each else "" for each in differences])
     add("perplexity per token", [interval(each.perplexity_per_token, 1) for each in scores])
     add("perplexity per word", [interval(each.perplexity_per_word, 0) for each in scores])
-    add("loss as the seed counts", [f"{model.seed_loss:.3f}" for model in models])
+    add("loss as the notebook counts", [f"{model.notebook_loss:.3f}" for model in models])
     authors = [writing for writing in [*[model.writing for model in models], human] if writing]
     if human:
         for label, name, digits in (

@@ -72,8 +72,8 @@ class ModelEvaluation(Record):
     training: dict[str, Any] | None = None
     """`num_steps`, `num_tokens` (story tokens that were targets) and `seconds`, for a model that fabula trained."""
     likelihood: Likelihood
-    seed_loss: float
-    """Validation loss as the seed notebook counted it, markers and padding included (see `evaluation/seed.py`)."""
+    notebook_loss: float
+    """Validation loss as the notebook counted it, markers and padding included (see `baseline/loss.py`)."""
     writing: Writing | None
     bits_per_byte_of_own_stories: float | None
     """Under the model itself. Far below the next figure, it writes what is too likely."""
@@ -233,7 +233,7 @@ def evaluate(
                 stride=scores.stride,
                 training=training_of(folder),
                 likelihood=likelihood,
-                seed_loss=scores.seed_loss,
+                notebook_loss=scores.notebook_loss,
                 writing=writing[index + 1] if written else None,
                 bits_per_byte_of_own_stories=scores.own,
                 bits_per_byte_of_human_stories=scores.human,
@@ -364,7 +364,7 @@ class ModelScores:
     context_length: int
     stride: int
     held_out: TextScores
-    seed_loss: float
+    notebook_loss: float
     own: float | None
     human: float | None
 
@@ -382,7 +382,7 @@ def score_model(
     """Load a model and score all texts with it."""
     import torch
 
-    from fabula.evaluation.seed import seed_loss
+    from fabula.baseline.loss import notebook_loss
     from fabula.models.load import fuse_activations, load_model
     from fabula.models.memory import keep_freed_memory
     from fabula.models.scoring import default_context_length
@@ -415,7 +415,7 @@ def score_model(
         context_length=context_length,
         stride=stride,
         held_out=score(held_out),
-        seed_loss=seed_loss(model, tokenizer, held_out),
+        notebook_loss=notebook_loss(model, tokenizer, held_out),
         own=bits_per_byte(own),
         human=bits_per_byte(human),
     )

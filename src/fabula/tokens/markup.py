@@ -2,21 +2,15 @@
 
 import numpy as np
 
-SEED_START, SEED_NEWLINE, SEED_END = "<sos> ", " <nl> ", " <eos>"
+from fabula.baseline.markers import add_markers, story_mask
 
 
 def render(text: str, markup: str) -> str:
-    """A story's text as the model sees it: as it is ("newline"), or with the seed notebook's markers as text."""
-    if markup == "newline":
-        return text
-    return SEED_START + SEED_NEWLINE.join(text.split("\n")) + SEED_END
+    """A story's text as the model sees it: as it is ("newline"), or with the notebook's markers ("notebook")."""
+    return text if markup == "newline" else add_markers(text)
 
 
 def story_characters(text: str, markup: str) -> np.ndarray:
     """bool [len(render(text, markup))]: which characters are story, not markers or newlines."""
-    if markup == "newline":
-        return np.array([character != "\n" for character in text], dtype=bool)
-    parts: list[bool] = [False] * len(SEED_START)
-    for i, line in enumerate(text.split("\n")):
-        parts += [False] * (len(SEED_NEWLINE) if i else 0) + [True] * len(line)
-    return np.array(parts + [False] * len(SEED_END), dtype=bool)
+    mask = [character != "\n" for character in text] if markup == "newline" else story_mask(text)
+    return np.array(mask, dtype=bool)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fabula.baseline.windows import TruncatedWindows
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import context_length_of, fuse_activations, load_model, quiet
@@ -23,7 +24,7 @@ from fabula.models.memory import keep_freed_memory
 from fabula.models.records import LOG, RECIPE_FILE
 from fabula.progress import OnProgress, Progress
 from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
-from fabula.tokens.windows import TruncatedWindows, Windows
+from fabula.tokens.windows import Windows
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.interrupt import Interrupt, Interrupted
 from fabula.training.loss import StoryLoss, as_tensors

@@ -23,15 +23,15 @@ class Recipe(Record):
     The reason for each default is in docs/training.md.
     """
 
-    markup: Literal["newline", "seed"] = Field(
+    markup: Literal["newline", "notebook"] = Field(
         default="newline",
         description="How a story is written for the model: 'newline' puts the model's own start and end token around"
-        " it; 'seed' spells the markers <sos>, <nl> and <eos> out as text.",
+        " it; 'notebook' spells the markers <sos>, <nl> and <eos> out as text.",
     )
     windows: Literal["packed", "separate", "truncated"] = Field(
         default="packed",
         description="'packed' fills windows with whole stories and parts of long ones; 'separate' gives each part a"
-        " window of its own; 'truncated' cuts stories off, pads them, and counts the padding (the seed's way).",
+        " window of its own; 'truncated' cuts stories off, pads them, and counts the padding (the way of the notebook baseline).",
     )
     context_length: int | None = Field(
         default=None,
@@ -192,7 +192,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """A recipe that comes with fabula ("default", "seed", "lora"), or one in a TOML file.
+    """A recipe that comes with fabula ("default", "notebook", "lora"), or one in a TOML file.
 
     Raises:
         FabulaError: no such recipe or file, an unknown field, or a value out of range.

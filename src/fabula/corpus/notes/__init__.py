@@ -3,7 +3,8 @@
 import re
 from collections.abc import Collection, Sequence
 
-from fabula.corpus.notes import detect, gutenberg, seed
+from fabula.baseline import pattern
+from fabula.corpus.notes import detect, gutenberg
 from fabula.corpus.notes.rules import RULE_LIST
 from fabula.errors import FabulaError, did_you_mean
 from fabula.story import Span
@@ -13,11 +14,11 @@ RULE_SETS: dict[str, str] = {
     "web": "stories from other web pages: author's notes, thanks, promotions, what a page puts around a story",
     "gutenberg": "texts of Project Gutenberg: licence, credits, transcriber's notes, marks of pictures and pages",
     "gutenberg-headings": "as gutenberg, and the headings of chapters",
-    "seed": "the seed notebook's one pattern, for comparison: a match takes all after the first paragraph",
+    "notebook": "the one pattern of the notebook baseline, for comparison: a match takes all after the first paragraph",
     "none": "nothing is taken out",
 }
 
-RULES: dict[str, str] = {rule.name: rule.doc for rule in RULE_LIST} | gutenberg.RULES | seed.RULES
+RULES: dict[str, str] = {rule.name: rule.doc for rule in RULE_LIST} | gutenberg.RULES | pattern.RULES
 
 _REDDIT = re.compile(
     r"(?<![\w.])/?r/\w|reddit|\bEDIT\b|\bEdit ?\d?:|upvot|\[WP\]|writing ?prompt|\bOP\b|\bgold\b",
@@ -44,8 +45,8 @@ def find_notes(text: str, rule_set: str = "reddit", keep: Collection[str] = ()) 
             raise FabulaError(f"no rule {name!r}", hint=did_you_mean(name, RULES))
     if rule_set == "none":
         return []
-    if rule_set == "seed":
-        return [] if "seed" in keep else seed.find(text)
+    if rule_set == "notebook":
+        return [] if "notebook" in keep else pattern.find(text)
     if rule_set.startswith("gutenberg") and rule_set in RULE_SETS:
         return gutenberg.find(text, rule_set == "gutenberg-headings", keep)
     if rule_set in RULE_SETS:

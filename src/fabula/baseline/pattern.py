@@ -1,4 +1,4 @@
-"""The seed notebook's one pattern, exactly, without its quadratic time.
+"""The notebook's cleaning pattern, exactly, without its quadratic time.
 
 The pattern `<nl>.*?(\\[.*?\\]\\(http[s]?://\\S+\\)|subscribe|/r/|PART \\d+).*?<eos>` (ignoring case) starts at a story's first
 `<nl>` and runs to its end wherever one of the alternatives follows. So it fires or not; what it takes is always
@@ -10,7 +10,7 @@ import re
 from fabula.story import Span
 
 RULES: dict[str, str] = {
-    "seed": "The seed notebook's pattern: everything after the first paragraph of a story that has a Markdown link, `/r/`, "
+    "notebook": "The notebook's pattern: everything after the first paragraph of a story that has a Markdown link, `/r/`, "
     "`subscribe` or `part` and a number in it.",
 }
 
@@ -20,10 +20,10 @@ _SPACE = re.compile(r"\s")
 
 
 def find(text: str) -> list[Span]:
-    """The span that the seed's pattern removes from `text`, if any."""
+    """The span that the notebook's pattern removes from `text`, if any."""
     start = text.find("\n")
     if start >= 0 and (_WORDS.search(text, start) or _has_link(text, start)):
-        return [Span(start, len(text), "seed")]
+        return [Span(start, len(text), "notebook")]
     return []
 
 

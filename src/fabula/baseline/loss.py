@@ -1,4 +1,4 @@
-"""The validation loss as the seed notebook measured it, so that its 2.28 can be compared."""
+"""The validation loss as the notebook measured it, so that its 2.28 can be compared."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from fabula.models.load import context_length_of
 from fabula.tokens.markup import render
 from fabula.tokens.tokenizer import encode, end_of_text_id
 
-SEED_LENGTH = 512
+NUM_TOKENS = 512
 
 
 @torch.inference_mode()
-def seed_loss(model: Any, tokenizer: Any, texts: Sequence[str]) -> float:
-    """Mean loss in nats over the first 512 tokens of each story, its markers and its padding counted.
+def notebook_loss(model: Any, tokenizer: Any, texts: Sequence[str]) -> float:
+    """Mean cross-entropy in nats per token over the first 512 tokens of each story, its markers and its padding counted.
 
     A story is written `<sos> line <nl> line <eos>`, the markers being plain text, cut off after 512 tokens (or the
     model's context, where that is shorter) and filled up with end-of-text tokens, which are targets like all others.
     """
-    length = min(SEED_LENGTH, context_length_of(model.config.get_text_config()))
+    length = min(NUM_TOKENS, context_length_of(model.config.get_text_config()))
     total = 0.0
-    for ids in encode(tokenizer, [render(text, "seed") for text in texts]):
+    for ids in encode(tokenizer, [render(text, "notebook") for text in texts]):
         ids_T = torch.full((length,), end_of_text_id(tokenizer))
         ids_T[: len(ids)] = torch.from_numpy(ids[:length])
         mask_T = (torch.arange(length) < len(ids)).long()
