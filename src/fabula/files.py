@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, Self, TypeVar
 
 import xxhash
 from filelock import FileLock, Timeout
@@ -187,7 +187,10 @@ def library_versions(*names: str) -> dict[str, str]:
     return versions
 
 
-class Manifest(Record):
+Counts = TypeVar("Counts")
+
+
+class Manifest(Record, Generic[Counts]):
     """What a finished stage leaves in its folder: what went in, under which settings, and what came out.
 
     Holds no time and no path of the machine, so that equal work leaves equal bytes.
@@ -199,15 +202,15 @@ class Manifest(Record):
     inputs: dict[str, str]
     """Hash of each input, by its role ("stories", "corpus", "base")."""
     config: dict[str, Any]
-    counts: dict[str, Any]
+    counts: Counts
     versions: dict[str, str]
 
     def write(self, folder: Path) -> None:
         write_json(folder / MANIFEST, self.model_dump(mode="json"))
 
     @classmethod
-    def find(cls, folder: Path) -> "Manifest | None":
-        """The manifest of a finished stage in `folder`, or None where there is none (or a damaged one)."""
+    def find(cls, folder: Path) -> Self | None:
+        """The manifest of a finished stage in `folder`, or None where there is none of this kind (or a damaged one)."""
         try:
             return cls.parse(read_json(folder / MANIFEST))
         except FabulaError:

@@ -1,0 +1,554 @@
+"""The results that fabula keeps in files: a record for each kind, with its reader and its writer.
+
+What computes a result fills the record, and whoever needs it reads the record back: nobody has to know a key by heart.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from fabula.config import Record
+from fabula.errors import FabulaError
+from fabula.files import Manifest, read_json, write_json, write_jsonl
+from fabula.generation.settings import SamplingSettings
+
+RUN = "run.json"
+METRICS = "metrics.json"
+SAMPLES = "samples.jsonl"
+TUNING = "tuning.json"
+LOG = "log.jsonl"
+RECIPE_FILE = "recipe.toml"
+
+CORPUS_RECORD = "corpus.json"
+"""Name of the corpus's manifest beside a model that was published without its corpus."""
+
+EXPORT = "export.json"
+"""The record of an export, in its folder."""
+
+EXPORTS = "exports.json"
+"""The records of all exports of a model that was published without them."""
+
+
+class Result(Record):
+    """A record that is kept in a JSON file."""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The record in a file.
+
+        Raises:
+            FabulaError: no such file, no valid JSON, or no such record.
+        """
+        return cls.of(read_json(path), path)
+
+    @classmethod
+    def of(cls, value: Any, where: str | Path = "", line: int | None = None) -> Self:
+        """The record of a JSON value that was read from `where`.
+
+        Raises:
+            FabulaError: it is not such a record.
+        """
+        if not isinstance(value, dict):
+            raise FabulaError("this is not a JSON object", where=where, line=line)
+        try:
+            return cls.parse(value, where=where)
+        except FabulaError as error:
+            raise FabulaError(error.what, where=where, line=line, hint=error.hint) from None
+
+    @classmethod
+    def load_optional(cls, path: Path) -> Self | None:
+        """The record in a file, or None where there is no such file.
+
+        Raises:
+            FabulaError: the file is damaged.
+        """
+        return cls.load(path) if path.is_file() else None
+
+    def save(self, path: Path) -> None:
+        """Write the record, atomically."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Line number and value of each row of a JSON Lines file; none where there is no file.
+
+    Raises:
+        FabulaError: a row is not JSON (with its line).
+    """
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield number, json.loads(line)
+            except ValueError:
+                raise FabulaError("this row is not a JSON object", where=path, line=number) from None
+
+
+# What cleaning and training leave in their manifests
+
+
+class CleaningCounts(Record):
+    """What cleaning did. Numbers of stories, unless a field says otherwise."""
+
+    num_read: int
+    num_kept: int
+    num_dropped: dict[str, int]
+    """By reason: "empty", "exact_copy", "near_copy", or a filter's name."""
+    num_removals: int
+    """Pieces of text taken out of kept stories."""
+    removals_by_rule: dict[str, int]
+    words_by_rule: dict[str, int]
+    """Words that each rule took out."""
+    words_removed: int
+    """Words taken out of kept stories."""
+    words_kept: int
+    """Words left in kept stories."""
+    repairs: dict[str, int]
+    """Number of repairs, by name."""
+    splits: dict[str, int]
+    """By split."""
+    format: str
+    """How the stories were written, for the reader."""
+    rule_set: str
+    rule_set_reason: str
+    """Why these rules were chosen."""
+
+
+class CorpusCounts(CleaningCounts):
+    """What the manifest of a corpus counts."""
+
+    shards: dict[str, int]
+    """Size in bytes of each file of stories, by its name."""
+    content: str
+    """Hash of the stories: equal for corpora with the same stories in the same splits and order."""
+
+
+class TrainingCounts(Record):
+    """What the manifest of a trained model counts."""
+
+    num_steps: int
+    """Optimiser steps."""
+    num_tokens: int
+    """Story tokens that were targets, each time that they were."""
+    num_parameters: int
+    num_trained: int
+    """Those of the parameters that were trained."""
+    padding: float
+    """Fraction of the positions in the windows that held no story."""
+    best_step: int
+    """Step of the weights that became the model; 0 for those of the base model."""
+    val_loss: float
+    """Of these weights on held-out stories, in nats per token."""
+    bits_per_byte: float
+    """Of these weights on the text of held-out stories."""
+    base_val_loss: float
+    base_bits_per_byte: float
+
+
+CorpusManifest = Manifest[CorpusCounts]
+TrainingManifest = Manifest[TrainingCounts]
+
+
+# log.jsonl
+
+
+class TrainingRow(Result):
+    """A row of `log.jsonl` about the steps since the last such row."""
+
+    step: int
+    """Optimiser steps done."""
+    epoch: float
+    seconds: float
+    """Since the training began, interruptions not counted."""
+    train_loss: float
+    """In nats per target token."""
+    learning_rate: float
+    """Of the last of these steps."""
+    tokens_per_second: float
+    """Target tokens."""
+
+
+class ValidationRow(Result):
+    """A row of `log.jsonl` about a validation."""
+
+    step: int
+    """Optimiser steps done; 0 for the base model."""
+    seconds: float
+    """Since the training began, interruptions not counted."""
+    val_loss: float
+    """In nats per token."""
+    bits_per_byte: float
+
+
+LogRow = TrainingRow | ValidationRow
+
+
+def parse_log_row(value: Any, where: str | Path = "", line: int | None = None) -> LogRow:
+    """The record of a row of `log.jsonl`.
+
+    Raises:
+        FabulaError: it is no such row.
+    """
+    is_validation = isinstance(value, dict) and "val_loss" in value
+    return (ValidationRow if is_validation else TrainingRow).of(value, where, line)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """What `log.jsonl` tells of a training.
+
+    Attributes:
+        steps, validations: by step, one a step: a training that was resumed logs some steps again, and the last row
+            counts.
+        seconds: that the training took, interruptions not counted; None where nothing was logged.
+    """
+
+    steps: list[TrainingRow]
+    validations: list[ValidationRow]
+    seconds: float | None
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[LogRow]) -> Self:
+        """The log that has these rows."""
+        steps: dict[int, TrainingRow] = {}
+        validations: dict[int, ValidationRow] = {}
+        seconds: float | None = None
+        for row in rows:
+            if isinstance(row, ValidationRow):
+                validations[row.step] = row
+            else:
+                steps[row.step] = row
+            seconds = max(seconds or 0.0, row.seconds)
+        return cls(
+            [steps[step] for step in sorted(steps)],
+            [validations[step] for step in sorted(validations)],
+            seconds,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The log in a file; an empty one where there is no file.
+
+        Raises:
+            FabulaError: a row is damaged (with its line).
+        """
+        return cls.of_rows(parse_log_row(value, path, line) for line, value in read_rows(path))
+
+
+# metrics.json
+
+
+class Estimate(Record):
+    """A figure with its 95 % interval. `low` and `high` are None where there are fewer than two clusters."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class HeldOutSummary(Record):
+    """The stories that the models were scored on."""
+
+    split: str
+    num_stories: int
+    num_clusters: int
+    """Groups of near-duplicates; the unit that is resampled for the intervals."""
+    num_words: int
+    num_bytes: int
+    """UTF-8 bytes without newlines."""
+
+
+class TrainingSummary(Record):
+    """The training of a model that was evaluated."""
+
+    num_steps: int
+    """Optimiser steps."""
+    num_tokens: int
+    """Story tokens that were targets, each time that they were."""
+    seconds: float | None
+    """Interruptions not counted."""
+
+
+class Likelihood(Record):
+    """One model on the held-out stories: sums over all of them, never means of batches."""
+
+    bits_per_byte: Estimate
+    perplexity_per_token: Estimate
+    perplexity_per_word: Estimate
+    """A word is what stands between white space."""
+    num_tokens: int
+    num_bytes: int
+    bits_per_byte_difference: Estimate | None
+    """This model less the first one, on the same resamples; None for the first one itself."""
+
+
+class WritingMeasures(Record):
+    """What `num_stories` stories are like.
+
+    The measures of single stories are means over stories. Those of the whole set depend on its size, so they are taken
+    over its first `num_words` words; sets are compared at the same number of words.
+    """
+
+    num_stories: int
+    looping_share: Estimate
+    """Share of stories that get stuck and say the same thing again and again."""
+    repeated_4grams: Estimate
+    """Share of a story's word 4-grams that occurred in it before."""
+    ended_share: Estimate
+    """Share of stories that end by themselves, at the end of a sentence."""
+    mean_words: Estimate
+    num_words: int
+    distinct_2: float | None
+    """Different word pairs by all word pairs (Li et al. 2016)."""
+    distinct_3: float | None
+    compression_ratio: float | None
+    """Bytes of the text by bytes of it compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
+    zipf_slope: float | None
+    """Slope of log frequency over log rank of the words (Holtzman et al. 2020)."""
+
+
+class Memorisation(Record):
+    """How much a set of texts copies from the training stories."""
+
+    num_stories: int
+    copied_share: Estimate
+    """Share of characters in passages of 50 characters or more that occur in a training story; a mean over texts."""
+    copying_share: Estimate
+    """Share of texts with at least one such passage."""
+    mean_longest: Estimate
+    """Characters of a text's longest copied passage; a mean over texts."""
+    longest: int
+
+
+class Writing(Record):
+    """What stories are like and what they copy: those of a model, or of people."""
+
+    measures: WritingMeasures
+    memorisation: Memorisation
+
+
+class ModelEvaluation(Record):
+    """All figures of one model."""
+
+    name: str
+    num_parameters: int
+    context_length: int
+    """Tokens in a window, when held-out stories are scored."""
+    stride: int
+    """Tokens from one window to the next."""
+    training: TrainingSummary | None = None
+    """None for a model that fabula did not train."""
+    likelihood: Likelihood
+    notebook_loss: float
+    """Validation loss as the notebook baseline counts it, markers and padding included."""
+    writing: Writing | None
+    bits_per_byte_of_own_stories: float | None
+    """Under the model itself. Far below the next figure, it writes what is too likely."""
+    bits_per_byte_of_human_stories: float | None
+    """Under the model, of held-out stories cut to the same length."""
+
+    @property
+    def perplexity_gap(self) -> float | None:
+        """How much more bits per byte the model's own stories take than people's: 0 at best."""
+        if self.bits_per_byte_of_own_stories is None or self.bits_per_byte_of_human_stories is None:
+            return None
+        return self.bits_per_byte_of_own_stories - self.bits_per_byte_of_human_stories
+
+
+class Evaluation(Result):
+    """What `metrics.json` holds."""
+
+    fingerprint: str
+    """Of all that the figures depend on."""
+    held_out: HeldOutSummary
+    models: list[ModelEvaluation]
+    """At least one. The others are compared with the first one."""
+    human: Writing | None
+    """Held-out stories under the measures of writing."""
+    settings: SamplingSettings | None
+    """Of all stories."""
+    opening_words: int
+    """Words of a held-out story that every other written story continues; the rest begin from nothing."""
+    versions: dict[str, str]
+
+
+# samples.jsonl
+
+
+class WrittenStory(Result):
+    """A story that a model wrote, and all that is needed to have it written again."""
+
+    index: int
+    """Which story of the call it is, counted from 0."""
+    prompt: str
+    text: str
+    """What the model wrote after the prompt; `prompt + text` is the story."""
+    finish_reason: Literal["end", "length"]
+    """Whether the model ended the story, or `max_new_tokens` did."""
+    num_tokens: int
+    """Tokens that were drawn, the one that ends the story included."""
+    seed: int
+    settings: SamplingSettings
+    engine: str
+
+
+class CopiedSpan(Record):
+    """Characters `start` to `end` (exclusive) of a text occur in a training story, from its character `source_start`."""
+
+    start: int
+    end: int
+    story_id: str
+    source: str
+    source_line: int
+    title: str
+    source_start: int
+    before: str = ""
+    """Characters before the passage in the training story."""
+    after: str = ""
+
+
+class Sample(WrittenStory):
+    """A row of `samples.jsonl`: a story that a model wrote in its evaluation, and what it copies."""
+
+    model: str
+    """The model's name in the evaluation."""
+    longest: int
+    """Characters of its longest passage that occurs in a training story."""
+    spans: list[CopiedSpan]
+    """Passages that count as copied, in order, without overlap."""
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """The rows of `samples.jsonl`; none where there is no file.
+
+    Raises:
+        FabulaError: a row is damaged (with its line).
+    """
+    return [Sample.of(value, path, line) for line, value in read_rows(path)]
+
+
+def write_samples(path: Path, samples: Iterable[Sample], *, with_context: bool = True) -> None:
+    """Write `samples.jsonl`.
+
+    Args:
+        with_context: whether to keep what surrounds a copied passage in the training story.
+    """
+    left_out: Any = None if with_context else {"spans": {"__all__": {"before", "after"}}}
+    # The model comes first, so that a person who looks into the file sees whose story it is.
+    rows = [{"model": sample.model, **sample.model_dump(mode="json", exclude=left_out)} for sample in samples]
+    write_jsonl(path, rows)
+
+
+# tuning.json
+
+
+class TuningFigures(Record):
+    """What is measured of a set of stories to compare it with people's; see `WritingMeasures`."""
+
+    looping_share: float | None
+    repeated_4grams: float | None
+    ended_share: float | None
+    mean_words: float | None
+    distinct_2: float | None
+    distinct_3: float | None
+    compression_ratio: float | None
+    zipf_slope: float | None
+    unknown_words: float | None
+    """Share of the words that occur in no training story."""
+    unknown_pairs: float | None
+    """Share of the pairs of known words that occur in no training story."""
+    perplexity_gap: float | None
+    """How much more bits per byte the stories take under the model than people's."""
+
+
+class Candidate(Record):
+    """Sampling settings that were tried."""
+
+    sampler: str
+    settings: SamplingSettings
+    figures: TuningFigures
+    deviations: dict[str, float]
+    """How far each figure is from people's, in standard deviations of sets of people's stories of that size."""
+    distance: float
+    """The root mean square of the deviations."""
+    copied_share: float
+
+
+class Tuning(Result):
+    """What `tuning.json` holds."""
+
+    fingerprint: str
+    candidates: list[Candidate]
+    chosen: int
+    """Index of the candidate that was taken: the nearest to people of those within the limit, or, where none is, the
+    one that copies least."""
+    copied_limit: float
+    """Share of text in copied passages that a candidate may not exceed."""
+    human: TuningFigures
+    """People's figures, at the size of the largest sets that were compared."""
+    human_copied_share: float
+    num_stories: int
+    """Stories that were written with each of the settings."""
+    max_new_tokens: int
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate that was taken."""
+        return self.candidates[self.chosen]
+
+
+# run.json
+
+
+class RunArguments(Record):
+    """What one run was asked for. Two runs with the same arguments share a folder."""
+
+    stories: str | None
+    base: str | None
+    """None only where a model was published, and its base is not on record."""
+    recipe: str
+    seed: int
+    max_minutes: float | None
+    format: str | None
+    column: str | None
+    separator: str | None
+    encoding: str
+
+
+class RunRecord(Result):
+    """What `run.json` holds."""
+
+    name: str
+    arguments: RunArguments
+    command: str | None = None
+    """The command line that makes the run again; None where the model was published, since it would name paths."""
+    versions: dict[str, str]
+
+
+# export.json
+
+
+class ExportRecord(Result):
+    """What `fabula export` measured: how well an export stands for the original."""
+
+    weights: list[str]
+    """What tells the original's weights from others."""
+    format: str
+    quantization: str
+    files: dict[str, int]
+    """Size of each file in bytes, by its path in the folder."""
+    text: str
+    """What the figures were measured on."""
+    num_places: int
+    kl: float
+    """Nats per token, from the original's distribution of the next token."""
+    greedy_agreement: float
+    bits_per_byte: float
+    bits_per_byte_lost: float
+    share_lost: float
+    """The larger of what was lost and what the divergence lets expect to be lost."""
+    max_loss: float
+    versions: dict[str, str]
