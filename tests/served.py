@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from fabula.generation.engines import Batch
+from fabula.generation.engine import Batch
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.serving.serve import listen
 

@@ -13,7 +13,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from fabula.errors import FabulaError
-from fabula.generation.engines import Engine, load_engine
+from fabula.generation.engine import Engine
+from fabula.generation.engines import load_engine
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.tokens.tokenizer import train_tokenizer

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY_STORIES, write_corpus
-from tokenizers import Tokenizer
 
 from fabula.baseline.loss import NUM_TOKENS, notebook_loss
 from fabula.cli.evaluate import print_evaluation
@@ -30,7 +29,7 @@ from fabula.evaluation.writing import (
     words_of,
     zipf_slope,
 )
-from fabula.generation.engines import Batch, Engine, text_side
+from fabula.generation.engine import Batch, Engine, TextSide
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.load import load_model
@@ -177,8 +176,7 @@ class HandBuilt(Engine):
     """Draws what `logits_of` says of the tokens so far."""
 
     def __init__(self, folder: Path) -> None:
-        known = text_side(folder)
-        super().__init__(folder, Tokenizer.from_str(known.pop("text_tokenizer")), **known)
+        super().__init__(folder, TextSide.of(folder))
         self.tokenizer: Any = load_tokenizer(folder)
 
     def read(self, windows: Sequence[Sequence[int]]) -> "HandBuiltBatch":

@@ -21,7 +21,7 @@ from transformers.generation.logits_process import (
 )
 
 from fabula.errors import FabulaError
-from fabula.generation.engines import Batch, Engine
+from fabula.generation.engine import Batch, Engine
 from fabula.generation.sampling import draw, token_weights
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine

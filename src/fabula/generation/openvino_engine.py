@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from fabula.errors import FabulaError
 from fabula.files import (
@@ -29,7 +28,7 @@ from fabula.files import (
     read_json,
     write_json,
 )
-from fabula.generation.engines import Batch, Engine, left_padded, text_side
+from fabula.generation.engine import Batch, Engine, TextSide, left_padded
 from fabula.models.load import weight_files
 from fabula.progress import OnProgress, Progress, silent
 
@@ -46,7 +45,7 @@ story takes a sixth longer; more than this gains little and lets an outlier spoi
 
 GRAPH = "gpt2.xml"
 TEXT_SIDE = "text.json"
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 """Goes up when `gpt2_graph` changes, so that graphs in the cache are made anew."""
 
 NUM_CACHED = 8
@@ -89,8 +88,8 @@ class OpenVINOEngine(Engine):
                 where=folder,
                 hint="--engine transformers can",
             )
-        graph, known = _converted(folder, bits, on_progress)
-        super().__init__(folder, Tokenizer.from_str(known.pop("text_tokenizer")), **known)
+        graph, text = _converted(folder, bits, on_progress)
+        super().__init__(folder, text)
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if bits == 32:
             options["KV_CACHE_PRECISION"] = "f32"
@@ -142,8 +141,8 @@ def unsupported(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, dict[str, Any]]:
-    """The model's graph, and what `text_side` says of it: from the cache, or made and put there.
+def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, TextSide]:
+    """The model's graph, and its `TextSide`: from the cache, or made and put there.
 
     What is in the cache was checked when it was made, so that a model that was used before loads without torch and
     transformers.
@@ -168,7 +167,7 @@ def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, 
             model = load_model(folder)
             weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
             with atomic_folder(entry) as partial:
-                write_json(partial / TEXT_SIDE, text_side(folder))
+                write_json(partial / TEXT_SIDE, TextSide.of(folder).model_dump())
                 ov.save_model(
                     gpt2_graph(weights, model.config, bits), partial / GRAPH, compress_to_fp16=False
                 )
@@ -178,7 +177,7 @@ def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, 
         )
         for old in by_last_use[:-NUM_CACHED]:
             shutil.rmtree(old, ignore_errors=True)
-        return entry / GRAPH, read_json(entry / TEXT_SIDE)
+        return entry / GRAPH, TextSide.parse(read_json(entry / TEXT_SIDE))
 
 
 def gpt2_graph(weights: Mapping[str, NDArray[np.float32]], config: Any, bits: int) -> ov.Model:

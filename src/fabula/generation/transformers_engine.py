@@ -1,4 +1,4 @@
-"""The engine that is always there: any causal language model that transformers loads, in full precision."""
+"""The engine that needs no extra: any causal language model that transformers loads, in full precision."""
 
 import inspect
 from collections.abc import Sequence
@@ -7,22 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from transformers import DynamicCache, PreTrainedModel
 
-from fabula.generation.engines import Batch, Engine, left_padded, text_side
+from fabula.generation.engine import Batch, Engine, TextSide, left_padded
 from fabula.models.load import load_model
 
 
 class TransformersEngine(Engine):
-    """Runs the model by transformers' own code, on a GPU where there is one."""
+    """Runs the model with transformers, on a GPU if there is one."""
 
     name = "transformers"
 
     def __init__(self, folder: Path) -> None:
-        known = text_side(folder)
-        super().__init__(folder, Tokenizer.from_str(known.pop("text_tokenizer")), **known)
         self.model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
+        super().__init__(folder, TextSide.of(folder))
         self._wants_positions = "position_ids" in inspect.signature(self.model.forward).parameters
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
@@ -44,7 +42,7 @@ class TransformersBatch(Batch):
         self._forward(torch.from_numpy(input_ids_BT), torch.from_numpy(positions_BT))
 
     def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
-        if len(rows) < len(self._mask_BT):
+        if list(rows) != list(range(len(self._mask_BT))):
             kept = torch.tensor(rows, device=self._model.device)
             self._cache.batch_select_indices(kept)
             self._mask_BT = self._mask_BT[kept]

@@ -11,7 +11,8 @@ from tokenizers.decoders import DecodeStream
 from fabula.config import Record
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
-from fabula.generation.engines import Batch, Engine, load_engine
+from fabula.generation.engine import Batch, Engine
+from fabula.generation.engines import load_engine
 from fabula.generation.sampling import draw
 from fabula.generation.settings import SamplingSettings
 from fabula.progress import OnProgress, Progress, silent

@@ -83,7 +83,7 @@ def publish_static(
             "this holds something else already", where=out, hint="name another folder with --static"
         )
     from fabula.exporting.export import export
-    from fabula.generation.engines import end_ids_of
+    from fabula.generation.engine import end_ids_of
     from fabula.generation.settings import SamplingSettings
     from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, TINY, context_length_of, find_model
     from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id

@@ -28,7 +28,8 @@ from starlette.routing import Route
 
 from fabula.config import Record
 from fabula.errors import FabulaError
-from fabula.generation.engines import Engine, load_engine
+from fabula.generation.engine import Engine
+from fabula.generation.engines import load_engine
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import Draft, SideBySide, begin
 from fabula.models.load import locate_model

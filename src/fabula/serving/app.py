@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fabula.config import Record
 from fabula.errors import FabulaError
-from fabula.generation.engines import Engine
+from fabula.generation.engine import Engine
 from fabula.generation.settings import SamplingSettings
 from fabula.models.records import ModelRecords, page_data
 from fabula.serving.desk import Desk, Event, Ticket

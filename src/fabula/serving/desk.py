@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from fabula.errors import FabulaError
-from fabula.generation.engines import Engine
+from fabula.generation.engine import Engine
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import Piece, write
 from fabula.serving.limits import Limits, Refusal

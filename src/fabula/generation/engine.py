@@ -1,0 +1,137 @@
+"""What an engine is: it turns tokens into the logits of the next one. `sampling.py` does all the drawing.
+
+Each engine is one file that imports nothing of this package but this interface; `engines.py` finds them. Importing this
+module loads neither torch nor transformers: that takes seconds, and the fast engine needs neither.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from fabula.config import Record
+from fabula.errors import FabulaError
+from fabula.files import read_json
+from fabula.generation.settings import GENERATION_CONFIG
+
+ALIGNMENT = 16
+"""Floats in the widest vector of today's CPUs (512 bits)."""
+
+
+class TextSide(Record):
+    """All that an engine needs to know of a model besides its weights. An engine may cache it as JSON."""
+
+    tokenizer: str
+    """`tokenizer.json`."""
+    context_length: int
+    """The most tokens that the model reads at once."""
+    start_id: int
+    """The token before a story."""
+    end_id: int
+    """The token that ends a story, unless `generation_config.json` names others."""
+
+    @classmethod
+    def of(cls, folder: Path) -> "TextSide":
+        """Read it from a model's folder, by way of transformers.
+
+        Raises:
+            FabulaError: the configuration or the tokenizer is damaged.
+        """
+        from transformers import AutoConfig
+
+        from fabula.models.load import context_length_of
+        from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+
+        tokenizer = load_tokenizer(folder)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return cls(
+            tokenizer=tokenizer.backend_tokenizer.to_str(),
+            context_length=context_length_of(config),
+            start_id=start_id(tokenizer),
+            end_id=end_of_text_id(tokenizer),
+        )
+
+
+class Batch(ABC):
+    """Stories that a model reads together. It keeps what it has read (the keys and values of attention).
+
+    Attributes:
+        logits_BV: logits of the next token of each story.
+    """
+
+    logits_BV: NDArray[np.float32]
+
+    @abstractmethod
+    def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
+        """Read one more token of some stories. The others leave the batch.
+
+        Args:
+            rows: rows of the batch, ascending, of the stories that go on; they become rows 0, 1, ... A row may be named
+                several times, which makes as many copies of the story.
+            input_ids: the next token of each.
+        """
+
+
+class Engine(ABC):
+    """A loaded model.
+
+    Attributes:
+        name: as in `--engine`.
+        folder: the model's folder.
+        text_tokenizer: it takes the name of a special token in a text as plain text.
+        context_length: the most tokens that the model reads at once.
+        start_id: the token before a story.
+        end_ids: the tokens that end a story.
+    """
+
+    name: str
+
+    def __init__(self, folder: Path, text: TextSide) -> None:
+        self.folder = folder
+        self.text_tokenizer = Tokenizer.from_str(text.tokenizer)
+        self.text_tokenizer.encode_special_tokens = True
+        self.text_tokenizer.no_truncation()
+        self.text_tokenizer.no_padding()
+        self.context_length = text.context_length
+        self.start_id = text.start_id
+        self.end_ids = end_ids_of(folder) or frozenset([text.end_id])
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text; no token is added."""
+        return self.text_tokenizer.encode(text, add_special_tokens=False).ids
+
+    @abstractmethod
+    def read(self, windows: Sequence[Sequence[int]]) -> Batch:
+        """Read these windows of 1 to `context_length` tokens each as one batch. Batches are independent of each other."""
+
+
+def end_ids_of(folder: Path) -> frozenset[int]:
+    """The tokens that end a text according to the model's `generation_config.json`; none if it does not say."""
+    path = folder / GENERATION_CONFIG
+    settings = read_json(path) if path.is_file() else {}
+    stated = settings.get("eos_token_id") if isinstance(settings, dict) else None
+    ids = stated if isinstance(stated, list) else [stated] if stated is not None else []
+    if not isinstance(settings, dict) or not all(isinstance(each, int) for each in ids):
+        raise FabulaError("eos_token_id must be a token id or a list of token ids", where=path)
+    return frozenset(ids)
+
+
+def left_padded(
+    windows: Sequence[Sequence[int]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Windows of unequal length as one batch, aligned at their ends: input_ids_BT, attention_mask_BT, position_ids_BT.
+
+    T is a multiple of `ALIGNMENT`, so that the position of a token in the processor's vectors depends on its own story
+    alone. Sums are then rounded the same way in every batch, and a story has the same bits in a batch and alone.
+    """
+    longest = max(len(window) for window in windows)
+    longest += -longest % ALIGNMENT
+    input_ids_BT = np.zeros((len(windows), longest), dtype=np.int64)
+    mask_BT = np.zeros_like(input_ids_BT)
+    for row, window in enumerate(windows):
+        input_ids_BT[row, longest - len(window) :] = window
+        mask_BT[row, longest - len(window) :] = 1
+    return input_ids_BT, mask_BT, np.maximum(mask_BT.cumsum(axis=1) - 1, 0)
