@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from fabula.baseline import pattern
-from fabula.corpus.notes import detect, gutenberg
-from fabula.corpus.notes.rules import RULE_LIST
+from fabula.corpus.boilerplate import detect, gutenberg
+from fabula.corpus.boilerplate.rules import RULE_LIST
 from fabula.errors import FabulaError, did_you_mean
 from fabula.story import Span
 
@@ -27,7 +27,7 @@ _REDDIT = re.compile(
 MAX_LOOKED_AT = 2000  # stories
 
 
-def find_notes(text: str, rule_set: str = "reddit", keep: Collection[str] = ()) -> list[Span]:
+def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] = ()) -> list[Span]:
     """The spans of `text` that are not story, sorted and without overlap.
 
     Takes time linear in the length of the text; only the ends of a story are looked at closely.
@@ -62,14 +62,14 @@ def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
     texts = texts[:: max(1, -(-len(texts) // MAX_LOOKED_AT))]
     looked = f"of {len(texts)} stories looked at"
     books = sum("Project Gutenberg" in text or "Transcriber's Note" in text for text in texts)
-    notes = [[text[span.start : span.end] for span in find_notes(text, "reddit")] for text in texts]
+    notes = [[text[span.start : span.end] for span in find_boilerplate(text, "reddit")] for text in texts]
     noted = sum(bool(found) for found in notes)
     reddit = sum(any(_REDDIT.search(note) for note in found) for found in notes)
     if books and books >= reddit:
         return "gutenberg", f"{books} {looked} name Project Gutenberg"
     if reddit and 4 * reddit >= noted:
         return "reddit", f"{noted} {looked} have notes of their authors, {reddit} in the words of Reddit"
-    web = sum(bool(find_notes(text, "web")) for text in texts)
+    web = sum(bool(find_boilerplate(text, "web")) for text in texts)
     if web > 0.01 * len(texts):
         return "web", f"{web} {looked} have notes of their authors or parts of a web page, none of Reddit"
     return "none", f"{web or 'none'} {looked} {'have' if web != 1 else 'has'} a note"

@@ -1,6 +1,6 @@
-"""The author's voice: a logistic regression on the words of a paragraph, so that a note without any sign is heard.
+"""A logistic regression on the words of a paragraph that recognises a note even where no rule finds a sign.
 
-Its weights are plain data (`voice.json`), trained by `benchmarks/notes.py train`.
+Its weights are plain data (`classifier.json`), trained by `benchmarks/boilerplate.py train`.
 """
 
 import json
@@ -18,7 +18,7 @@ Feature = str | tuple[str, str]
 
 
 def words(folded: str) -> list[str]:
-    """The words of a folded text, smileys and `!` and `?` among them, every number as `0`."""
+    """The words of a folded text, with smileys, `!` and `?`; every number is `0`."""
     return _WORD.findall(_NUMBER.sub("0", folded))
 
 
@@ -30,11 +30,11 @@ def features(words: Sequence[str]) -> Iterator[Feature]:
 @cache
 def weights() -> dict[Feature, float]:
     """The weight of every known feature; that of "" is the constant term."""
-    stored = json.loads(Path(__file__).with_name("voice.json").read_text(encoding="utf-8"))["weights"]
+    stored = json.loads(Path(__file__).with_name("classifier.json").read_text(encoding="utf-8"))["weights"]
     return {tuple(name.split(" ")) if " " in name else name: weight for name, weight in stored.items()}
 
 
-def hear(words: Sequence[str]) -> float:
-    """Log-odds that these are the words of the author about the text, where notes and story are as common."""
+def log_odds(words: Sequence[str]) -> float:
+    """Log-odds that a paragraph of these words is a note, if notes and story were equally common."""
     known = weights()
     return known[""] + math.fsum(map(known.__getitem__, known.keys() & features(words)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from re import Pattern
 
 # Evidence in log-odds (natural logarithm of the odds). In prose alone, CERTAIN and STRONG carry a paragraph; LIKELY needs
-# a rule line before it, a neighbour or a second sign; a HINT only helps.
+# a divider before it, a neighbour or a second sign; a HINT only helps.
 CERTAIN, STRONG, LIKELY, HINT = 7.0, 4.5, 2.8, 1.2
 
 
@@ -776,8 +776,8 @@ RULE_LIST: tuple[Rule, ...] = (
         examples=("Share this: Twitter Facebook", "Previous Chapter | Next Chapter"),
     ),
     Rule(
-        "voice",
-        "A note without any of the signs above: after a rule line, in words that authors use about what they wrote.",
+        "classifier",
+        "A note without any of the signs above: after a divider, in words that authors use about what they wrote.",
         AUTHORED,
         (),
         examples=("I never would have thought that my silly little story would reach so many people.",),

@@ -5,12 +5,12 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-# A run of at least three rule characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
+# A run of at least three divider characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
 DIVIDER = re.compile(r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b)\s*")
 INLINE_DIVIDER = re.compile(
     r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
 )
-_RULE_MARKS = re.compile(r"[-–—_=~*] ?[-–—_=~*]")  # in every inline rule, and quickly found
+_DIVIDER_MARKS = re.compile(r"[-–—_=~*] ?[-–—_=~*]")  # in every inline divider, and quickly found
 # Where one sentence ends and another may start; or where a bracket or an EDIT label opens (in "there was an EDIT 3." it
 # is no label).
 _PIECE = re.compile(
@@ -19,8 +19,8 @@ _PIECE = re.compile(
 _MARKS = re.compile(r"[*_~^\\`]")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
 _STRAIGHT = {"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "}
-# What is said in quotation marks, or in italics in the middle of a paragraph, is not the author's voice. The closing mark
-# of a single quote is no apostrophe. Each alternative begins with its mark, so that the search skips all other characters.
+# Quoted speech, and italics in the middle of a paragraph, are a character's words, not the author's. The closing mark of
+# a single quote is no apostrophe. Each alternative begins with its mark, so that the search skips all other characters.
 _SPOKEN = re.compile(
     r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|'(?<![\w']')[^'\n][^\n]{0,800}?[.,!?-]'(?!\w)"
     r"|\*(?<=[\w.,!?;:] \*)(?=\w)[^*\n]{15,400}\*(?![*\w])"
@@ -35,7 +35,7 @@ class Paragraph:
     Attributes:
         start, end: where it is in the story's text, white space at its ends left out.
         raw: its text.
-        is_divider: it is a rule line and nothing else.
+        is_divider: it is a divider and nothing else.
     """
 
     start: int
@@ -59,16 +59,16 @@ def fold(text: str) -> str:
     return "\x01" + text if small else text
 
 
-def _paragraph(text: str, start: int, end: int, rules: Container[int] | None = None) -> Paragraph | None:
-    """What stands between `start` and `end`, if anything; it is a rule line if it looks like one, or starts at one of
-    `rules`."""
+def _paragraph(text: str, start: int, end: int, dividers: Container[int] | None = None) -> Paragraph | None:
+    """What stands between `start` and `end`, if anything; it is a divider if it looks like one, or starts at one of
+    `dividers`."""
     raw = text[start:end]
     stripped = raw.strip()
     if not stripped:
         return None
     start += raw.index(stripped[0])
-    if rules is not None:
-        is_divider = start in rules
+    if dividers is not None:
+        is_divider = start in dividers
     else:
         is_divider = len(stripped) < 400 and DIVIDER.fullmatch(stripped) is not None
     return Paragraph(start, start + len(stripped), stripped, is_divider)
@@ -98,12 +98,12 @@ def from_the_start(text: str, max_chars: int) -> Iterator[Paragraph]:
 
 
 def pieces(text: str, start: int, end: int) -> list[Paragraph]:
-    """Characters `start` to `end` of `text` cut into sentences and inline rules (`... the end. --- /r/name`)."""
+    """Characters `start` to `end` of `text` cut into sentences and inline dividers (`... the end. --- /r/name`)."""
     part = text[start:end]
-    rules = {}
-    if _RULE_MARKS.search(part):
-        rules = {start + match.start(): start + match.end() for match in INLINE_DIVIDER.finditer(part)}
+    dividers = {}
+    if _DIVIDER_MARKS.search(part):
+        dividers = {start + match.start(): start + match.end() for match in INLINE_DIVIDER.finditer(part)}
     ends = (start + match.end() for match in _PIECE.finditer(part))
-    cuts = sorted({start, end, *ends, *rules.keys(), *rules.values()})
-    found = (_paragraph(text, a, b, rules) for a, b in pairwise(cuts))
+    cuts = sorted({start, end, *ends, *dividers.keys(), *dividers.values()})
+    found = (_paragraph(text, a, b, dividers) for a, b in pairwise(cuts))
     return [piece for piece in found if piece]

@@ -1,0 +1,264 @@
+"""Which paragraphs at the head and at the tail of a story are a note.
+
+Every paragraph has a score in log-odds (`evidence.py`). A note is a prefix or a suffix of the text, so the note at the
+tail is the suffix with the largest sum of scores, if that sum reaches `THRESHOLD`. A divider just before it adds to the
+sum: so a divider before a note goes with the note, and a divider before more story stays. Within a note, a paragraph
+without a sign of its own costs little. The head is read the same way from the other side.
+"""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from fabula.corpus.boilerplate.evidence import MAX_CHARS, ScoredParagraph, score_paragraph
+from fabula.corpus.boilerplate.paragraphs import (
+    INLINE_DIVIDER,
+    Paragraph,
+    from_the_end,
+    from_the_start,
+    pieces,
+)
+from fabula.story import Span
+
+TAIL_CHARS, HEAD_CHARS = 8000, 3000
+MAX_TAIL, MAX_HEAD = 60, 10
+"""Paragraphs that are looked at."""
+
+MAX_UNSIGNED = 8
+"""The search from an end stops after so many paragraphs in a row without a sign."""
+
+INLINE_CHARS, LAST_CHARS = 1000, 300
+"""A note within the last paragraph is searched for in its last `INLINE_CHARS`, if its last `LAST_CHARS` have a sign."""
+
+# All in log-odds.
+PRIOR = -2.0
+"""That a paragraph at an end of a text is a note, before anything is known of it."""
+
+PRIOR_IN_NOTE = -0.5
+"""The same for a paragraph after one that is a note."""
+
+SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE = -3.0, -1.0
+"""The same for sentences of a paragraph."""
+
+DIVIDER_BEFORE = 3.0
+"""What a divider before a paragraph adds."""
+
+THRESHOLD = 2.0
+"""What the paragraphs of a note must add up to."""
+
+UNSIGNED_MARGIN = 1.0
+"""What they must reach on top where no rule found a sign, or where no divider follows a note at the head."""
+
+MIN_AFTER = -5.0
+"""A paragraph is no note where what follows it adds up to less than this."""
+
+STORY_BELOW = -0.7
+"""A sentence with a lower score is story."""
+
+STOP_BELOW = -12.0
+"""No note can lie behind paragraphs that add up to less than this."""
+
+# A story in the form of a letter: nothing up to the line that closes the letter is a note.
+_SALUTATION = re.compile(
+    r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) [^\n.!?]{0,60}[,:!-]", re.IGNORECASE
+)
+_CLOSING = re.compile(
+    r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with |all my )?(?:much )?love|sincerely|respectfully|"
+    r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
+    re.IGNORECASE,
+)
+_EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
+
+
+def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:
+    """The notes at the head and the tail of `text` that the rules of `rule_set` find."""
+    spans = _tail(text, rule_set)
+    head = _head(text, rule_set)
+    if not spans or not head or head[-1].end < spans[0].start:
+        spans = head + spans
+    return [span for span in spans if span.rule not in keep]
+
+
+def _score_from_one_end(
+    paragraphs: Iterable[Paragraph], rule_set: str, where: str, most: int
+) -> list[ScoredParagraph]:
+    """Score `paragraphs` until there is so much story that no note can lie behind it."""
+    scored: list[ScoredParagraph] = []
+    total, num_unsigned = 0.0, 0
+    for paragraph in paragraphs:
+        one = score_paragraph(paragraph, rule_set, where)
+        scored.append(one)
+        if paragraph.is_divider:
+            continue
+        total += one.score + (PRIOR_IN_NOTE if where == "tail" else PRIOR)
+        num_unsigned = 0 if one.evidence else num_unsigned + 1
+        if total < STOP_BELOW or num_unsigned >= MAX_UNSIGNED or len(scored) >= most:
+            break
+    return scored
+
+
+def _best_suffix(scored: Sequence[ScoredParagraph], prior: float, prior_in_note: float) -> tuple[int, float]:
+    """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) where none is."""
+    best, best_score = len(scored), 0.0
+    # Scores of the paragraphs from here to the first one that is a note (with `prior`), of all that follow it, and of
+    # all from here to the end (both with `prior_in_note`).
+    before = after = whole = 0.0
+    for first in range(len(scored) - 1, -1, -1):
+        one = scored[first]
+        if one.paragraph.is_divider:
+            continue
+        if one.is_note:
+            before, after = one.score + prior, whole
+        else:
+            before += one.score + prior
+        whole += one.score + prior_in_note
+        score = before + after
+        if first > 0 and scored[first - 1].paragraph.is_divider:
+            score += DIVIDER_BEFORE
+        if score > best_score and after > MIN_AFTER:
+            best, best_score = first, score
+    signed = any(one.evidence for one in scored[best:])
+    if best_score < THRESHOLD + (0.0 if signed else UNSIGNED_MARGIN):
+        return len(scored), 0.0
+    while 1 < best < len(scored) and scored[best - 1].paragraph.is_divider:
+        best -= 1
+    return best, best_score
+
+
+def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) -> list[Span]:
+    """The note's paragraphs as spans that cover `start` to `end`, one for each run of paragraphs of one rule.
+
+    A paragraph without a sign belongs to the rule before it, a divider to the rule after it.
+    """
+    names = [one.rule for one in note]
+    if not any(names):
+        names[-1] = "classifier"
+    for i in range(1, len(names)):
+        if not names[i] and not note[i].paragraph.is_divider:
+            names[i] = names[i - 1]
+    for i in range(len(names) - 2, -1, -1):
+        names[i] = names[i] or names[i + 1]
+    for i in range(1, len(names)):
+        names[i] = names[i] or names[i - 1]
+    confidence = round(1 / (1 + math.exp(-score)), 4)
+    spans: list[Span] = []
+    for i, name in enumerate(names):
+        stop = note[i + 1].paragraph.start if i + 1 < len(note) else end
+        if spans and spans[-1].rule == name:
+            spans[-1] = Span(spans[-1].start, stop, name, confidence)
+        else:
+            spans.append(Span(spans[-1].end if spans else start, stop, name, confidence))
+    return spans
+
+
+def _tail(text: str, rule_set: str) -> list[Span]:
+    scored = _score_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
+    scored.reverse()
+    if _SALUTATION.match(text):
+        for one in scored:
+            if _CLOSING.match(one.paragraph.raw.split("\n")[0]):
+                one.score = STOP_BELOW
+    first, score = _best_suffix(scored, PRIOR, PRIOR_IN_NOTE)
+    story, note = scored[:first], scored[first:]
+    if note and not story and not _is_all_note(text, note, rule_set):
+        story, note = scored, []
+    elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
+        story.append(note.pop(0))
+    if not story:
+        return _spans(note, 0, len(text), score) if note else []
+    last = story[-1].paragraph
+    spans = _inline_tail(text, last, rule_set)
+    if note:
+        return spans + _spans(note, last.end, len(text), score)
+    if spans:
+        spans[-1] = replace(spans[-1], end=len(text))
+    return spans
+
+
+def _is_all_note(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> bool:
+    """Whether a text is nothing but a short note with a sign in every paragraph."""
+    signed = all(one.evidence or one.paragraph.is_divider for one in note)
+    at_start = not text[: note[0].paragraph.start].strip()
+    return at_start and signed and len(text) < MAX_CHARS and not _opens_as_story(note[0], rule_set)
+
+
+def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
+    """Whether a paragraph with signs of a note starts with a sentence of story."""
+    if one.is_labelled:
+        return False
+    opening, *others = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
+    if not others:
+        return False
+    first = score_paragraph(opening, rule_set, "tail")
+    return not first.evidence and first.score < STORY_BELOW
+
+
+def _ends_as_story(one: ScoredParagraph, rule_set: str) -> bool:
+    """Whether a paragraph with signs of a note ends with a sentence of story."""
+    *others, ending = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
+    last = score_paragraph(ending, rule_set, "head")
+    return bool(others) and not last.evidence and last.score < STORY_BELOW
+
+
+def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
+    """A note in the last sentences of a paragraph of story."""
+    start = max(paragraph.start, paragraph.end - LAST_CHARS)
+    last = [score_paragraph(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)]
+    start = max(paragraph.start, paragraph.end - INLINE_CHARS)
+    labelled = "EDIT" in text[start : paragraph.end] or "Edit" in text[start : paragraph.end]
+    if not labelled and not any(one.evidence or one.paragraph.is_divider for one in last):
+        return []
+    parts = pieces(text, start, paragraph.end)
+    story_end = parts[0].end
+    for before, part in pairwise(parts):  # what follows a divider or a label counts as a paragraph of its own
+        if not before.is_divider:
+            story_end = before.end
+        if not part.is_divider and (before.is_divider or _EDIT.match(part.raw)) and not parts[0].is_divider:
+            rest = Paragraph(part.start, paragraph.end, text[part.start : paragraph.end], False)
+            one = score_paragraph(rest, rule_set, "tail")
+            score = one.score + PRIOR + (DIVIDER_BEFORE if before.is_divider else 0.0)
+            if score >= THRESHOLD + (0.0 if one.evidence else UNSIGNED_MARGIN):
+                return _spans([one], story_end, paragraph.end, score)
+    scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
+    first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE)
+    if first == 0 or first == len(scored):
+        return []
+    return _spans(scored[first:], scored[first - 1].paragraph.end, paragraph.end, score)
+
+
+def _head(text: str, rule_set: str) -> list[Span]:
+    scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
+    scored.reverse()  # so that the story comes first, as at the tail
+    if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
+        return spans
+    first, score = _best_suffix(scored, PRIOR, PRIOR)
+    note = scored[: first - 1 : -1] if 0 < first < len(scored) else []
+    divided = bool(note) and note[-1].paragraph.is_divider
+    if not note or (
+        not divided and (score < THRESHOLD + UNSIGNED_MARGIN or _ends_as_story(note[-1], rule_set))
+    ):
+        return []
+    return _spans(note, 0, scored[first - 1].paragraph.start, score)
+
+
+def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
+    """A note before an inline divider in the first paragraph."""
+    part = text[paragraph.start : min(paragraph.end, paragraph.start + INLINE_CHARS)]
+    if not any(mark in part for mark in ("--", "- -", "**", "* *", "__", "==")):
+        return []
+    divider = INLINE_DIVIDER.search(part)
+    if divider is None or not part[: divider.start()].strip() or not part[divider.end() :].strip():
+        return []
+    before = Paragraph(
+        paragraph.start, paragraph.start + divider.start(), part[: divider.start()].strip(), False
+    )
+    one = score_paragraph(before, rule_set, "head")
+    score = one.score + PRIOR + DIVIDER_BEFORE
+    if score < THRESHOLD or not one.evidence or _opens_as_story(one, rule_set):
+        return []
+    end = paragraph.start + divider.end()
+    while text[end].isspace():
+        end += 1
+    return _spans([one], 0, end, score)

@@ -1,0 +1,196 @@
+"""How likely one paragraph is to be a note: the signs of the rules, the classifier, and what speaks for story.
+
+The score is in log-odds (natural logarithm of the odds), without the prior; `detect.py` adds the prior and decides.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from fabula.corpus.boilerplate.classifier import log_odds, words
+from fabula.corpus.boilerplate.paragraphs import Paragraph, fold
+from fabula.corpus.boilerplate.rules import CERTAIN, LIKELY, RULE_LIST, Sign
+
+MAX_CHARS = 1200
+"""Signs in a longer paragraph are looked for in its first and last characters only."""
+
+MAX_WORDS = 100_000
+"""Words whose keys are remembered."""
+
+MAX_EVIDENCE = 9.0
+"""Signs are not independent: all signs of a paragraph together add no more than this."""
+
+MIN_NARRATION = -3.5
+"""A paragraph whose form speaks more strongly for story than this is not searched for signs."""
+
+MIN_CLASSIFIED = -4.5
+"""A paragraph whose words speak more strongly for story than this is not searched for signs."""
+
+MIN_LABELLED = -3.0
+"""A paragraph under the author's own label cannot speak more strongly for story than this."""
+
+CLASSIFIER_WEIGHT = 0.7
+"""Share of the classifier's log-odds that counts."""
+
+PRIOR_SHIFT = 0.75
+"""Notes are commoner at an end of a text than in the classifier's training data, by these log-odds."""
+
+CLASSIFIER_MIN, CLASSIFIER_MAX = -4.0, 4.0
+CLASSIFIER_MAX_AT_HEAD = 1.5
+"""For a paragraph without a sign at the head, where a narrator often sounds like an author."""
+
+_SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
+_LETTERS = re.compile(r"[a-z']+")
+_SENTENCE = re.compile(r"[^.!?]{12,}")
+_TAG = re.compile(
+    r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
+)
+# he, his, her, hers, him, she, they, them. Each alternative begins with its letter, so that the search skips all others.
+_THIRD_PERSON = re.compile(r"h(?<!\wh)(?:e|is|ers?|im)\b|s(?<!\ws)he\b|t(?<!\wt)he[ym]\b")
+
+
+@dataclass(slots=True)
+class ScoredParagraph:
+    """A paragraph, and how likely it is to be a note.
+
+    Attributes:
+        evidence: for each rule that found a sign, its log-odds.
+        score: log-odds for a note, without the prior.
+    """
+
+    paragraph: Paragraph
+    evidence: dict[str, float]
+    score: float
+
+    @property
+    def rule(self) -> str:
+        """The rule with the strongest evidence, or ""."""
+        return max(self.evidence, key=lambda name: self.evidence[name]) if self.evidence else ""
+
+    @property
+    def is_note(self) -> bool:
+        """Whether the paragraph is probably a note even without its neighbours."""
+        return self.score >= LIKELY
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the author put a label such as `EDIT:` or `A/N:` on the paragraph."""
+        return max(self.evidence.get("edit", 0.0), self.evidence.get("label", 0.0)) >= CERTAIN
+
+
+@dataclass(frozen=True)
+class SignIndex:
+    """The signs of a rule set for one end of a story, and an index that finds the few worth trying on a paragraph.
+
+    Attributes:
+        signs: (rule, sign) in the order to try them, the strongest signs of each rule first.
+        by_key: for each key of a sign, the indices of its signs.
+        by_letters: for the longest run of letters in a key, the keys. Any text that contains the key has this run within
+            one word, so that most keys need not be searched for.
+        longest: length of the longest of these runs.
+        by_word: for each word met so far, the keys that may match around it.
+    """
+
+    signs: tuple[tuple[str, Sign], ...]
+    by_key: dict[str, list[int]]
+    by_letters: dict[str, list[str]]
+    longest: int
+    by_word: dict[str, list[str]]
+
+    def candidates(self, folded: str, words: Sequence[str]) -> list[int]:
+        """The signs of which a key occurs in a folded paragraph that consists of these words."""
+        keys = set(self.by_letters[""])
+        for word in words:
+            found = self.by_word.get(word)
+            if found is None:
+                parts = {
+                    word[start:end]
+                    for start in range(len(word))
+                    for end in range(start + 1, min(start + self.longest, len(word)) + 1)
+                }
+                found = [key for part in parts & self.by_letters.keys() for key in self.by_letters[part]]
+                if len(self.by_word) < MAX_WORDS:
+                    self.by_word[word] = found
+            keys.update(found)
+        return sorted({i for key in keys if key in folded for i in self.by_key[key]})
+
+    def evidence(self, folded: str, words: Sequence[str]) -> dict[str, float]:
+        """The log-odds of the strongest sign of each rule that finds one."""
+        found: dict[str, float] = {}
+        for i in self.candidates(folded, words):
+            name, sign = self.signs[i]
+            if name not in found and sign.pattern.search(folded):
+                found[name] = sign.evidence
+        return found
+
+
+@cache
+def sign_index(rule_set: str, where: str) -> SignIndex:
+    """The index of a rule set's signs for the "head" or the "tail" of a story."""
+    rules = [rule for rule in RULE_LIST if rule_set in rule.sets and rule.where in ("both", where)]
+    signs = tuple(
+        (rule.name, sign) for rule in rules for sign in sorted(rule.signs, key=lambda sign: -sign.evidence)
+    )
+    by_key: dict[str, list[int]] = {}
+    by_letters: dict[str, list[str]] = {"": []}
+    for i, (_, sign) in enumerate(signs):
+        for key in sign.keys:
+            if key not in by_key:
+                by_letters.setdefault(max(_LETTERS.findall(key), key=len, default=""), []).append(key)
+            by_key.setdefault(key, []).append(i)
+    return SignIndex(signs, by_key, by_letters, max(map(len, by_letters)), {})
+
+
+def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredParagraph:
+    """Score one paragraph at the "head" or the "tail" of a story. A divider scores 0."""
+    if paragraph.is_divider:
+        return ScoredParagraph(paragraph, {}, 0.0)
+    raw = paragraph.raw
+    if len(raw) > MAX_CHARS:
+        raw = f"{raw[: MAX_CHARS // 2]} {raw[-MAX_CHARS // 2 :]}"
+    score = narration(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
+    if score <= MIN_NARRATION and "edit" not in raw[:30].lower():
+        return ScoredParagraph(paragraph, {}, score)
+    folded = fold(raw)
+    its_words = words(folded)
+    classified = log_odds(its_words)
+    score += _weigh(classified)
+    if classified < MIN_CLASSIFIED and not folded.startswith("edit"):
+        return ScoredParagraph(paragraph, {}, score)
+    scored = ScoredParagraph(paragraph, sign_index(rule_set, where).evidence(folded, its_words), score)
+    if scored.is_labelled:
+        scored.score = max(score, MIN_LABELLED)
+    elif scored.evidence:
+        scored.score += _story_sentences(folded)
+    elif where == "head":
+        scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD)
+    scored.score += min(sum(scored.evidence.values()), MAX_EVIDENCE)
+    return scored
+
+
+def _story_sentences(folded: str) -> float:
+    """Log-odds for story of single sentences. Where some are story, a character reads or says what the rules found."""
+    scores = (_weigh(log_odds(words(sentence))) + 1.0 for sentence in _SENTENCE.findall(folded))
+    return max(CLASSIFIER_MIN, sum(min(0.0, score) for score in scores))
+
+
+def _weigh(classified: float) -> float:
+    return min(max(CLASSIFIER_WEIGHT * (classified + PRIOR_SHIFT), CLASSIFIER_MIN), CLASSIFIER_MAX)
+
+
+def narration(raw: str) -> float:
+    """Log-odds for story (0 or less) of a paragraph's form: speech, block quotes, third persons."""
+    score = 0.0
+    if raw[0] in "\"“'‘" and raw[-1] in "\"”'’":
+        score -= 6.0
+    elif ('"' in raw or "”" in raw) and _SPEECH.search(raw):
+        score -= 3.0
+    elif raw[0] in '"“':
+        score -= 2.0
+    elif raw[0] == ">":
+        score -= 1.5
+    low = raw.lower()
+    if "," in low and _TAG.search(low):
+        score -= 6.0
+    return score - min(2.5, 0.6 * len(_THIRD_PERSON.findall(low)))
