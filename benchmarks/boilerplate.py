@@ -1,12 +1,12 @@
-"""How well the notes of authors are found, and training of the voice that helps to find them.
+"""How well the notes of authors are found, and training of the classifier that helps to find them.
 
-    python benchmarks/notes.py score --data ../shared/data     # F1 on hand-labelled stories, rules alone and with the voice
-    python benchmarks/notes.py harm --data ../shared/data      # what is taken out of clean fiction, and the speed
-    python benchmarks/notes.py cases --data ../shared/data     # cross-validated figures over the cases of the tests
-    python benchmarks/notes.py train --data ../shared/data     # writes src/fabula/corpus/notes/voice.json
+    python benchmarks/boilerplate.py score --data ../shared/data     # F1 on hand-labelled stories, rules alone and with the classifier
+    python benchmarks/boilerplate.py harm --data ../shared/data      # what is taken out of clean fiction, and the speed
+    python benchmarks/boilerplate.py cases --data ../shared/data     # cross-validated figures over the cases of the tests
+    python benchmarks/boilerplate.py train --data ../shared/data     # writes src/fabula/corpus/boilerplate/classifier.json
 
 `--data` is a folder with `wp-gold/` (stories with hand-labelled notes), `stories/*.jsonl`, `bench/ohenry.txt` (clean
-fiction). The voice learns from the cases in `tests/data/notes/` and paragraphs of clean fiction, all of it free to use;
+fiction). The classifier learns from the cases in `tests/data/boilerplate/` and paragraphs of clean fiction, all of it free to use;
 `wp-gold`, whose authors were never asked, only tests it. All of it takes about a minute.
 """
 
@@ -22,13 +22,13 @@ from unittest import mock
 
 import numpy as np
 
-from fabula.corpus.notes import detect, find_notes, voice
-from fabula.corpus.notes.paragraphs import fold, from_the_end, from_the_start
+from fabula.corpus.boilerplate import classifier, evidence, find_boilerplate
+from fabula.corpus.boilerplate.paragraphs import fold, from_the_end, from_the_start
 from fabula.story import Span
 
 ROOT = Path(__file__).parent.parent
-CASES = ROOT / "tests" / "data" / "notes"
-VOICE = ROOT / "src" / "fabula" / "corpus" / "notes" / "voice.json"
+CASES = ROOT / "tests" / "data" / "boilerplate"
+WEIGHTS = ROOT / "src" / "fabula" / "corpus" / "boilerplate" / "classifier.json"
 SAMPLES = ROOT / "src" / "fabula" / "data" / "sample_stories.txt"
 SAMPLE_LABELS = ROOT / "tests" / "data" / "sample_stories.gold.jsonl"
 BODY = (
@@ -41,7 +41,7 @@ L2, MIN_COUNT, MIN_COUNT_STORY, MIN_WEIGHT, TRAP_WEIGHT, ROUNDS = 1.0, 2, 15, 0.
 MAX_CHARS = 1200
 FOLDS = 10
 
-Weights = dict[voice.Feature, float]
+Weights = dict[classifier.Feature, float]
 Labelled = list[tuple[str, list[tuple[int, int]]]]  # texts, and what is not story in each
 
 
@@ -79,7 +79,7 @@ def cases() -> list[tuple[str, str, bool]]:
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a case as the voice hears them, rule lines left out."""
+    """The paragraphs of a case as the classifier sees them, without dividers."""
     found = [
         part.raw for part in from_the_end(text, 10**9) if not part.is_divider and len(part.raw) <= MAX_CHARS
     ]
@@ -107,15 +107,15 @@ def gold_paragraphs(stories: Labelled) -> tuple[list[str], list[str]]:
     return notes, story
 
 
-def _name(feature: voice.Feature) -> str:
-    """A feature as `voice.json` writes it."""
+def _name(feature: classifier.Feature) -> str:
+    """A feature as `classifier.json` writes it."""
     return feature if isinstance(feature, str) else " ".join(feature)
 
 
 def train(notes: Sequence[str], fiction: Sequence[str], traps: Sequence[str]) -> Weights:
-    """Logistic regression (L2, AdaGrad, whole batches) on the features of `voice.features`; notes and story weigh the same."""
+    """Logistic regression (L2, AdaGrad, whole batches) on the features of `classifier.features`; notes and story weigh the same."""
     texts = [*notes, *fiction, *traps]
-    features = [sorted(set(voice.features(voice.words(text))), key=_name) for text in texts]
+    features = [sorted(set(classifier.features(classifier.words(text))), key=_name) for text in texts]
     in_notes = Counter(name for row in features[: len(notes)] for name in row)
     in_story = Counter(name for row in features[len(notes) :] for name in row)
     kept = {name for name, count in in_notes.items() if count >= MIN_COUNT}
@@ -146,11 +146,11 @@ def case_paragraphs(chosen: Sequence[tuple[str, str, bool]]) -> tuple[list[str],
     return notes, traps
 
 
-def hearing(weights: Weights | None):
-    """A context in which notes are found with these weights of the voice, or (None) by the rules alone."""
+def with_weights(weights: Weights | None):
+    """A context in which notes are found with these weights of the classifier, or (None) by the rules alone."""
     if weights is None:
-        return mock.patch.multiple(detect, VOICE=0.0, MUTE=-1e9)
-    return mock.patch.object(voice, "weights", return_value=weights)
+        return mock.patch.multiple(evidence, CLASSIFIER_WEIGHT=0.0, MIN_CLASSIFIED=-1e9)
+    return mock.patch.object(classifier, "weights", return_value=weights)
 
 
 def count_words(
@@ -185,36 +185,36 @@ def score(data: Path) -> None:
     samples = labelled(SAMPLES, SAMPLE_LABELS)
     for name, chosen in (("wp-gold", stories), ("bundled sample stories", samples)):
         print_score(
-            f"{name}, as shipped", [count_words(text, spans, find_notes(text)) for text, spans in chosen]
+            f"{name}, as shipped",
+            [count_words(text, spans, find_boilerplate(text)) for text, spans in chosen],
         )
-        with hearing(None):
+        with with_weights(None):
             print_score(
-                f"{name}, rules alone", [count_words(text, spans, find_notes(text)) for text, spans in chosen]
+                f"{name}, rules alone",
+                [count_words(text, spans, find_boilerplate(text)) for text, spans in chosen],
             )
 
 
 def cross_validate(data: Path) -> None:
-    """Of the cases: notes found exactly, and traps left alone, when the voice was trained on the other cases."""
+    """Of the cases: notes found exactly, and traps left alone, when the classifier was trained on the other cases."""
     rows = cases()
     fiction = fiction_paragraphs(data)
-    for name in ("rules alone", "rules and voice"):
+    for name in ("rules alone", "rules and classifier"):
         counts: Counter[str] = Counter()
         for fold_number in range(FOLDS):
             notes, traps = case_paragraphs([row for i, row in enumerate(rows) if i % FOLDS != fold_number])
-            with hearing(None if name == "rules alone" else train(notes, fiction, traps)):
+            with with_weights(None if name == "rules alone" else train(notes, fiction, traps)):
                 for where, text, is_note in rows[fold_number::FOLDS]:
-                    for rule_line in ("", "---\n") if is_note else ("",):
-                        whole = (
-                            f"{text}\n{rule_line}{BODY}" if where == "head" else f"{BODY}\n{rule_line}{text}"
-                        )
+                    for divider in ("", "---\n") if is_note else ("",):
+                        whole = f"{text}\n{divider}{BODY}" if where == "head" else f"{BODY}\n{divider}{text}"
                         left = whole
-                        for span in reversed(find_notes(whole)):
+                        for span in reversed(find_boilerplate(whole)):
                             left = left[: span.start] + left[span.end :]
                         kind = (
                             "traps"
                             if not is_note
-                            else "notes after a rule line"
-                            if rule_line
+                            else "notes after a divider"
+                            if divider
                             else "notes after a paragraph"
                         )
                         counts[kind] += 1
@@ -230,7 +230,7 @@ def cross_validate(data: Path) -> None:
 def harm(data: Path) -> None:
     stories = list(clean_fiction(data))
     started = time.process_time()
-    found = [find_notes(text) for _, text in stories]
+    found = [find_boilerplate(text) for _, text in stories]
     seconds = time.process_time() - started
     removed = 0
     for (name, text), spans in zip(stories, found, strict=True):
@@ -243,22 +243,22 @@ def harm(data: Path) -> None:
     print(f"{size:.1f} MB in {seconds:.2f} s of processor time: {size / seconds:.1f} MB/s on one core")
 
 
-def write_voice(data: Path) -> None:
+def write_weights(data: Path) -> None:
     notes, traps = case_paragraphs(cases())
     fiction = fiction_paragraphs(data)
     weights = train(notes, fiction, traps)
     trained_on = f"{len(notes)} paragraphs of notes, {len(fiction)} of stories, {len(traps)} traps"
     named = {_name(feature): weight for feature, weight in weights.items()}
     text = json.dumps({"trained_on": trained_on, "weights": named}, ensure_ascii=False, indent=0)
-    VOICE.write_text(text + "\n", encoding="utf-8")
-    print(f"{VOICE.name}: {len(weights)} weights from {trained_on}")
+    WEIGHTS.write_text(text + "\n", encoding="utf-8")
+    print(f"{WEIGHTS.name}: {len(weights)} weights from {trained_on}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = {"score": score, "cases": cross_validate, "harm": harm, "train": write_voice}
+    commands = {"score": score, "cases": cross_validate, "harm": harm, "train": write_weights}
     parser.add_argument("command", choices=commands)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     arguments = parser.parse_args()

@@ -1,18 +1,18 @@
 """The text of docs/rules.md, made from the rules of cleaning; `generate.py` writes it."""
 
-from fabula.corpus.notes import RULE_SETS, RULES
-from fabula.corpus.notes.rules import CERTAIN, HINT, LIKELY, RULE_LIST, STRONG
+from fabula.corpus.boilerplate import RULE_SETS, RULES
+from fabula.corpus.boilerplate.rules import CERTAIN, HINT, LIKELY, RULE_LIST, STRONG
 
 STRENGTHS = {CERTAIN: "certain", STRONG: "strong", LIKELY: "likely", HINT: "hint"}
 
 INTRODUCTION = """# Rules of cleaning
 
-Written by `make docs` from `src/fabula/corpus/notes/`; do not edit.
+Written by `make docs` from `src/fabula/corpus/boilerplate/`; do not edit.
 
 A note is text in a story's record that is not story. Rules only propose: each looks for its signs in a paragraph, and
-every sign adds evidence. Against it stand what speaks for story: speech, block quotes, third persons, length. The voice, a
+every sign adds evidence. Against it stand what speaks for story: speech, block quotes, third persons, length. The classifier, a
 small logistic regression on the words of the paragraph, speaks for either. A note is the run of paragraphs at the head or
-at the tail of a text whose scores add up to most, if they add up to enough. A rule line (`----`, `***`, `\\____`) before a
+at the tail of a text whose scores add up to most, if they add up to enough. A divider (`----`, `***`, `\\____`) before a
 note makes it likelier and goes with it; before more story it stays. Nothing in the middle of a text is touched.
 What a character says (in quotation marks, or in italics within a paragraph) is never a sign.
 

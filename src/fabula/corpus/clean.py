@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from fabula.corpus import dedup, remote, split
+from fabula.corpus.boilerplate import RULE_SETS, RULES, choose_rule_set
 from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Decided, Removal, read_decisions, restore
-from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set
 from fabula.corpus.own_rules import RuleFile
 from fabula.corpus.read import StorySource, open_stories
 from fabula.corpus.review import Review
@@ -110,7 +110,7 @@ def clean(
         stories, format, column, separator, encoding: see `open_stories`.
         out: the corpus's folder (or the URL of one, as fsspec reads it), or None for a dry run. A corpus that is there
             is replaced; one that came from the same input and settings is left as it is.
-        rules: a rule set of `fabula.corpus.notes`; "auto": by what the stories look like; or a file of rules of one's
+        rules: a rule set of `fabula.corpus.boilerplate`; "auto": by what the stories look like; or a file of rules of one's
             own (see `fabula.corpus.own_rules`).
         keep: rules whose findings stay in.
         repair: undo wrong decodings, entities and invisible characters first. `markdown`: Reddit's escapes, too.

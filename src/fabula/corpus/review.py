@@ -12,10 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fabula.corpus.boilerplate import RULES
 from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Removal
 from fabula.corpus.normalise import REPAIRS
-from fabula.corpus.notes import RULES
 from fabula.story import Story
 
 MAX_REMOVALS = 60

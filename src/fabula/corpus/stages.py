@@ -13,10 +13,10 @@ from pydantic import Field
 
 from fabula.config import Record
 from fabula.corpus import dedup, split
+from fabula.corpus.boilerplate import find_boilerplate
 from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import Decided, Removal, apply, decide
 from fabula.corpus.normalise import normalise
-from fabula.corpus.notes import find_notes
 from fabula.corpus.own_rules import OwnRule, find_own
 from fabula.corpus.read import Piece, StorySource
 from fabula.story import Story
@@ -66,7 +66,7 @@ class Batch:
 def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = ()) -> CleanedStory:
     """One raw story, cleaned. Spans and removals count characters of the repaired text."""
     text, repairs = normalise(story.text, cleaning.markdown) if cleaning.repair else (story.text, Counter())
-    spans = find_notes(text, cleaning.rules, cleaning.keep)
+    spans = find_boilerplate(text, cleaning.rules, cleaning.keep)
     if cleaning.own:
         spans = [*spans, *find_own(text, cleaning.own)]
     if decided:

@@ -147,7 +147,7 @@ def summarise_cleaning(corpus: Path) -> dict[str, Any] | None:
     manifest = optional_json(corpus / MANIFEST)
     if manifest is None:
         return None
-    from fabula.corpus.notes import RULES
+    from fabula.corpus.boilerplate import RULES
 
     counts = manifest["counts"]
     rules = {

@@ -1,8 +1,8 @@
-"""The detector of notes. Its cases are data: `data/notes/<rule>.jsonl`.
+"""The detector of notes. Its cases are data: `data/boilerplate/<rule>.jsonl`.
 
 A case is a note that must be taken out whole, with nothing else, after (or, at the head, before) each of three stories,
-straight on and over a rule line; or a trap: text that a story may end or start with, of which nothing may be taken.
-`rule_line` says that only a rule line makes a note of it. `xfail` gives the reason of a known failure; it is strict.
+directly and with a divider between; or a trap: text that a story may end or start with, of which nothing may be taken.
+`divider` says that it is a note only with a divider. `xfail` gives the reason of a known failure; it is strict.
 In `marked.jsonl` the notes of a whole text stand between ⟦ and ⟧.
 """
 
@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabula.corpus.notes import RULE_SETS, RULES, choose_rule_set, find_notes
-from fabula.corpus.notes.paragraphs import fold
-from fabula.corpus.notes.rules import RULE_LIST
+from fabula.corpus.boilerplate import RULE_SETS, RULES, choose_rule_set, find_boilerplate
+from fabula.corpus.boilerplate.paragraphs import fold
+from fabula.corpus.boilerplate.rules import RULE_LIST
 from fabula.errors import FabulaError
 from fabula.story import Span
 
-ROOT = Path(__file__).parent.parent
-DATA = Path(__file__).parent / "data" / "notes"
+ROOT = Path(__file__).parent.parent.parent
+DATA = ROOT / "tests" / "data" / "boilerplate"
 
 STORIES = (
     """The lamp had burned for nine hundred years, and on the morning that it went out nobody noticed but Ilse.
@@ -93,14 +93,14 @@ def test_case(rule: str, row: dict) -> None:
     for story in STORIES:
         for break_ in ("\n\n", "\n"):
             between = [f"{break_}---{break_}"] if row["note"] else [break_]
-            if row["note"] and not row.get("rule_line"):
+            if row["note"] and not row.get("divider"):
                 between.append(break_)
             for separator in between:
                 note, body = row["text"].replace("\n\n", break_), story.replace("\n\n", break_)
                 at_head = row["where"] == "head"
                 text = note + separator + body if at_head else body + separator + note
                 expected = (0, len(text) - len(body)) if at_head else (len(body), len(text))
-                assert joined(find_notes(text)) == ([expected] if row["note"] else []), text
+                assert joined(find_boilerplate(text)) == ([expected] if row["note"] else []), text
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, marks=marks(row)) for row in rows(DATA / "marked.jsonl")])
@@ -114,7 +114,7 @@ def test_marked(row: dict) -> None:
                 expected[-1] = (expected[-1][0], len(text))
             else:
                 text += part
-        assert joined(find_notes(text)) == expected
+        assert joined(find_boilerplate(text)) == expected
 
 
 def test_every_rule_has_cases_for_and_against() -> None:
@@ -127,11 +127,11 @@ def test_every_rule_has_cases_for_and_against() -> None:
     for rule in RULE_LIST:
         if "reddit" in rule.sets:
             assert (rule.name, True) in kinds, rule.name
-            assert rule.name == "voice" or (rule.name, False) in kinds, rule.name
+            assert rule.name == "classifier" or (rule.name, False) in kinds, rule.name
 
 
 @pytest.mark.parametrize(
-    "rule", [rule for rule in RULE_LIST if rule.name != "voice"], ids=lambda rule: rule.name
+    "rule", [rule for rule in RULE_LIST if rule.name != "classifier"], ids=lambda rule: rule.name
 )
 def test_the_examples_of_a_rule_are_found_by_it(rule) -> None:
     for example in rule.examples:
@@ -157,19 +157,19 @@ def test_keys_hide_no_sign() -> None:
 
 def test_kept_rules_stay() -> None:
     text = STORIES[0] + "\n\n---\n\n/r/lampstories\n\nEDIT: fixed a typo"
-    both = find_notes(text)
+    both = find_boilerplate(text)
     assert [span.rule for span in both] == ["promotion", "edit"]
     assert text[both[0].start :] == "\n\n---\n\n/r/lampstories\n\nEDIT: fixed a typo"
-    assert [span.rule for span in find_notes(text, keep=["edit"])] == ["promotion"]
-    assert find_notes(text, keep=["edit", "promotion"]) == []
-    assert find_notes(text, "none") == []
+    assert [span.rule for span in find_boilerplate(text, keep=["edit"])] == ["promotion"]
+    assert find_boilerplate(text, keep=["edit", "promotion"]) == []
+    assert find_boilerplate(text, "none") == []
 
 
 def test_unknown_names() -> None:
     with pytest.raises(FabulaError, match=r"no rule set 'redit'; did you mean reddit\?"):
-        find_notes("", "redit")
+        find_boilerplate("", "redit")
     with pytest.raises(FabulaError, match=r"no rule 'edits'; did you mean edit\?"):
-        find_notes("", "reddit", keep=["edits"])
+        find_boilerplate("", "reddit", keep=["edits"])
 
 
 FRAGMENTS = """the lamp said he I you thanks for reading gold EDIT: [Part 2](https://x.y/z) /r/lamps --- *** ( ) [ ] * _ ^ \\ > <
@@ -182,8 +182,8 @@ TEXTS = st.lists(st.one_of(WORDS, st.sampled_from([" ", "\n", "\n\n", "\t", "."]
 
 @given(TEXTS, st.sampled_from(sorted(RULE_SETS)))
 def test_spans_are_sorted_within_the_text_and_of_known_rules(text: str, rule_set: str) -> None:
-    spans = find_notes(text, rule_set)
-    assert spans == find_notes(text, rule_set)
+    spans = find_boilerplate(text, rule_set)
+    assert spans == find_boilerplate(text, rule_set)
     position = 0
     for span in spans:
         assert position <= span.start < span.end <= len(text)
@@ -205,7 +205,7 @@ def test_notebook_rules_are_the_pattern_of_the_notebook(text: str) -> None:
     text = text.strip()
     raw = "<sos> " + text.replace("\n", " <nl> ") + " <eos>"
     expected = SEED.sub("<eos>", raw)
-    for span in reversed(find_notes(text, "notebook")):
+    for span in reversed(find_boilerplate(text, "notebook")):
         text = text[: span.start] + text[span.end :]
     assert ("<sos> " + text.replace("\n", " <nl> ") + " <eos>").split() == expected.split()
 
@@ -213,7 +213,7 @@ def test_notebook_rules_are_the_pattern_of_the_notebook(text: str) -> None:
 LONG = 10_000_000
 ADVERSARIAL = {
     "one line": "the lamp burned " * (LONG // 16),
-    "rule characters": "- " * (LONG // 2) + "x",
+    "divider characters": "- " * (LONG // 2) + "x",
     "open brackets": "[](http://" * (LONG // 10),
     "quotes": "\"'‘“" * (LONG // 4),
     "newlines": "\n" * LONG,
@@ -230,7 +230,7 @@ def test_time_is_linear(name: str) -> None:
     """Ten megabytes that make patterns with nested repeats run for hours take seconds at most."""
     for rule_set in RULE_SETS:
         started = time.process_time()
-        find_notes(ADVERSARIAL[name], rule_set)
+        find_boilerplate(ADVERSARIAL[name], rule_set)
         assert time.process_time() - started < 10
 
 
@@ -263,7 +263,7 @@ Updated editions will replace the previous one."""
 
 
 def without(text: str, rule_set: str, keep: tuple[str, ...] = ()) -> str:
-    for span in reversed(find_notes(text, rule_set, keep)):
+    for span in reversed(find_boilerplate(text, rule_set, keep)):
         text = text[: span.start] + text[span.end :]
     return " ".join(text.split())
 
@@ -309,7 +309,7 @@ def test_sample_stories() -> None:
     right = wrong = kept = story = 0
     for line, row in zip(lines, gold, strict=True):
         text = decode(line)
-        spans = find_notes(text)
+        spans = find_boilerplate(text)
         for word in re.finditer(r"\S+", text):
             is_note = any(word.start() < b and word.end() > a for a, b, _ in row["spans"])
             found = any(word.start() < span.end and word.end() > span.start for span in spans)
