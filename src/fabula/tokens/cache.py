@@ -19,13 +19,20 @@ from transformers import PreTrainedTokenizerBase
 from fabula.files import atomic_folder, cache_place, read_json, write_json
 from fabula.progress import OnProgress, Progress, silent
 from fabula.tokens.encoder import Encoder
+from fabula.tokens.tokenizer import LostCharacters, encode
 
 BATCH_CHARACTERS = 2_000_000
 """Text held in memory at once while it is tokenised; a longer story is held alone."""
 
+SMALL_CHARACTERS = 5_000_000
+"""So much text is tokenised before the faster tokenizer is made: making and checking it takes longer than it saves."""
+
 NUM_CHECKED = 20
 CHECKED_CHARACTERS = 5000
 """The beginnings of so many stories are tokenised twice, to see that the faster tokenizer is exact on them."""
+
+NUM_SHOWN = 5
+"""Of the characters that are lost, those named."""
 
 UNUSED_DAYS = 30
 
@@ -37,10 +44,12 @@ class TokenisedStories:
     Attributes:
         tokens: uint16 or uint32 [num_tokens], memory-mapped.
         offsets: int64 [num_stories + 1]; story i is tokens[offsets[i]:offsets[i + 1]], start and end tokens included.
+        num_lost_characters: characters of the stories that the tokenizer has no tokens for.
     """
 
     tokens: np.ndarray
     offsets: np.ndarray
+    num_lost_characters: int = 0
 
     @property
     def num_stories(self) -> int:
@@ -72,16 +81,23 @@ def tokenise(
     entry = cache_folder() / key
     entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(entry.with_name(key + ".lock")):
-        if not (entry / "done.json").is_file():
+        if not (entry / "tokens.json").is_file():
             with atomic_folder(entry) as folder:
                 _write(folder, texts(), tokenizer, start, end, total, on_progress)
         os.utime(entry)
         _remove_unused(entry.parent)
-        dtype = read_json(entry / "done.json")["dtype"]
+        done = read_json(entry / "tokens.json")
         offsets = np.load(entry / "offsets.npy")
         path = entry / "tokens.bin"
+        dtype = done["dtype"]
         tokens = np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
-    return TokenisedStories(tokens, offsets)
+    if num_lost := done["num_lost_characters"]:
+        shown = " ".join(ascii(character) for character in done["lost_characters"])
+        message = (
+            f"the base has no tokens for {num_lost:,} characters of the stories ({shown}); they are left out"
+        )
+        on_progress(Progress("tokenise", message=message))
+    return TokenisedStories(tokens, offsets, num_lost)
 
 
 def _write(
@@ -97,21 +113,29 @@ def _write(
     head = np.array([] if start is None else [start], dtype=dtype)
     tail = np.array([] if end is None else [end], dtype=dtype)
     lengths = []
-    encoder = None
+    lost = LostCharacters(tokenizer)
+    encoder, num_characters = None, 0
     with (folder / "tokens.bin").open("wb") as file:
         for batch in _batches(texts):
-            encoder = encoder or Encoder(
-                tokenizer, [text[:CHECKED_CHARACTERS] for text in batch[:NUM_CHECKED]]
-            )
-            for ids in encoder(batch):
+            if encoder is None and num_characters >= SMALL_CHARACTERS:
+                encoder = Encoder(tokenizer, [text[:CHECKED_CHARACTERS] for text in batch[:NUM_CHECKED]])
+            num_characters += sum(map(len, batch))
+            for ids in encoder(batch) if encoder else encode(tokenizer, batch):
                 story = np.concatenate([head, ids.astype(dtype), tail])
                 file.write(story.tobytes())
                 lengths.append(len(story))
+            lost.count(batch)
             on_progress(Progress("tokenise", len(lengths), total, "stories"))
     np.save(
         folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
     )
-    write_json(folder / "done.json", {"dtype": np.dtype(dtype).name, "num_stories": len(lengths)})
+    done = {
+        "dtype": np.dtype(dtype).name,
+        "num_stories": len(lengths),
+        "num_lost_characters": sum(lost.counts.values()),
+        "lost_characters": [character for character, _ in lost.counts.most_common(NUM_SHOWN)],
+    }
+    write_json(folder / "tokens.json", done)
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -20,20 +20,27 @@ PROBE = [
 """What both must agree on before the faster one is trusted: the usual, and characters of every kind beside letters,
 digits and spaces, where the two would differ if their rules or their Unicode tables did."""
 
+LONG_PROBE = 100_000
+"""Characters of one more probe, since fastokens splits a long text between threads (crusoecloud/fastokens#67)."""
+
 
 class Encoder:
     """Encodes texts as `encode` does. Making one takes half a second with GPT-2's vocabulary: it is meant for corpora.
 
-    fastokens knows BPE alone. For other kinds, and where it disagrees with the tokenizer itself on `PROBE` or on the
-    `sample` of the corpus, the tokenizer itself encodes.
+    fastokens knows BPE alone, and raises on a byte that the vocabulary lacks. For other kinds, and from the moment that
+    it raises or disagrees with the tokenizer itself (on the probes, on the `sample` of the corpus, or on the story of
+    median length of a later batch), the tokenizer itself encodes.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, sample: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
         self._fast = _load_fast(tokenizer)
-        checked = [*PROBE, *sample]
-        if self.is_fast and not _equal(self(checked), encode(tokenizer, checked)):
-            self._fast = None
+        prose = " ".join([*sample, PROBE[0]])
+        checked = [*PROBE, *sample, prose * (LONG_PROBE // len(prose) + 1)]
+        if self.is_fast:
+            ids = self._encode_fast(checked)
+            if ids is None or not _equal(ids, encode(tokenizer, checked)):
+                self._fast = None
 
     @property
     def is_fast(self) -> bool:
@@ -42,9 +49,22 @@ class Encoder:
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text. No token is added; a special token's name in a text is plain text."""
-        if self._fast is None:
-            return encode(self._tokenizer, texts)
-        flat, borders = self._fast.encode_batch_flat(list(texts), split_special_tokens=True)
+        if self.is_fast and texts:
+            ids = self._encode_fast(texts)
+            checked = sorted(range(len(texts)), key=lambda index: len(texts[index]))[len(texts) // 2]
+            if ids is not None and _equal([ids[checked]], encode(self._tokenizer, [texts[checked]])):
+                return ids
+            self._fast = None
+        return encode(self._tokenizer, texts)
+
+    def _encode_fast(self, texts: Sequence[str]) -> list[np.ndarray] | None:
+        """The ids that fastokens gives, or None where it fails in whatever way."""
+        try:
+            flat, borders = self._fast.encode_batch_flat(list(texts), split_special_tokens=True)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # a panic in Rust is no Exception
+            return None
         ids = np.frombuffer(flat, np.uint32)
         return [ids[begin:end] for begin, end in pairwise(np.frombuffer(borders, np.uint64).tolist())]
 
@@ -56,11 +76,13 @@ def _load_fast(tokenizer: PreTrainedTokenizerBase) -> Any:
     backend: Any = tokenizer.backend_tokenizer
     try:
         fast = Tokenizer.from_json_str(backend.to_str())
-    except ValueError:
+        fast.no_truncation()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # a panic in Rust is no Exception
         return None
-    fast.no_truncation()
     return fast
 
 
 def _equal(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
-    return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+    return len(some) == len(others) and all(map(np.array_equal, some, others))

@@ -1,6 +1,7 @@
 """Tokenizers: load one safely, train one on the stories, encode text to ids."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,6 +115,38 @@ def encode_with_spans(
         (np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2))
         for encoding in encodings
     ]
+
+
+class LostCharacters:
+    """Counts the characters of texts that a tokenizer has no tokens for, or only its token for the unknown.
+
+    Attributes:
+        counts: how often each of them stood in the texts so far.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.counts: Counter[str] = Counter()
+        self._tokenizer = tokenizer
+        self._seen: set[str] = {" "}  # where words are tokens, the space between them is none
+        self._lost: set[str] = set()
+
+    def count(self, texts: Iterable[str]) -> None:
+        """Count those of these texts."""
+        for text in texts:
+            characters = set(text)
+            if new := sorted(characters - self._seen):
+                self._seen.update(new)
+                self._lost.update(
+                    c for c, ids in zip(new, encode(self._tokenizer, new), strict=True) if self._loses(c, ids)
+                )
+            for character in characters & self._lost:
+                self.counts[character] += text.count(character)
+
+    def _loses(self, character: str, ids: np.ndarray) -> bool:
+        if len(ids) == 0 or self._tokenizer.unk_token_id in ids:
+            return True
+        # Half a character decodes to the sign for what cannot be read.
+        return character != "\ufffd" and "\ufffd" in str(self._tokenizer.decode(ids.tolist()))
 
 
 @contextmanager

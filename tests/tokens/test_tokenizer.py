@@ -1,19 +1,19 @@
-"""Tokenizers and the cache of tokenised stories."""
+"""Tokenizers: loaded, trained, and what they cannot write."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import chat_tokenizer, gappy_tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from fabula.errors import FabulaError
-from fabula.tokens import cache
-from fabula.tokens.cache import tokenise
-from fabula.tokens.markup import render, story_characters
 from fabula.tokens.tokenizer import (
+    LostCharacters,
     encode,
     encode_with_spans,
     end_of_text_id,
@@ -93,55 +93,16 @@ def test_a_tokenizer_without_end_token_is_refused(tmp_path: Path, tiny_tokenizer
         load_tokenizer(tmp_path)
 
 
-@given(st.text(alphabet="ab\n"))
-def test_story_characters_mark_all_but_newlines_and_markers(text: str):
-    for markup in ("newline", "notebook"):
-        rendered, mask = render(text, markup), story_characters(text, markup)
-        assert len(rendered) == len(mask)
-        assert "".join(c for c, story in zip(rendered, mask, strict=True) if story) == text.replace("\n", "")
+@pytest.mark.parametrize("make", [gappy_tokenizer, chat_tokenizer])
+def test_characters_without_tokens_are_counted(make: Any):
+    lost = LostCharacters(make())
+    lost.count(["a plain story\n“with quotes”", "ľ\x04, \ufffd and ľ", "<|im_start|> and <|endoftext|>"])
+    assert lost.counts == {"ľ": 2, "\x04": 1}
 
 
-def test_notebook_markup_spells_its_markers_out():
-    assert render("One.\nTwo.", "notebook") == "<sos> One. <nl> Two. <eos>"
-
-
-def test_stories_are_tokenised_once(tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("FABULA_CACHE", str(tmp_path))
-    monkeypatch.setattr(cache, "BATCH_CHARACTERS", 10)
-    asked = []
-
-    def texts():
-        asked.append(1)
-        return iter(TEXTS)
-
-    for _ in range(2):
-        stories = tokenise("key", texts, tokenizer, start=7, end=8)
-        assert stories.num_stories == 2
-        for i, ids in enumerate(encode(tokenizer, TEXTS)):
-            story = stories.tokens[stories.offsets[i] : stories.offsets[i + 1]]
-            assert story.tolist() == [7, *ids.tolist(), 8]
-        assert isinstance(stories.tokens, np.memmap)
-        assert stories.tokens.dtype == np.uint16
-    assert len(asked) == 1
-
-
-def test_a_killed_tokenising_is_done_again(tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("FABULA_CACHE", str(tmp_path))
-
-    def dies():
-        yield TEXTS[0]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        tokenise("key", dies, tokenizer, start=None, end=None)
-    assert tokenise("key", lambda: iter(TEXTS), tokenizer, start=None, end=None).num_stories == 2
-
-
-def test_entries_that_nobody_uses_are_removed(tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    import os
-
-    monkeypatch.setenv("FABULA_CACHE", str(tmp_path))
-    tokenise("old", lambda: iter(TEXTS), tokenizer, start=None, end=None)
-    os.utime(cache.cache_folder() / "old", (0, 0))
-    tokenise("new", lambda: iter(TEXTS), tokenizer, start=None, end=None)
-    assert [path.name for path in cache.cache_folder().iterdir() if path.is_dir()] == ["new"]
+def test_a_vocabulary_of_words_loses_line_breaks_and_unknown_words():
+    backend = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    lost = LostCharacters(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>"))
+    lost.count(["a a\nb"])
+    assert lost.counts == {"\n": 1, "b": 1}

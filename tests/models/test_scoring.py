@@ -16,7 +16,7 @@ from fabula.models.load import load_model
 from fabula.models.scoring import LOGITS_PER_BATCH, TOKENS_PER_BATCH, Window, batches_of, score_tokens
 from fabula.tokens.tokenizer import load_tokenizer
 
-HELDOUT = Path(__file__).parents[2] / "shared" / "tools" / "heldout_bpb.py"
+HELDOUT = Path(__file__).parents[3] / "shared" / "tools" / "heldout_bpb.py"
 
 
 class KnownModel(torch.nn.Module):

@@ -1,5 +1,8 @@
 """The fast encoder gives the very ids of Hugging Face's tokenizers."""
 
+import random
+import string
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 from conftest import TINY_STORIES
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import gappy_tokenizer
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -17,7 +21,7 @@ from fabula.tokens import encoder
 from fabula.tokens.encoder import Encoder
 from fabula.tokens.tokenizer import encode, train_tokenizer
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 QWEN_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -126,3 +130,59 @@ def test_a_fast_tokenizer_that_is_not_exact_is_not_used(
     if sample:
         monkeypatch.setattr(encoder, "PROBE", ["Nothing of that kind."])
     assert not Encoder(tokenizer_like("gpt2"), sample).is_fast
+
+
+def test_a_vocabulary_that_lacks_bytes_encodes_by_itself():
+    tokenizer: Any = gappy_tokenizer()
+    gappy = Encoder(tokenizer)
+    assert not gappy.is_fast
+    texts = ["a\x04b ľ", "plain"]
+    assert [ids.tolist() for ids in gappy(texts)] == [ids.tolist() for ids in encode(tokenizer, texts)]
+
+
+class Panic(BaseException):
+    """What a panic in Rust looks like: no Exception."""
+
+
+class Fails:
+    """A fast tokenizer that is right until a word comes that it cannot bear, or gets wrong."""
+
+    def __init__(self, right: Any, error: type[BaseException] | None) -> None:
+        self.right, self.error = right, error
+
+    def encode_batch_flat(self, texts: list[str], split_special_tokens: bool) -> tuple[bytes, bytes]:
+        if any("kraken" in text for text in texts):
+            if self.error:
+                raise self.error("no such byte")
+            texts = [text.replace("kraken", "whale") for text in texts]
+        return self.right.encode_batch_flat(texts, split_special_tokens=split_special_tokens)
+
+
+@pytest.mark.parametrize("error", [ValueError, Panic, None])
+def test_whatever_goes_wrong_later_means_the_slower_one(
+    error: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch
+):
+    load = encoder._load_fast
+    monkeypatch.setattr(encoder, "_load_fast", lambda tokenizer: Fails(load(tokenizer), error))
+    fast = Encoder(tokenizer_like("gpt2"))
+    assert fast.is_fast
+    texts = ["The kraken sleeps."]
+    assert fast(texts)[0].tolist() == encode(tokenizer_like("gpt2"), texts)[0].tolist()
+    assert not fast.is_fast
+    assert fast([]) == []
+
+
+def test_threads_and_many_batches_change_no_id(kind: str):
+    """crusoecloud/fastokens#67: a long text is split between threads, and was once split within a word."""
+    draw = random.Random(0)
+    alphabet = string.ascii_letters + "     \n\n'’“”.,;!?—123 éñ狐🦊\u00a0"
+    batches = [
+        ["".join(draw.choices(alphabet, k=draw.choice([10, 1000, 30_000]))) for _ in range(6)]
+        for _ in range(12)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(encoder_like(kind), batches * 2))
+    for batch, found in zip(batches * 2, results, strict=True):
+        wanted = encode(tokenizer_like(kind), batch)
+        assert all(map(np.array_equal, found, wanted))
+    assert encoder_like(kind).is_fast
