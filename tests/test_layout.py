@@ -21,7 +21,7 @@ LEVELS = [
     ["baseline/pattern", "baseline/markers", "results"],
     ["generation/settings"],
     ["files"],
-    ["config", "progress"],
+    ["config", "progress", "install"],
     ["story", "errors", "defaults"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -3,12 +3,15 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fabula.errors import FabulaError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Record(BaseModel):
@@ -33,9 +36,7 @@ class Record(BaseModel):
                 raise FabulaError(
                     f"unknown field {name!r}", where=place, hint=did_you_mean(name, cls.model_fields)
                 ) from None
-            problem = first["msg"].removeprefix("Value error, ")
-            problem = problem[:1].lower() + problem[1:]
-            raise FabulaError(f"field {name!r} = {first['input']!r}: {problem}", where=place) from None
+            raise FabulaError(f"field {name!r} = {first['input']!r} {_problem(first)}", where=place) from None
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -53,6 +54,35 @@ class Record(BaseModel):
                 f"# {name} is not set" if value is None else tomli_w.dumps({name: value}).rstrip("\n")
             )
         return "\n".join(lines) + "\n"
+
+
+PROBLEMS = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "bool": "must be true or false",
+    "string": "must be text",
+    "missing": "is required",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "finite_number": "must be a finite number",
+}
+"""What a field must be, by the type of pydantic's error or the part of it before "_type", "_parsing" or "_from_float"."""
+
+
+def _problem(error: "ErrorDetails") -> str:
+    """What is wrong with a field, to follow its name and value."""
+    kind = error["type"]
+    plain = PROBLEMS.get(kind) or PROBLEMS.get(
+        kind.removesuffix("_type").split("_parsing")[0].split("_from_")[0]
+    )
+    if plain is not None:
+        return plain.format_map(error.get("ctx", {}))
+    message = error["msg"].removeprefix("Value error, ")
+    return "is refused: " + message[:1].lower() + message[1:]
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class FabulaError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped `word`: the nearest of the `known` ones, or all of them where none is near."""
+    """A hint for a mistyped `word`: the one of the `known` that it begins, the nearest one, or all of them where none is
+    near."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    begun = [each for each in known if len(word) > 2 and each.startswith(word)]
+    near = begun[:1] or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -11,6 +11,7 @@ import typer
 
 from fabula.cli.terminal import ProgressMode, Terminal
 from fabula.errors import FabulaError, did_you_mean
+from fabula.install import as_typed
 
 app = typer.Typer(
     name="fabula",
@@ -78,7 +79,7 @@ def globals_first(arguments: list[str]) -> list[str]:
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    print(f"fabula: error: {message}", file=sys.stderr)
+    print(f"fabula: error: {as_typed(message)}", file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -141,8 +142,55 @@ def usage_problem(error: typer.TyperException) -> str:
         known = [
             name for parameter in context.command.params for name in parameter.opts if name.startswith("--")
         ]
-        return f"no such option: {mistyped}; {did_you_mean(mistyped, [*known, *SHARED_FLAGS, '--progress'])}"
+        return (
+            f"no such option: {mistyped}; {suggest_option(mistyped, [*known, *SHARED_FLAGS, '--progress'])}"
+        )
     return f"{message}; `{context.command_path} --help` shows how"
+
+
+SAME_MEANING = {
+    "--output": "--out",
+    "--model": "--base",
+    "--minutes": "--max-minutes",
+    "--time": "--max-minutes",
+    "--length": "--max-new-tokens",
+    "--max-length": "--max-new-tokens",
+    "--max-tokens": "--max-new-tokens",
+    "--num-samples": "--num-stories",
+    "--num-return-sequences": "--num-stories",
+    "--format": "--to",
+    "--device": "--engine",
+}
+"""Options of other programs, and what the same thing is called here."""
+
+SAME_FIELD = {
+    "--epochs": "num_epochs",
+    "--num-train-epochs": "num_epochs",
+    "--lr": "learning_rate",
+    "--batch-size": "batch_tokens",
+    "--context": "context_length",
+    "--block-size": "context_length",
+    "--max-seq-length": "context_length",
+    "--warmup": "warmup_steps",
+    "--lora": "lora_rank",
+    "--lora-r": "lora_rank",
+    "--fp16": "precision",
+    "--bf16": "precision",
+}
+"""Options of other trainers, and the recipe's field for them."""
+
+
+def suggest_option(mistyped: str, known: list[str]) -> str:
+    """A hint for an option that does not exist: by its meaning, else by its spelling."""
+    if SAME_MEANING.get(mistyped) in known:
+        return f"did you mean {SAME_MEANING[mistyped]}?"
+    if "--recipe" in known:
+        from fabula.training.recipe import Recipe
+
+        field = SAME_FIELD.get(mistyped, mistyped.removeprefix("--").replace("-", "_"))
+        if field in Recipe.model_fields:
+            return f"it is a field of a recipe: write `{field} = ...` into my.toml and add --recipe my.toml"
+    return did_you_mean(mistyped, known)
 
 
 def register() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fabula.defaults import HOST, PORT
-from fabula.errors import FabulaError
+from fabula.install import missing_extra
 
 
 def serve(
@@ -74,9 +74,7 @@ def serve_completions(context: typer.Context, model: str, *, host: str, port: in
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "starlette"):
             raise
-        raise FabulaError(
-            "the API needs a web server that is not installed", hint="pip install 'fabula[serve]'"
-        ) from None
+        raise missing_extra("the API needs a web server that is not installed", "serve") from None
     with context.obj as terminal:
         serve_api(
             model,

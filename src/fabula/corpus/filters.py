@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fabula.config import Record
-from fabula.errors import FabulaError
+from fabula.install import missing_extra
 from fabula.story import Story
 
 _WORD = re.compile(r"\w+")
@@ -73,9 +73,7 @@ def language_of(text: str) -> str:
     try:
         import py3langid
     except ImportError:
-        raise FabulaError(
-            "the filter by language needs py3langid",
-            where="--language",
-            hint="pip install 'fabula[languages]'",
+        raise missing_extra(
+            "the filter by language needs py3langid", "languages", where="--language"
         ) from None
     return py3langid.classify(text[:20_000])[0]

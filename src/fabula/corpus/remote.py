@@ -7,6 +7,7 @@ from typing import Any, cast
 from fabula.corpus.store import STAGE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest
+from fabula.install import missing_extra
 
 
 def is_url(path: str | Path) -> bool:
@@ -27,9 +28,7 @@ def path_of(source: str | Path) -> Path:
 
         return cast(Path, UPath(source))
     except (ImportError, ValueError) as error:
-        raise FabulaError(
-            f"this kind of address cannot be read ({error})", where=source, hint="pip install 'fabula[scale]'"
-        ) from None
+        raise missing_extra(f"this kind of address cannot be read ({error})", "scale", where=source) from None
 
 
 def stamp(path: Path) -> str:

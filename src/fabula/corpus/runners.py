@@ -15,6 +15,7 @@ from fabula.corpus.ledger import Decided
 from fabula.corpus.read import Piece, StorySource
 from fabula.corpus.stages import Batch, Cleaning, clean_piece
 from fabula.errors import FabulaError
+from fabula.install import missing_extra
 from fabula.story import Story
 
 BATCH_BYTES = 4 << 20
@@ -152,7 +153,7 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
         import ray
         import ray.data
     except ImportError:
-        raise FabulaError("Ray is not installed", where="--ray", hint="pip install 'fabula[scale]'") from None
+        raise missing_extra("Ray is not installed", "scale", where="--ray") from None
     if not ray.is_initialized():
         if address == "local":
             ray.init(log_to_driver=False)

@@ -14,6 +14,7 @@ from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.exporting.fidelity import Fidelity, compare
 from fabula.files import atomic_folder, library_versions, write_json
+from fabula.install import missing_extra
 from fabula.models.load import context_length_of, find_model, load_model
 from fabula.models.records import EXPORT, weights_mark
 from fabula.progress import OnProgress, Progress, silent
@@ -103,7 +104,7 @@ def export(
             "this holds something else already", where=target, hint="name another folder with --out"
         )
     if missing := [name for name in chosen.libraries if find_spec(name) is None]:
-        raise FabulaError(f"export to {to} needs {', '.join(missing)}", hint="pip install 'fabula[export]'")
+        raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export")
     format_module = import_module(f"fabula.exporting.{chosen.module}")
     quantize = quantize or chosen.default
     if quantize not in format_module.QUANTIZATIONS:

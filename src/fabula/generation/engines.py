@@ -7,6 +7,7 @@ from pathlib import Path
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import read_json
 from fabula.generation.engine import Engine
+from fabula.install import missing_extra
 from fabula.models.load import locate_model
 from fabula.progress import OnProgress, silent
 
@@ -32,7 +33,7 @@ def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgr
 
 def _openvino(folder: Path, on_progress: OnProgress, bits: int = 8) -> Engine:
     if find_spec("openvino") is None:
-        raise FabulaError("the openvino engine is not installed", hint="pip install 'fabula[fast]'")
+        raise missing_extra("the openvino engine is not installed", "fast")
     from fabula.generation.openvino_engine import OpenVINOEngine
 
     return OpenVINOEngine(folder, bits=bits, on_progress=on_progress)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fabula.defaults import HOST, PORT
 from fabula.errors import FabulaError
+from fabula.install import missing_extra
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, Progress, silent
 from fabula.serving.limits import Limits
@@ -49,9 +50,7 @@ def serve(
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "starlette"):
             raise
-        raise FabulaError(
-            "the page needs a web server that is not installed", hint="pip install 'fabula[serve]'"
-        ) from None
+        raise missing_extra("the page needs a web server that is not installed", "serve") from None
     from fabula.generation.engines import load_engine
     from fabula.models.load import locate_model
 

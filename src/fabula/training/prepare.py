@@ -11,6 +11,7 @@ from torch import nn
 from fabula.corpus.store import Corpus
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, fingerprint
+from fabula.install import missing_extra
 from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
 from fabula.models.load import context_length_of, quiet
 from fabula.progress import OnProgress, Progress
@@ -131,7 +132,7 @@ def _with_lora(model: Any, recipe: Recipe) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise FabulaError("low-rank training needs peft", hint="pip install 'fabula[lora]'") from None
+        raise missing_extra("training a LoRA adapter needs peft", "lora") from None
     config = LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=round(recipe.lora_alpha),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fabula.errors import FabulaError, did_you_mean
+from fabula.install import install_command
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
 
@@ -50,4 +51,4 @@ def check_tracker(name: str) -> None:
     try:
         import_module(name)
     except ImportError:
-        raise FabulaError(f"{name} is not installed", hint=f"pip install {name}") from None
+        raise FabulaError(f"{name} is not installed", hint=f"type: {install_command([name])}") from None

@@ -42,6 +42,11 @@ def test_no_arguments_show_help():
         (["run", "--quiett"], "did you mean --quiet?"),
         (["run", "--recipee=seed"], "did you mean --recipe?"),
         (["write", "m", "--temprature", "1"], "did you mean --temperature?"),
+        (["write", "m", "--temp", "1"], "did you mean --temperature?"),
+        (["write", "m", "--max-length", "9"], "did you mean --max-new-tokens?"),
+        (["train", "c", "--output", "m"], "did you mean --out?"),
+        (["train", "c", "--epochs", "3"], "write `num_epochs = ...` into my.toml and add --recipe my.toml"),
+        (["run", "--weight-decay", "0"], "write `weight_decay = ...` into my.toml"),
     ],
 )
 def test_a_mistyped_word_is_refused_with_a_suggestion(arguments: list[str], suggestion: str):

@@ -1,0 +1,81 @@
+"""How this copy of fabula is installed: what to type to call it, and to install what an extra lacks."""
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from fabula.errors import FabulaError
+
+COMMAND = re.compile(
+    r"(?<![\w/.-])fabula(?= (?:run|clean|restore|train|evaluate|tune|compare|write|export|serve|publish|doctor|bases)\b)"
+)
+
+
+def quote_command(words: Sequence[str]) -> str:
+    """The words as one line for the shell of this system."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
+def program() -> str:
+    """What starts this fabula in the user's shell, quoted: "fabula" where the PATH leads to it, else its path, or
+    `python -m fabula`."""
+    script = shutil.which(sys.argv[0]) if sys.argv[0] else None
+    if script is None or Path(script).stem != "fabula":
+        return quote_command([sys.executable, "-m", "fabula"])
+    found = shutil.which("fabula")
+    if found is not None and Path(found).resolve() == Path(script).resolve():
+        return "fabula"
+    path = Path(script).parent.resolve() / Path(script).name
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return quote_command([str(path)])
+
+
+def as_typed(text: str) -> str:
+    """The text with each `fabula COMMAND` in it as the user has to type it."""
+    name = program()
+    return COMMAND.sub(lambda _: name, text)
+
+
+def missing_requirements(extra: str) -> list[str]:
+    """The requirements of an extra that are not installed, as pip takes them."""
+    from packaging.requirements import Requirement
+
+    missing = []
+    for line in requires("fabula") or []:
+        requirement = Requirement(line)
+        marker = requirement.marker
+        if marker is None or not marker.evaluate({"extra": extra}) or marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version(requirement.name)
+        except PackageNotFoundError:
+            missing.append(f"{requirement.name}{requirement.specifier}")
+    return missing
+
+
+def install_command(requirements: Sequence[str]) -> str:
+    """The command that installs these requirements beside fabula."""
+    pip = [sys.executable, "-m", "pip"]
+    if importlib.util.find_spec("pip") is None and shutil.which("uv"):
+        pip = ["uv", "pip"]
+        return quote_command([*pip, "install", "--python", sys.executable, *requirements])
+    return quote_command([*pip, "install", *requirements])
+
+
+def missing_extra(what: str, extra: str, *, where: str | Path | None = None) -> FabulaError:
+    """The error for something that needs packages of an extra. It names the command that installs them.
+
+    Args:
+        what: what cannot be done, without a full stop ("the page needs a web server that is not installed").
+        extra: "fast", "serve", "scale", ...: an extra of pyproject.toml.
+    """
+    missing = missing_requirements(extra)
+    hint = f"type: {install_command(missing)}" if missing else f"the extra fabula[{extra}] does not import"
+    return FabulaError(what, where=where, hint=hint)
