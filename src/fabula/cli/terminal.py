@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 WIDE = 110
 """Columns from which on a terminal has room for a long bar."""
 
+LONG_BAR, SHORT_BAR = 28, 10
+NAME_WIDTH = 9
+PERCENT_WIDTH = 5
+"""Widths of a bar's parts, in columns. The figures get what is left."""
 
 CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
@@ -79,10 +83,16 @@ class Terminal:
             from rich.table import Column
 
             console = Console(stderr=True)
-            self._bar = Bar(  # in a narrow terminal the bar gives way to the figures
-                TextColumn("[bold]{task.description}", table_column=Column(min_width=9, no_wrap=True)),
-                BarColumn(bar_width=28 if console.width >= WIDE else 6),
-                TextColumn("{task.percentage:>3.0f} %", table_column=Column(min_width=5, no_wrap=True)),
+            bar_width = LONG_BAR if console.width >= WIDE else SHORT_BAR
+            self._figures_width = console.width - NAME_WIDTH - bar_width - PERCENT_WIDTH - 3
+            self._bar = Bar(
+                TextColumn(
+                    "[bold]{task.description}", table_column=Column(min_width=NAME_WIDTH, no_wrap=True)
+                ),
+                BarColumn(bar_width=bar_width),
+                TextColumn(
+                    "{task.percentage:>3.0f} %", table_column=Column(min_width=PERCENT_WIDTH, no_wrap=True)
+                ),
                 TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
                 console=console,
             )
@@ -94,6 +104,8 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._complete_bar()
         if self._bar is not None and self._bar_started:
             self._bar.stop()
 
@@ -123,6 +135,7 @@ class Terminal:
     def _seconds_left(self, progress: Progress) -> float | None:
         now = time.monotonic()
         if progress.stage != self._stage:
+            self._complete_bar()
             self._stage, self._began, self._first_done, self._shown = progress.stage, now, progress.done, 0.0
             self._task = None
         if progress.seconds_left is not None:
@@ -132,7 +145,14 @@ class Terminal:
             return None
         return (now - self._began) / gained * (progress.total - progress.done)
 
-    def _figures(self, progress: Progress, left: float | None) -> str:
+    def _complete_bar(self) -> None:
+        """Show a stage that another one follows as done, whatever it last reported."""
+        if self._bar is not None and self._task is not None:
+            done = self._bar.tasks[self._task].total or self._bar.tasks[self._task].completed
+            self._bar.update(self._task, completed=done, total=done)
+
+    def _figures(self, progress: Progress, left: float | None, width: int | None = None) -> str:
+        """The figures of a report. Those that do not fit into `width` columns are left out, the last ones first."""
         parts = []
         if progress.total and progress.unit == "seconds":
             parts.append(f"{format_seconds(progress.done)} of {format_seconds(progress.total)}")
@@ -143,6 +163,8 @@ class Terminal:
         if left is not None and progress.done != progress.total:
             parts.append(f"{format_seconds(left)} left")
         parts += [format_value(name, value) for name, value in progress.values.items()]
+        while width is not None and len(parts) > 1 and len("  ".join(parts)) > width:
+            parts.pop()
         return "  ".join(parts)
 
     def _show_bar(self, progress: Progress) -> None:
@@ -159,9 +181,8 @@ class Terminal:
         if self._task is None:
             self._task = self._bar.add_task(progress.stage, total=progress.total, figures="")
         task: TaskID = self._task
-        self._bar.update(
-            task, completed=progress.done, total=progress.total, figures=self._figures(progress, left)
-        )
+        figures = self._figures(progress, left, self._figures_width)
+        self._bar.update(task, completed=progress.done, total=progress.total, figures=figures)
 
     def _show_line(self, progress: Progress) -> None:
         left = self._seconds_left(progress)

@@ -1,0 +1,60 @@
+"""What the terminal shows while a stage works."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabula.cli.terminal import ProgressMode, Terminal
+from fabula.progress import Progress
+
+NARROW = 80
+
+
+def bars(capsys: pytest.CaptureFixture[str], *reports: Progress) -> list[str]:
+    """The lines of the last picture that a terminal of 80 columns shows of these reports."""
+    with Terminal(ProgressMode.bar) as terminal:
+        for report in reports:
+            terminal(report)
+        assert terminal._bar is not None
+        console = terminal._bar.console
+        rendered = terminal._bar.get_renderable()
+        with console.capture() as captured:
+            console.print(rendered)
+    capsys.readouterr()
+    return captured.get().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(NARROW))
+
+
+def test_a_narrow_terminal_shows_a_bar_of_ten_cells_and_whole_words(capsys: pytest.CaptureFixture[str]):
+    values = {"train_loss": 2.345678, "tokens_per_second": 5314.0, "validation_bits_per_byte": 1.234}
+    (line,) = bars(capsys, Progress("train", 50, 100, "steps", values, seconds_left=3600))
+    assert len(line) <= NARROW
+    assert line.startswith(
+        "train" + " " * 5 + "━" * 5 + " " * 5
+    )  # without colours the rest of the bar is blank
+    assert "50/100 steps" in line
+    assert "1 h 00 min left" in line
+    assert "…" not in line
+
+
+def test_a_stage_that_another_one_follows_is_complete(capsys: pytest.CaptureFixture[str]):
+    clean, train = bars(
+        capsys, Progress("clean", 3, None, "stories"), Progress("train", 20, 100, "steps", seconds_left=5)
+    )
+    assert "100 %" in clean
+    assert " 20 %" in train
+
+
+@given(
+    st.dictionaries(st.text("abc_", min_size=1, max_size=20), st.floats(0, 1e6), max_size=6),
+    st.integers(20, 90),
+)
+def test_figures_fit_their_width_or_are_the_first_alone(values: dict[str, float], width: int):
+    report = Progress("train", 50, 100, "steps", values)
+    figures = Terminal(ProgressMode.none)._figures(report, 60.0, width)
+    assert len(figures) <= width or figures == "50/100 steps"
+    assert figures.startswith("50/100 steps")
