@@ -1,0 +1,171 @@
+"""Documents that people keep stories in: the bytes of a file to its blocks, whatever program wrote it.
+
+Each format has a module of its own. What is no story (contents, navigation, notes at the foot of a page, running heads,
+deleted text) is left out and listed with the reason.
+"""
+
+import re
+import zipfile
+from collections.abc import Callable
+from typing import IO
+
+from fabula.corpus.documents.document import Document, LeftOut, is_divider
+from fabula.errors import FabulaError
+
+__all__ = ["DOCUMENTS", "Document", "LeftOut", "document_kind", "is_divider", "read_document"]
+
+DOCUMENTS = {
+    "docx": "Word documents (.docx)",
+    "odt": "OpenDocument texts (.odt)",
+    "rtf": "Rich Text Format (.rtf)",
+    "epub": "e-books (.epub)",
+    "fb2": "FictionBook (.fb2)",
+    "html": "web pages (.html)",
+    "pdf": "PDF with text",
+}
+"""The kinds that are read, in words."""
+
+_REFUSED = {
+    "doc": ("this is an old Word document (.doc)", "open it in Word or LibreOffice and save it as .docx"),
+    "xls": ("this is a spreadsheet", "save the sheet with the stories as CSV (UTF-8)"),
+    "ppt": ("these are slides", "copy the text to a text file"),
+    "pages": ("this is a Pages document", "export it from Pages as Word (.docx) or EPUB"),
+    "mobi": ("this is a Kindle book (.mobi, .azw)", "convert it to EPUB with Calibre"),
+    "wpd": ("this is a WordPerfect document", "open it in LibreOffice and save it as .docx"),
+    "djvu": ("this is a book of pictures (DjVu)", "read it with OCR, and save the text"),
+    "postscript": ("this is PostScript", "convert it to PDF"),
+    "scrivener": ("this is a Scrivener project", "compile it in Scrivener to .docx or .txt"),
+}
+"""Kinds that are known and not read: what each is, and what to do."""
+
+_HEADS = (
+    (b"{\\rtf", "rtf"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"), (b"\xffWPC", "wpd"),
+    (b"AT&TFORM", "djvu"), (b"%!PS", "postscript"),
+)  # fmt: skip
+_PAGE = re.compile(
+    r"(?:<\?xml[^>]*>|<!--.*?-->|<\?[^>]*>|\s)*<(?:!doctype\s+html|html|head|body|article|section|main|header|h[1-6]|p|div|meta|title"
+    r"|center|font|table|blockquote)(?=[\s>/])",
+    re.IGNORECASE | re.DOTALL,
+)
+_HEAD_BYTES = 1 << 14
+
+
+def document_kind(file: IO[bytes]) -> str:
+    """What kind of document a file is, by its content: a key of DOCUMENTS, the name of a kind that `read_document`
+    refuses with what to do, or "" for anything else. `file` must be seekable; it is left at its beginning."""
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    try:
+        if head.startswith(b"PK\x03\x04"):
+            return _zip_kind(file)
+        return _head_kind(head)
+    finally:
+        file.seek(0)
+
+
+def _head_kind(head: bytes) -> str:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for mark, kind in _HEADS:
+        if start.startswith(mark):
+            if kind == "doc" and "Workbook".encode("utf-16-le") in head:
+                return "xls"
+            return kind
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
+        return "mobi"
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    text = head.decode(encoding, "replace").lstrip("\ufeff \n\r\t")
+    if re.match(r"<[?\w]", text):
+        if re.search(r"<FictionBook[\s>]", text):
+            return "fb2"
+        if re.search(r"<office:document[\s>]", text):
+            return "odt"
+    return "html" if _PAGE.match(text) and re.search(r"</\w+>|<br|<p>", text, re.IGNORECASE) else ""
+
+
+def _zip_kind(file: IO[bytes]) -> str:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            kind = archive.read("mimetype")[:100].strip() if "mimetype" in names else b""
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError):
+        return ""
+    if kind == b"application/epub+zip" or "META-INF/container.xml" in names:
+        return "epub"
+    if kind.startswith(b"application/vnd.oasis.opendocument."):
+        return {b"text": "odt", b"spreadsheet": "xls", b"presentation": "ppt"}.get(
+            kind[35:].split(b"-")[0], ""
+        )
+    for name in names:
+        if name.startswith("word/") or name == "content.xml":
+            return "docx" if name.startswith("word/") else "odt"
+        if name.startswith(("xl/", "ppt/")):
+            return "xls" if name[0] == "x" else "ppt"
+        if name.startswith("Index/") and name.endswith(".iwa"):
+            return "pages"
+        if name.endswith(".scrivx"):
+            return "scrivener"
+    if len(names) == 1 and names[0].lower().endswith(".fb2"):
+        return "fb2"
+    return ""
+
+
+def read_document(data: bytes, kind: str, name: str) -> Document:
+    """The blocks of a document.
+
+    Args:
+        data: the file.
+        kind: as `document_kind` says.
+        name: what errors call the file.
+
+    Raises:
+        FabulaError: the kind is one that is not read, the file is damaged or encrypted, or it has no text.
+    """
+    if kind in _REFUSED:
+        what, hint = _REFUSED[kind]
+        raise FabulaError(what, where=name, hint=hint)
+    try:
+        document = _reader(kind)(data, name)
+    except RecursionError:
+        raise FabulaError("this document is nested too deeply", where=name) from None
+    if not any(block.kind == "paragraph" for block in document.blocks):
+        hint = (
+            "if its pages are pictures (a scan), read them with OCR first"
+            if kind == "pdf"
+            else "is it the right file?"
+        )
+        raise FabulaError("there is no text in this document", where=name, hint=hint)
+    return document
+
+
+def _reader(kind: str) -> Callable[[bytes, str], Document]:
+    """The function that reads a kind; its module, and the library that it needs, is imported only now."""
+    match kind:
+        case "docx":
+            from fabula.corpus.documents.docx import read_docx as read
+        case "odt":
+            from fabula.corpus.documents.odt import read_odt as read
+        case "rtf":
+            from fabula.corpus.documents.rtf import read_rtf as read
+        case "epub":
+            from fabula.corpus.documents.epub import read_epub as read
+        case "fb2":
+            return _read_fb2
+        case "html":
+            from fabula.corpus.documents.html import read_html as read
+        case "pdf":
+            from fabula.corpus.documents.pdf import read_pdf as read
+        case _:
+            raise ValueError(f"unknown kind of document {kind!r}")
+    return read
+
+
+def _read_fb2(data: bytes, name: str) -> Document:
+    from fabula.corpus.documents.fb2 import read_fb2
+    from fabula.corpus.documents.package import Package
+
+    if data[:2] == b"PK":
+        package = Package(data, name)
+        data = package.read(package.names()[0])
+    return read_fb2(data, name)

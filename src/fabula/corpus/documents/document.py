@@ -1,0 +1,158 @@
+"""What a reader of documents gives, and how it puts it together."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+
+from fabula.corpus.blocks import Block
+
+_SYMBOLS = re.compile(
+    r"[\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*[*#~•●○◆◇◊❖❦❧☙⁂※§✦✧★☆♦▪■□][\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*"
+)
+_RULED = re.compile(r"[\s_=–—―⸺⸻-]{3,}")
+_LETTERS = re.compile(
+    r"[-~=*.\s|/\\]*(?:[oO0]{1,3}|[xX]{1,3})(?:[-~=*.\s|/\\]*(?:[oO0]{1,3}|[xX]{1,3}))+[-~=*.\s|/\\]*"
+)
+_WORDS = re.compile(
+    r"[\[(<~*=\s-]*(?:scene|line|page|section|time)\s?(?:break|skip)[\])>~*=\s-]*", re.IGNORECASE
+)
+
+MAX_HEADING = 90
+"""Characters. A longer line that looks like a heading is a paragraph in bold type."""
+
+_NO_HEADING = re.compile(
+    r"(?:author'?s?’?s? |chapter |end |beta )*(?:notes?|a/?n)\b|summary\b|disclaimer|warning|rating|the end\W*$|fin\W*$"
+    r"|to be continued|tbc\b|by \S|.*[,;]$|[“\"‘'(\[-]|.*[a-z][.!?…][”\"’']?$",
+    re.IGNORECASE,
+)
+"""Bold or centred lines that head no chapter: labels of notes, an ending, a name, a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Text of a document that is no story.
+
+    Attributes:
+        text: what it says.
+        reason: "contents", "navigation", "front_matter", "footnote", "running_head", "page_number", "boilerplate",
+            "author_note", "deleted" (by its author, as tracked changes keep it) or "hidden".
+        line: of the block it stood before.
+    """
+
+    text: str
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Blocks in reading order, what was left out, and the title that the file names, or ""."""
+
+    blocks: list[Block]
+    left_out: list[LeftOut] = field(default_factory=list)
+    title: str = ""
+
+
+def is_divider(text: str) -> bool:
+    """Whether a line is a scene break: `* * *`, `#`, `---`, `oOo`, `[scene break]`."""
+    return len(text) <= 100 and any(
+        pattern.fullmatch(text) for pattern in (_SYMBOLS, _RULED, _LETTERS, _WORDS) if text.strip()
+    )
+
+
+class Collector:
+    """Takes the parts of a document in order and makes its blocks.
+
+    Paragraphs without text are empty lines. Where a document has them only here and there, or where several stand
+    together, they are scene breaks, as writers mean them.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._left_out: list[LeftOut] = []
+        self._looks: dict[int, Hashable] = {}
+        self._gaps: dict[int, int] = {}
+        self._empty = 0
+
+    def heading(self, text: str, level: int) -> None:
+        if text := text.strip():
+            self._add("heading", text, level)
+
+    def paragraph(self, text: str, look: Hashable = None) -> None:
+        """Add a paragraph; `look` is its format where it stands out like a heading, and None where it does not."""
+        text = text.strip()
+        if not text:
+            self._empty += 1
+        elif is_divider(text):
+            self.divider()
+        else:
+            self._add("paragraph", text)
+            if look is not None:
+                self._looks[len(self._blocks) - 1] = look
+
+    def divider(self) -> None:
+        if not self._blocks or self._blocks[-1].kind != "divider":
+            self._add("divider", "")
+
+    def leave_out(self, text: str, reason: str) -> None:
+        if not (text := text.strip()):
+            return
+        line = len(self._blocks) + 1
+        if self._left_out and (last := self._left_out[-1]).reason == reason and last.line == line:
+            self._left_out[-1] = LeftOut(f"{last.text}\n{text}", reason, line)
+        else:
+            self._left_out.append(LeftOut(text, reason, line))
+
+    def document(self, title: str = "") -> Document:
+        blocks = self._with_scene_breaks(self._with_plain_headings())
+        while blocks and blocks[-1].kind == "divider":
+            blocks.pop()
+        return Document(blocks, self._left_out, title.strip())
+
+    def _add(self, kind, text: str, level: int = 0) -> None:
+        if self._empty and self._blocks:
+            self._gaps[len(self._blocks)] = self._empty
+        self._empty = 0
+        if kind != "divider" or self._blocks:
+            self._blocks.append(Block(kind, text, level, len(self._blocks) + 1))
+
+    def _with_plain_headings(self) -> list[Block]:
+        """The blocks; where none is a heading, those that only look like one are."""
+        if any(block.kind == "heading" for block in self._blocks):
+            return list(self._blocks)
+        found: dict[Hashable, list[int]] = {}
+        for at, look in self._looks.items():
+            text = self._blocks[at].text
+            if len(text) <= MAX_HEADING and "\n" not in text and not _NO_HEADING.match(text):
+                found.setdefault(look, []).append(at)
+        blocks = list(self._blocks)
+        for places in found.values():
+            texts = {blocks[at].text for at in places}
+            runs = sum(b - a == 1 for a, b in itertools.pairwise(places))
+            if 2 <= len(places) <= len(blocks) / 3 and len(texts) == len(places) and runs <= len(places) / 2:
+                for at in places:
+                    blocks[at] = replace(blocks[at], kind="heading", level=1)
+        return blocks
+
+    def _with_scene_breaks(self, blocks: list[Block]) -> list[Block]:
+        """The blocks, with dividers for the empty lines that are wider, or rarer, than what parts paragraphs here."""
+        between = [
+            at for at in range(1, len(blocks)) if blocks[at - 1].kind == blocks[at].kind == "paragraph"
+        ]
+        usual = Counter(self._gaps.get(at, 0) for at in between)
+        if not between or not self._gaps:
+            return blocks
+        common = usual.most_common(1)[0][0]
+        wider = {at for at in between if self._gaps.get(at, 0) > common}
+        if common and not all(self._gaps[at] >= common + 2 for at in wider):
+            wider = {at for at in wider if self._gaps[at] >= common + 2}
+        if len(wider) > len(between) / 4:
+            return blocks
+        made = []
+        for at, block in enumerate(blocks):
+            if at in wider:
+                made.append(Block("divider", "", 0, block.line))
+            made.append(block)
+        return made

@@ -1,0 +1,386 @@
+"""Web pages and the XHTML of e-books: the story on them, without the site around it.
+
+Pages of the Archive of Our Own, FanFiction.net, Royal Road, Wattpad, Wikipedia-like wikis, WordPress and Project Gutenberg
+are known by the names that their elements have; other pages by `article`, `main` and the density of links.
+"""
+
+import re
+from collections.abc import Iterable
+
+from lxml import etree
+
+from fabula.corpus.documents.document import Collector, Document
+from fabula.corpus.documents.xml import Element, attribute, parse_xml, tag
+from fabula.errors import FabulaError
+
+_BLOCKS = {
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div",
+    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "legend", "li",
+    "main", "menu", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th",
+    "thead", "tr", "ul",
+}  # fmt: skip
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_NO_TEXT = {
+    "applet", "audio", "button", "canvas", "colgroup", "datalist", "embed", "head", "iframe", "img", "input",
+    "link", "map", "math", "meta", "noscript", "object", "option", "picture", "rp", "rt", "script", "select",
+    "source", "style", "svg", "template", "textarea", "title", "track", "video",
+}  # fmt: skip
+_NAVIGATION = {"nav", "footer", "form", "menu", "dialog"}
+_ASIDE = {"aside": "footnote", "figcaption": "boilerplate", "del": "deleted", "caption": "boilerplate"}
+
+_REASONS = {
+    "navigation": "nav navbar navigation menu menubar sidebar breadcrumb breadcrumbs pagination pager post-navigation "
+    "nav-links site-header site-footer footer page-footer share sharing sharedaddy social social-share cookie cookies "
+    "skip-link screen-reader-text visually-hidden sr-only related related-posts jp-relatedposts widget widget-area "
+    "comments comment-list comment-respond comments-area reviews review-list entry-meta post-meta entry-footer byline "
+    "tags tag-list adsbygoogle advertisement noprint printfooter catlinks mw-editsection mw-jump-link navbox "
+    "num-comment comment-marker storynavigation chapter-nav chapternav stats-bar bixbox",
+    "contents": "toc table-of-contents tableofcontents fff_toc landmarks page-list pagelist",
+    "page_number": "pagenum pageno page-number pagenumber pb",
+    "footnote": "footnote footnotes endnotes noteref fnref fnanchor footnote-ref reference references msofootnotetext "
+    "msoendnotetext mw-references-wrap reflist",
+    "running_head": "msoheader msofooter",
+    "author_note": "author-note author-notes authors-note author_note author-note-portlet authornote fff_chapter_notes",
+    "boilerplate": "pg-boilerplate pgheader pgfooter pg-header pg-footer transnote tnote tn transcriber-note "
+    "transcribers-note pg-machine-header copyright copyright-page imprint colophon landmark toc-heading endnote-link "
+    "mso-comment msocommenttext fff_metadata",
+    "hidden": "hidden d-none display-none",
+}
+_REASON_OF = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+_ROLES = {
+    "navigation": "navigation",
+    "banner": "navigation",
+    "contentinfo": "navigation",
+    "search": "navigation",
+}
+_ROLES |= {
+    "doc-toc": "contents",
+    "doc-pagebreak": "page_number",
+    "doc-footnote": "footnote",
+    "doc-noteref": "footnote",
+}
+_TYPES = {"toc": "contents", "landmarks": "contents", "page-list": "contents", "pagebreak": "page_number"}
+_TYPES |= {
+    "noteref": "footnote",
+    "footnote": "footnote",
+    "footnotes": "footnote",
+    "endnotes": "footnote",
+    "rearnotes": "footnote",
+}
+
+_MAIN = (
+    "workskin", "chapters", "storytext", "storytextp", "chapter-content", "chapter-inner", "mw-parser-output",
+    "entry-content", "post-content", "article-body", "story-body", "storycontent", "userstuff",
+)  # fmt: skip
+"""Ids and classes of what holds the story, on sites that many people copy from."""
+
+_TITLES = {
+    "msotitle", "title", "chapter-title", "chaptertitle", "chapter_title", "chapter-heading", "chapterheading",
+    "chaptitle",
+}  # fmt: skip
+
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_HIDDEN_RULE = re.compile(r"\.([\w-]+)\s*\{[^}]*display\s*:\s*none", re.IGNORECASE)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE)
+_PAGE_BREAK = re.compile(r"(?:page-)?break-(?:before|after)\s*:\s*(?:always|page)", re.IGNORECASE)
+_EMPTY_TRAP = re.compile(r"<(title|script|style|iframe|textarea|noscript)\b([^<>]*)/>", re.IGNORECASE)
+_CHARSET = re.compile(
+    rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
+)
+
+
+def read_html(data: bytes, name: str) -> Document:
+    """The blocks of a web page."""
+    text = decode_markup(data)
+    root = parse_html(text, name)
+    collector = Collector()
+    HtmlReader(collector, text).page(root)
+    titles = (" ".join("".join(found.itertext()).split()) for found in root.iter("{*}title", "title"))
+    return collector.document(next(titles, ""))
+
+
+def html_to_text(markup: str, name: str) -> str:
+    """The text of a fragment of HTML, such as scrapers keep in a table; a newline between paragraphs."""
+    collector = Collector()
+    HtmlReader(collector, markup).page(parse_html(f"<body>{markup}</body>", name))
+    blocks = collector.document().blocks
+    return "\n".join(block.text if block.kind != "divider" else "* * *" for block in blocks)
+
+
+def decode_markup(data: bytes) -> str:
+    """The text of a page in the encoding that it names; without one UTF-8, or else windows-1252."""
+    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    named = _CHARSET.search(data[:4096])
+    for encoding in ("utf-8", named[1].decode() if named else "", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return data.decode("cp1252", "replace")
+
+
+def parse_html(text: str, name: str) -> Element:
+    """The root element of a page, however badly it is written.
+
+    Raises:
+        FabulaError: there is no element in it.
+    """
+    if text.lstrip("\ufeff \n\r\t").startswith("<?xml"):
+        try:
+            return parse_xml(
+                re.sub(r"^\s*<\?xml.*?\?>", "", text.lstrip("\ufeff"), count=1, flags=re.S).encode(), name
+            )
+        except FabulaError:
+            pass  # XHTML that is none
+    parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
+    text = _EMPTY_TRAP.sub(r"<\1\2></\1>", text).replace("\0", "")
+    try:
+        root = etree.fromstring(text.encode("utf-8", "replace"), parser)
+    except (etree.XMLSyntaxError, ValueError):
+        root = None
+    if root is None:
+        raise FabulaError("there is no page in this file", where=name)
+    return root
+
+
+class HtmlReader:
+    """Walks a page, or several of one book after another, and gives its blocks to a collector."""
+
+    def __init__(self, collector: Collector, source: str = "") -> None:
+        self.collector = collector
+        self._hidden_classes = set(_HIDDEN_RULE.findall(source)) if "display" in source else set()
+        self._is_ao3 = "archiveofourown.org" in source
+        self._main: set[Element] = set()
+        self._inside = True
+        self._headings: list[tuple[str, int]] = []
+        self._preformatted = False
+        self._bold = self._links = self._centres = 0  # how many of these elements are open
+        self._clear()
+
+    def page(self, root: Element) -> None:
+        """Read the story on a page; what stands outside of its main part is left out, but for headings above it."""
+        body = next((found for found in root.iter() if tag(found) == "body"), root)
+        self._main = set(_main_parts(body))
+        self._inside = not self._main
+        self._headings = []
+        self._walk(body)
+        self._flush()
+
+    def _walk(self, element: Element, only_headings: bool = False) -> None:
+        name = tag(element)
+        if name in _NO_TEXT or not name:
+            return
+        if reason := self._reason(element, name):
+            if name in _BLOCKS:
+                self._flush()
+            text = " ".join("".join(element.itertext()).split())
+            self.collector.leave_out(text, reason)
+            return
+        if element in self._main:
+            self._flush()
+            self._inside = True
+            for text, level in self._headings:
+                self.collector.heading(text, level)
+            self._headings = []
+        if level := _heading_level(element, name):
+            self._heading(element, level)
+        elif name == "hr":
+            self._break()
+        elif name == "br":
+            self._line_break(element)
+        else:
+            self._children(element, name, only_headings or self._holds_headings_only(element, name))
+        if element in self._main:
+            self._flush()
+            self._inside = False
+
+    def _children(self, element: Element, name: str, only_headings: bool) -> None:
+        is_block, outer = name in _BLOCKS, self._preformatted
+        style = element.get("style", "")
+        if is_block:
+            self._flush()
+            if _PAGE_BREAK.search(style) and name != "p":
+                self.collector.divider()
+        self._preformatted = outer or name == "pre" or "pre-wrap" in style
+        bold = name in ("b", "strong") or bool(re.search(r"font-weight\s*:\s*(bold|[6-9]00)", style))
+        centred = (
+            name == "center"
+            or element.get("align") == "center"
+            or "text-align:center" in style.replace(" ", "")
+        )
+        linked = name == "a" and bool(element.get("href"))
+        self._bold += bold
+        self._links += linked
+        self._centres += centred
+        self._add(element.text, only_headings)
+        for inner in element:
+            self._walk(inner, only_headings)
+            self._add(inner.tail, only_headings)
+        self._links -= linked
+        if is_block:
+            if name == "p" and not "".join(self._parts).strip():
+                self.collector.paragraph("")
+            self._flush()
+        self._bold -= bold
+        self._centres -= centred
+        self._preformatted = outer
+
+    def _add(self, text: str | None, left_out: bool) -> None:
+        if not text:
+            return
+        if not self._inside or left_out:
+            if text.strip():
+                self.collector.leave_out(text, "front_matter" if left_out else "navigation")
+            return
+        if not self._preformatted:
+            text = _SPACE.sub(" ", text)
+        self._parts.append(text)
+        length = len(text.strip())
+        self._num_bold += length if self._bold else 0
+        self._num_linked += length if self._links else 0
+        self._num_centred += length if self._centres else 0
+
+    def _line_break(self, element: Element) -> None:
+        if _PAGE_BREAK.search(element.get("style", "")):
+            self._break()
+        elif self._inside:
+            self._parts.append("\n")
+
+    def _break(self) -> None:
+        self._flush()
+        if self._inside:
+            self.collector.divider()
+
+    def _heading(self, element: Element, level: int) -> None:
+        self._flush()
+        text = self._heading_text(element)
+        if re.fullmatch(r"(?i)(table of )?contents:?", text):
+            self.collector.leave_out(text, "contents")
+        elif self._inside:
+            self.collector.heading(text, level)
+        elif text:
+            self._headings = [kept for kept in self._headings if kept[1] < level] + [(text, level)]
+
+    def _heading_text(self, element: Element) -> str:
+        """The text of a heading without the marks of notes in it; line breaks are spaces."""
+        parts = [element.text or ""]
+        for inner in element:
+            name = tag(inner)
+            if name == "br":
+                parts.append(" ")
+            elif name and name not in _NO_TEXT and not self._reason(inner, name):
+                parts.append(self._heading_text(inner))
+            parts.append(inner.tail or "")
+        return " ".join("".join(parts).split())
+
+    def _reason(self, element: Element, name: str) -> str:
+        """Why an element is no part of the story, or ""."""
+        if name in _NAVIGATION:
+            return "contents" if "toc" in attribute(element, "type") else "navigation"
+        if name in _ASIDE:
+            return _ASIDE[name]
+        attributes = element.attrib
+        if not attributes:
+            return ""
+        if "hidden" in attributes or _HIDDEN.search(attributes.get("style", "")):
+            return "hidden"
+        if reason := _ROLES.get(attributes.get("role", "")):
+            return reason
+        for word in attribute(element, "type").split():
+            if word in _TYPES:
+                return _TYPES[word]
+        if name == "sup" and any(tag(inner) == "a" and "#" in inner.get("href", "") for inner in element):
+            return "footnote"
+        names = [*attributes.get("class", "").split(), attributes.get("id", "")]
+        for word in names:
+            if word in self._hidden_classes:
+                return "hidden"
+            lower = word.lower()
+            if reason := _REASON_OF.get(lower):
+                # A book's own chapter may be called "contents" or "footer" by whoever made its styles.
+                if name in _HEADINGS and reason == "navigation":
+                    continue
+                return reason
+            if lower.startswith("msotoc"):
+                return "contents"
+            if self._is_ao3 and (
+                lower == "afterword" or lower.startswith("endnotes") or lower in ("notes", "summary")
+            ):
+                return "author_note"
+        return ""
+
+    def _holds_headings_only(self, element: Element, name: str) -> bool:
+        if name == "header":
+            return True
+        names = {*element.get("class", "").split(), element.get("id", "")}
+        return self._is_ao3 and bool(names & {"preface", "meta"})
+
+    def _flush(self) -> None:
+        """End a paragraph, if there is one."""
+        text = "".join(self._parts)
+        length = sum(len(part.strip()) for part in self._parts)
+        linked, bold, centred = self._num_linked, self._num_bold >= length, self._num_centred >= length
+        self._clear()
+        if not text.strip():
+            return
+        if linked >= 0.8 * length and length < 300:
+            self.collector.leave_out(text, "navigation")
+            return
+        lines = [line.strip() for line in text.split("\n")]
+        paragraphs = re.split(r"\n{2,}", "\n".join(lines).strip("\n"))
+        look = (bold, centred) if len(paragraphs) == 1 and (bold or centred) else None
+        for paragraph in paragraphs:
+            self.collector.paragraph(paragraph, look)
+
+    def _clear(self) -> None:
+        self._parts: list[str] = []
+        self._num_bold = self._num_linked = self._num_centred = 0
+
+
+def _heading_level(element: Element, name: str) -> int:
+    """The level of a heading, also of one that is only called so; 0 of all else."""
+    if name in _HEADINGS:
+        return _HEADINGS[name]
+    if name in ("p", "div") and _TITLES & set(element.get("class", "").lower().split()):
+        return 0 if any(tag(inner) in _BLOCKS for inner in element.iterdescendants()) else 1
+    return 0
+
+
+def _main_parts(body: Element) -> list[Element]:
+    """The elements that hold the story, outermost ones only; empty where the whole page does."""
+    total = _num_letters([body])
+    if not total:
+        return []
+    named: dict[str, list[Element]] = {}
+    for element in body.iter():
+        if not (name := tag(element)):
+            continue
+        keys = {*element.get("class", "").split(), element.get("id", "")} & set(_MAIN)
+        if name in ("article", "main") or element.get("role") == "main":
+            keys.add(name if name == "article" else "main")
+        for key in keys:
+            named.setdefault(key, []).append(element)
+    for key in (*_MAIN, "article", "main"):
+        found = _outermost(named.get(key, []))
+        if found and _num_letters(found) >= 0.4 * total:
+            return found
+    return []
+
+
+def _outermost(elements: Iterable[Element]) -> list[Element]:
+    elements = list(elements)
+    known = set(elements)
+    return [one for one in elements if not any(above in known for above in one.iterancestors())]
+
+
+def _num_letters(elements: Iterable[Element]) -> int:
+    """Letters of all paragraphs, without those of scripts and styles."""
+    return sum(
+        len(text.strip())
+        for element in elements
+        for part in element.iter()
+        if tag(part) and tag(part) not in _NO_TEXT
+        for text in (part.text or "", *(inner.tail or "" for inner in part))
+    )
