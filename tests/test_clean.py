@@ -15,8 +15,9 @@ import pytest
 
 import fabula
 from fabula.corpus import clean as clean_module
-from fabula.corpus import formats
+from fabula.corpus import lines
 from fabula.corpus.filters import Filters
+from fabula.corpus.formats.base import make_story
 from fabula.corpus.normalise import normalise
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
@@ -142,7 +143,7 @@ def test_the_number_of_workers_changes_no_byte(
     whole = fabula.clean(path, tmp_path / "one", rules="reddit", num_workers=1)
     assert whole.num_dropped == {"exact_copy": 4, "near_copy": 1}
     assert whole.num_removals == 20
-    monkeypatch.setattr(formats, "PIECE_BYTES", 700)
+    monkeypatch.setattr(lines, "RANGE_BYTES", 700)
     fabula.clean(path, tmp_path / "cut", rules="reddit", num_workers=1)
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "one")
     monkeypatch.undo()
@@ -156,7 +157,7 @@ def test_lines_of_errors_count_from_the_beginning_of_the_file(
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(30)])
     with path.open("a") as file:
         file.write('{"nothing": 1}\n')
-    monkeypatch.setattr(formats, "PIECE_BYTES", 500)
+    monkeypatch.setattr(lines, "RANGE_BYTES", 500)
     with pytest.raises(FabulaError, match=r"a\.jsonl:31: column 'text' is missing"):
         fabula.clean(path, tmp_path / "out", rules="none")
     assert not list(tmp_path.glob("out*"))
@@ -463,10 +464,10 @@ def test_filters_answer_with_a_reason(filters: Filters, text: str, reason: str |
         pytest.importorskip(
             "py3langid", reason="py3langid is not installed (pip install 'fabula[languages]')"
         )
-    assert filters.reason(formats.make_story(text, "f", 1)) == reason
+    assert filters.reason(make_story(text, "f", 1)) == reason
 
 
 def test_the_filter_by_language_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "py3langid", None)
     with pytest.raises(FabulaError, match="needs py3langid"):
-        Filters(language="en").reason(formats.make_story("A fox.", "f", 1))
+        Filters(language="en").reason(make_story("A fox.", "f", 1))

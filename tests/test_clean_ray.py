@@ -6,7 +6,7 @@ import pytest
 from test_clean import NOTE, bytes_of, stories_file, story
 
 import fabula
-from fabula.corpus import formats
+from fabula.corpus import lines
 from fabula.errors import FabulaError
 from fabula.progress import Progress
 
@@ -48,7 +48,7 @@ def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.Monk
             if progress.stage == "clean" and progress.done and len(machines) == 2:
                 cluster.remove_node(machines.pop(), allow_graceful=False)
 
-        monkeypatch.setattr(formats, "PIECE_BYTES", 4000)
+        monkeypatch.setattr(lines, "RANGE_BYTES", 4000)
         fabula.clean(path, tmp_path / "there", rules="reddit", ray=cluster.address, on_progress=lose_one)
         assert len(machines) == 1
         assert bytes_of(tmp_path / "there") == bytes_of(tmp_path / "here")

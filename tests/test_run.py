@@ -157,7 +157,7 @@ def test_default_folders_are_numbered_and_found_again(work: Path):
 
     arguments = RunArguments(
         stories="stories.txt", base="tiny", recipe="quick.toml", seed=1, max_minutes=None, format=None, column=None,
-        separator=None, encoding="utf-8",
+        split_at=None, encoding=None,
     )  # fmt: skip
     runs = work / "runs"
     assert run_folder(arguments, runs) == runs / "stories-1"

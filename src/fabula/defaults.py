@@ -3,7 +3,6 @@
 BASE = "tiny"
 RECIPE = "default"
 SEED = 42
-ENCODING = "utf-8"
 
 NUM_SAMPLES = 12
 """Stories that each model writes to be judged by. `fabula evaluate --num-samples` asks for more."""

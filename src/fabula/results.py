@@ -514,8 +514,8 @@ class RunArguments(Record):
     max_minutes: float | None
     format: str | None
     column: str | None
-    separator: str | None
-    encoding: str
+    split_at: str | None
+    encoding: str | None
 
 
 class RunRecord(Result):

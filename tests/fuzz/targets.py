@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import zstandard
 
-from fabula.corpus import formats
+from fabula.corpus import lines
 from fabula.corpus.ledger import read_decisions, restore
 from fabula.corpus.normalise import normalise
 from fabula.corpus.read import open_stories
@@ -48,8 +48,8 @@ def reads(name: str, pack: Callable[[bytes], bytes] = bytes, **options: Any) -> 
             assert story.text == story.text.strip() != ""
             story.text.encode()
         if source.can_cut(0) and len(data) < 4096:
-            with patch.object(formats, "PIECE_BYTES", 64):
-                pieces = [story.text for piece in source.pieces() for story in source.read(piece)]
+            with patch.object(lines, "RANGE_BYTES", 64):
+                pieces = [story.text for piece in source.ranges() for story in source.read(piece)]
             assert pieces == [story.text for story in whole], "pieces are not the whole"
 
     return way
@@ -88,11 +88,11 @@ def file_of(name: str, read: Callable[[Path], object]) -> Way:
 
 WAYS: dict[str, Way] = {
     "text": reads("detected.txt"),
-    "markers": reads("markers.txt", format="markers"),
-    "lines": reads("lines.txt", format="lines"),
-    "blank lines": reads("blank.txt", format="blank-lines"),
-    "separator": reads("separator.txt", separator="====="),
-    "file": reads("file.txt", format="file"),
+    "markers": reads("markers.txt", split_at="markers"),
+    "lines": reads("lines.txt", split_at="lines"),
+    "blank lines": reads("blank.txt", split_at="blank-lines"),
+    "separator": reads("separator.txt", split_at="====="),
+    "file": reads("file.txt", split_at="files"),
     "json lines": reads("rows.jsonl"),
     "csv": reads("rows.csv"),
     "tsv": reads("rows.tsv", column="text"),

@@ -50,8 +50,17 @@ def clean(
         ),
     ] = None,
     column: Annotated[str | None, typer.Option(help="Column of the text.", show_default="found")] = None,
-    separator: Annotated[str | None, typer.Option(help="A line that stands between two stories.")] = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    split_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Where stories begin: chapters, scenes, blank-lines, lines, files, markers, or a line or regular"
+            " expression that stands between two stories.",
+            show_default="found",
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text files.", show_default="found")
+    ] = None,
     repair: Annotated[
         bool, typer.Option(help="Undo wrong decodings, HTML entities and invisible characters.")
     ] = True,
@@ -113,7 +122,7 @@ def clean(
             where,
             format=format,
             column=column,
-            separator=separator,
+            split_at=split_at,
             encoding=encoding,
             rules=rules,
             keep=keep or (),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fabula.cli.terminal import format_seconds
-from fabula.defaults import BASE, ENCODING, RECIPE, SEED
+from fabula.defaults import BASE, RECIPE, SEED
 
 
 def run(
@@ -40,11 +40,17 @@ def run(
     column: Annotated[
         str | None, typer.Option(help="The column or field that holds the text.", show_default="found")
     ] = None,
-    separator: Annotated[
+    split_at: Annotated[
         str | None,
-        typer.Option(help="The line that stands between two stories of a .txt file.", show_default=False),
+        typer.Option(
+            help="Where stories begin: chapters, scenes, blank-lines, lines, files, markers, or a line or regular"
+            " expression that stands between two stories.",
+            show_default="found",
+        ),
     ] = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of the text files.")] = ENCODING,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text files.", show_default="found")
+    ] = None,
 ) -> None:
     """Go the whole way: clean, train, evaluate, write samples, report.
 
@@ -65,7 +71,7 @@ def run(
             max_minutes=max_minutes,
             format=format,
             column=column,
-            separator=separator,
+            split_at=split_at,
             encoding=encoding,
             on_progress=terminal,
         )

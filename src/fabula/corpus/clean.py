@@ -2,7 +2,7 @@
 
     result = clean("stories.txt", "corpus")
 
-Stories stream through: read, repair, find notes, filter (`stages`, one piece of the input at a time, on as many
+Stories stream through: read, repair, find notes, filter (`stages`, one range of the input at a time, on as many
 processes as there are); wait on the disk (`spool`) until the copies among them are known (`dedup`); are split and
 written (`split`, `store`). Each step is a function of content alone, so the corpus is the same, byte for byte, whatever
 the number of processes.
@@ -88,8 +88,8 @@ def clean(
     *,
     format: str | None = None,
     column: str | None = None,
-    separator: str | None = None,
-    encoding: str = "utf-8",
+    split_at: str | None = None,
+    encoding: str | None = None,
     rules: str = "auto",
     keep: Sequence[str] = (),
     repair: bool = True,
@@ -107,7 +107,7 @@ def clean(
     """Clean stories into a corpus: take out what is not story, drop copies, and hold some out for validation.
 
     Args:
-        stories, format, column, separator, encoding: see `open_stories`.
+        stories, format, column, split_at, encoding: see `open_stories`.
         out: the corpus's folder (or the URL of one, as fsspec reads it), or None for a dry run. A corpus that is there
             is replaced; one that came from the same input and settings is left as it is.
         rules: a rule set of `fabula.corpus.boilerplate`; "auto": by what the stories look like; or a file of rules of one's
@@ -128,7 +128,7 @@ def clean(
         FabulaError: the input cannot be read, or the output not written (another process may be at it), or nothing
             is left to train on.
     """
-    source = open_stories(stories, format=format, column=column, separator=separator, encoding=encoding)
+    source = open_stories(stories, format=format, column=column, split_at=split_at, encoding=encoding)
     ratios = split.parse_ratios(split_ratios)
     decided = read_decisions(decisions) if decisions is not None else {}
     on_progress(Progress("clean", message=source.description))
@@ -219,13 +219,13 @@ def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:
                 f"unknown rule set {rules!r}", where="--rules", hint=did_you_mean(rules, ["auto", *RULE_SETS])
             )
         return rules, "named by you"
-    pieces = list(itertools.islice(source.pieces(), 100_000))
-    count = min(len(pieces), 40)
-    spread = [pieces[len(pieces) * part // count] for part in range(count)]
+    parts = list(itertools.islice(source.ranges(), 100_000))
+    count = min(len(parts), 40)
+    spread = [parts[len(parts) * part // count] for part in range(count)]
     texts = [
         story.text
-        for piece in spread
-        for story in itertools.islice(source.read(piece), _NUM_SAMPLED // len(spread))
+        for part in spread
+        for story in itertools.islice(source.read(part), _NUM_SAMPLED // len(spread))
     ]
     return choose_rule_set(texts)
 
@@ -279,7 +279,7 @@ def _make(
 
 def _in_order(source: StorySource, works: Iterable[Work], on_progress: OnProgress) -> Iterator[Batch]:
     """All stories, cleaned, with lines counted from the beginning of their file."""
-    whole = bool(source.files) and all(source.can_cut(number) for number in range(len(source.files)))
+    whole = bool(source.plans) and all(source.can_cut(number) for number in range(len(source.plans)))
     scale, unit = (1e6, "MB") if source.num_bytes >= 1e7 else (1e3, "kB")
     file, lines_before, num_stories, done = -1, 0, 0, 0.0
     for work in works:

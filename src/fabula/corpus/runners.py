@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fabula.corpus.ledger import Decided
-from fabula.corpus.read import Piece, StorySource
-from fabula.corpus.stages import Batch, Cleaning, clean_piece
+from fabula.corpus.lines import FileRange
+from fabula.corpus.read import StorySource
+from fabula.corpus.stages import Batch, Cleaning, clean_range
 from fabula.errors import FabulaError
 from fabula.install import missing_extra
 from fabula.story import Story
@@ -59,28 +60,28 @@ def run_here(
         tasks = _tasks(source)
         while True:
             for task, file, size in itertools.islice(tasks, num_workers * 2 - len(waiting)):
-                result = submit(clean_piece, source, task, cleaning, decisions)
-                waiting.append(Work(file, size, isinstance(task, Piece), result))
+                result = submit(clean_range, source, task, cleaning, decisions)
+                waiting.append(Work(file, size, isinstance(task, FileRange), result))
             if not waiting:
                 return
             yield waiting.popleft()
 
 
-def _tasks(source: StorySource) -> Iterator[tuple[Piece | list[Story], int, int]]:
-    """A piece for others to read, or stories that were read here; with the number of the file, and the size."""
-    for piece in source.pieces():
-        if piece.end is not None:
-            yield piece, piece.file, source.piece_bytes(piece)
+def _tasks(source: StorySource) -> Iterator[tuple[FileRange | list[Story], int, int]]:
+    """A range for others to read, or stories that were read here; with the number of the file, and the size."""
+    for part in source.ranges():
+        if part.end is not None:
+            yield part, part.file, source.range_bytes(part)
         else:
-            for batch, size in batches(source, piece):
-                yield batch, piece.file, size
+            for batch, size in batches(source, part):
+                yield batch, part.file, size
 
 
-def batches(source: StorySource, piece: Piece) -> Iterator[tuple[list[Story], int]]:
-    """The stories of a piece in batches of about `BATCH_BYTES` of text, with their size."""
+def batches(source: StorySource, part: FileRange) -> Iterator[tuple[list[Story], int]]:
+    """The stories of a range in batches of about `BATCH_BYTES` of text, with their size."""
     batch: list[Story] = []
     size = 0
-    for story in source.read(piece):
+    for story in source.read(part):
         batch.append(story)
         size += len(story.text)
         if size >= BATCH_BYTES:
@@ -163,22 +164,22 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    pieces = list(source.pieces())
+    parts = list(source.ranges())
     shared = ray.put((source, cleaning, dict(decisions)))
 
     def clean_row(rows: Any) -> Iterator[Any]:
         source, cleaning, decisions = ray.get(shared)
         for number in rows["item"]:
-            for batch in clean_batches(source, pieces[number], cleaning, decisions):
-                yield {"piece": np.array([number]), "result": _one_object(batch)}
+            for batch in clean_batches(source, parts[number], cleaning, decisions):
+                yield {"part": np.array([number]), "result": _one_object(batch)}
 
-    rows = ray.data.from_items(list(range(len(pieces))), override_num_blocks=len(pieces)).map_batches(
+    rows = ray.data.from_items(list(range(len(parts))), override_num_blocks=len(parts)).map_batches(
         clean_row, batch_size=1, num_cpus=1
     )
     for row in rows.iter_rows():
-        piece = pieces[row["piece"]]
-        size = source.piece_bytes(piece) if piece.end is not None else 0
-        yield Work(piece.file, size, piece.end is not None, partial(_raised, row["result"]))
+        part = parts[row["part"]]
+        size = source.range_bytes(part) if part.end is not None else 0
+        yield Work(part.file, size, part.end is not None, partial(_raised, row["result"]))
 
 
 def _answers(address: str) -> None:
@@ -199,15 +200,15 @@ def _answers(address: str) -> None:
 
 
 def clean_batches(
-    source: StorySource, piece: Piece, cleaning: Cleaning, decisions: Decisions
+    source: StorySource, part: FileRange, cleaning: Cleaning, decisions: Decisions
 ) -> Iterator[Batch | FabulaError]:
-    """A piece, cleaned, in parts that fit into memory; the last is the error that ended it, if one did."""
+    """A range, cleaned, in parts that fit into memory; the last is the error that ended it, if one did."""
     try:
-        if piece.end is not None:
-            yield clean_piece(source, piece, cleaning, decisions)
+        if part.end is not None:
+            yield clean_range(source, part, cleaning, decisions)
         else:
-            for batch, _ in batches(source, piece):
-                yield clean_piece(source, batch, cleaning, decisions)
+            for batch, _ in batches(source, part):
+                yield clean_range(source, batch, cleaning, decisions)
     except FabulaError as error:
         yield error
 

@@ -15,10 +15,12 @@ from fabula.config import Record
 from fabula.corpus import dedup, split
 from fabula.corpus.boilerplate import find_boilerplate
 from fabula.corpus.filters import Filters
+from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.ledger import Decided, Removal, apply, decide
+from fabula.corpus.lines import FileRange
 from fabula.corpus.normalise import normalise
 from fabula.corpus.own_rules import OwnRule, find_own
-from fabula.corpus.read import Piece, StorySource
+from fabula.corpus.read import StorySource
 from fabula.story import Story
 
 Copies = Literal["drop", "keep", "ignore"]
@@ -55,7 +57,7 @@ class CleanedStory:
 @dataclass(slots=True)
 class Batch:
     """Cleaned stories in order, with `keys` and `bands` of `dedup.signatures` (no rows where nobody looks for copies),
-    and the number of lines of the piece that they were read from."""
+    and the number of lines of the range that they were read from."""
 
     stories: list[CleanedStory]
     keys: np.ndarray
@@ -86,14 +88,16 @@ def clean_stories(
     return Batch(cleaned, keys, bands)
 
 
-def clean_piece(
-    source: StorySource, task: Piece | list[Story], cleaning: Cleaning, decisions: Mapping[str, list[Decided]]
+def clean_range(
+    source: StorySource,
+    task: FileRange | list[Story],
+    cleaning: Cleaning,
+    decisions: Mapping[str, list[Decided]],
 ) -> Batch:
-    """A piece of the source, read and cleaned; or stories that were read already."""
+    """A range of the source, read and cleaned; or stories that were read already."""
     if isinstance(task, list):
         return clean_stories(task, cleaning, decisions)
-    opened = source.open_piece(task)
-    with opened as stories:
-        batch = clean_stories(stories, cleaning, decisions)
-    batch.num_lines = opened.num_lines
+    log = ReadingLog()
+    batch = clean_stories(source.read(task, log), cleaning, decisions)
+    batch.num_lines = log.num_lines
     return batch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabula.config import Record
-from fabula.defaults import BASE, ENCODING, RECIPE, SEED
+from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import atomic_file, library_versions, read_json, sole_owner, write_json
 from fabula.models.records import LOG, RUN, SAMPLES
@@ -28,8 +28,8 @@ class RunArguments(Record):
     max_minutes: float | None
     format: str | None
     column: str | None
-    separator: str | None
-    encoding: str
+    split_at: str | None
+    encoding: str | None
 
     def command(self, out: Path) -> str:
         """The command line that makes this run again."""
@@ -77,8 +77,8 @@ def run(
     max_minutes: float | None = None,
     format: str | None = None,
     column: str | None = None,
-    separator: str | None = None,
-    encoding: str = ENCODING,
+    split_at: str | None = None,
+    encoding: str | None = None,
     on_progress: OnProgress = silent,
 ) -> RunResult:
     """Clean, train, evaluate, write samples and report.
@@ -94,7 +94,7 @@ def run(
         recipe: name of a recipe, or a TOML file.
         seed: for everything that is drawn at random.
         max_minutes: bound on the training time, in minutes; the learning-rate schedule is fitted to it.
-        format, column, separator, encoding: how to read the stories, where detection is wrong; see `fabula.clean`.
+        format, column, split_at, encoding: how to read the stories, where detection is wrong; see `fabula.clean`.
 
     Raises:
         FabulaError: bad input, a folder that holds something else, or one that another process works in.
@@ -107,7 +107,7 @@ def run(
         max_minutes=max_minutes,
         format=format,
         column=column,
-        separator=separator,
+        split_at=split_at,
         encoding=encoding,
     )
     source = sample_stories() if stories is None else stories
@@ -165,7 +165,7 @@ def check_arguments(source: str | Path, arguments: RunArguments) -> None:
         source,
         format=arguments.format,
         column=arguments.column,
-        separator=arguments.separator,
+        split_at=arguments.split_at,
         encoding=arguments.encoding,
     )
     locate_base(arguments.base)
@@ -195,7 +195,7 @@ def run_stages(
         corpus,
         format=arguments.format,
         column=arguments.column,
-        separator=arguments.separator,
+        split_at=arguments.split_at,
         encoding=arguments.encoding,
         on_progress=on_progress,
     )

@@ -1,0 +1,266 @@
+"""What a format is: it detects its files by their content, and reads stories from them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, Any, ClassVar, NamedTuple
+
+import xxhash
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.encodings import UTF8, Recoded, decode_start, is_utf8
+from fabula.corpus.inputs import InputFile
+from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere, too_long
+from fabula.corpus.splitting import WHOLE, Split
+from fabula.errors import FabulaError
+from fabula.story import Story
+
+SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
+SPLIT_NAMES |= {"dev": "validation", "eval": "validation", "test": "test"}
+
+MAX_DOCUMENT_BYTES = 256 << 20
+"""The largest file that is read as a whole."""
+
+
+class Columns(NamedTuple):
+    """Names of the columns that hold a story's text, its title and its split ("" where there is none)."""
+
+    text: str
+    title: str = ""
+    split: str = ""
+
+
+NO_COLUMNS = Columns("")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The beginning of a file, which its format is detected by.
+
+    Attributes:
+        name: the file's name; content comes first, and the name decides only where the content leaves it open.
+        head: its first bytes, decompressed.
+        is_whole: there are no more.
+        encoding: of its text, if it is text.
+    """
+
+    name: str
+    head: bytes
+    is_whole: bool
+    encoding: str = UTF8
+
+    @cached_property
+    def text(self) -> str:
+        """`head` as text; bytes that are invalid in its encoding are U+FFFD."""
+        return decode_start(self.head, self.encoding)
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the name without that of a compression, as ".csv"."""
+        name = self.name.lower()
+        for ending in (".gz", ".bz2", ".xz", ".zst"):
+            name = name.removesuffix(ending)
+        return "." + name.rpartition(".")[2] if "." in name else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderRemoval:
+    """Something that the reader left out, before there was a story that it could be missing from.
+
+    Attributes:
+        source: the file, as in `Story.source`.
+        line: 1-based line, row or block at which it stands; 0 for a whole file.
+        reason: why, in a word ("front-matter", "page-number", "empty-row").
+        text: what was left out, or what it was where there is no text.
+    """
+
+    source: str
+    line: int
+    reason: str
+    text: str
+
+
+@dataclass
+class ReadingLog:
+    """What is known of a range once its stories were read: its number of lines, and what was left out."""
+
+    num_lines: int = 0
+    removals: list[ReaderRemoval] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """How a file is read.
+
+    Attributes:
+        file: the file.
+        format: name of its format in `table.FORMATS`.
+        encoding: of its text, as Python names it.
+        columns: of a table.
+        split: of text and documents: where stories begin.
+    """
+
+    file: InputFile
+    format: str
+    encoding: str = UTF8
+    columns: Columns = NO_COLUMNS
+    split: Split = WHOLE
+
+    @property
+    def name(self) -> str:
+        """What `Story.source` and errors call the file."""
+        return self.file.name
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The file's bytes; those of text in another encoding as UTF-8."""
+        with self.file.open() as file:
+            if is_utf8(self.encoding):
+                yield file
+            else:
+                import io
+
+                yield io.BufferedReader(Recoded(file, self.encoding, self.name))
+
+    @contextmanager
+    def open_lines(
+        self, part: FileRange, log: ReadingLog, begins: Begins = begins_anywhere
+    ) -> Iterator[Lines]:
+        """The lines of a range, as UTF-8."""
+        with self.open() as file:
+            lines = Lines(file, self.name, part.start, part.end, begins)
+            try:
+                yield lines
+            finally:
+                log.num_lines = lines.num_lines
+
+    def read_bytes(self) -> bytes:
+        """All bytes of the file, decompressed.
+
+        Raises:
+            FabulaError: there are more than `MAX_DOCUMENT_BYTES`.
+        """
+        with self.file.open() as file:
+            data = file.read(MAX_DOCUMENT_BYTES + 1)
+        if len(data) > MAX_DOCUMENT_BYTES:
+            raise FabulaError(f"this file is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", where=self.name)
+        return data
+
+
+class Format(ABC):
+    """One way that stories are stored in a file."""
+
+    name: ClassVar[str]
+    """As `--format` has it."""
+    description: ClassVar[str]
+    """As the user is told it: "a Word document"."""
+    is_text: ClassVar[bool] = False
+    """Whether files are text, whose encoding has to be found."""
+
+    @abstractmethod
+    def detect(self, sample: Sample) -> bool:
+        """Whether a file is of this format. Formats are asked in the order of the table."""
+
+    @abstractmethod
+    def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
+        """The stories that begin in a range of a file, in order.
+
+        Raises:
+            FabulaError: the file is damaged, or no story can be got from it.
+        """
+
+    def can_cut(self, plan: FilePlan) -> bool:
+        """Whether the file can be read from any byte range, if it is plain UTF-8."""
+        return False
+
+
+class DocumentFormat(Format):
+    """A format with one document a file, which becomes blocks; where stories begin among them is found afterwards."""
+
+    @abstractmethod
+    def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
+        """The document in a file's bytes. What is neither text nor structure (scripts, page numbers) goes to the log.
+
+        Raises:
+            FabulaError: the file is damaged or holds no text.
+        """
+
+    def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
+        text = "\n\n".join(block.text for block in self.blocks(plan.read_bytes(), plan.name, log))
+        if text := text.strip():
+            yield make_story(text, plan.name, 1)
+
+
+Row = tuple[int, dict[str, Any]]
+"""Line (or row number, see `RowFormat.unit`) at which a row starts, and its values by column."""
+
+
+class RowFormat(Format):
+    """A format with one story a row."""
+
+    unit: ClassVar[str] = "line"
+    """What `Story.source_line` counts: "line" or "row"."""
+
+    @abstractmethod
+    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        """The rows that begin in a range, from the first on; no more of the file is read than is asked for."""
+
+    def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
+        for number, row in self.rows(plan, part, log):
+            if story := row_story(row, plan.columns, plan.name, number, self.unit):
+                yield story
+
+
+def row_story(
+    row: dict[str, Any], columns: Columns, name: str, number: int, unit: str = "line"
+) -> Story | None:
+    """The story in a row, or None where its text is empty.
+
+    Raises:
+        FabulaError: the row has no such column, or there is no text in it.
+    """
+    from fabula.corpus.lines import MAX_STORY_BYTES
+
+    text = row.get(columns.text)
+    if not isinstance(text, str):
+        if columns.text in row and text is None:
+            return None
+        what = "is not text" if columns.text in row else "is missing"
+        known = ", ".join(str(key) for key in row if key is not None)
+        raise FabulaError(
+            f"column {columns.text!r} {what}" + (f" in {unit} {number:,}" if unit != "line" else ""),
+            where=name,
+            line=number if unit == "line" else None,
+            hint=f"name the text's column with --column (this {unit} has: {known})",
+        )
+    if not (text := text.strip()):
+        return None
+    if len(text) > MAX_STORY_BYTES:
+        raise too_long(name, number)
+    title = row.get(columns.title) if columns.title else None
+    split = row.get(columns.split) if columns.split else None
+    return make_story(
+        text,
+        name,
+        number,
+        title=title.strip() if isinstance(title, str) else "",
+        split=SPLIT_NAMES.get(split.strip().lower(), "") if isinstance(split, str) else "",
+    )
+
+
+def make_story(text: str, name: str, line: int, title: str = "", split: str = "") -> Story:
+    """A raw story; its id is the XXH3 hash (128 bit) of its text."""
+    text, title = valid_unicode(text), valid_unicode(title)
+    story_id = xxhash.xxh3_128_hexdigest(text.encode())
+    return Story(id=story_id, text=text, source=name, source_line=line, title=title, split=split)
+
+
+def valid_unicode(text: str) -> str:
+    """`text` with surrogates (from JSON escapes or file names) joined to characters, or else replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
