@@ -5,6 +5,7 @@ from typing import Any
 
 from fabula.corpus.inputs import first_line
 from fabula.errors import FabulaError
+from fabula.install import missing_extra
 
 HUB = "hub:"
 """What the name of a hub dataset begins with."""
@@ -19,15 +20,17 @@ def load_hub(source: str) -> list[tuple[str, Any]]:
     """The splits of a hub dataset, by name. It is downloaded once and then read from the disk.
 
     Raises:
-        FabulaError: no dataset is named, or it cannot be loaded.
+        FabulaError: no dataset is named, it cannot be loaded, or the `datasets` package is not installed.
     """
-    import datasets
-
     name, _, config = source.removeprefix(HUB).partition(":")
     if not name.strip("/"):
         raise FabulaError(
             "no dataset is named", where=source, hint="write hub:user/dataset, or hub:user/dataset:config"
         )
+    try:
+        import datasets
+    except ImportError:
+        raise missing_extra("a dataset on the hub needs `datasets`", "hub", where=source) from None
     try:
         splits = datasets.load_dataset(name, config or None)
     except Exception as error:  # the hub's client raises many kinds
