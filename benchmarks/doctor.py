@@ -24,8 +24,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 PREDICT = (
-    "import dataclasses, json, sys; from fabula.training.estimate import estimate;"
-    " print(json.dumps(dataclasses.asdict(estimate(sys.argv[1], base=sys.argv[2], recipe=sys.argv[3]))))"
+    "import dataclasses, json, sys; from fabula.training.predict import predict_training;"
+    " print(json.dumps(dataclasses.asdict(predict_training(sys.argv[1], base=sys.argv[2], recipe=sys.argv[3]))))"
 )
 GPT2_EPOCHS, SMALL_EPOCHS, TINY_EPOCHS = 0.5, 0.1, 5.0
 

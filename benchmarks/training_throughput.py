@@ -101,7 +101,7 @@ def num_windows(base: Path, corpus: Path) -> int:
     from fabula.progress import silent
     from fabula.tokens.tokenizer import load_tokenizer
     from fabula.tokens.windows import Windows
-    from fabula.training.prepare import training_tokens
+    from fabula.training.data import training_tokens
 
     stories = training_tokens(open_corpus(corpus), load_tokenizer(base), "newline", silent)
     return len(Windows(stories, CONTEXT, left_context=32))

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 TOP = {"__init__", "__main__"}  # the package's front door may reach everywhere
 
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
+NAMES = {path.with_suffix("").as_posix(): path for path in MODULES}
 
 
 def level_of(module: str) -> int:
@@ -35,23 +37,23 @@ def level_of(module: str) -> int:
     return LEVEL[module] if module in LEVEL else LEVEL[module.split("/")[0]]
 
 
-def fabula_imports(path: Path) -> set[str]:
-    """All modules of fabula that a module imports, as "corpus/read", inside functions too."""
+def imported_modules(path: Path) -> set[str]:
+    """All modules and packages of fabula that a module imports, as "corpus/read", inside functions too."""
     found = set()
     for node in ast.walk(ast.parse((SOURCE / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [node.module or ""]
-            if node.module == "fabula":
-                names = [f"fabula.{alias.name}" for alias in node.names]
-        else:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module == "fabula.baseline":
-            names = [f"fabula.baseline.{alias.name}" for alias in node.names]
-        found |= {"/".join(name.split(".")[1:3]) for name in names if name.startswith("fabula.")}
-    return found
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in names if "/".join(name.split(".")[1:]) in NAMES}
+            found |= modules or {node.module or ""}
+    return {"/".join(name.split(".")[1:]) for name in found if name.startswith("fabula.")}
+
+
+def fabula_imports(path: Path) -> set[str]:
+    """The modules that a module imports, by the first two parts of their names."""
+    return {"/".join(name.split("/")[:2]) for name in imported_modules(path)}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
@@ -64,6 +66,16 @@ def test_a_module_imports_only_from_levels_below(path: Path):
     for name in fabula_imports(path):
         if name.split("/")[0] != own:
             assert level_of(name) > level_of(module), f"{module} may not import {name}"
+
+
+def test_no_modules_import_each_other_in_a_cycle():
+    """Imports inside functions, and those for type checkers, count too."""
+    below = {name: path for name, path in NAMES.items() if path.parts[0].removesuffix(".py") not in TOP}
+    graph = {name: imported_modules(path) & below.keys() for name, path in below.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_nothing_is_called_utils():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fabula.tokens.cache import TokenisedStories
-from fabula.tokens.windows import Batch
+from fabula.tokens.windows import WindowBatch
 
 
 class TruncatedWindows:
@@ -31,7 +31,7 @@ class TruncatedWindows:
     def targets(self, windows: Sequence[int]) -> int:
         return len(windows) * (self.context_length - 1)
 
-    def batch(self, windows: Sequence[int], pad_id: int) -> Batch:
+    def batch(self, windows: Sequence[int], pad_id: int) -> WindowBatch:
         tokens = np.full((len(windows), self.context_length), self.pad_id, dtype=np.int64)
         segment_ids = np.zeros((len(windows), self.context_length - 1), dtype=np.int64)
         for i, window in enumerate(windows):
@@ -39,4 +39,4 @@ class TruncatedWindows:
             tokens[i, :length] = self.stories.tokens[begin : begin + length]
             segment_ids[i, :length] = 1
         position_ids = np.broadcast_to(np.arange(self.context_length - 1), segment_ids.shape).copy()
-        return Batch(tokens[:, :-1], tokens[:, 1:].copy(), position_ids, segment_ids)
+        return WindowBatch(tokens[:, :-1], tokens[:, 1:].copy(), position_ids, segment_ids)

@@ -11,7 +11,7 @@ from fabula.defaults import BASE, RECIPE
 def doctor(
     stories: Annotated[
         str | None,
-        typer.Argument(help="Stories, or a corpus, to reckon a training on.", show_default=False),
+        typer.Argument(help="Stories, or a corpus, to predict a training for.", show_default=False),
     ] = None,
     base: Annotated[
         str,
@@ -19,9 +19,9 @@ def doctor(
     ] = BASE,
     recipe: Annotated[str, typer.Option(help="How to train: default, seed, lora, or a TOML file.")] = RECIPE,
 ) -> None:
-    """Say what this machine can do, and what training on STORIES would take.
+    """Show what this machine can do, and predict what training on STORIES will take.
 
-    It trains for some seconds on the first of them to measure it; nothing of that is kept.
+    The prediction is measured: it trains for a few seconds on the first stories, and keeps nothing.
     """
     import platform
 
@@ -40,11 +40,11 @@ def doctor(
     print(f"GPU        {', '.join(gpus) or 'none'}")
     print(f"bases      offline: {', '.join([TINY, *cached_names()])}, or a folder")
     if stories is None:
-        print("next       fabula doctor STORIES [--base BASE] reckons a training")
+        print("next       fabula doctor STORIES [--base BASE] predicts a training")
         return
-    from fabula.training.estimate import estimate
+    from fabula.training.predict import predict_training
 
-    expected = estimate(stories, base=base, recipe=recipe)
+    expected = predict_training(stories, base=base, recipe=recipe)
     print(
         f"stories    {expected.num_stories:,}; {expected.num_tokens:,} training tokens in an epoch, {expected.num_steps:,} steps"
     )
@@ -54,6 +54,6 @@ def doctor(
     print(f"memory     {expected.memory_gb:.1f} GB at the peak ({expected.free_memory_gb:.1f} GB free)")
     print(f"disk       {expected.disk_gb:.1f} GB while it trains ({expected.free_disk_gb:.1f} GB free)")
     if expected.memory_gb > expected.free_memory_gb:
-        print("warning    this is more memory than there is: a smaller base, or recipe lora")
+        print("warning    this machine has less memory free than that: take a smaller base, or recipe lora")
     if expected.disk_gb > expected.free_disk_gb:
-        print("warning    this is more disk than there is")
+        print("warning    the disk has less space free than that")

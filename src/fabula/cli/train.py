@@ -32,7 +32,11 @@ def train(
         typer.Option(help="Train for at most this many minutes; the schedule is fitted to it.", min=0.01),
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Freeze the embeddings and the lower half of the layers.")
+        bool,
+        typer.Option(
+            "--fast",
+            help="Short for freeze = 0.5 in the recipe: freeze the embeddings and the lower half of the layers.",
+        ),
     ] = False,
     resume: Annotated[
         bool,
@@ -47,18 +51,21 @@ def train(
 
     Run it again to go on where it stopped. When the model is done, it does nothing.
     """
+    from fabula.training.recipe import load_recipe
     from fabula.training.train import train as train_model
 
     with context.obj as terminal:
+        resolved = load_recipe(recipe)
+        if fast:
+            resolved = resolved.model_copy(update={"freeze": 0.5})
         result = train_model(
             corpus,
             out,
             base=base,
             init=init,
-            recipe=recipe,
+            recipe=resolved,
             seed=seed,
             max_minutes=max_minutes,
-            fast=fast,
             resume=resume,
             track=track,
             on_progress=terminal,

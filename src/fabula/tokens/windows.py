@@ -18,13 +18,13 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Segments:
     """Parts of stories, each at most a window long.
 
     Attributes:
-        begin: int64 [num_pieces], index into the tokens of the first position.
-        length: int64 [num_pieces], number of positions.
-        masked: int64 [num_pieces], number of leading positions that are context only.
+        begin: int64 [num_segments], index into the tokens of the first position.
+        length: int64 [num_segments], number of positions.
+        masked: int64 [num_segments], number of leading positions that are context only.
     """
 
     begin: np.ndarray
@@ -36,14 +36,14 @@ class Pieces:
 
 
 @dataclass(frozen=True)
-class Batch:
+class WindowBatch:
     """Windows as arrays, all [batch, positions].
 
     Attributes:
         input_ids: what each position reads.
         labels: its target, or `IGNORED`.
-        position_ids: restart at 0 with each piece.
-        segment_ids: number of the piece in its window, from 1; a position attends to its own piece only. 0 is padding.
+        position_ids: restart at 0 with each segment.
+        segment_ids: number of the segment in its window, from 1; a position attends to its own segment only. 0 is padding.
     """
 
     input_ids: np.ndarray
@@ -56,9 +56,9 @@ class Batch:
         return int((self.labels != IGNORED).sum())
 
 
-def cut(stories: TokenisedStories, context_length: int, left_context: int) -> Pieces:
-    """Cut stories into pieces of at most `context_length` positions; a continued one begins with `left_context`
-    positions (fewer than `context_length`) that the piece before it has already learned."""
+def cut(stories: TokenisedStories, context_length: int, left_context: int) -> Segments:
+    """Cut stories into segments of at most `context_length` positions; a continued one begins with `left_context`
+    positions (fewer than `context_length`) that the segment before it has already learned."""
     if not 0 <= left_context < context_length:
         raise ValueError(f"left_context {left_context} must lie below context_length {context_length}")
     begins, lengths, masks = [], [], []
@@ -71,20 +71,20 @@ def cut(stories: TokenisedStories, context_length: int, left_context: int) -> Pi
             lengths.append(length)
             masks.append(masked)
             done += length - masked
-    return Pieces(*(np.array(column, dtype=np.int64) for column in (begins, lengths, masks)))
+    return Segments(*(np.array(column, dtype=np.int64) for column in (begins, lengths, masks)))
 
 
 def pack(lengths: np.ndarray, context_length: int) -> list[list[int]]:
-    """Put pieces into as few windows as best-fit decreasing manages: each piece, the longest first, goes where it
-    leaves the least room. Returns the piece numbers of each window. O(n log n).
+    """Put segments into as few windows as best-fit decreasing manages: each segment, the longest first, goes where it
+    leaves the least room. Returns the segment numbers of each window. O(n log n).
 
     Best-fit packing of text: Ding et al. 2024, https://arxiv.org/abs/2404.10830.
     """
     windows: list[list[int]] = []
     by_room: dict[int, list[int]] = {}
     rooms: list[int] = []  # the keys of by_room, sorted
-    for piece in np.argsort(-lengths, kind="stable").tolist():
-        length = int(lengths[piece])
+    for segment in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[segment])
         place = bisect_left(rooms, length)
         if place == len(rooms):
             window, room = len(windows), context_length
@@ -95,7 +95,7 @@ def pack(lengths: np.ndarray, context_length: int) -> list[list[int]]:
             if not by_room[room]:
                 del by_room[room]
                 rooms.pop(place)
-        windows[window].append(piece)
+        windows[window].append(segment)
         left = room - length
         if left > 0:
             if left not in by_room:
@@ -106,13 +106,13 @@ def pack(lengths: np.ndarray, context_length: int) -> list[list[int]]:
 
 
 class Windows:
-    """The training windows of a corpus. Holds tables of pieces; the tokens stay on disk.
+    """The training windows of a corpus. Holds tables of segments; the tokens stay on disk.
 
     Args:
         stories: the tokenised stories.
         context_length: positions of a window.
-        left_context: positions of left context of a continued piece.
-        packed: fill windows with several pieces; False puts each piece into a window of its own.
+        left_context: positions of left context of a continued segment.
+        packed: fill windows with several segments; False puts each segment into a window of its own.
     """
 
     def __init__(
@@ -120,12 +120,12 @@ class Windows:
     ) -> None:
         self.stories = stories
         self.context_length = context_length
-        self.pieces = cut(stories, context_length, left_context)
+        self.segments = cut(stories, context_length, left_context)
         if packed:
-            self._windows = pack(self.pieces.length, context_length)
+            self._windows = pack(self.segments.length, context_length)
         else:
-            self._windows = [[piece] for piece in range(len(self.pieces))]
-        self.num_targets = int((self.pieces.length - self.pieces.masked).sum())
+            self._windows = [[segment] for segment in range(len(self.segments))]
+        self.num_targets = int((self.segments.length - self.segments.masked).sum())
         """Target tokens in an epoch."""
 
     def __len__(self) -> int:
@@ -133,19 +133,19 @@ class Windows:
 
     @property
     def padding(self) -> float:
-        """Fraction of all positions that hold no piece."""
+        """Fraction of all positions that hold no segment."""
         size = len(self) * self.context_length
-        return 1.0 - float(self.pieces.length.sum()) / size if size else 0.0
+        return 1.0 - float(self.segments.length.sum()) / size if size else 0.0
 
     def targets(self, windows: Sequence[int]) -> int:
         """Number of target tokens in these windows."""
-        rows = [piece for window in windows for piece in self._windows[window]]
-        return int((self.pieces.length[rows] - self.pieces.masked[rows]).sum())
+        rows = [segment for window in windows for segment in self._windows[window]]
+        return int((self.segments.length[rows] - self.segments.masked[rows]).sum())
 
-    def batch(self, windows: Sequence[int], pad_id: int) -> Batch:
+    def batch(self, windows: Sequence[int], pad_id: int) -> WindowBatch:
         """These windows as arrays, as wide as the longest of them."""
         rows = [self._windows[window] for window in windows]
-        width = max(int(self.pieces.length[row].sum()) for row in rows)
+        width = max(int(self.segments.length[row].sum()) for row in rows)
         shape = (len(rows), width)
         input_ids = np.full(shape, pad_id, dtype=np.int64)
         labels = np.full(shape, IGNORED, dtype=np.int64)
@@ -153,10 +153,10 @@ class Windows:
         segment_ids = np.zeros(shape, dtype=np.int64)
         for i, row in enumerate(rows):
             at = 0
-            for number, piece in enumerate(row, start=1):
+            for number, segment in enumerate(row, start=1):
                 begin, length, masked = (
-                    int(column[piece])
-                    for column in (self.pieces.begin, self.pieces.length, self.pieces.masked)
+                    int(column[segment])
+                    for column in (self.segments.begin, self.segments.length, self.segments.masked)
                 )
                 here = slice(at, at + length)
                 tokens = np.asarray(self.stories.tokens[begin : begin + length + 1], dtype=np.int64)
@@ -166,4 +166,4 @@ class Windows:
                 position_ids[i, here] = np.arange(length)
                 segment_ids[i, here] = number
                 at += length
-        return Batch(input_ids, labels, position_ids, segment_ids)
+        return WindowBatch(input_ids, labels, position_ids, segment_ids)

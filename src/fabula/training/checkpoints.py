@@ -28,7 +28,7 @@ class State:
 
     step: int = 0
     seconds: float = 0.0
-    started: float = 0.0
+    first_step: float | None = None
     """Seconds that had passed when the first step began."""
     num_tokens: int = 0
     num_validations: int = 0
@@ -52,6 +52,28 @@ class State:
 
     def changed(self, **changes: Any) -> "State":
         return replace(self, **changes)
+
+    def validated(self, val_loss: float, bits_per_byte: float, *, num_validations: int) -> "State":
+        """The state after a validation with this result, the last of `num_validations`."""
+        is_base, is_best = (
+            self.num_validations == 0,
+            self.num_validations == 0 or val_loss < self.best_val_loss,
+        )
+        # A base model is often best for a while, until the learning rate has fallen; that is no reason to stop.
+        is_worse = not is_best and val_loss >= self.last_val_loss
+        changed = self.changed(
+            num_validations=num_validations,
+            num_worse=self.num_worse + 1 if is_worse else 0,
+            last_val_loss=val_loss,
+            last_bits_per_byte=bits_per_byte,
+        )
+        if is_best:
+            changed = changed.changed(
+                best_step=self.step, best_val_loss=val_loss, best_bits_per_byte=bits_per_byte
+            )
+        if is_base:
+            changed = changed.changed(base_val_loss=val_loss, base_bits_per_byte=bits_per_byte)
+        return changed
 
 
 class Checkpoints:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fabula.errors import FabulaError
-from fabula.tokens.windows import IGNORED, Batch
+from fabula.tokens.windows import IGNORED, WindowBatch
 
 TOLERANCE = 1e-3
 """Largest difference of logits, in their standard deviations, that rounding explains."""
@@ -81,7 +81,7 @@ class StoryLoss(nn.Module):
 
     Legend: B windows, T positions, C width of the model, V vocabulary.
 
-    When it is made, it tries on a few tokens whether two pieces in one window get the same loss as each alone, and
+    When it is made, it tries on a few tokens whether two segments in one window get the same loss as each alone, and
     whether the output embedding applied to the last hidden state gives the model's own logits. Where an architecture is
     different, `packs` is False, or logits are taken from the model itself.
     """
@@ -95,7 +95,7 @@ class StoryLoss(nn.Module):
 
     @property
     def inner(self) -> Any:
-        """The model itself, without low-rank additions around it."""
+        """The model itself, without LoRA adapters around it."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
     def forward(
@@ -124,8 +124,8 @@ class StoryLoss(nn.Module):
         return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, labels_BT[counted_BT])
 
     def _mask(self, segment_ids_BT: torch.Tensor) -> torch.Tensor:
-        """[B, 1, T, T]: which positions (last axis) each position sees: its own piece, up to itself. Padding sees all
-        pieces before it, and nothing sees padding."""
+        """[B, 1, T, T]: which positions (last axis) each position sees: its own segment, up to itself. Padding sees all
+        segments before it, and nothing sees padding."""
         query, key = segment_ids_BT[:, :, None], segment_ids_BT[:, None, :]
         seen = ((query == key) | (query == 0)) & (key != 0)
         seen = seen.tril().unsqueeze(1)
@@ -138,7 +138,7 @@ class StoryLoss(nn.Module):
 
     @torch.no_grad()
     def _choose_path(self) -> None:
-        """Take the first path, the fastest first, whose logits of two pieces are those of each piece alone."""
+        """Take the first path, the fastest first, whose logits of two segments are those of each segment alone."""
         model = self.inner
         was_training = model.training
         model.eval()
@@ -189,7 +189,7 @@ class StoryLoss(nn.Module):
         return bool(difference <= TOLERANCE * alone.std())
 
 
-def as_tensors(batch: Batch, device: torch.device) -> list[torch.Tensor]:
+def as_tensors(batch: WindowBatch, device: torch.device) -> list[torch.Tensor]:
     """The four arrays of a batch on `device`, in the order that `StoryLoss` takes them."""
     arrays = (batch.input_ids, batch.labels, batch.position_ids, batch.segment_ids)
     return [torch.from_numpy(array).to(device, non_blocking=True) for array in arrays]

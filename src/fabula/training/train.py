@@ -5,20 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import Manifest, fingerprint, hash_path, sole_owner
-from fabula.models.load import locate_base
+from fabula.files import Manifest, sole_owner
 from fabula.models.records import LOG, read_rows
 from fabula.progress import OnProgress, silent
-from fabula.training.recipe import Recipe, load_recipe
-
-FRESH_BASE = "base"
-"""Folder inside a model that began with random weights: those weights, so that the two can be compared."""
-
-CHECKPOINTS = ".checkpoints"
-"""Ending of the folder beside the model that holds an unfinished training."""
+from fabula.training.job import FRESH_BASE, Job, plan
+from fabula.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -60,27 +53,6 @@ class TrainResult:
     is_new: bool = True
 
 
-@dataclass(frozen=True)
-class Job:
-    """One training: all that decides its outcome, and where it keeps what it has.
-
-    Attributes:
-        base: folder of the base model; None to begin with a fresh model of the kind `init`.
-        work: folder for checkpoints, the log and a fresh base, while the training is not finished.
-    """
-
-    corpus: Corpus
-    out: Path
-    base: Path | None
-    init: str
-    recipe: Recipe
-    seed: int
-    max_minutes: float | None
-    work: Path
-    manifest: Manifest
-    track: str | None
-
-
 def train(
     corpus: str | Path,
     out: str | Path,
@@ -90,7 +62,6 @@ def train(
     recipe: str | Path | Recipe = RECIPE,
     seed: int = SEED,
     max_minutes: float | None = None,
-    fast: bool = False,
     resume: bool = True,
     track: str | None = None,
     on_progress: OnProgress = silent,
@@ -109,7 +80,6 @@ def train(
         recipe: name of a recipe, a TOML file, or a `Recipe`.
         seed: of all that is drawn at random.
         max_minutes: bound on the time spent, interruptions not counted; the schedule is fitted to it.
-        fast: freeze the embeddings and the lower half of the layers.
         resume: False begins again, whatever is there.
         track: also send the log to "tensorboard" (its files go to OUT.tensorboard), "trackio" or "wandb".
 
@@ -126,7 +96,6 @@ def train(
         recipe=recipe,
         seed=seed,
         max_minutes=max_minutes,
-        fast=fast,
         track=track,
     )
     finished = Manifest.find(job.out)
@@ -158,44 +127,6 @@ def train(
     manifest = Manifest.find(job.out)
     assert manifest is not None
     return result_of(job.out, job.base, manifest, is_new=True)
-
-
-def plan(
-    corpus: Path,
-    out: Path,
-    *,
-    base: str | Path,
-    recipe: str | Path | Recipe,
-    init: str | None = None,
-    seed: int = SEED,
-    max_minutes: float | None = None,
-    fast: bool = False,
-    track: str | None = None,
-) -> Job:
-    """The training that `train` would do with these arguments."""
-    opened = open_corpus(corpus)
-    resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    if fast:
-        resolved = resolved.model_copy(update={"freeze": 0.5})
-    if max_minutes is not None and max_minutes <= 0:
-        raise FabulaError(f"{max_minutes:g} is no time to train in", where="--max-minutes")
-    if init is not None and str(base) != BASE:
-        raise FabulaError("a model has a base or random weights", hint="give --base or --init, not both")
-    folder = locate_base(base) if init is None else None
-    start = folder or Path(init or "")
-    origin = hash_path(start) if start.exists() else init
-    config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}
-    inputs = {"corpus": opened.fingerprint, "base" if folder is not None else "init": origin}
-    manifest = Manifest(
-        stage="train",
-        fingerprint=fingerprint(["train", inputs, config]),
-        inputs=inputs,
-        config=config,
-        counts={},
-        versions={},
-    )
-    work = out.with_name(out.name + CHECKPOINTS) / manifest.fingerprint
-    return Job(opened, out, folder, init or "", resolved, seed, max_minutes, work, manifest, track)
 
 
 def _check_out(out: Path, finished: Manifest | None) -> None:

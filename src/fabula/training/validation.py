@@ -1,61 +1,89 @@
-"""Scoring held-out stories while a model is trained."""
+"""Validation: held-out stories scored while a model is trained, and the beginning of a story that it writes then."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
+from fabula.models.load import quiet
 from fabula.models.scoring import score_tokens
 from fabula.progress import Progress
-from fabula.training.workers import Workers
+from fabula.tokens.tokenizer import start_id
+from fabula.training.data import ValidationStories
+from fabula.training.interrupt import Interrupted
+from fabula.training.setup import Setup
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out stories, ready to be scored.
+def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], bool]) -> tuple[float, float]:
+    """The loss of the model on whole stories: nats per token, and bits per byte of story text.
 
-    Attributes:
-        input_ids: of each story, as the model reads it in training (start and end tokens included).
-        is_text: of each story, which tokens but the first hold story text (not newlines, not the end).
-        num_bytes: of each story, UTF-8 bytes of its text without newlines.
+    Raises:
+        Interrupted: `is_stopped` said so between two batches of a single process.
     """
 
-    input_ids: list[np.ndarray]
-    is_text: list[np.ndarray]
-    num_bytes: list[int]
+    def on_tokens(_: Progress) -> None:
+        if is_stopped() and setup.workers.size == 1:
+            raise Interrupted
 
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-    @property
-    def num_tokens(self) -> int:
-        return sum(len(ids) - 1 for ids in self.input_ids)
-
-    def first(self, num_stories: int) -> "HeldOut":
-        """The first of them."""
-        return HeldOut(self.input_ids[:num_stories], self.is_text[:num_stories], self.num_bytes[:num_stories])
-
-    def fitting(self, num_tokens: float) -> int:
-        """How many of them, from the first, hold about `num_tokens` tokens; at least one."""
-        ends = np.cumsum([len(ids) for ids in self.input_ids])
-        return max(1, int(np.searchsorted(ends, num_tokens, side="right")))
-
-
-def validate(
-    model: Any, held_out: HeldOut, workers: Workers, on_tokens: Callable[[Progress], None]
-) -> tuple[float, float]:
-    """The loss of `model` on held-out stories, scored whole: nats per token, and bits per byte of story text."""
+    model, workers = setup.model, setup.workers
     was_training = model.training
     model.eval()
-    mine = slice(workers.rank, None, workers.size)
-    losses = score_tokens(model, held_out.input_ids[mine], on_progress=on_tokens)
+    own = slice(workers.rank, None, workers.size)
+    with setup.precision.scoring():
+        losses = score_tokens(model, stories.input_ids[own], on_progress=on_tokens)
     model.train(was_training)
     nats = text_nats = num_tokens = num_bytes = 0.0
-    for scores, is_text, size in zip(losses, held_out.is_text[mine], held_out.num_bytes[mine], strict=True):
+    for scores, is_text, size in zip(losses, stories.is_text[own], stories.num_bytes[own], strict=True):
         nats += float(scores.sum())
         text_nats += float(scores[is_text].sum())
         num_tokens += len(scores)
         num_bytes += size
     nats, text_nats, num_tokens, num_bytes = workers.sum([nats, text_nats, num_tokens, num_bytes])
     return nats / num_tokens, text_nats / num_bytes / float(np.log(2))
+
+
+@torch.no_grad()
+def write_beginning(setup: Setup) -> str:
+    """How a story of the model as it is now begins, on one line."""
+    start = torch.tensor([[start_id(setup.tokenizer)]], device=setup.workers.device)
+    torch.manual_seed(setup.job.seed)
+    setup.model.eval()
+    with quiet(), setup.precision.autocast():
+        ids = setup.model.generate(
+            input_ids=start,
+            attention_mask=torch.ones_like(start),
+            do_sample=True,
+            top_k=0,
+            top_p=0.95,
+            max_new_tokens=setup.recipe.sample_tokens,
+            pad_token_id=setup.pad_id,
+        )
+    setup.model.train()
+    text: Any = setup.tokenizer.decode(ids[0, 1:], skip_special_tokens=True)
+    return " ".join(text.split())
+
+
+def max_tokens(setup: Setup, num_steps: float) -> float:
+    """How many tokens each validation of a training of so many steps may score, within the recipe's share of the time.
+
+    Scoring reads most tokens twice (windows overlap by half), and costs a third of training on them.
+    """
+    recipe, sizes = setup.recipe, setup.sizes
+    positions = num_steps * sizes.batch_size * sizes.context_length
+    return recipe.validation_share * 3 / 2 * positions / (recipe.num_validations + 1)
+
+
+def choose_num_stories(setup: Setup) -> int:
+    """How many validation stories each validation scores; with a limit of time, by the speed on the first of them."""
+    sizes, steps = setup.sizes, float(setup.sizes.num_steps)
+    if setup.job.limit is not None:
+        probe = setup.validation.first(1)
+        began = time.monotonic()
+        score(setup, probe, lambda: False)
+        speed = probe.num_tokens / (time.monotonic() - began)
+        positions = speed * 2 / 3 * setup.job.limit
+        steps = min(steps, positions / (sizes.batch_size * sizes.context_length))
+    num_stories = setup.validation.num_fitting(max_tokens(setup, steps))
+    return int(setup.workers.from_first([num_stories])[0])

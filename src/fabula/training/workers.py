@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 BUCKET_BYTES = 64 << 20
-"""Gradients are summed over the processes in pieces of about this size."""
+"""Gradients are summed over the processes in buckets of about this size."""
 
 
 @dataclass(frozen=True)

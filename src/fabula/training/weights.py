@@ -1,96 +1,14 @@
-"""What a training starts from: the base model's folder, tokenised stories, the model with its trained weights chosen."""
+"""The weights of a model in training: which are trained, by which optimiser, and both as named tensors."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from fabula.corpus.store import Corpus
 from fabula.errors import FabulaError
-from fabula.files import atomic_folder, fingerprint
 from fabula.install import missing_extra
-from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
-from fabula.models.load import context_length_of, quiet
-from fabula.progress import OnProgress, Progress
-from fabula.tokens.cache import TokenisedStories, tokenise
-from fabula.tokens.markup import render, story_characters
-from fabula.tokens.tokenizer import (
-    encode_with_spans,
-    end_of_text_id,
-    start_id,
-    train_tokenizer,
-)
 from fabula.training.recipe import Recipe
-from fabula.training.validation import HeldOut
-
-MOST_HELD_OUT = 5000
-"""Held-out stories that are ever scored while training, so that they fit in memory whatever the corpus."""
-
-
-def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progress: OnProgress) -> None:
-    """Write a model with random weights, and a tokenizer learned from the training stories, to `folder`.
-
-    Nothing is done where it is there already.
-    """
-    if (folder / "config.json").is_file():
-        return
-    config = read_config(init)
-    num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
-    tokenizer = train_tokenizer(
-        (story.text for story in corpus.stories("train")),
-        fresh_vocab_size(config, num_bytes),
-        context_length=context_length_of(config),
-    )
-    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=seed)
-    with atomic_folder(folder) as partial, quiet():
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-    on_progress(
-        Progress(
-            "train",
-            message=f"a fresh {config.model_type} model of {model.num_parameters() / 1e6:.1f} million parameters, and"
-            f" a vocabulary of {len(tokenizer):,} tokens learned from the stories",
-        )
-    )
-
-
-def training_tokens(corpus: Corpus, tokenizer: Any, markup: str, on_progress: OnProgress) -> TokenisedStories:
-    """The training stories as ids, from the cache where they are there."""
-    start, end = (start_id(tokenizer), end_of_text_id(tokenizer)) if markup == "newline" else (None, None)
-    key = fingerprint([corpus.fingerprint, tokenizer.backend_tokenizer.to_str(), markup, start, end])
-    return tokenise(
-        key,
-        lambda: (render(story.text, markup) for story in corpus.stories("train")),
-        tokenizer,
-        start=start,
-        end=end,
-        total=corpus.num_stories("train"),
-        on_progress=on_progress,
-    )
-
-
-def held_out_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -> HeldOut:
-    """Held-out stories, at most `MOST_HELD_OUT`, in an order drawn from `seed`, so that the first few of them are a
-    fair sample."""
-    order = np.random.default_rng(seed).permutation(corpus.num_stories("validation"))[:MOST_HELD_OUT].tolist()
-    place = {index: rank for rank, index in enumerate(order)}
-    texts = [""] * len(order)
-    for index, story in enumerate(corpus.stories("validation")):
-        if index in place:
-            texts[place[index]] = story.text
-    input_ids, is_text, num_bytes = [], [], []
-    encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
-    for text, (ids, spans) in zip(texts, encoded, strict=True):
-        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
-        story = story_before[spans[:, 1]] > story_before[spans[:, 0]]
-        end = [end_of_text_id(tokenizer)] if markup == "newline" else []
-        input_ids.append(np.concatenate([[start_id(tokenizer)], ids, end]).astype(np.int64))
-        is_text.append(np.concatenate([story, [False] * len(end)]).astype(bool))
-        num_bytes.append(len(text.replace("\n", "").encode()))
-    return HeldOut(input_ids, is_text, num_bytes)
 
 
 def set_dropout(model: Any, dropout: float) -> None:

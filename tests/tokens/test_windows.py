@@ -38,7 +38,7 @@ def test_every_story_token_is_a_target_exactly_once(sizes: list[int], context: i
 
 
 @given(lengths, st.integers(4, 24), st.integers(0, 3))
-def test_a_window_holds_pieces_of_stories_in_order(sizes: list[int], context: int, left: int):
+def test_a_window_holds_segments_of_stories_in_order(sizes: list[int], context: int, left: int):
     stories = stories_of(sizes)
     windows = Windows(stories, context, left_context=left)
     story_of = np.repeat(np.arange(len(sizes)), sizes)
@@ -50,19 +50,19 @@ def test_a_window_holds_pieces_of_stories_in_order(sizes: list[int], context: in
         assert (labels[segments == 0] == IGNORED).all()
         for number in range(1, segments.max() + 1):
             here = segments == number
-            piece = ids[here]
-            assert positions[here].tolist() == list(range(len(piece)))
-            assert len(set(story_of[piece - 1])) == 1
-            assert (np.diff(piece) == 1).all()
+            segment = ids[here]
+            assert positions[here].tolist() == list(range(len(segment)))
+            assert len(set(story_of[segment - 1])) == 1
+            assert (np.diff(segment) == 1).all()
             counted = labels[here] != IGNORED
-            assert (labels[here][counted] == piece[counted] + 1).all()
+            assert (labels[here][counted] == segment[counted] + 1).all()
 
 
 def test_a_long_story_goes_on_with_left_context_that_does_not_count():
-    pieces = cut(stories_of([21]), context_length=8, left_context=3)
-    assert pieces.begin.tolist() == [0, 5, 10, 15]
-    assert pieces.length.tolist() == [8, 8, 8, 5]
-    assert pieces.masked.tolist() == [0, 3, 3, 3]
+    segments = cut(stories_of([21]), context_length=8, left_context=3)
+    assert segments.begin.tolist() == [0, 5, 10, 15]
+    assert segments.length.tolist() == [8, 8, 8, 5]
+    assert segments.masked.tolist() == [0, 3, 3, 3]
 
 
 def test_left_context_must_leave_room():
@@ -71,10 +71,10 @@ def test_left_context_must_leave_room():
 
 
 @given(st.lists(st.integers(1, 50), max_size=200))
-def test_packing_puts_each_piece_once_and_fills_windows(sizes: list[int]):
+def test_packing_puts_each_segment_once_and_fills_windows(sizes: list[int]):
     packed = pack(np.array(sizes, dtype=np.int64), 50)
-    assert sorted(piece for window in packed for piece in window) == list(range(len(sizes)))
-    rooms = [50 - sum(sizes[piece] for piece in window) for window in packed]
+    assert sorted(segment for window in packed for segment in window) == list(range(len(sizes)))
+    rooms = [50 - sum(sizes[segment] for segment in window) for window in packed]
     assert all(room >= 0 for room in rooms)
     assert sum(room >= 25 for room in rooms) <= 1  # two such windows would have been one
 

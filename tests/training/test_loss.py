@@ -102,7 +102,7 @@ def test_other_architectures_take_the_slower_path_with_the_same_loss(kind: str):
 
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_the_loss_in_pieces_is_the_loss_of_all_logits_at_once(biased: bool, frozen: bool):
+def test_the_loss_in_chunks_is_the_loss_of_all_logits_at_once(biased: bool, frozen: bool):
     torch.manual_seed(0)
     hidden, weight = torch.randn(1100, 8), torch.randn(50, 8)  # 512 + 512 + 76 positions
     bias, targets = (torch.randn(50) if biased else None), torch.randint(50, (1100,))

@@ -24,7 +24,7 @@ from fabula.files import hash_file
 from fabula.progress import Progress, silent
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
-from fabula.training.prepare import training_tokens
+from fabula.training.data import training_tokens
 from fabula.training.recipe import Recipe
 from fabula.training.train import TrainResult, train
 
@@ -138,10 +138,10 @@ def test_each_validation_shows_how_a_story_begins(tiny_corpus_dir: Path, tiny_gp
 
 def train_slowly(corpus: Path, out: Path, base: Path, recipe: Recipe, seconds_a_step: float) -> None:
     """Train in a process of its own, with a checkpoint after each step and a pause that gives a signal its chance."""
-    from fabula.training import loop
+    from fabula.training import clock
 
-    loop.CHECKPOINT_SECONDS = 0.0
-    loop.CHECKPOINT_SHARE = 1e9
+    clock.CHECKPOINT_SECONDS = 0.0
+    clock.CHECKPOINT_SHARE = 1e9
     try:
         train(corpus, out, base=base, recipe=recipe, on_progress=lambda _: time.sleep(seconds_a_step))
     except KeyboardInterrupt:
@@ -357,7 +357,7 @@ def test_half_precision_and_muon_learn_the_same_stories(
     """bfloat16 ends where float32 does, to its rounding; Muon learns too, and leaves the embeddings to AdamW."""
     half = QUICK.model_copy(update={"precision": "bf16"})
     from fabula.models.load import load_model
-    from fabula.training.prepare import optimizers_for
+    from fabula.training.weights import optimizers_for
 
     result = train(tiny_corpus_dir, tmp_path / "half", base=tiny_gpt2_dir, recipe=half)
     assert result.bits_per_byte == pytest.approx(undisturbed.bits_per_byte, rel=5e-3)
@@ -415,8 +415,9 @@ def load_seed() -> dict:
     return load_recipe("notebook").model_dump()
 
 
-def test_fast_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
-    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK, fast=True)
+def test_freezing_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
+    recipe = QUICK.model_copy(update={"freeze": 0.5})
+    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
     before, after = (load_file(folder / "model.safetensors") for folder in (tiny_gpt2_dir, result.model))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
@@ -505,7 +506,7 @@ def test_it_stops_early_when_held_out_stories_get_worse(tiny_gpt2_dir: Path, tmp
 def test_killed_after_it_stopped_early_it_does_not_go_on(
     tiny_gpt2_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from fabula.training.loop import Trainer
+    from fabula.training import loop
 
     corpus = write_corpus(tmp_path / "corpus", TINY_STORIES[:2], ["zzz qqq xxx"] * 4)
     recipe = QUICK.model_copy(
@@ -513,7 +514,7 @@ def test_killed_after_it_stopped_early_it_does_not_go_on(
     )
     whole = train(corpus, tmp_path / "whole", base=tiny_gpt2_dir, recipe=recipe)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(Trainer, "_finish", lambda self: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(loop, "write_model", lambda *_: (_ for _ in ()).throw(MemoryError))
         train(corpus, tmp_path / "killed", base=tiny_gpt2_dir, recipe=recipe)
     result = train(corpus, tmp_path / "killed", base=tiny_gpt2_dir, recipe=recipe)
     assert result.num_steps == whole.num_steps

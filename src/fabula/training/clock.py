@@ -1,0 +1,94 @@
+"""The time of a training: how much has passed, which share of the limit that is, and when to log and to save."""
+
+import time
+
+from fabula.training.workers import Workers
+
+NUM_LOG_ROWS = 500
+"""About this many rows of training loss are logged."""
+
+CHECKPOINT_SECONDS = 60.0
+"""Shortest time between two checkpoints that no validation asks for."""
+
+CHECKPOINT_SHARE = 0.02
+"""Such checkpoints take at most this share of the time."""
+
+
+class Clock:
+    """The seconds that one training takes, those of earlier processes included.
+
+    All workers follow the clock of the first one, so that they take the same decisions.
+
+    Args:
+        began: `time.monotonic()` at the start of this process's work.
+        limit: seconds that the training may take; None for no limit.
+    """
+
+    def __init__(self, workers: Workers, began: float, limit: float | None) -> None:
+        self.workers = workers
+        self.limit = limit
+        self.seconds = 0.0
+        """The last reading."""
+        self.first_step: float | None = None
+        """The reading when the first step began."""
+        self._began = began
+        self._reserve = 0.0  # for the last validation and the saving
+        self._logged = 0.0  # the reading at the last row of training loss
+        self._saved = time.monotonic()
+        self._save_seconds = 0.0
+        self._rated = time.monotonic()  # from here on, with so many tokens, the speed is measured
+        self._rated_tokens = 0
+
+    def resume(self, seconds: float, first_step: float | None, num_tokens: int) -> None:
+        """Go on from a checkpoint that was written after so many seconds and tokens."""
+        self._began -= seconds
+        self.first_step = first_step
+        self._rated_tokens = num_tokens
+
+    def read(self) -> float:
+        """The seconds that have passed. Every worker has to call this at the same point."""
+        own = time.monotonic() - self._began
+        self.seconds = self.workers.from_first([own])[0] if self.workers.size > 1 else own
+        return self.seconds
+
+    def share_used(self) -> float:
+        """Share of the time for steps that has passed; 0 without a limit, and until the first step."""
+        if self.limit is None or self.first_step is None:
+            return 0.0
+        allowed = self.limit - self._reserve - self.first_step
+        return max(0.0, self.seconds - self.first_step) / max(1.0, allowed)
+
+    def seconds_left(self, progress: float) -> float | None:
+        """Seconds to go when this share of the training is done; None while it is too early to say."""
+        return self.seconds / progress * (1 - progress) if progress > 0.02 else None
+
+    def tokens_per_second(self, num_tokens: int) -> float:
+        """The speed of the steps since the last logged row, when there are now so many tokens in all."""
+        return (num_tokens - self._rated_tokens) / max(1e-9, time.monotonic() - self._rated)
+
+    def is_log_due(self, step: int, num_steps: int) -> bool:
+        """Whether the loss of this step belongs into the log."""
+        if self.limit is not None:
+            return self.seconds - self._logged >= self.limit / NUM_LOG_ROWS
+        return step % max(1, num_steps // NUM_LOG_ROWS) == 0
+
+    def is_save_due(self) -> bool:
+        """Whether a checkpoint is due although no validation asks for one."""
+        pause = max(CHECKPOINT_SECONDS, self._save_seconds / CHECKPOINT_SHARE)
+        return bool(self.workers.from_first([time.monotonic() - self._saved > pause])[0])
+
+    def logged(self, num_tokens: int) -> None:
+        """A row of training loss was logged."""
+        self._logged = self.seconds
+        self._rated, self._rated_tokens = time.monotonic(), num_tokens
+
+    def saved(self, seconds: float) -> None:
+        """A checkpoint was written in so many seconds."""
+        self._saved, self._save_seconds = time.monotonic(), seconds
+        self._rated += seconds
+
+    def validated(self, seconds: float) -> None:
+        """A validation was done in so many seconds; the last one will take about as long."""
+        self._rated += seconds
+        if self.limit is not None:
+            self._reserve = self.workers.from_first([1.5 * seconds + self._save_seconds])[0]

@@ -1,0 +1,116 @@
+"""What a training reads: a fresh base model where it needs one, the training stories as ids, the validation stories."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fabula.corpus.store import Corpus
+from fabula.files import atomic_folder, fingerprint
+from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
+from fabula.models.load import context_length_of, quiet
+from fabula.progress import OnProgress, Progress
+from fabula.tokens.cache import TokenisedStories, tokenise
+from fabula.tokens.markup import render, story_characters
+from fabula.tokens.tokenizer import encode_with_spans, end_of_text_id, start_id, train_tokenizer
+
+MAX_VALIDATION_STORIES = 5000
+"""Stories that validation can score at most, so that they fit in memory whatever the corpus."""
+
+
+@dataclass(frozen=True)
+class ValidationStories:
+    """Held-out stories as ids, ready to be scored.
+
+    Attributes:
+        input_ids: of each story, as the model reads it in training (start and end tokens included).
+        is_text: of each story, which tokens but the first hold story text (not newlines, not the end).
+        num_bytes: of each story, UTF-8 bytes of its text without newlines.
+    """
+
+    input_ids: list[np.ndarray]
+    is_text: list[np.ndarray]
+    num_bytes: list[int]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(len(ids) - 1 for ids in self.input_ids)
+
+    def first(self, num_stories: int) -> "ValidationStories":
+        """The first of them."""
+        return ValidationStories(
+            self.input_ids[:num_stories], self.is_text[:num_stories], self.num_bytes[:num_stories]
+        )
+
+    def num_fitting(self, num_tokens: float) -> int:
+        """How many of them, from the first on, hold about `num_tokens` tokens; at least one."""
+        ends = np.cumsum([len(ids) for ids in self.input_ids])
+        return max(1, int(np.searchsorted(ends, num_tokens, side="right")))
+
+
+def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progress: OnProgress) -> None:
+    """Write a model with random weights, and a tokenizer learned from the training stories, to `folder`.
+
+    Does nothing where the folder holds one already.
+    """
+    if (folder / "config.json").is_file():
+        return
+    config = read_config(init)
+    num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
+    tokenizer = train_tokenizer(
+        (story.text for story in corpus.stories("train")),
+        fresh_vocab_size(config, num_bytes),
+        context_length=context_length_of(config),
+    )
+    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=seed)
+    with atomic_folder(folder) as partial, quiet():
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+    on_progress(
+        Progress(
+            "train",
+            message=f"a fresh {config.model_type} model of {model.num_parameters() / 1e6:.1f} million parameters, and"
+            f" a vocabulary of {len(tokenizer):,} tokens learned from the stories",
+        )
+    )
+
+
+def training_tokens(corpus: Corpus, tokenizer: Any, markup: str, on_progress: OnProgress) -> TokenisedStories:
+    """The training stories as ids, from the cache where it holds them."""
+    start, end = (start_id(tokenizer), end_of_text_id(tokenizer)) if markup == "newline" else (None, None)
+    key = fingerprint([corpus.fingerprint, tokenizer.backend_tokenizer.to_str(), markup, start, end])
+    return tokenise(
+        key,
+        lambda: (render(story.text, markup) for story in corpus.stories("train")),
+        tokenizer,
+        start=start,
+        end=end,
+        total=corpus.num_stories("train"),
+        on_progress=on_progress,
+    )
+
+
+def validation_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -> ValidationStories:
+    """The held-out stories, at most `MAX_VALIDATION_STORIES`, in an order drawn from `seed`, so that the first few of
+    them are a fair sample."""
+    total = corpus.num_stories("validation")
+    order = np.random.default_rng(seed).permutation(total)[:MAX_VALIDATION_STORIES].tolist()
+    rank_of = {index: rank for rank, index in enumerate(order)}
+    texts = [""] * len(order)
+    for index, story in enumerate(corpus.stories("validation")):
+        if index in rank_of:
+            texts[rank_of[index]] = story.text
+    input_ids, is_text, num_bytes = [], [], []
+    encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
+    for text, (ids, spans) in zip(texts, encoded, strict=True):
+        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
+        story = story_before[spans[:, 1]] > story_before[spans[:, 0]]
+        end = [end_of_text_id(tokenizer)] if markup == "newline" else []
+        input_ids.append(np.concatenate([[start_id(tokenizer)], ids, end]).astype(np.int64))
+        is_text.append(np.concatenate([story, [False] * len(end)]).astype(bool))
+        num_bytes.append(len(text.replace("\n", "").encode()))
+    return ValidationStories(input_ids, is_text, num_bytes)

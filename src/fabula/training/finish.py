@@ -1,0 +1,50 @@
+"""The end of a training: the model folder, from the weights that scored best."""
+
+import shutil
+
+from fabula.files import atomic_folder, library_versions
+from fabula.models.load import load_model, quiet
+from fabula.models.records import LOG, RECIPE_FILE
+from fabula.tokens.tokenizer import end_of_text_id
+from fabula.training.checkpoints import Checkpoints, State
+from fabula.training.job import FRESH_BASE
+from fabula.training.setup import Setup
+from fabula.training.weights import set_weights
+
+
+def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
+    """Write the model folder of a finished training."""
+    job, recipe = setup.job, setup.recipe
+    best = recipe.keep == "best"
+    model = setup.model
+    if best and state.best_step == 0:
+        model = load_model(job.base_folder)
+    else:
+        if best and state.best_step != state.step:
+            set_weights(model, checkpoints.load_best(state.best_step))
+        if recipe.lora_rank:
+            model = model.merge_and_unload()
+    model.generation_config.do_sample = True
+    model.generation_config.eos_token_id = end_of_text_id(setup.tokenizer)
+    counts = {
+        "num_steps": state.step,
+        "num_tokens": state.num_tokens,
+        "num_parameters": setup.sizes.num_parameters,
+        "num_trained": setup.sizes.num_trained,
+        "padding": setup.windows.padding,
+        "best_step": state.best_step if best else state.step,
+        "val_loss": state.best_val_loss if best else state.last_val_loss,
+        "bits_per_byte": state.best_bits_per_byte if best else state.last_bits_per_byte,
+        "base_val_loss": state.base_val_loss,
+        "base_bits_per_byte": state.base_bits_per_byte,
+    }
+    versions = library_versions("torch", "transformers", "tokenizers")
+    manifest = job.manifest.model_copy(update={"counts": counts, "versions": versions})
+    with atomic_folder(job.out) as folder, quiet():
+        model.save_pretrained(folder)
+        setup.tokenizer.save_pretrained(folder)
+        (folder / RECIPE_FILE).write_text(recipe.to_toml(), encoding="utf-8")
+        shutil.copyfile(job.work / LOG, folder / LOG)
+        if job.base is None:
+            shutil.copytree(job.base_folder, folder / FRESH_BASE)
+        manifest.write(folder)

@@ -1,0 +1,89 @@
+"""A training job: everything that decides the outcome of a training, and where it keeps its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabula.corpus.store import Corpus, open_corpus
+from fabula.defaults import BASE, SEED
+from fabula.errors import FabulaError
+from fabula.files import Manifest, fingerprint, hash_path
+from fabula.models.load import locate_base
+from fabula.training.recipe import Recipe, load_recipe
+
+FRESH_BASE = "base"
+"""Folder inside a model that began with random weights: those weights, so that the two can be compared."""
+
+CHECKPOINTS = ".checkpoints"
+"""Ending of the folder beside the model that holds an unfinished training."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        base: folder of the base model; None to begin with a fresh model of the kind `init`.
+        max_minutes: bound on the time spent; None for none.
+        work: folder for checkpoints, the log and a fresh base, while the training is not finished.
+        manifest: what the finished model's folder will say about its origin; the counts are filled in at the end.
+        track: name of an experiment tracker, or None.
+    """
+
+    corpus: Corpus
+    out: Path
+    base: Path | None
+    init: str
+    recipe: Recipe
+    seed: int
+    max_minutes: float | None
+    work: Path
+    manifest: Manifest
+    track: str | None
+
+    @property
+    def base_folder(self) -> Path:
+        """Where the base model lies, a fresh one included."""
+        return self.base or self.work / FRESH_BASE
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that the training may take; None for no limit."""
+        return None if self.max_minutes is None else self.max_minutes * 60
+
+
+def plan(
+    corpus: Path,
+    out: Path,
+    *,
+    base: str | Path,
+    recipe: str | Path | Recipe,
+    init: str | None = None,
+    seed: int = SEED,
+    max_minutes: float | None = None,
+    track: str | None = None,
+) -> Job:
+    """The job that `train` would do with these arguments."""
+    opened = open_corpus(corpus)
+    resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if max_minutes is not None and max_minutes <= 0:
+        raise FabulaError(f"{max_minutes:g} minutes leave no time to train", where="--max-minutes")
+    if init is not None and str(base) != BASE:
+        raise FabulaError(
+            "a model begins with the weights of a base or with random ones",
+            hint="give --base or --init, not both",
+        )
+    folder = locate_base(base) if init is None else None
+    start = folder or Path(init or "")
+    origin = hash_path(start) if start.exists() else init
+    config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}
+    inputs = {"corpus": opened.fingerprint, "base" if folder is not None else "init": origin}
+    manifest = Manifest(
+        stage="train",
+        fingerprint=fingerprint(["train", inputs, config]),
+        inputs=inputs,
+        config=config,
+        counts={},
+        versions={},
+    )
+    work = out.with_name(out.name + CHECKPOINTS) / manifest.fingerprint
+    return Job(opened, out, folder, init or "", resolved, seed, max_minutes, work, manifest, track)

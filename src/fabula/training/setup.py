@@ -1,0 +1,210 @@
+"""What a training works with: model, data, number format and sizes, made once from a job and never replaced."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from fabula.baseline.windows import TruncatedWindows
+from fabula.errors import FabulaError
+from fabula.models.load import context_length_of, fuse_activations, load_model
+from fabula.progress import OnProgress
+from fabula.tokens.cache import TokenisedStories
+from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer
+from fabula.tokens.windows import Windows
+from fabula.training.data import ValidationStories, make_fresh_base, training_tokens, validation_stories
+from fabula.training.job import Job
+from fabula.training.loss import StoryLoss, as_tensors
+from fabula.training.precision import Precision
+from fabula.training.recipe import Recipe
+from fabula.training.weights import choose_trained, optimizers_for, set_dropout
+from fabula.training.workers import Workers
+
+MAX_BASE_CONTEXT = 512
+"""Positions in a window for a base model whose recipe does not say."""
+
+CPU_TOKENS = 1024
+"""Tokens that go through the model at once on a CPU: more would only cost memory, and page faults with it."""
+
+GPU_SHARE = 0.8
+"""Share of the memory left on a GPU that activations may fill."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that recipe, model and corpus lead to.
+
+    Attributes:
+        context_length: positions in a window.
+        num_parameters: of the model.
+        num_trained: parameters that are trained.
+        batch_size: windows in an optimiser step.
+        steps_per_epoch: optimiser steps in which each window is seen once.
+        num_steps: optimiser steps in all, where no limit of time ends them first.
+        learning_rate: at the peak.
+    """
+
+    context_length: int
+    num_parameters: int
+    num_trained: int
+    batch_size: int
+    steps_per_epoch: int
+    num_steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training works with. Weights and optimisers change in place; nothing is replaced.
+
+    Attributes:
+        model: the model, inside a peft model where LoRA adapters are trained.
+        loss: the loss of a batch of windows.
+        step_loss: the same, compiled where the recipe says so.
+        optimizers: over the trained weights.
+        trained: the trained weights.
+    """
+
+    job: Job
+    workers: Workers
+    tokenizer: Any
+    model: Any
+    loss: StoryLoss
+    step_loss: Callable[..., torch.Tensor]
+    precision: Precision
+    optimizers: list[torch.optim.Optimizer]
+    trained: list[torch.nn.Parameter]
+    windows: Windows | TruncatedWindows
+    validation: ValidationStories
+    sizes: Sizes
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.job.recipe
+
+    @property
+    def pad_id(self) -> int:
+        return end_of_text_id(self.tokenizer)
+
+    def windows_of_step(self, step: int) -> list[int]:
+        """Numbers of the windows of this step, in a new order each epoch."""
+        epoch, at = divmod(step, self.sizes.steps_per_epoch)
+        order = _order(self.job.seed, epoch, len(self.windows))
+        return order[at * self.sizes.batch_size : (at + 1) * self.sizes.batch_size].tolist()
+
+    def describe(self) -> str:
+        """The training in one line."""
+        sizes, windows = self.sizes, self.windows
+        partly = sizes.num_trained != sizes.num_parameters
+        trained = f" ({sizes.num_trained / 1e6:.1f} M trained)" if partly else ""
+        return (
+            f"{sizes.num_parameters / 1e6:.1f} M parameters{trained}, {windows.num_targets:,} story tokens in"
+            f" {len(windows):,} windows of {sizes.context_length} ({windows.padding:.1%} padding),"
+            f" {'at most ' if self.job.limit else ''}{sizes.num_steps:,} steps of {sizes.batch_size} windows,"
+            f" learning rate {sizes.learning_rate:.2g}"
+        )
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, num_windows: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(num_windows)
+
+
+def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
+    """Make the setup of a job. The random numbers that it draws follow from the job's seed."""
+    recipe, fresh = job.recipe, job.base is None
+    if fresh:
+        if workers.is_first:
+            make_fresh_base(job.base_folder, job.corpus, job.init, job.seed, on_progress)
+        workers.barrier()
+    tokenizer = load_tokenizer(job.base_folder)
+    plain = load_model(job.base_folder, device=workers.device)
+    own_context = context_length_of(plain.config)
+    wanted = recipe.context_length or (own_context if fresh else MAX_BASE_CONTEXT)
+    context_length = min(own_context, wanted)
+    num_parameters = plain.num_parameters()
+    set_dropout(plain, recipe.dropout)
+    fuse_activations(plain)
+    if recipe.gradient_checkpointing:
+        plain.gradient_checkpointing_enable()
+    torch.manual_seed(job.seed)  # LoRA adapters begin with random numbers
+    model = choose_trained(plain, recipe)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    num_trained = sum(parameter.numel() for parameter in trained)
+    precision = Precision.choose(recipe.precision, workers.device)
+    precision.choose_attention(plain, context_length)
+    loss = StoryLoss(model)
+    stories = training_tokens(job.corpus, tokenizer, recipe.markup, on_progress)
+    windows = _windows(stories, recipe, context_length, loss.packs, end_of_text_id(tokenizer))
+    validation = validation_stories(job.corpus, tokenizer, recipe.markup, job.seed)
+    if len(windows) == 0:
+        raise FabulaError("there is no story to train on", where=job.corpus.path)
+    if len(validation) == 0:
+        raise FabulaError("no story is held out for validation", where=job.corpus.path)
+    batch_size = recipe.batch_size(context_length, num_parameters)
+    steps_per_epoch = math.ceil(len(windows) / batch_size)
+    sizes = Sizes(
+        context_length=context_length,
+        num_parameters=num_parameters,
+        num_trained=num_trained,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        num_steps=max(1, math.ceil(recipe.epochs(num_parameters, fresh) * steps_per_epoch)),
+        learning_rate=recipe.peak_learning_rate(num_trained, fresh),
+    )
+    return Setup(
+        job=job,
+        workers=workers,
+        tokenizer=tokenizer,
+        model=model,
+        loss=loss,
+        step_loss=torch.compile(loss) if recipe.compile else loss,
+        precision=precision,
+        optimizers=optimizers_for(model, recipe, sizes.learning_rate),
+        trained=trained,
+        windows=windows,
+        validation=validation,
+        sizes=sizes,
+    )
+
+
+def _windows(
+    stories: TokenisedStories, recipe: Recipe, context_length: int, packs: bool, pad_id: int
+) -> Windows | TruncatedWindows:
+    if recipe.windows == "truncated":
+        return TruncatedWindows(stories, context_length, pad_id)
+    left_context = min(recipe.left_context, context_length // 2)
+    packed = recipe.windows == "packed" and packs
+    return Windows(stories, context_length, left_context=left_context, packed=packed)
+
+
+def choose_micro_batch_size(setup: Setup) -> int:
+    """How many windows go through the model at once: as the recipe says, or what suits the machine.
+
+    On a GPU a step is tried with one window and with two, and the rest follows from the memory that they took. The
+    choice is kept with the checkpoints, so that a resumed run computes the same sums.
+    """
+    recipe, workers, sizes = setup.recipe, setup.workers, setup.sizes
+    most = max(1, -(-sizes.batch_size // workers.size))
+    if recipe.micro_batch_tokens is not None:
+        return min(most, max(1, recipe.micro_batch_tokens // sizes.context_length))
+    if workers.device.type != "cuda":
+        return min(most, max(1, CPU_TOKENS // sizes.context_length))
+    peaks = []
+    for size in (1, 2):
+        torch.cuda.reset_peak_memory_stats()
+        windows = list(range(min(size, len(setup.windows))))
+        tensors = as_tensors(setup.windows.batch(windows, setup.pad_id), workers.device)
+        with setup.precision.autocast():
+            loss = setup.loss(*tensors)
+        loss.backward()
+        peaks.append(torch.cuda.max_memory_allocated())
+    setup.model.zero_grad(set_to_none=True)
+    each = max(1, peaks[1] - peaks[0])
+    states = 8 * sizes.num_trained  # AdamW's two means, which are not allocated yet
+    free = torch.cuda.get_device_properties(workers.device).total_memory - peaks[0] - states
+    return min(most, max(1, int(GPU_SHARE * free / each)))

@@ -1,0 +1,73 @@
+"""One optimiser step: forward and backward over this worker's share of a batch, the sum over all workers, the update."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fabula.training.interrupt import Interrupted
+from fabula.training.loss import as_tensors
+from fabula.training.setup import Setup
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a batch led to, in all workers together; the gradients themselves lie in the weights.
+
+    Attributes:
+        loss_sum: nats over all targets.
+        num_targets: targets of the batch.
+        norm: length of the gradient before it was clipped.
+    """
+
+    loss_sum: float
+    num_targets: int
+    norm: float
+
+
+def compute_gradients(
+    setup: Setup, step: int, micro_batch_size: int, is_stopped: Callable[[], bool]
+) -> Gradients:
+    """The gradients of a step's mean loss over its targets, clipped.
+
+    Dropout follows from (seed, step, worker).
+
+    Raises:
+        Interrupted: `is_stopped` said so between two micro-batches of a single process.
+    """
+    workers, scaler = setup.workers, setup.precision.scaler
+    seeds = np.random.SeedSequence([setup.job.seed, step, workers.rank])
+    torch.manual_seed(int(seeds.generate_state(1)[0]))
+    batch = setup.windows_of_step(step)
+    num_targets = setup.windows.targets(batch)
+    own = batch[workers.rank :: workers.size]
+    loss_sum = 0.0
+    for optimizer in setup.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    for begin in range(0, len(own), micro_batch_size):
+        windows = setup.windows.batch(own[begin : begin + micro_batch_size], setup.pad_id)
+        with setup.precision.autocast():
+            loss = setup.step_loss(*as_tensors(windows, workers.device))
+        scaler.scale(loss / num_targets).backward()
+        loss_sum += loss.item()
+        if is_stopped() and workers.size == 1:
+            raise Interrupted
+    # Summed before the scaler looks for overflow, so that all workers skip the same steps.
+    workers.sum_gradients(setup.trained)
+    for optimizer in setup.optimizers:
+        scaler.unscale_(optimizer)
+    loss_sum = workers.sum([loss_sum])[0] if workers.size > 1 else loss_sum
+    limit = setup.recipe.max_grad_norm or math.inf
+    norm = float(torch.nn.utils.clip_grad_norm_(setup.trained, limit))
+    return Gradients(loss_sum, num_targets, norm)
+
+
+def update_weights(setup: Setup, learning_rate: float) -> None:
+    """Step the optimisers. A step whose float16 gradients overflowed is skipped, and the next loss scaled less."""
+    for optimizer in setup.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        setup.precision.scaler.step(optimizer)
+    setup.precision.scaler.update()
