@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabula.tokens.cache import TokenisedStories
-from fabula.tokens.windows import IGNORED, TruncatedWindows, Windows, cut, pack
+from fabula.tokens.windows import IGNORED, Windows, cut, pack
 
 lengths = st.lists(st.integers(2, 60), min_size=1, max_size=30)
 
@@ -84,13 +84,3 @@ def test_padding_of_real_lengths_is_small():
     sizes = draw.lognormal(6.5, 0.8, 500).astype(int) + 2  # a median of 665 tokens
     windows = Windows(stories_of([int(size) % 60_000 for size in sizes[:80]]), 512, left_context=32)
     assert windows.padding < 0.03
-
-
-def test_the_seeds_windows_are_cut_off_and_count_their_padding():
-    stories = stories_of([5, 12])
-    windows = TruncatedWindows(stories, 8, pad_id=0)
-    batch = windows.batch([0, 1], pad_id=0)
-    assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 0, 0], [6, 7, 8, 9, 10, 11, 12]]
-    assert batch.labels.tolist() == [[2, 3, 4, 5, 0, 0, 0], [7, 8, 9, 10, 11, 12, 13]]
-    assert batch.num_targets == windows.num_targets == 14
-    assert windows.padding == 3 / 16
