@@ -47,7 +47,7 @@ def main(address: str) -> None:
                 page.locator("#three").click()
                 expect(page.locator("#status")).to_contain_text("Choose", timeout=60_000)
                 if (device, scheme) in (("desktop", "dark"), ("phone", "light")):
-                    take(page, f"ways-{device}")
+                    take(page, f"continuations-{device}")
                 page.keyboard.press("Escape")
                 if (device, scheme) == ("desktop", "light"):
                     page.locator("#settings summary").click()

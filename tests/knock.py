@@ -140,7 +140,7 @@ def main() -> None:
     from fabula.serving import guard
     from fabula.serving.api import make_api
     from fabula.serving.app import make_app
-    from fabula.serving.limits import Limits
+    from fabula.serving.settings import Limits
 
     guard.HEAD_SECONDS = guard.BODY_SECONDS = 0.3  # many of these requests never end
     often = Limits(max_per_minute=10**9, max_per_address=10**9, max_new_tokens=3)

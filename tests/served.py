@@ -56,11 +56,11 @@ def served(app: ASGIApp) -> Iterator[str]:
     """Run an application in a thread; yield its address, without a slash at the end."""
     import uvicorn
 
-    from fabula.serving.guard import PatientProtocol
+    from fabula.serving.guard import TimedProtocol
 
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(app, http=PatientProtocol, log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, http=TimedProtocol, log_level="error", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import fabula
 from fabula.corpus.store import open_corpus
 from fabula.files import read_json, write_json
+from fabula.generation.engines import load_engine
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.pipeline.tune import apply_settings
@@ -53,7 +54,8 @@ def write_held_out(corpus: Path, out: Path) -> int:
 def samples(model: Path) -> list[str]:
     """Stories from the prompt, seeds 0 to 4; none is left out."""
     prompts, seeds = [PROMPT] * NUM_SAMPLES, range(NUM_SAMPLES)
-    written = write_stories(model, prompts, settings=SETTINGS, seeds=seeds, engine="transformers")
+    engine = load_engine(model, "transformers")
+    written = write_stories(engine, prompts, settings=SETTINGS, seeds=seeds)
     return ["> " + PROMPT + story.text.replace("\n", "\n>\n> ") for story in written]
 
 

@@ -3,8 +3,7 @@
     import fabula
 
     result = fabula.run("stories.txt", out="runs/mine")
-    for piece in fabula.write(result.model, "Once upon a time,"):
-        ...
+    print(fabula.write(result.model, "Once upon a time,"))
 
 Each command of the `fabula` program is one function of the same name here. The functions print nothing; they return
 typed results and report through `on_progress`. They load on first use, so that `import fabula` is quick.
@@ -16,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from fabula.corpus.clean import clean as clean
+    from fabula.corpus.store import restore_story as restore
     from fabula.errors import FabulaError as FabulaError
     from fabula.exporting.export import export as export
+    from fabula.generation.write import load as load
+    from fabula.generation.write import stream as stream
     from fabula.generation.write import write as write
     from fabula.pipeline.evaluate import evaluate as evaluate
     from fabula.pipeline.run import run as run
@@ -25,32 +27,44 @@ if TYPE_CHECKING:
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve
+    from fabula.training.estimate import estimate as doctor
     from fabula.training.train import train as train
 
 _HOME = {
     "FabulaError": "fabula.errors",
     "clean": "fabula.corpus.clean",
     "compare": "fabula.report.compare",
+    "doctor": "fabula.training.estimate",
     "evaluate": "fabula.pipeline.evaluate",
     "export": "fabula.exporting.export",
+    "load": "fabula.generation.write",
     "publish": "fabula.publishing.publish",
+    "restore": "fabula.corpus.store",
     "run": "fabula.pipeline.run",
     "serve": "fabula.serving.serve",
+    "stream": "fabula.generation.write",
     "train": "fabula.training.train",
     "tune": "fabula.pipeline.tune",
     "write": "fabula.generation.write",
 }
+_NAME_THERE = {"doctor": "estimate", "restore": "restore_story"}
+"""Functions that have another name in their module."""
+
 
 __all__ = [
     "FabulaError",
     "__version__",
     "clean",
     "compare",
+    "doctor",
     "evaluate",
     "export",
+    "load",
     "publish",
+    "restore",
     "run",
     "serve",
+    "stream",
     "train",
     "tune",
     "write",
@@ -64,7 +78,7 @@ def __getattr__(name: str) -> Any:
         return version("fabula")
     if name not in _HOME:
         raise AttributeError(f"module 'fabula' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_HOME[name]), _NAME_THERE.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -17,7 +17,7 @@ from fabula.corpus.store import open_corpus
 from fabula.models.records import ModelRecords
 from fabula.serving.app import make_app
 from fabula.serving.copies import CopyIndex
-from fabula.serving.limits import Limits
+from fabula.serving.settings import Limits
 from fabula.story import Story
 
 OpenPage = Callable[..., Page]
@@ -183,18 +183,18 @@ def test_choose_one_of_three(open_page: OpenPage):
     page.locator("#story").fill("The fox ")
     page.locator("#three").click()
     expect(page.locator("#status")).to_contain_text("Choose one")
-    ways = [text.strip() for text in page.locator(".way span").all_inner_texts()]
+    ways = [text.strip() for text in page.locator(".continuation span").all_inner_texts()]
     assert len(set(ways)) == 3
     expect(page.locator("#go")).to_be_disabled()
     page.keyboard.press("2")
-    expect(page.locator("#ways")).to_be_hidden()
+    expect(page.locator("#continuations")).to_be_hidden()
     assert story(page).startswith("The fox")
     assert re.sub(r"\s+", " ", story(page)).endswith(re.sub(r"\s+", " ", ways[1]))
     taken = story(page)
     page.keyboard.press("Control+Shift+Enter")
     expect(page.locator("#status")).to_contain_text("Choose one")
     page.keyboard.press("Escape")
-    expect(page.locator("#ways")).to_be_hidden()
+    expect(page.locator("#continuations")).to_be_hidden()
     assert story(page) == taken
     page.locator("#undo").click()
     assert story(page) == "The fox "
@@ -236,8 +236,17 @@ def test_limits_are_said(open_page: OpenPage, engine: HeldEngine):
     assert story(page) == "short"
 
 
-def test_two_visitors_take_turns(open_page: OpenPage, engine: HeldEngine):
-    one, two = open_page(), open_page()
+def test_two_visitors_take_turns(browser: Browser, engine: HeldEngine):
+    """Where one story is written at a time."""
+    app = make_app(engine, ModelRecords.of(engine.folder), limits=Limits(max_stories=1))
+    with served(app) as address:
+        one, two = browser.new_page(), browser.new_page()
+        one.goto(address), two.goto(address)
+        take_turns(one, two, engine)
+        two.close()
+
+
+def take_turns(one: Page, two: Page, engine: HeldEngine) -> None:
     engine.seconds_a_step = 0.02
     set_range(one, "max_new_tokens", 400)
     one.locator("#story").fill("One")
@@ -246,7 +255,7 @@ def test_two_visitors_take_turns(open_page: OpenPage, engine: HeldEngine):
     set_range(two, "max_new_tokens", 10)
     two.locator("#story").fill("Two")
     two.locator("#go").click()
-    expect(two.locator("#status")).to_have_text("1 other comes first.")
+    expect(two.locator("#status")).to_have_text("Your request is next.")
     one.close()  # and the machine is free at once
     expect(two.locator("#status")).to_contain_text("more")
     assert story(two).startswith("Two")

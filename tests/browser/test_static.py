@@ -127,9 +127,9 @@ def test_seeds_rewriting_and_three_ways(page: Page):
     finished(page)
     page.locator("#three").click()
     expect(page.locator("#status")).to_contain_text("Choose one")
-    assert len({text.strip() for text in page.locator(".way span").all_inner_texts()}) == 3
+    assert len({text.strip() for text in page.locator(".continuation span").all_inner_texts()}) == 3
     page.keyboard.press("1")
-    expect(page.locator("#ways")).to_be_hidden()
+    expect(page.locator("#continuations")).to_be_hidden()
 
 
 def test_it_stops_at_once_and_goes_on_with_long_stories(page: Page):
@@ -141,7 +141,7 @@ def test_it_stops_at_once_and_goes_on_with_long_stories(page: Page):
     page.keyboard.press("Escape")
     expect(page.locator("#go")).to_have_text("Continue")
     page.keyboard.press("Escape")
-    expect(page.locator("#ways")).to_be_hidden()
+    expect(page.locator("#continuations")).to_be_hidden()
 
 
 def test_it_works_without_a_network_once_it_was_loaded(page: Page):

@@ -18,8 +18,7 @@ from pathlib import Path
 from whole_run import make_base
 
 from fabula.errors import FabulaError
-from fabula.generation.settings import SamplingSettings
-from fabula.generation.write import write_stories
+from fabula.generation.write import load
 
 SECONDS = 20.0
 """The longest that a damaged model may take."""
@@ -52,8 +51,7 @@ def damage(path: Path, draw: random.Random) -> str:
 
 def use(folder: Path) -> None:
     """Load the model as every command does, and write a few words with it."""
-    settings = SamplingSettings.of_model(folder).with_changes(max_new_tokens=3)
-    write_stories(folder, ["Once upon a time"], settings=settings, seeds=[1], engine="transformers")
+    load(folder, "transformers").write("Once upon a time", seed=1, max_new_tokens=3)
 
 
 def main() -> None:

@@ -175,6 +175,6 @@ def restore(
     story: Annotated[str, typer.Argument(help="The story's id, or the beginning of it.", show_default=False)],
 ) -> None:
     """Print a story as it was before anything was taken out."""
-    from fabula.corpus.store import open_corpus
+    from fabula.corpus.store import restore_story
 
-    print(open_corpus(corpus).restore(story))
+    print(restore_story(corpus, story))

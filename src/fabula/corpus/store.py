@@ -307,6 +307,11 @@ def check_output(out: Path) -> None:
         ) from None
 
 
+def restore_story(corpus: str | Path, story: str) -> str:
+    """`open_corpus(corpus).restore(story)`."""
+    return open_corpus(corpus).restore(story)
+
+
 def check_file(path: Path) -> None:
     """See that a file may be written, before any work is done.
 

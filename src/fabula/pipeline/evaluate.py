@@ -29,8 +29,8 @@ from fabula.progress import OnProgress, Progress, silent
 from fabula.story import Story
 
 if TYPE_CHECKING:
+    from fabula.generation.draft import WrittenStory
     from fabula.generation.settings import SamplingSettings
-    from fabula.generation.write import WrittenStory
 
 OPENING_WORDS = 12
 """Words of a held-out story that a model is given to go on from."""
@@ -179,6 +179,7 @@ def evaluate(
     written: list[list[WrittenStory]] = []
     human: list[HumanStory] = []
     if num_samples:
+        from fabula.generation.engines import load_engine
         from fabula.generation.write import write_stories
 
         human = cut_stories(stories[:MAX_HUMAN_STORIES], load_tokenizer(folders[-1]), max_new_tokens)
@@ -186,10 +187,9 @@ def evaluate(
         for folder, name in zip(folders, names, strict=True):
             on_progress(Progress("evaluate", message=f"{name} writes {num_samples} stories"))
             seeds = range(seed, seed + num_samples)
+            loaded = load_engine(folder, engine, on_progress=on_progress)
             written.append(
-                write_stories(
-                    folder, prompts, settings=settings, seeds=seeds, engine=engine, on_progress=on_progress
-                )
+                write_stories(loaded, prompts, settings=settings, seeds=seeds, on_progress=on_progress)
             )
     scored = []
     for index, (folder, name) in enumerate(zip(folders, names, strict=True)):

@@ -1,7 +1,5 @@
-"""The page as a web application: a handful of routes, no files but those of the page, nothing kept of what visitors
-write."""
+"""The page as a web application: a few routes, no files but the page's own, and nothing stored of what visitors write."""
 
-import asyncio
 import json
 import math
 import secrets
@@ -24,14 +22,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fabula.config import Record
 from fabula.errors import FabulaError
+from fabula.generation.draft import make_drafts
 from fabula.generation.engine import Engine
 from fabula.generation.settings import SamplingSettings
 from fabula.models.records import ModelRecords, page_data
-from fabula.serving.desk import Desk, Event, Ticket
+from fabula.serving.generation_queue import Event, Failed, GenerationQueue, Job, Started, Waiting
 from fabula.serving.guard import LOOPBACK, BodyInTime
-from fabula.serving.limits import Limits, Meter, Refusal
+from fabula.serving.rate import RateMeter
+from fabula.serving.requests import Refusal, read_body
+from fabula.serving.settings import Limits
 
-if TYPE_CHECKING:  # it needs a library that a page without training stories does not
+if TYPE_CHECKING:  # it needs a library that a page without training stories does not need
     from fabula.serving.copies import CopyIndex
 
 PAGE = {
@@ -43,7 +44,7 @@ PAGE = {
     "writer.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-"""The page's files and their media types. No other file of the machine can be asked for."""
+"""The page's files and their media types. The server answers with no other file of the machine."""
 
 MAX_CONTINUATIONS = 3
 MAX_COPIES_CHARS = 20_000
@@ -73,9 +74,9 @@ class Place:
     """Where the page is shown.
 
     Attributes:
-        hosts: names under which it may be asked for; ("*",) for any. On loopback, only loopback's own, so that no
-            other site can reach the page by a name that it makes point there.
-        framed_by: sites that may show it in a frame.
+        hosts: host names that the server answers to; ("*",) for any. On loopback only loopback's own, so that no other
+            site can reach the page by a name that it makes point there.
+        framed_by: sites that may show the page in a frame.
     """
 
     hosts: Sequence[str] = LOOPBACK
@@ -94,95 +95,145 @@ def make_app(
 
     Args:
         engine: the loaded model; nothing else may use it while the application runs.
-        records: what the About tab and the openings come from.
-        limits: None for the default ones.
+        records: what the About tab and the openings are made from.
+        limits: None for the defaults.
         copies: the training stories, to mark what is copied from them; None marks nothing.
         place: None for loopback.
     """
-    limits, place = limits or Limits(), place or Place()
-    stated = SamplingSettings.of_model(engine.folder)
-    desk = Desk(engine, limits)
-    meter = Meter()
-    data = page_data(
-        records, stated.model_dump(exclude={"start_of_story"}), limits.model_dump(), copies=copies is not None
-    )
-    folder = package_files("fabula") / "serving" / "page"
-    page = {name: (folder / name).read_bytes() for name in PAGE}
-
-    async def show(request: Request) -> Response:
-        name = request.path_params.get("name", "index.html")
-        if name not in page:
-            raise HTTPException(404, "There is no such page.")
-        return Response(page[name], media_type=PAGE[name], headers={"cache-control": "no-cache"})
-
-    async def show_data(_: Request) -> Response:
-        return JSONResponse({**data, "num_waiting": desk.num_waiting + desk.is_busy})
-
-    async def write_passage(request: Request) -> Response:
-        wanted = WriteRequest.parse(await read_body(request), where="request")
-        address = request.client.host if request.client else ""
-        if len(wanted.text) > limits.max_prompt_chars:
-            raise Refusal(
-                f"This story has {len(wanted.text):,} characters; at most {limits.max_prompt_chars:,} can be gone on"
-                " with here. Save it, and go on with its last part.",
-                413,
-            )
-        settings = visitor_settings(wanted.settings, stated, limits)
-        for key, most in (
-            (f"{address} {wanted.visitor}", limits.max_per_minute),
-            (address, limits.max_per_address),
-        ):
-            if wait := meter.count(key, most):
-                raise Refusal(f"That was {most} passages in a minute. Please wait {math.ceil(wait)} s.", 429)
-        ticket = Ticket(
-            prompt=wanted.text,
-            settings=settings,
-            seed=secrets.randbelow(2**32) if wanted.seed is None else wanted.seed,
-            num_continuations=wanted.num_continuations,
-            loop=asyncio.get_running_loop(),
-        )
-        desk.join(ticket)
-        return StreamingResponse(
-            event_lines(desk, ticket, request),
-            media_type="application/x-ndjson",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
-
-    async def find_copies(request: Request) -> Response:
-        wanted = CopiesRequest.parse(await read_body(request), where="request")
-        address = request.client.host if request.client else ""
-        if meter.count(f"copies {address}", 2 * limits.max_per_address):
-            raise Refusal("Copied passages are not looked for so often.", 429)
-        found = await run_in_threadpool(copies.find, wanted.text) if copies else []
-        return JSONResponse([asdict(copy) for copy in found])
+    page, place = Page(engine, records, limits or Limits(), copies), place or Place()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        await run_in_threadpool(desk.close)
+        await run_in_threadpool(page.queue.close)
 
     return Starlette(
         routes=[
-            Route("/", show),
-            Route("/model.json", show_data),
-            Route("/write", write_passage, methods=["POST"]),
-            Route("/copies", find_copies, methods=["POST"]),
-            Route("/{name}", show),
+            Route("/", page.show),
+            Route("/model.json", page.show_data),
+            Route("/write", page.write, methods=["POST"]),
+            Route("/copies", page.find_copies, methods=["POST"]),
+            Route("/{name}", page.show),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[*place.hosts], www_redirect=False),
             Middleware(OwnHeaders, framed_by=place.framed_by),
             Middleware(BodyInTime),
         ],
-        exception_handlers={
-            Refusal: answer_error,
-            FabulaError: answer_error,
-            HTTPException: answer_error,
-            Exception: answer_error,
-        },
+        exception_handlers=dict.fromkeys((Refusal, FabulaError, HTTPException, Exception), answer_error),
         lifespan=lifespan,
-        max_body_size=8 * limits.max_prompt_chars + 10_000,
+        max_body_size=8 * page.limits.max_prompt_chars + 10_000,
     )
+
+
+class Page:
+    """What the page's routes answer."""
+
+    def __init__(
+        self, engine: Engine, records: ModelRecords, limits: Limits, copies: "CopyIndex | None"
+    ) -> None:
+        self.engine, self.limits, self.copies = engine, limits, copies
+        self.settings = SamplingSettings.of_model(engine.folder)
+        self.queue = GenerationQueue(limits)
+        self._meter = RateMeter()
+        shown = self.settings.model_dump(exclude={"start_of_story"})
+        self._data = page_data(records, shown, limits.model_dump(), copies=copies is not None)
+        folder = package_files("fabula") / "serving" / "page"
+        self._files = {name: (folder / name).read_bytes() for name in PAGE}
+
+    async def show(self, request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        if name not in self._files:
+            raise HTTPException(404, "There is no such page.")
+        return Response(self._files[name], media_type=PAGE[name], headers={"cache-control": "no-cache"})
+
+    async def show_data(self, _: Request) -> Response:
+        return JSONResponse({**self._data, "num_waiting": self.queue.num_unfinished})
+
+    async def write(self, request: Request) -> Response:
+        wanted = WriteRequest.parse(await read_body(request), where="request")
+        settings = self._settings_of(wanted)
+        self._count(request, wanted.visitor)
+        seed = secrets.randbelow(2**32) if wanted.seed is None else wanted.seed
+        drafts = make_drafts(self.engine, [wanted.text], settings, seed, wanted.num_continuations)
+        job = self.queue.submit(drafts, max_seconds=self.limits.max_seconds)
+        return StreamingResponse(
+            self._event_lines(job),
+            media_type="application/x-ndjson",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    async def find_copies(self, request: Request) -> Response:
+        wanted = CopiesRequest.parse(await read_body(request), where="request")
+        if self._meter.count(f"copies {address_of(request)}", 2 * self.limits.max_per_address):
+            raise Refusal("Please wait a little before copied passages are looked for again.", 429)
+        found = await run_in_threadpool(self.copies.find, wanted.text) if self.copies else []
+        return JSONResponse([asdict(copy) for copy in found])
+
+    def _settings_of(self, wanted: WriteRequest) -> SamplingSettings:
+        """The model's settings with a visitor's changes.
+
+        Raises:
+            FabulaError: an unknown field, or a value out of range.
+            Refusal: a longer story, or more tokens, than the page allows.
+        """
+        most_chars, most_tokens = self.limits.max_prompt_chars, self.limits.max_new_tokens
+        if len(wanted.text) > most_chars:
+            raise Refusal(
+                f"This story has {len(wanted.text):,} characters; this page continues stories of at most"
+                f" {most_chars:,}. Save it, and begin a new story with its last part.",
+                413,
+            )
+        settings = self.settings.with_changes(**{"max_new_tokens": most_tokens, **wanted.settings})
+        if settings.max_new_tokens > most_tokens:
+            raise Refusal(
+                f"This page writes at most {most_tokens:,} tokens at once, not {settings.max_new_tokens:,}.",
+                422,
+            )
+        return settings
+
+    def _count(self, request: Request, visitor: str) -> None:
+        """Count one passage of a visitor.
+
+        Raises:
+            Refusal: that is more than the limits allow.
+        """
+        address = address_of(request)
+        for key, most in (
+            (f"{address} {visitor}", self.limits.max_per_minute),
+            (address, self.limits.max_per_address),
+        ):
+            if wait := self._meter.count(key, most):
+                raise Refusal(f"That was {most} passages in a minute. Please wait {math.ceil(wait)} s.", 429)
+
+    async def _event_lines(self, job: Job) -> AsyncIterator[str]:
+        """A job's events as JSON lines. A visitor who leaves cancels it."""
+        try:
+            async for event in job.events():
+                for fields in as_json(event):
+                    yield json.dumps(fields, ensure_ascii=False) + "\n"
+        finally:
+            self.queue.cancel(job)
+
+
+def as_json(event: Event) -> list[dict[str, Any]]:
+    """An event as the page's script reads it."""
+    if isinstance(event, Waiting):
+        return [{"type": "queue", "ahead": event.num_ahead}]
+    if isinstance(event, Started):
+        return [{"type": "start"}]
+    if isinstance(event, Failed):
+        return [{"type": "error", "message": event.message}]
+    found: list[dict[str, Any]] = []
+    if event.text:
+        found.append({"type": "piece", "index": event.index, "text": event.text})
+    if event.finish_reason is not None:
+        found.append({"type": "done", "index": event.index, "finish_reason": event.finish_reason})
+    return found
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def answer_error(_: Request, error: Exception) -> Response:
@@ -197,82 +248,8 @@ def answer_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"message": message}, status)
 
 
-async def read_body(request: Request) -> dict[str, Any]:
-    """The JSON object in a request.
-
-    A type other than JSON, and a request that another site's page sends, are refused: so no other site can make a
-    visitor's browser use the model.
-    """
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise Refusal("Requests from other sites are not answered.", 403)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refusal("The request must be JSON.", 415)
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise Refusal("The request is not valid JSON.", 400) from None
-    if not isinstance(body, dict):
-        raise Refusal("The request must be a JSON object.", 400)
-    if isinstance(text := body.get("text"), str):
-        check_text(text)
-    return body
-
-
-def check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Refusal("The text holds half a character (a lone surrogate).", 400) from None
-
-
-def visitor_settings(changes: dict[str, Any], stated: SamplingSettings, limits: Limits) -> SamplingSettings:
-    """The model's settings with a visitor's changes.
-
-    Raises:
-        FabulaError: an unknown field, or a value out of range.
-        Refusal: more tokens than the page allows.
-    """
-    settings = stated.with_changes(**{"max_new_tokens": limits.max_new_tokens, **changes})
-    if settings.max_new_tokens > limits.max_new_tokens:
-        raise Refusal(
-            f"At most {limits.max_new_tokens:,} tokens are written at once here, not {settings.max_new_tokens:,}.",
-            422,
-        )
-    return settings
-
-
-async def event_lines(desk: Desk, ticket: Ticket, request: Request) -> AsyncIterator[str]:
-    """The ticket's events as JSON lines, until writing ends or the visitor leaves."""
-    gone = asyncio.ensure_future(disconnected(request))
-    try:
-        while True:
-            waiting = asyncio.ensure_future(ticket.events.get())
-            await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                waiting.cancel()
-                return
-            events: list[Event | None] = [waiting.result()]
-            while not ticket.events.empty():
-                events.append(ticket.events.get_nowait())
-            lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events if event)
-            if lines:
-                yield lines
-            if events[-1] is None:
-                return
-    finally:
-        gone.cancel()
-        desk.leave(ticket)
-
-
-async def disconnected(request: Request) -> None:
-    """Return when the visitor has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 class OwnHeaders:
-    """Adds the headers that keep the page to itself: no script, style, picture or connection from elsewhere."""
+    """Adds headers that forbid the page any script, style, picture or connection from elsewhere."""
 
     def __init__(self, app: ASGIApp, framed_by: Sequence[str] = ()) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What keeps slow clients and other sites from taking the server: bounds on time, and the names it may be asked for by."""
+"""Protection against slow clients and other sites: time limits, and the host names that the server answers to."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 HEAD_SECONDS = 10.0
-"""Time that a client has from the first byte of a request, or from connecting, to the end of its headers."""
+"""Time for the headers of a request, from connecting or from the first byte."""
 
 BODY_SECONDS = 20.0
-"""Time that it then has for the body."""
+"""Time for the body of a request, after its headers."""
 
 MAX_CONNECTIONS = 1000
 
 
 def hosts_for(host: str) -> Sequence[str]:
-    """The names that a server on this address may be asked for by; ("*",) for any. On loopback only loopback's own, so
-    that no other site can reach the server by a name that it makes point there."""
+    """The host names that a server on this address answers to; ("*",) for any. On loopback only loopback's own, so that
+    no other site can reach the server by a name that it makes point there."""
     return LOOPBACK if host in LOOPBACK else ("*",)
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP for uvicorn, which by itself waits for the end of a request's headers for ever."""
+class TimedProtocol(H11Protocol):
+    """uvicorn's HTTP with a time limit on headers; uvicorn itself waits for them for ever."""
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -37,7 +37,7 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except h11.LocalProtocolError:  # garbage in the midst of an answer: nothing can be said any more
+        except h11.LocalProtocolError:  # invalid data during an answer: too late for an error
             self.transport.close()
         self._watch()
 
@@ -58,7 +58,7 @@ class PatientProtocol(H11Protocol):
 
 
 class BodyInTime:
-    """Answers 408 where the body of a request does not come within `BODY_SECONDS`."""
+    """Answers 408 where the body of a request does not arrive within `BODY_SECONDS`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -69,9 +69,7 @@ class BodyInTime:
 
         async def receive_in_time() -> Message:
             nonlocal is_whole
-            if (
-                is_whole
-            ):  # what comes from here on is the end of the connection, and may take as long as it likes
+            if is_whole:  # only the end of the connection can follow, at any time
                 return await receive()
             try:
                 async with asyncio.timeout_at(deadline):

@@ -13,9 +13,9 @@ const story = new Story();
 let model = null;
 let settings = null;
 let writing = null; // AbortController of what is being written
-let rewrites = 0; // since the last new passage; moves a fixed seed on
+let rewrites = 0; // since the last new passage; each uses the next seed
 let copied = []; // {start, end, where} in the story
-let ways = []; // texts of the continuations to choose from
+let continuations = []; // their texts, to choose from
 
 // ---- what is shown ------------------------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ function show({ keepField = false } = {}) {
   if (!keepField && field.value !== story.text) field.value = story.text;
   drawMirror();
   const busy = writing !== null;
-  const choosing = !$("ways").hidden;
+  const choosing = !$("continuations").hidden;
   field.readOnly = busy || choosing;
   $("openings").hidden = story.text.trim() !== "" || busy;
   $("go").textContent = busy ? "Stop" : story.text.trim() ? "Continue" : "Begin";
@@ -33,12 +33,12 @@ function show({ keepField = false } = {}) {
   $("again").disabled = !model || busy || choosing || !story.last;
   $("undo").disabled = busy || choosing || !story.canUndo;
   $("redo").disabled = busy || choosing || !story.canRedo;
-  for (const button of $("ways").querySelectorAll("button")) button.disabled = busy;
+  for (const button of $("continuations").querySelectorAll("button")) button.disabled = busy;
   $("count").textContent = `${story.numWords.toLocaleString("en")} ${story.numWords === 1 ? "word" : "words"}`;
   keep();
 }
 
-// Behind the text field lies the same text, unseen, that carries the marks.
+// Behind the text field lies the same text, invisible, with the marks.
 function drawMirror() {
   const text = story.text;
   const marks = copied.filter(({ end }) => end <= text.length).map((span) => ({ ...span, kind: "copied" }));
@@ -55,7 +55,7 @@ function drawMirror() {
 
 function say(text) { $("status").textContent = text; }
 
-function complain(text) {
+function showProblem(text) {
   $("problem").hidden = !text;
   $("problem").textContent = text;
 }
@@ -67,46 +67,46 @@ function toEnd() { window.scrollTo({ top: document.body.scrollHeight }); }
 // ---- writing ------------------------------------------------------------------------------------------------------
 
 const REASONS = {
-  end: "The story has come to its end here.",
-  length: "Continue, or write on yourself.",
-  time: "That took as long as one passage may take here. Continue to go on.",
+  end: "The model ended the story.",
+  length: "Press Continue, or type.",
+  time: "The time limit for one passage was reached. Press Continue for more.",
 };
 
 async function ask(count, on) {
   if (!model || writing) return false;
   const text = story.text.replace(/[ \t]+$/, "");
   if (text.length > model.limits.max_prompt_chars) {
-    complain(`This story has ${text.length.toLocaleString("en")} characters; at most ${model.limits.max_prompt_chars.toLocaleString("en")} can be gone on with here. Save it, and begin a new one with its last part.`);
+    showProblem(`This story has ${text.length.toLocaleString("en")} characters; this page continues stories of at most ${model.limits.max_prompt_chars.toLocaleString("en")}. Save it, and begin a new story with its last part.`);
     return false;
   }
-  complain("");
+  showProblem("");
   writing = new AbortController();
   const seed = settings.seed === null ? null : settings.seed + rewrites;
-  say("Asking …");
+  say("Waiting for the model …");
   let said = "";
   try {
     show();
     await write({ text, settings: settings.values, seed, count, signal: writing.signal }, {
-      queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "other comes" : "others come"} first.` : "It is your turn."),
+      queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
       start: () => say("Writing …"),
       ...on,
     });
   } catch (error) {
     if (error.name === "AbortError") said = "Stopped.";
-    else complain(error.message);
+    else showProblem(error.message);
   }
   writing = null;
   say(said);
   return true;
 }
 
-async function goOn() {
+async function continueStory() {
   if (writing) return writing.abort();
   rewrites = 0;
   await passage();
 }
 
-async function again() {
+async function rewrite() {
   if (writing || !story.last) return;
   rewrites++;
   story.rewind();
@@ -115,7 +115,7 @@ async function again() {
 }
 
 async function passage({ isRewrite = false } = {}) {
-  if (!model || writing || !$("ways").hidden) return;
+  if (!model || writing || !$("continuations").hidden) return;
   let begun = false;
   let reason = "";
   let words = 0;
@@ -134,56 +134,56 @@ async function passage({ isRewrite = false } = {}) {
   const stopped = $("status").textContent;
   if (begun) words = story.text.slice(story.last?.start ?? story.text.length).split(/\s+/).filter(Boolean).length;
   if (isRewrite && !begun) story.undo();
-  if (!begun && reason === "end") say("The model sees this story as ended. Write on yourself, or rewrite.");
+  if (!begun && reason === "end") say("For the model the story ends here. Type on, or press Rewrite.");
   else if (begun) say(`${words} ${words === 1 ? "word" : "words"} more. ${stopped || REASONS[reason] || ""}`.trim());
   show();
   $("story").setSelectionRange(story.text.length, story.text.length);
   findCopies();
 }
 
-async function threeWays() {
+async function threeContinuations() {
   if (!model || writing) return;
   rewrites = 0;
-  ways = ["", "", ""];
-  const list = $("ways").querySelector("ol");
-  list.replaceChildren(...ways.map((_, index) => {
-    const button = element("button", { className: "way" });
+  continuations = ["", "", ""];
+  const list = $("continuations").querySelector("ol");
+  list.replaceChildren(...continuations.map((_, index) => {
+    const button = element("button", { className: "continuation" });
     button.append(element("kbd", { textContent: index + 1 }), element("span"));
     button.addEventListener("click", () => choose(index));
     const item = element("li");
     item.append(button);
     return item;
   }));
-  $("ways").hidden = false;
+  $("continuations").hidden = false;
   show();
-  $("ways").scrollIntoView({ block: "start" });
+  $("continuations").scrollIntoView({ block: "start" });
   const answered = await ask(3, {
     piece: (index, text) => {
-      ways[index] += text;
-      list.children[index].querySelector("span").textContent = ways[index].trim();
+      continuations[index] += text;
+      list.children[index].querySelector("span").textContent = continuations[index].trim();
     },
     done: (index, why) => { if (why === "end") list.children[index].querySelector("button").append(element("em", { textContent: "The end." })); },
   });
-  if (!answered || ways.every((text) => !text)) return noWay();
-  say("Choose one of the three.");
+  if (!answered || continuations.every((text) => !text)) return chooseNone();
+  say("Choose one of the three continuations.");
   show();
   list.querySelector("button").focus({ preventScroll: true });
-  $("ways").scrollIntoView({ block: "start" });
+  $("continuations").scrollIntoView({ block: "start" });
 }
 
 function choose(index) {
-  if (writing || $("ways").hidden || !ways[index]) return;
+  if (writing || $("continuations").hidden || !continuations[index]) return;
   story.begin();
-  story.add(ways[index]);
-  closeWays("Taken. Continue, or write on yourself.");
+  story.add(continuations[index]);
+  closeContinuations("Inserted. Press Continue, or type.");
   findCopies();
 }
 
-function noWay() { closeWays(""); }
+function chooseNone() { closeContinuations(""); }
 
-function closeWays(text) {
-  $("ways").hidden = true;
-  ways = [];
+function closeContinuations(text) {
+  $("continuations").hidden = true;
+  continuations = [];
   say(text);
   show();
   $("story").focus({ preventScroll: true });
@@ -200,7 +200,7 @@ async function findCopies() {
     const found = await copies(text.slice(skipped));
     if (text !== story.text) return;
     copied = found.map(({ start, end, where }) => ({ start: start + skipped, end: end + skipped, where }));
-  } catch { copied = []; } // the story is whole without the marks
+  } catch { copied = []; } // the page works without the marks
   $("copied").hidden = copied.length === 0;
   $("copied").querySelector("summary").textContent = copied.length === 1
     ? "One passage is copied from a training story" : `${copied.length} passages are copied from training stories`;
@@ -220,11 +220,11 @@ function findCopiesSoon() {
   typing = setTimeout(findCopies, 900);
 }
 
-// ---- files, and what the browser keeps ----------------------------------------------------------------------------
+// ---- files, and what the browser stores ----------------------------------------------------------------------------
 
 function keep() {
   try { localStorage.setItem(KEPT, JSON.stringify({ ...story.toJSON(), settings: { ...settings?.values, seed: settings?.seed ?? null } })); }
-  catch { /* a browser that keeps nothing, or a full store */ }
+  catch { /* a browser that stores nothing, or a full store */ }
 }
 
 function recall() {
@@ -243,7 +243,7 @@ function download(name, content, type) {
   say(`Saved as ${name}.`);
 }
 
-// Markdown joins lines: each line of the story becomes a paragraph, and what Markdown would take for signs is kept as it is.
+// Markdown joins lines, so each line of the story becomes a paragraph; Markdown's own characters are escaped.
 function markdown(text) {
   return text.trim().split(/\n+/).map((line) => line.trim().replace(/[\\`*_[\]<>]/g, "\\$&").replace(/^(#|>|[-+](?=\s)|\d+[.)](?=\s)|={2,}|-{2,})/, "\\$1")).join("\n\n") + "\n";
 }
@@ -255,11 +255,11 @@ async function openFile(file) {
     story.replace(text, passages);
     if (values) settings?.set(values);
     copied = [];
-    complain("");
+    showProblem("");
     show();
-    say(`${file.name} is open. Undo brings back what was here.`);
+    say(`${file.name} is open. Undo brings the other story back.`);
     findCopies();
-  } catch (error) { complain(error.message); }
+  } catch (error) { showProblem(error.message); }
 }
 
 // ---- events -------------------------------------------------------------------------------------------------------
@@ -268,13 +268,13 @@ function on(id, action) {
   $(id).addEventListener("click", () => { $("menu").open = false; action(); });
 }
 
-on("go", goOn);
-on("three", threeWays);
-on("again", again);
+on("go", continueStory);
+on("three", threeContinuations);
+on("again", rewrite);
 on("undo", () => { story.undo(); copied = []; say(""); show(); findCopiesSoon(); });
 on("redo", () => { story.redo(); copied = []; say(""); show(); findCopiesSoon(); });
-on("other-ways", threeWays);
-on("no-way", noWay);
+on("other-continuations", threeContinuations);
+on("choose-none", chooseNone);
 on("copy", async () => {
   try { await navigator.clipboard.writeText(story.text); say("Copied."); }
   catch { $("story").select(); document.execCommand("copy"); say("Copied."); }
@@ -305,7 +305,7 @@ $("story").addEventListener("input", () => {
   let same = 0;
   while (same < before.length && before[same] === story.text[same]) same++;
   copied = copied.filter(({ end }) => end <= same);
-  complain("");
+  showProblem("");
   show({ keepField: true });
   findCopiesSoon();
 });
@@ -316,14 +316,14 @@ document.addEventListener("keydown", (event) => {
   const mod = event.ctrlKey || event.metaKey;
   const act = (action) => { event.preventDefault(); action(); };
   if ($("write").hidden) return;
-  if (mod && event.shiftKey && event.key === "Enter") act(threeWays);
-  else if (mod && event.key === "Enter") act(() => { if (!writing) goOn(); });
-  else if (event.altKey && event.key === "Enter") act(again);
+  if (mod && event.shiftKey && event.key === "Enter") act(threeContinuations);
+  else if (mod && event.key === "Enter") act(() => { if (!writing) continueStory(); });
+  else if (event.altKey && event.key === "Enter") act(rewrite);
   else if (event.key === "Escape") {
     if (writing) act(() => writing.abort());
-    else if (!$("ways").hidden) act(noWay);
+    else if (!$("continuations").hidden) act(chooseNone);
     else if ($("menu").open) act(() => { $("menu").open = false; $("menu").querySelector("summary").focus(); });
-  } else if (!$("ways").hidden && "123".includes(event.key) && !mod && !event.target.closest("input")) act(() => choose(Number(event.key) - 1));
+  } else if (!$("continuations").hidden && "123".includes(event.key) && !mod && !event.target.closest("input")) act(() => choose(Number(event.key) - 1));
   else if (mod && !event.target.closest("input") && event.key.toLowerCase() === "z") act(() => $(event.shiftKey ? "redo" : "undo").click());
   else if (mod && !event.target.closest("input") && event.key.toLowerCase() === "y") act(() => $("redo").click());
 });
@@ -380,7 +380,7 @@ async function start() {
       if (share !== null) $("loading-bar").value = share;
     });
   } catch (error) {
-    complain(error.message);
+    showProblem(error.message);
     return;
   } finally { $("loading").hidden = true; }
   $("model-name").textContent = model.name;
@@ -391,7 +391,7 @@ async function start() {
   $("openings").querySelector("ul").replaceChildren(...model.openings.map((opening) => {
     const item = element("li");
     const button = element("button", { className: "opening", textContent: opening });
-    button.addEventListener("click", () => { story.replace(opening); show(); goOn(); });
+    button.addEventListener("click", () => { story.replace(opening); show(); continueStory(); });
     item.append(button);
     return item;
   }));

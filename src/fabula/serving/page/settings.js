@@ -2,17 +2,17 @@
 
 const FIELDS = [
   { name: "max_new_tokens", label: "Length of a passage", min: 10, max: 400, step: 10,
-    help: "In tokens; a hundred are some seventy words. The model stops earlier where it ends the story." },
-  { name: "temperature", label: "Daring", term: "temperature", min: 0, max: 2, step: 0.05,
-    help: "Low keeps to the words that one expects, high takes chances. 0 always takes the likeliest." },
-  { name: "top_p", label: "Breadth", term: "top-p", min: 0.05, max: 1, step: 0.01,
-    help: "Only the likeliest words are drawn from that together hold this share of the likelihood. 1 draws from all." },
-  { name: "top_k", label: "Choice of words", term: "top-k", min: 0, max: 200, step: 1,
-    help: "Only this many of the likeliest words are drawn from. 0 sets no such limit." },
-  { name: "min_p", label: "Floor", term: "min-p", min: 0, max: 0.5, step: 0.01,
-    help: "Leaves out words that are less likely than this share of the likeliest one. 0 leaves out none." },
-  { name: "repetition_penalty", label: "Against repetition", term: "repetition penalty", min: 1, max: 2, step: 0.01,
-    help: "Above 1, words that the story has used already become less likely." },
+    help: "In tokens; 100 tokens are about 70 words. The passage is shorter if the model ends the story." },
+  { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05,
+    help: "Low values choose expected words, high values surprising ones. 0 always chooses the likeliest word." },
+  { name: "top_p", label: "Share of likely words", term: "top-p", min: 0.05, max: 1, step: 0.01,
+    help: "Choose among the likeliest words that together have this share of the probability. 1 means all words." },
+  { name: "top_k", label: "Number of likely words", term: "top-k", min: 0, max: 200, step: 1,
+    help: "Choose among this many of the likeliest words. 0 means all words." },
+  { name: "min_p", label: "Least probability", term: "min-p", min: 0, max: 0.5, step: 0.01,
+    help: "Leave out words whose probability is below this share of the likeliest word's. 0 leaves out none." },
+  { name: "repetition_penalty", label: "Less repetition", term: "repetition penalty", min: 1, max: 2, step: 0.01,
+    help: "Above 1, words that the story has already used become less likely." },
 ];
 const PASSAGE = 100;
 
@@ -35,7 +35,7 @@ export class Settings {
     }
     this.#seed = element("input", { type: "number", min: 0, step: 1, placeholder: "new each time", inputMode: "numeric" });
     place.append(labelled({ name: "seed", label: "Seed",
-      help: "With a number here, the same story and settings bring the same words again. A rewrite takes the next number." }, this.#seed));
+      help: "With a number here, the same story and settings give the same words again. Rewrite uses the next number." }, this.#seed));
     this.reset();
   }
 

@@ -1,7 +1,7 @@
-// The story: its text, the passages in it that the model wrote, and the way back and forth. Knows nothing of the page.
+// The story: its text, the passages in it that the model wrote, and undo and redo. Independent of the page.
 
 const MOST_STEPS = 200;
-const PAUSE = 1000; // ms without typing after which an edit is a step of its own
+const PAUSE = 1000; // ms without typing after which an edit is a new step
 
 export class Story {
   text = "";
@@ -21,7 +21,7 @@ export class Story {
 
   get numWords() { return this.text.split(/\s+/).filter(Boolean).length; }
 
-  // Remember the story as it is, so that undo comes back to it.
+  // Remember the story as it is, so that undo returns to it.
   step() {
     const top = this.#past.at(-1);
     if (!top || top.text !== this.text) this.#past.push(this.#copy());
@@ -49,7 +49,7 @@ export class Story {
     this.text = text;
   }
 
-  // Begin a passage of the model's at the end. Spaces there go, because the model brings its own.
+  // Begin a passage of the model at the end. Spaces there are removed, because the model writes its own.
   begin() {
     this.step();
     this.text = this.text.replace(/[ \t]+$/, "");
@@ -62,13 +62,13 @@ export class Story {
     this.passages.at(-1).end = this.text.length;
   }
 
-  // Nothing came of the passage that was begun.
+  // Remove a passage that stayed empty.
   drop() {
     const before = this.#past.pop();
     if (before) ({ text: this.text, passages: this.passages } = before);
   }
 
-  // Take the last passage away, to write it anew.
+  // Remove the last passage, to rewrite it.
   rewind() {
     const { start } = this.last;
     this.step();

@@ -1,11 +1,11 @@
-// Writes on the server that the page came from. The page made for the visitor's own browser has another writer.js with
-// the same three functions.
+// Writes on the server that the page came from. The static site has another writer.js with the same functions, which
+// writes in the visitor's own browser.
 
-export const privacy = "What you write goes to the machine that shows this page, is worked on there, and is not kept. Your own browser keeps the story, until you begin a new one.";
+export const privacy = "What you write is sent to the machine that serves this page, which does not store it. Your browser stores the story until you begin a new one.";
 
 const visitor = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
-// What is known of the model. `onProgress(share, text)` while it loads.
+// What the page shows of the model. `onProgress(share, text)` while it loads.
 export async function connect(onProgress) {
   onProgress(null, "The page is loading.");
   return await (await answered(fetch("model.json"))).json();
@@ -31,10 +31,10 @@ export async function write({ text, settings, seed, count, signal }, on) {
       else if (event.type === "error") throw new Error(event.message);
     }
   }
-  if (open) throw new Error("The connection broke off. What has been written is kept; continue to go on.");
+  if (open) throw new Error("The connection was lost. What was written is kept; press Continue for more.");
 }
 
-// The passages of a text that stand in the training stories: [{start, end, where}].
+// The passages of a text that occur in the training stories: [{start, end, where}].
 export async function copies(text) {
   return await (await post("copies", { text })).json();
 }

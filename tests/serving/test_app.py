@@ -29,7 +29,7 @@ from fabula.generation.write import write_stories
 from fabula.models.records import ModelRecords
 from fabula.serving.app import PAGE, make_app
 from fabula.serving.copies import CopyIndex
-from fabula.serving.limits import Limits
+from fabula.serving.settings import Limits
 from fabula.story import Story
 
 JSON = {"content-type": "application/json"}
@@ -197,8 +197,8 @@ def test_three_continuations_differ_and_the_same_seed_brings_them_again(page: st
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"text": "x" * 40_001}, 413, "40,001 characters; at most 40,000"),
-        ({"text": "x", "settings": {"max_new_tokens": 401}}, 422, "At most 400 tokens"),
+        ({"text": "x" * 40_001}, 413, "40,001 characters; this page continues stories of at most 40,000"),
+        ({"text": "x", "settings": {"max_new_tokens": 401}}, 422, "at most 400 tokens"),
         ({"text": "x", "settings": {"temprature": 1}}, 422, "did you mean temperature?"),
         ({"text": "x", "settings": {"temperature": -1}}, 422, "'temperature' = -1"),
         ({"text": "x", "settings": {"temperature": "hot"}}, 422, "temperature"),
@@ -261,7 +261,7 @@ def test_an_empty_story_is_begun(page: str):
     assert events[-1]["type"] == "done"
 
 
-def test_any_text_is_gone_on_with(page: str):
+def test_any_text_is_continued(page: str):
     for text in (
         "\0\x01\x02\x1b[31m",
         "<script>alert(1)</script>",
@@ -274,28 +274,28 @@ def test_any_text_is_gone_on_with(page: str):
 
 
 def test_the_queue_tells_its_places_and_is_served_in_order(engine: HeldEngine):
-    with limited(engine, seconds_a_step=0.01) as address:
+    with limited(engine, seconds_a_step=0.01, max_stories=1) as address:
         settings = {"max_new_tokens": 40}
         first = Visitor(address, settings=settings)
         first.until("piece")
         second, third = Visitor(address, settings=settings), Visitor(address, settings=settings)
-        assert second.next() == {"type": "queue", "ahead": 1}
-        assert third.next() == {"type": "queue", "ahead": 2}
+        assert second.next() == {"type": "queue", "ahead": 0}
+        assert third.next() == {"type": "queue", "ahead": 1}
         assert json.loads(send(address, "GET", "/model.json")[2])["num_waiting"] == 3
         second.until("start")
-        assert third.until("queue") == {"type": "queue", "ahead": 1}
+        assert third.until("queue") == {"type": "queue", "ahead": 0}
         assert first.rest()[-1]["type"] == "done"
         assert second.rest()[-1]["type"] == "done"
         assert third.rest()[-1]["type"] == "done"
 
 
 def test_a_visitor_who_leaves_frees_the_machine_at_once(engine: HeldEngine):
-    with limited(engine, seconds_a_step=0.02) as address:
+    with limited(engine, seconds_a_step=0.02, max_stories=1) as address:
         writing, waiting, staying = (Visitor(address, settings={"max_new_tokens": n}) for n in (400, 400, 5))
         writing.until("piece")
         waiting.until("queue")
         waiting.leave()
-        while staying.until("queue")["ahead"] != 1:
+        while staying.until("queue")["ahead"] != 0:
             pass
         steps = engine.num_steps
         writing.leave()
@@ -329,14 +329,25 @@ def test_limits_on_time_rate_and_queue(engine: HeldEngine):
         ] == [200, 429]
     with limited(engine, max_per_address=1) as address:
         assert [post(address, "/copies", {"text": "x"})[0] for _ in range(3)] == [200, 200, 429]
-    with limited(engine, seconds_a_step=0.02, max_waiting=1) as address:
+    with limited(engine, seconds_a_step=0.02, max_waiting=1, max_stories=1) as address:
         writing = Visitor(address, settings={"max_new_tokens": 200})
         writing.until("piece")
         waiting = Visitor(address, settings={"max_new_tokens": 1})
         status, answer = post(address, "/write", {"text": "x"})
-        assert (status, answer["message"].startswith("1 visitors are waiting already")) == (503, True)
+        assert (status, answer["message"].startswith("1 requests are waiting already")) == (503, True)
         writing.leave()
         assert waiting.rest()[-1]["type"] == "done"
+
+
+def test_visitors_write_at_the_same_time_and_more_continuations_than_fit_take_turns(engine: HeldEngine):
+    with limited(engine, seconds_a_step=0.01, max_stories=2) as address:
+        first, second = (Visitor(address, settings={"max_new_tokens": 30}, seed=seed) for seed in (1, 2))
+        second.until("piece")
+        assert engine.num_steps < 50  # the first is not finished
+        assert first.rest()[-1]["type"] == second.rest()[-1]["type"] == "done"
+        events = Visitor(address, settings={"max_new_tokens": 5}, num_continuations=3).rest()
+        assert sorted(event["index"] for event in events if event["type"] == "done") == [0, 1, 2]
+        assert sum(event["type"] == "start" for event in events) == 1
 
 
 def test_a_fault_of_the_model_ends_one_request_only(engine: HeldEngine):

@@ -21,11 +21,12 @@ from transformers.generation.logits_process import (
 )
 
 from fabula.errors import FabulaError
+from fabula.generation.draft import make_drafts
 from fabula.generation.engine import Batch, Engine
 from fabula.generation.sampling import draw, token_weights
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
-from fabula.generation.write import Piece, WrittenStory, write, write_stories
+from fabula.generation.write import Writer, load, stream, write, write_drafts, write_stories
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 NUM_TOKENS = 300
@@ -134,12 +135,15 @@ def test_greedy_text_is_that_of_the_pipeline(model: Path, engine: Engine):
 
 
 def test_pieces_are_whole_characters_and_make_the_story(engine: Engine):
-    chosen = SamplingSettings(max_new_tokens=60, top_p=1, temperature=2)
+    chosen = {"max_new_tokens": 60, "top_p": 1.0, "temperature": 2.0}
+    writer = Writer(engine)
     for seed in range(20):
-        *pieces, story = write(engine, "Once", settings=chosen, seed=seed)
-        assert isinstance(story, WrittenStory)
-        assert all(isinstance(piece, Piece) and piece.text for piece in pieces)
-        assert "".join(piece.text for piece in pieces if isinstance(piece, Piece)) == story.text
+        story = writer.write("Once", seed=seed, **chosen)
+        *pieces, last = writer.stream("Once", seed=seed, **chosen)
+        assert all(piece.text and piece.finish_reason is None for piece in pieces)
+        assert last.finish_reason == story.finish_reason
+        assert "".join(piece.text for piece in [*pieces, last]) == story.text
+        assert str(story) == "Once" + story.text
         assert story.num_tokens <= 60
 
 
@@ -147,12 +151,11 @@ def test_multibyte_characters_come_whole(model: Path):
     """An engine that spells out known text byte by byte: no piece ends within a character."""
     text = "Zoë 🦊 “naïf” 狐狸"
     engine = Scripted(model, text)
-    *pieces, story = write(engine, settings=GREEDY.with_changes(max_new_tokens=200))
-    assert isinstance(story, WrittenStory)
-    assert [piece.text for piece in pieces if isinstance(piece, Piece) and len(piece.text) == 1] == list(text)
-    assert (story.text, story.finish_reason) == (text, "end")
-    *_, cut = write(engine, settings=GREEDY.with_changes(max_new_tokens=6))
-    assert isinstance(cut, WrittenStory)
+    writer = Writer(engine)
+    *pieces, last = writer.stream(temperature=0, max_new_tokens=200)
+    assert [piece.text for piece in pieces] == list(text)
+    assert (last.text, last.finish_reason) == ("", "end")
+    cut = writer.write(temperature=0, max_new_tokens=6)
     assert (cut.text, cut.finish_reason, cut.num_tokens) == ("Zoë \N{REPLACEMENT CHARACTER}", "length", 6)
 
 
@@ -182,12 +185,9 @@ class ScriptedBatch(Batch):
 def test_a_story_does_not_depend_on_its_batch(engine: Engine):
     prompts = ["Once", "", "Once upon a time there was", "A fox", "upon"]
     chosen = SamplingSettings(max_new_tokens=80, top_p=0.9)
+    writer = Writer(engine)
     alone = [
-        next(
-            story
-            for story in write(engine, prompt, settings=chosen, seed=7 + index)
-            if isinstance(story, WrittenStory)
-        )
+        writer.write(prompt, seed=7 + index, max_new_tokens=80, top_p=0.9)
         for index, prompt in enumerate(prompts)
     ]
     for batch_size in (1, 2, 5):
@@ -195,12 +195,9 @@ def test_a_story_does_not_depend_on_its_batch(engine: Engine):
         assert [story.text for story in batched] == [story.text for story in alone]
         assert [story.index for story in batched] == [0, 1, 2, 3, 4]
     assert len({story.text for story in alone}) == 5
-    several = [
-        each
-        for each in write(engine, "Once", settings=chosen, seed=7, num_stories=2)
-        if isinstance(each, WrittenStory)
-    ]
-    assert [story.seed for story in several] == [7, 8]
+    several = make_drafts(engine, ["Once"], chosen, 7, num_stories=2)
+    assert [draft.seed for draft in several] == [7, 8]
+    assert len([*write_drafts(several)]) == sum(draft.num_tokens for draft in several)
     assert several[0].text == alone[0].text
 
 
@@ -242,10 +239,13 @@ def test_what_cannot_be_written_is_refused(model: Path, tmp_path: Path):
     with pytest.raises(FabulaError, match="unknown engine 'tranformers'; did you mean transformers"):
         write(model, engine="tranformers")
     with pytest.raises(FabulaError, match="start token"):
-        write(model, settings=SamplingSettings(start_of_story=False))
+        write(model, start_of_story=False, engine="transformers")
     with pytest.raises(FabulaError, match="no config"):
-        write(tmp_path)
-    with pytest.raises(FabulaError, match="num_stories"):
-        write(model, num_stories=0)
-    with pytest.raises(FabulaError, match="as many seeds"):
-        write_stories(model, ["a", "b"], seeds=[1])
+        stream(tmp_path)
+    writer = load(model, "transformers")
+    with pytest.raises(FabulaError, match="did you mean temperature"):
+        writer.stream(temprature=1)
+    with pytest.raises(FabulaError, match="a seed must be 0 or more"):
+        writer.write(seed=-1)
+    with pytest.raises(FabulaError, match="batch_size must be 1 or more"):
+        writer.write_many(["Once"], batch_size=0)

@@ -4,13 +4,14 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from fabula.cli.app import main
-from fabula.generation.write import Draft
+from fabula.generation.write import write_drafts
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 
@@ -107,7 +108,7 @@ def test_prompts_from_a_file_in_batches(model: Path, tmp_path: Path, fabula_writ
         (["{model}", "--engine", "opnvino"], "unknown engine 'opnvino'"),
         (["{model}", "--prompts", "{}/none.txt"], "{}/none.txt: no such file"),
         (["{model}", "Once", "--prompts", "{}/none.txt"], "not both"),
-        (["{model}", "--stream", "--json"], "leave one of the two out"),
+        (["{model}", "--stream", "--json"], "leave out one of the two"),
     ],
 )
 def test_errors_are_one_line(model: Path, tmp_path: Path, fabula_write, arguments: list[str], message: str):
@@ -124,15 +125,15 @@ def test_stopped_on_the_way_it_shows_what_is_finished(
 ):
     arguments = (model, "Once", "-n", "4", "--max-new-tokens", "5", "--engine", "transformers", "--json")
     whole = fabula_write(*arguments).stdout.splitlines()
-    finish = Draft.story
 
-    def stop_at_the_third(draft: Draft):
-        if draft.index == 2:
-            raise KeyboardInterrupt
-        return finish(draft)
+    def stop_after_two(drafts: Any, *rest: Any):
+        for draft, text in write_drafts(drafts, 2):
+            if draft.index == 2:
+                raise KeyboardInterrupt
+            yield draft, text
 
-    monkeypatch.setattr(Draft, "story", stop_at_the_third)
-    stopped = fabula_write(*arguments, "--batch-size", "2")
+    monkeypatch.setattr("fabula.generation.write.write_drafts", stop_after_two)
+    stopped = fabula_write(*arguments)
     assert stopped.returncode == 130
     assert stopped.stdout.splitlines() == whole[:2]
-    assert "2 of 4 stories were finished" in stopped.stderr
+    assert "2 of 4 stories are finished" in stopped.stderr

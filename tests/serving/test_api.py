@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from fabula.generation.settings import SamplingSettings
-from fabula.generation.write import write_stories
+from fabula.generation.write import load
 
 pytest.importorskip("openai", reason="the official client is not installed")
 pytest.importorskip("starlette", reason="the extra [serve] is not installed")
@@ -52,10 +51,7 @@ def name(tiny_gpt2_dir: Path) -> str:
 
 
 def expected(folder: Path, prompts: list[str], **changes) -> list[str]:
-    settings = SamplingSettings(max_new_tokens=20).with_changes(**changes)
-    stories = write_stories(
-        folder, prompts, settings=settings, seeds=range(7, 7 + len(prompts)), engine="transformers"
-    )
+    stories = load(folder, "transformers").write_many(prompts, seed=7, **{"max_new_tokens": 20, **changes})
     return [story.text for story in stories]
 
 
@@ -165,9 +161,9 @@ def test_requests_at_the_same_time_share_steps(tiny_gpt2_dir: Path):
         assert engine.num_steps < 4 * steps_alone
         # What fails is said, and does not end the service.
         engine.fault = ValueError("no luck")
-        with pytest.raises(openai.InternalServerError, match=r"writing failed \(ValueError\)"):
+        with pytest.raises(openai.InternalServerError, match=r"Writing failed \(ValueError\)"):
             ask(0)
         engine.fault = ValueError("no luck")
-        with pytest.raises(openai.APIError, match=r"writing failed \(ValueError\)"):
+        with pytest.raises(openai.APIError, match=r"Writing failed \(ValueError\)"):
             list(client.completions.create(model="tiny", prompt="Once", stream=True))
         assert ask(0) == alone[0]

@@ -1,0 +1,60 @@
+"""How a model is served: the settings, and the limits on what one visitor may use."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from fabula.config import Record
+from fabula.defaults import HOST, PORT
+
+
+class Limits(Record):
+    """What the server allows. It refuses a request beyond a limit with a sentence that names the limit."""
+
+    max_prompt_chars: int = Field(
+        default=40_000, ge=1, description="Longest story that the page continues, in characters."
+    )
+    max_new_tokens: int = Field(
+        default=400, ge=1, description="Longest passage that the page writes at once, in tokens."
+    )
+    max_seconds: float = Field(
+        default=60, gt=0, description="Longest time for one passage on the page, in seconds."
+    )
+    max_per_minute: int = Field(
+        default=60, ge=1, description="Passages that one visitor may ask for in a minute."
+    )
+    max_per_address: int = Field(
+        default=600,
+        ge=1,
+        description="Passages that all visitors of one network address may ask for in a minute.",
+    )
+    max_waiting: int = Field(default=64, ge=1, description="Requests that may wait in the queue.")
+    max_stories: int = Field(
+        default=16, ge=1, description="Stories that are written at once, over all requests."
+    )
+
+
+class ServeSettings(Limits):
+    """How a model is served: the limits, and what is below."""
+
+    host: str = Field(
+        default=HOST,
+        description="Address to listen on; only this machine reaches the default, 0.0.0.0 is for all.",
+    )
+    port: int = Field(default=PORT, ge=0, le=65535, description="Port; 0 takes a free one.")
+    api: bool = Field(
+        default=False,
+        description="Serve OpenAI's completions API (/v1/completions) for other programs instead of the page.",
+    )
+    corpus: Path | None = Field(
+        default=None,
+        description="Mark what is copied from the training stories of this corpus; the default is the run's.",
+    )
+    engine: str = Field(
+        default="auto", description="What runs the model: auto takes the fastest that is installed."
+    )
+    behind_proxy: bool = Field(
+        default=False,
+        description="Take visitors' addresses from the X-Forwarded-For header; only where a proxy sets it.",
+    )
+    framed_by: tuple[str, ...] = Field(default=(), description="Sites that may show the page in a frame.")
