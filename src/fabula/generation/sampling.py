@@ -1,18 +1,17 @@
-"""The one sampler: from logits to a token, the same for every engine that gives logits.
+"""The sampler: from logits to a token. Every engine uses it.
 
-The filters, their order and their formulas are those that transformers applies (`transformers.generation`), so that
-settings found with one tool hold in the other:
+The filters, their order and their formulas are those of transformers (`transformers.generation`), so that settings
+found with one tool work in the other:
 
-1. repetition penalty r (Keskar et al. 2019, arXiv:1909.05858): for every token that stands in the story already,
-   prompt included, a logit l becomes l / r where l > 0, and l * r where l < 0;
+1. repetition penalty r (Keskar et al. 2019, arXiv:1909.05858): for every token that the story already has, including
+   the prompt, a logit l becomes l / r where l > 0, and l * r where l < 0;
 2. temperature t: l / t;
-3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits stay, and those equal to the smallest of them;
-4. top-p (Holtzman et al. 2020, arXiv:1904.09751): sorted by probability, the least likely tokens go whose probabilities
-   sum to at most 1 - p;
-5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability go.
+3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits stay, and any equal to the smallest of these;
+4. top-p (Holtzman et al. 2020, arXiv:1904.09751): the least likely tokens whose probabilities sum to at most 1 - p are
+   removed;
+5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability are removed.
 
-What stays is drawn from. Where tokens at the edge of top-p are exactly equally likely, all of them stay;
-transformers keeps some of them.
+Where several tokens at the edge of top-p are exactly equally likely, all of them stay; transformers keeps some.
 """
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from fabula.generation.settings import SamplingSettings
 
 BLOCK = 256
-"""Tokens whose weights are summed at once when one is drawn."""
+"""Tokens whose weights are summed as one block when a token is drawn."""
 
 
 def token_weights(
@@ -32,7 +31,7 @@ def token_weights(
     Args:
         logits_V: the model's logits for the next token, one for each of the V tokens of the vocabulary.
         settings: `temperature` 0 leaves the likeliest token alone.
-        used_ids: the tokens of the story so far, each at least once, in any order.
+        used_ids: the tokens of the story so far.
     """
     scores = logits_V.astype(np.float32)
     if settings.repetition_penalty != 1 and len(used_ids):
@@ -58,9 +57,9 @@ def token_weights(
 def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
     """The smallest of these weights (positive or 0, in any order, of any sum) that top-p keeps.
 
-    Sorting a whole vocabulary would take as long as a tenth of a fast model's step. So the weights below the mean of
-    what goes are left out first: there are not enough of them to weigh more. The others are counted into bins by their
-    leading bits, which order as the numbers do, and only the bin at the edge is sorted.
+    Sorting the whole vocabulary would take a tenth of a fast model's step. Weights below the mean of what is to be
+    removed are left out first, since together they cannot weigh more. The others are counted into bins by their leading
+    bits, which sort as the numbers do, and only the bin at the edge is sorted.
     """
     total = weights.sum(dtype=np.float64)
     gone = (1 - top_p) * total
@@ -78,7 +77,7 @@ def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
 def draw(
     logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64], uniform: float
 ) -> int:
-    """The next token, by inversion: the first whose cumulated probability, in order of ids, exceeds `uniform`.
+    """The next token by inversion: the first whose cumulative probability, in order of ids, exceeds `uniform`.
 
     One number in [0, 1) decides one token, so the same numbers give the same story wherever the logits agree.
     """
@@ -90,6 +89,6 @@ def draw(
     within = np.cumsum(weights_V[first : first + BLOCK], dtype=np.float64)
     before = mass[block - 1] if block else 0.0
     place = int(np.searchsorted(within, sought - before, side="right"))
-    if place == len(within):  # by rounding; the last token that can come is meant
+    if place == len(within):  # rounding error: take the last possible token
         place = int(np.flatnonzero(weights_V[first : first + BLOCK])[-1])
     return first + place

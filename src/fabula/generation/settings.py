@@ -1,4 +1,4 @@
-"""How a token is drawn: the sampling settings, as one record."""
+"""The sampling settings: how the next token is drawn."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -13,46 +13,46 @@ GENERATION_CONFIG = "generation_config.json"
 
 
 class SamplingSettings(Record):
-    """Settings of one story. They mean the same distribution in every engine (see `sampling.py`)."""
+    """The settings of one story. They mean the same distribution in every engine (see `sampling.py`)."""
 
     max_new_tokens: int = Field(
         default=512,
         ge=1,
-        description="Longest story in tokens, prompt not counted; most stories end by themselves.",
+        description="Longest story in tokens, without the prompt.",
     )
     temperature: float = Field(
         default=1.0,
         ge=0,
         le=100,
-        description="Below 1 the likely is made likelier; 0 always takes the likeliest token.",
+        description="Below 1, likely tokens become likelier; 0 always takes the likeliest token.",
     )
-    top_k: int = Field(default=0, ge=0, description="Draw from the k likeliest tokens only; 0 for all.")
+    top_k: int = Field(default=0, ge=0, description="Draw only from the k likeliest tokens; 0 for all.")
     top_p: float = Field(
         default=0.95,
         gt=0,
         le=1,
-        description="Draw from the fewest tokens that hold this share of the probability; 1 for all.",
+        description="Draw only from the smallest set of tokens with this share of the probability; 1 for all.",
     )
     min_p: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="Leave out tokens below this share of the likeliest token's probability.",
+        description="Leave out tokens whose probability is below this share of the likeliest token's.",
     )
     repetition_penalty: float = Field(
         default=1.0,
         gt=0,
         le=100,
-        description="Above 1, tokens that have already been used become less likely.",
+        description="Above 1, tokens that the story has already used become less likely.",
     )
     start_of_story: bool = Field(
         default=True,
-        description="Put the model's start token before the prompt, as in training; false gives it the bare prompt.",
+        description="Put the model's start token before the prompt, as in training.",
     )
 
     @classmethod
     def of_model(cls, folder: str | Path) -> Self:
-        """The settings that a model's `generation_config.json` states; those it leaves open are the defaults here.
+        """The settings in a model's `generation_config.json`, and the defaults for those that it leaves out.
 
         Raises:
             FabulaError: the file is damaged, or holds a value out of range.
@@ -62,13 +62,13 @@ class SamplingSettings(Record):
             return cls()
         stated = read_json(path)
         if not isinstance(stated, dict):
-            raise FabulaError("this is no JSON object", where=path)
+            raise FabulaError("this file must hold a JSON object", where=path)
         return cls.parse(
             {name: stated[name] for name in cls.model_fields if stated.get(name) is not None}, where=path
         )
 
     def with_changes(self, **changes: Any) -> Self:
-        """These settings with some fields changed; a change to None is no change.
+        """These settings with some fields changed. None leaves a field as it is.
 
         Raises:
             FabulaError: an unknown field or a value out of range.
@@ -77,8 +77,8 @@ class SamplingSettings(Record):
         return self.parse({**self.model_dump(), **wanted}, where="settings")
 
     def generation_config(self) -> dict[str, Any]:
-        """The same settings as fields of transformers' `GenerationConfig`, all stated, so that its defaults (a
-        `top_k` of 50 among them) play no part."""
+        """The same settings as fields of transformers' `GenerationConfig`. All are stated, so that none of its defaults
+        (such as a `top_k` of 50) applies."""
         values = self.model_dump(exclude={"start_of_story", "temperature"})
         if self.temperature == 0:
             return {

@@ -1,4 +1,4 @@
-"""Passages of a story that stand word for word in the training stories, found while someone writes."""
+"""Passages of a story that occur word for word in the training stories, found while someone writes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from fabula.evaluation.memorisation import MIN_CHARS
 from fabula.story import Story
 
 MAX_INDEX_BYTES = 64 << 20
-"""Training text beyond this is not indexed: the index takes about 5 bytes in memory for each byte of it."""
+"""More training text is not indexed: the index takes about 5 bytes of memory for each byte of text."""
 
 END_OF_STORY = b"\xff"
-"""Stands in no UTF-8 text, so that no passage goes over the border of a story."""
+"""Occurs in no UTF-8 text, so that no passage crosses the border between two stories."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Characters `start` to `end` (exclusive) of a text stand in the training story that `where` names."""
+    """Characters `start` to `end` (exclusive) of a text occur in the training story that `where` names."""
 
     start: int
     end: int
@@ -26,7 +26,7 @@ class Copy:
 
 
 class CopyIndex:
-    """A suffix array over the training stories, made once.
+    """A suffix array over the training stories.
 
     Args:
         stories: at most `MAX_INDEX_BYTES` of text.
@@ -45,8 +45,8 @@ class CopyIndex:
         self._suffixes = divsufsort(np.frombuffer(bytearray(self._text), dtype=np.uint8))
 
     def find(self, text: str) -> list[Copy]:
-        """All passages of `MIN_CHARS` characters or more that stand in a training story, longest first at each place;
-        in order, without overlap."""
+        """The passages of `MIN_CHARS` characters or more that occur in a training story, in order and without overlap;
+        at each position the longest."""
         data = text.encode()
         starts = [
             place for place, byte in enumerate(data) if byte & 0xC0 != 0x80
@@ -65,7 +65,7 @@ class CopyIndex:
         return found
 
     def _longest(self, data: bytes, starts: list[int], position: int) -> tuple[int, int]:
-        """The longest passage from character `position` on that stands in the index: its characters, and where."""
+        """The longest passage from character `position` that occurs in the index: its length in characters, and where."""
         low, high, source = MIN_CHARS - 1, len(starts) - 1 - position, -1
         for length in self._lengths(high):
             at = self._search(data[starts[position] : starts[position + length]])
@@ -84,7 +84,7 @@ class CopyIndex:
 
     @staticmethod
     def _lengths(most: int) -> Iterator[int]:
-        """Lengths to try first, so that the common case, no copy at all, costs one search."""
+        """Lengths to try in this order: the common case, no copy, costs one search."""
         length = MIN_CHARS
         while length < most:
             yield length
@@ -92,6 +92,6 @@ class CopyIndex:
         yield most
 
     def _search(self, pattern: bytes) -> int:
-        """Where `pattern` stands in the training text, or -1."""
+        """Where `pattern` occurs in the training text, or -1."""
         count, first = sa_search(self._text, self._suffixes, pattern)
         return int(self._suffixes[first]) if count else -1
