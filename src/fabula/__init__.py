@@ -34,7 +34,7 @@ _HOME = {
     "FabulaError": "fabula.errors",
     "clean": "fabula.corpus.clean",
     "compare": "fabula.report.compare",
-    "doctor": "fabula.training.estimate",
+    "doctor": "fabula.training.predict",
     "evaluate": "fabula.pipeline.evaluate",
     "export": "fabula.exporting.export",
     "load": "fabula.generation.write",
@@ -47,7 +47,7 @@ _HOME = {
     "tune": "fabula.pipeline.tune",
     "write": "fabula.generation.write",
 }
-_NAME_THERE = {"doctor": "estimate", "restore": "restore_story"}
+_NAME_THERE = {"doctor": "predict_training", "restore": "restore_story"}
 """Functions that have another name in their module."""
 
 

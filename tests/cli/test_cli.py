@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import fabula
+from fabula.cli.app import app
 
 
 def command(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -74,8 +75,9 @@ def test_the_shared_options_may_stand_before_or_after_the_command(tmp_path):
         assert "Traceback" in command(*arguments).stderr
 
 
-def test_every_public_function_loads():
-    for name in fabula.__all__:
-        assert getattr(fabula, name) is not None
+def test_every_command_is_a_function_of_the_package():
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert set(names) <= set(fabula.__all__)
+    assert all(callable(getattr(fabula, name)) for name in fabula.__all__ if name != "__version__")
     with pytest.raises(AttributeError, match="no attribute 'cleen'"):
         fabula.cleen  # noqa: B018

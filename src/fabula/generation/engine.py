@@ -7,6 +7,7 @@ module loads neither torch nor transformers: that takes seconds, and the fast en
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class TextSide(Record):
         from fabula.models.load import context_length_of
         from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
-        tokenizer = load_tokenizer(folder)
+        tokenizer: Any = load_tokenizer(folder)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return cls(
             tokenizer=tokenizer.backend_tokenizer.to_str(),
