@@ -37,6 +37,7 @@ MODEL_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "story_format.json",
 )
 """The files of a model, its tokenizer among them. Folders beside them hold other formats of the same weights."""
 
@@ -372,17 +373,15 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
 
 
 def context_length_of(config: Any) -> int:
-    """The longest sequence, in tokens, that a model of this configuration reads at once."""
-    lengths = [
-        value
-        for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-        if isinstance(value := getattr(config, name, None), int) and value > 0
-    ]
-    if not lengths:
-        raise FabulaError(f"the configuration of this {config.model_type} model states no context length")
-    window = getattr(config, "sliding_window", None)
-    limits = [lengths[0]] + ([window] if isinstance(window, int) and window > 0 else [])
-    return min(limits)
+    """The longest sequence, in tokens, that a model of this configuration reads at once.
+
+    A sliding window is no limit: what its layers do not see of the text before, they have in their inputs.
+    """
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        length = getattr(config, name, None)
+        if isinstance(length, int) and length > 0:
+            return length
+    raise FabulaError(f"the configuration of this {config.model_type} model states no context length")
 
 
 def fuse_activations(model: Any) -> None:

@@ -34,7 +34,7 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, sample: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
-        self._fast = _load_fast(tokenizer)
+        self._fast: Any = _load_fast(tokenizer)
         prose = " ".join([*sample, PROBE[0]])
         checked = [*PROBE, *sample, prose * (LONG_PROBE // len(prose) + 1)]
         if self.is_fast:
