@@ -43,7 +43,8 @@ TINY_STORIES = [tiny_story(number, 2 + number % 7) for number in range(40)]
 def write_corpus(folder: Path, train: Sequence[str], validation: Sequence[str]) -> Path:
     """A corpus with these stories in these splits, as `fabula.clean` writes one."""
     from fabula.corpus.store import STAGE, CorpusWriter
-    from fabula.files import Manifest, fingerprint
+    from fabula.files import fingerprint
+    from fabula.results import CorpusCounts, CorpusManifest
     from fabula.story import Story
 
     folder.mkdir(parents=True)
@@ -56,16 +57,29 @@ def write_corpus(folder: Path, train: Sequence[str], validation: Sequence[str]) 
                     Story(key, text, "stories.txt", number, cluster=key, split=split), [], len(text.split())
                 )
     content = fingerprint(splits)
-    Manifest(
+    num_words = sum(len(text.split()) for texts in splits.values() for text in texts)
+    CorpusManifest(
         stage=STAGE,
         fingerprint=content,
         inputs={},
         config={},
-        counts={
-            "content": content,
-            "splits": {split: len(texts) for split, texts in splits.items() if texts},
-            "shards": {shard.name: shard.stat().st_size for shard in (folder / "data").iterdir()},
-        },
+        counts=CorpusCounts(
+            num_read=len(train) + len(validation),
+            num_kept=len(train) + len(validation),
+            num_dropped={},
+            num_removals=0,
+            removals_by_rule={},
+            words_by_rule={},
+            words_removed=0,
+            words_kept=num_words,
+            repairs={},
+            splits={split: len(texts) for split, texts in splits.items() if texts},
+            format="stories of a test",
+            rule_set="none",
+            rule_set_reason="named by the test",
+            shards={shard.name: shard.stat().st_size for shard in (folder / "data").iterdir()},
+            content=content,
+        ),
         versions={},
     ).write(folder)
     return folder

@@ -16,9 +16,6 @@ from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
 
 NUM_BANDS, NUM_ROWS = 20, 6
 GRAM = 5
-SIMILARITY = 0.8
-"""Two stories are near-copies from this Jaccard index on."""
-
 MAX_COMPARED = 64
 """A story is compared with at most so many kept stories of one bucket, so that shared boilerplate cannot make the
 time quadratic."""
@@ -115,12 +112,12 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
-def find_copies(
+def find_near_duplicates(
     keys: np.ndarray,
     band_of: Callable[[int], np.ndarray],
     lengths: np.ndarray,
     text_of: Callable[[int], str],
-    similarity: float = SIMILARITY,
+    similarity: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each story, the one that is kept in its place.
 

@@ -1,53 +1,31 @@
-"""Reasons not to keep a story. All are off by default, but that a story must not be empty."""
+"""Reasons to drop a story."""
 
 import re
 from collections import Counter
-from typing import Annotated
 
-from pydantic import Field
-
-from fabula.config import Record
+from fabula.corpus.options import Filters
 from fabula.install import missing_extra
 from fabula.story import Story
 
 _WORD = re.compile(r"\w+")
 
 
-class Filters(Record):
-    """What a story must be to be kept. None: anything goes."""
-
-    min_words: Annotated[int | None, Field(ge=1, description="Fewest words.")] = None
-    max_words: Annotated[int | None, Field(ge=1, description="Most words.")] = None
-    min_letters: Annotated[
-        float | None,
-        Field(ge=0, le=1, description="Least share of letters among characters that are no spaces."),
-    ] = None
-    max_repetition: Annotated[
-        float | None,
-        Field(
-            ge=0, le=1, description="Largest share of word 5-grams that were there before in the same story."
-        ),
-    ] = None
-    language: Annotated[
-        str | None, Field(pattern="^[a-z]{2}$", description="ISO 639-1 code of the one language to keep.")
-    ] = None
-
-    def reason(self, story: Story) -> str | None:
-        """Why the story is dropped ("empty", "min_words", ...: the field's name), or None to keep it."""
-        text = story.text
-        if not text.strip():
-            return "empty"
-        if self.min_words is not None and story.num_words < self.min_words:
-            return "min_words"
-        if self.max_words is not None and story.num_words > self.max_words:
-            return "max_words"
-        if self.min_letters is not None and letters_ratio(text) < self.min_letters:
-            return "min_letters"
-        if self.max_repetition is not None and repetition(text) > self.max_repetition:
-            return "max_repetition"
-        if self.language is not None and language_of(text) != self.language:
-            return "language"
-        return None
+def reason_to_drop(story: Story, filters: Filters) -> str:
+    """Why a story is dropped: "empty" or the name of the filter's field; "" for a story that is kept."""
+    text = story.text
+    if not text.strip():
+        return "empty"
+    if filters.min_words is not None and story.num_words < filters.min_words:
+        return "min_words"
+    if filters.max_words is not None and story.num_words > filters.max_words:
+        return "max_words"
+    if filters.min_letters is not None and letters_ratio(text) < filters.min_letters:
+        return "min_letters"
+    if filters.max_repetition is not None and repetition(text) > filters.max_repetition:
+        return "max_repetition"
+    if filters.language is not None and language_of(text) != filters.language:
+        return "language"
+    return ""
 
 
 def letters_ratio(text: str) -> float:

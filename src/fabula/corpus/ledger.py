@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fabula.errors import FabulaError
+from fabula.results import Result
 from fabula.story import Span
 
 
@@ -96,6 +97,51 @@ def restore(text: str, removals: Sequence[Removal]) -> str:
         position += keep
         length = removal.end
     return "".join([*parts, text[position:]])
+
+
+class RemovalRow(Result):
+    """A row of the ledger for a removal. `start` and `end` count characters of the story as it was read and repaired."""
+
+    story: str
+    """Id of the story."""
+    source: str
+    source_line: int
+    start: int
+    end: int
+    rule: str
+    confidence: float
+    text: str
+
+
+class DroppedRow(Result):
+    """A row of the ledger for a story that was not kept."""
+
+    story: str
+    """Id of the story."""
+    source: str
+    source_line: int
+    dropped: str
+    """The reason: "empty", "exact_copy", "near_copy", or the name of a filter."""
+    copy_of: str = ""
+    """Of a copy: id of the story that stands for it."""
+    similarity: float | None = None
+    """Of a copy: Jaccard index of the two stories."""
+    title: str
+    text: str | None
+    """The whole story; None where the story `copy_of` has the same id, and so the same text."""
+
+
+LedgerRow = RemovalRow | DroppedRow
+
+
+def parse_row(value: Any, where: str | Path = "", line: int | None = None) -> LedgerRow:
+    """The record of a row of the ledger.
+
+    Raises:
+        FabulaError: it is no such row.
+    """
+    is_drop = isinstance(value, dict) and "dropped" in value
+    return (DroppedRow if is_drop else RemovalRow).of(value, where, line)
 
 
 Decision = Literal["undo", "confirm"]

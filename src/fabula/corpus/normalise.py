@@ -98,6 +98,16 @@ def _needs_ftfy(paragraph: str) -> bool:
 
 
 def _fix(paragraph: str) -> str:
+    fixed = _ftfy(paragraph)
+    if _SPACES.search(fixed):
+        # A special space can hide a wrong decoding: "\xa0Â\x80" is repaired only once it has become " Â\x80".
+        plain = _SPACES.sub(" ", fixed)
+        again = _ftfy(plain)
+        return fixed if again == plain else again
+    return fixed
+
+
+def _ftfy(paragraph: str) -> str:
     parts = [
         ftfy.fix_and_explain(paragraph[at : at + _SEGMENT], _CONFIG).text
         for at in range(0, len(paragraph), _SEGMENT)

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from fabula.corpus.store import STAGE
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, Manifest
+from fabula.files import MANIFEST
 from fabula.install import missing_extra
+from fabula.results import CorpusManifest
 
 
 def is_url(path: str | Path) -> bool:
@@ -37,7 +38,7 @@ def stamp(path: Path) -> str:
     return str(remote.fs.ukey(remote.path))
 
 
-def manifest_at(url: str) -> Manifest | None:
+def manifest_at(url: str) -> CorpusManifest | None:
     """The manifest of a corpus at a URL, or None where nothing is there.
 
     Raises:
@@ -47,7 +48,7 @@ def manifest_at(url: str) -> Manifest | None:
     try:
         if not folder.exists() or not any(folder.iterdir()):
             return None
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
+        manifest = CorpusManifest.model_validate_json((folder / MANIFEST).read_text())
     except (OSError, ValueError):
         manifest = None
     if manifest is None or manifest.stage != STAGE:

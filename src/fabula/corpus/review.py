@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from fabula.corpus.boilerplate import RULES
-from fabula.corpus.filters import Filters
-from fabula.corpus.ledger import Removal
+from fabula.corpus.ledger import DroppedRow, Removal
 from fabula.corpus.normalise import REPAIRS
+from fabula.corpus.options import Filters
+from fabula.results import CleaningCounts
 from fabula.story import Story
 
 MAX_REMOVALS = 60
@@ -48,6 +49,27 @@ class Example:
     after: str
 
 
+@dataclass(frozen=True)
+class DroppedExample:
+    """A story that was not kept, with the beginning of its text."""
+
+    story: str
+    place: str
+    copy_of: str
+    similarity: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class ChangedExample:
+    """A story that lost this share of its words."""
+
+    story: str
+    place: str
+    share: float
+    words: int
+
+
 class Least:
     """The `limit` items with the smallest keys."""
 
@@ -75,12 +97,12 @@ class Review:
         self._rules = RULES | {"confirmed": "taken out by the review file"} | dict(own_rules)
         self._removals: defaultdict[str, Least] = defaultdict(lambda: Least(MAX_REMOVALS))
         self._confidence: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 1.0])
-        self._dropped: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._dropped: defaultdict[str, list[DroppedExample]] = defaultdict(list)
         self._changed = Least(MAX_CHANGED)
         self._before: Counter[int] = Counter()
         self._after: Counter[int] = Counter()
 
-    def kept(self, story: Story, removals: Sequence[Removal], num_words: int) -> None:
+    def add_kept(self, story: Story, removals: Sequence[Removal], num_words: int) -> None:
         before = num_words + sum(len(removal.text.split()) for removal in removals)
         self._before[_bin(before)] += 1
         self._after[_bin(num_words)] += 1
@@ -88,9 +110,7 @@ class Review:
             share = (before - num_words) / before
             key = (-share, story.id, story.source_line)
             place = _place(story)
-            self._changed.add(
-                key, {"story": story.id, "place": place, "share": share, "words": before - num_words}
-            )
+            self._changed.add(key, ChangedExample(story.id, place, share, before - num_words))
         removed = 0
         for removal in removals:
             self._confidence[removal.rule][0] += removal.confidence
@@ -115,22 +135,22 @@ class Review:
                     ),
                 )
 
-    def dropped(self, story: Story, text: str | None, reason: str, of: str, similarity: float | None) -> None:
-        if text is not None:
-            self._before[_bin(len(text.split()))] += 1
-        if len(self._dropped[reason]) < MAX_DROPPED:
-            self._dropped[reason].append(
-                {
-                    "story": story.id,
-                    "place": _place(story),
-                    "of": of,
-                    "similarity": similarity,
-                    "text": _cut_right(text or story.text, 400),
-                }
+    def add_dropped(self, row: DroppedRow, text: str) -> None:
+        """Note a story that is not kept. `text` is what was left of it after cleaning."""
+        if row.text is not None:
+            self._before[_bin(len(row.text.split()))] += 1
+        if len(self._dropped[row.dropped]) < MAX_DROPPED:
+            example = DroppedExample(
+                story=row.story,
+                place=f"{row.source}:{row.source_line}",
+                copy_of=row.copy_of,
+                similarity=row.similarity,
+                text=_cut_right(row.text or text, 400),
             )
+            self._dropped[row.dropped].append(example)
 
-    def render(self, title: str, counts: Mapping[str, Any]) -> str:
-        """The page, as HTML. `counts` are the manifest's."""
+    def render(self, title: str, counts: CleaningCounts) -> str:
+        """The page, as HTML."""
         import jinja2
 
         environment = jinja2.Environment(
@@ -140,25 +160,25 @@ class Review:
             lstrip_blocks=True,
         )
         environment.filters["code"] = _code
-        words = counts["words_kept"] + counts["words_removed"]
+        words = counts.words_kept + counts.words_removed
         rules = [
             {
                 "name": rule,
                 "doc": self._rules[rule],
                 "count": count,
-                "words": counts["words_by_rule"][rule],
+                "words": counts.words_by_rule[rule],
                 "mean": self._confidence[rule][0] / count,
                 "least": self._confidence[rule][1],
                 "examples": list(self._removals[rule]),
             }
-            for rule, count in counts["removals_by_rule"].items()
+            for rule, count in counts.removals_by_rule.items()
         ]
         rules.sort(key=lambda rule: (-rule["words"], rule["name"]))
         return environment.get_template("review.html").render(
             title=title,
             counts=counts,
-            share=counts["words_removed"] / words if words else 0.0,
-            num_dropped=sum(counts["num_dropped"].values()),
+            share=counts.words_removed / words if words else 0.0,
+            num_dropped=sum(counts.num_dropped.values()),
             rules=rules,
             most_words=max((rule["words"] for rule in rules), default=0) or 1,
             changed=list(self._changed),
@@ -166,12 +186,12 @@ class Review:
                 {
                     "reason": reason,
                     "doc": _why(reason),
-                    "count": counts["num_dropped"][reason],
+                    "count": counts.num_dropped[reason],
                     "examples": rows,
                 }
                 for reason, rows in sorted(self._dropped.items())
             ],
-            repairs=[(count, REPAIRS[name]) for name, count in counts["repairs"].items()],
+            repairs=[(count, REPAIRS[name]) for name, count in counts.repairs.items()],
             plot=_plot(self._before, self._after),
         )
 

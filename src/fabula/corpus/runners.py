@@ -14,7 +14,7 @@ import numpy as np
 from fabula.corpus.ledger import Decided
 from fabula.corpus.lines import FileRange
 from fabula.corpus.read import StorySource
-from fabula.corpus.stages import Batch, Cleaning, clean_range
+from fabula.corpus.stages import CleanedStories, Cleaning, clean_range
 from fabula.errors import FabulaError
 from fabula.install import missing_extra
 from fabula.story import Story
@@ -28,7 +28,7 @@ SERIAL_BYTES = 16 << 20
 Decisions = Mapping[str, list[Decided]]
 
 
-class Work(NamedTuple):
+class Task(NamedTuple):
     """A part of the input on its way.
 
     Attributes:
@@ -41,7 +41,7 @@ class Work(NamedTuple):
     file: int
     size: int
     relative: bool
-    result: Callable[[], Batch]
+    result: Callable[[], CleanedStories]
 
 
 def usual_workers(source: StorySource) -> int:
@@ -53,15 +53,15 @@ def usual_workers(source: StorySource) -> int:
 
 def run_here(
     source: StorySource, cleaning: Cleaning, decisions: Decisions, num_workers: int
-) -> Iterator[Work]:
+) -> Iterator[Task]:
     """Clean on this machine. No more than two parts for each worker are under way at a time."""
     with _pool(num_workers) as submit:
-        waiting: deque[Work] = deque()
+        waiting: deque[Task] = deque()
         tasks = _tasks(source)
         while True:
             for task, file, size in itertools.islice(tasks, num_workers * 2 - len(waiting)):
                 result = submit(clean_range, source, task, cleaning, decisions)
-                waiting.append(Work(file, size, isinstance(task, FileRange), result))
+                waiting.append(Task(file, size, isinstance(task, FileRange), result))
             if not waiting:
                 return
             yield waiting.popleft()
@@ -92,7 +92,7 @@ def batches(source: StorySource, part: FileRange) -> Iterator[tuple[list[Story],
 
 
 @contextmanager
-def _pool(num_workers: int) -> Iterator[Callable[..., Callable[[], Batch]]]:
+def _pool(num_workers: int) -> Iterator[Callable[..., Callable[[], CleanedStories]]]:
     """A function that starts a call, and returns a function that waits for its result."""
     if num_workers == 1:
         yield lambda call, *arguments: lambda: call(*arguments)
@@ -105,10 +105,10 @@ def _pool(num_workers: int) -> Iterator[Callable[..., Callable[[], Batch]]]:
         num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
     )
 
-    def submit(call: Callable[..., Batch], *arguments: Any) -> Callable[[], Batch]:
+    def submit(call: Callable[..., CleanedStories], *arguments: Any) -> Callable[[], CleanedStories]:
         future = pool.submit(call, *arguments)
 
-        def result() -> Batch:
+        def result() -> CleanedStories:
             try:
                 return future.result()
             except BrokenProcessPool:
@@ -142,7 +142,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, address: str) -> Iterator[Work]:
+def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, address: str) -> Iterator[Task]:
     """Clean on a Ray cluster, with Ray Data. A part whose machine is lost is cleaned again on another one.
 
     Every machine must have fabula installed, and see the input under the same path.
@@ -179,7 +179,7 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
     for row in rows.iter_rows():
         part = parts[row["part"]]
         size = source.range_bytes(part) if part.end is not None else 0
-        yield Work(part.file, size, part.end is not None, partial(_raised, row["result"]))
+        yield Task(part.file, size, part.end is not None, partial(_raised, row["result"]))
 
 
 def _answers(address: str) -> None:
@@ -201,7 +201,7 @@ def _answers(address: str) -> None:
 
 def clean_batches(
     source: StorySource, part: FileRange, cleaning: Cleaning, decisions: Decisions
-) -> Iterator[Batch | FabulaError]:
+) -> Iterator[CleanedStories | FabulaError]:
     """A range, cleaned, in parts that fit into memory; the last is the error that ended it, if one did."""
     try:
         if part.end is not None:
@@ -219,7 +219,7 @@ def _one_object(value: object) -> np.ndarray:
     return column
 
 
-def _raised(result: Batch | FabulaError) -> Batch:
+def _raised(result: CleanedStories | FabulaError) -> CleanedStories:
     if isinstance(result, FabulaError):
         raise result
     return result

@@ -8,7 +8,6 @@ import xxhash
 from fabula.errors import FabulaError
 
 NAMES = ("train", "validation", "test")
-DEFAULT = "90/10"
 
 
 def parse_ratios(text: str) -> tuple[float, ...]:

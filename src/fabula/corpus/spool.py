@@ -14,7 +14,7 @@ import numpy as np
 from fabula.corpus.dedup import NUM_BANDS
 from fabula.corpus.ledger import Removal
 from fabula.corpus.split import NAMES
-from fabula.corpus.stages import Batch, CleanedStory
+from fabula.corpus.stages import CleanedStories, CleanedStory
 from fabula.story import Story
 
 
@@ -38,8 +38,8 @@ class Spool:
     def __len__(self) -> int:
         return len(self._dropped)
 
-    def add(self, batch: Batch) -> None:
-        for one in batch.stories:
+    def add(self, cleaned: CleanedStories) -> None:
+        for one in cleaned.stories:
             raw = one.story.text.encode()
             self._texts.write(raw)
             self._places.append(self._places[-1] + len(raw))
@@ -51,8 +51,8 @@ class Spool:
             row += [one.num_words, one.reason, one.repairs]
             removals = [list(asdict(removal).values()) for removal in one.removals]
             self._rows.write(json.dumps([*row, removals], ensure_ascii=True) + "\n")
-        self._keys.frombytes(np.ascontiguousarray(batch.keys).tobytes())
-        self._bands.write(np.ascontiguousarray(batch.bands).tobytes())
+        self._keys.frombytes(np.ascontiguousarray(cleaned.keys).tobytes())
+        self._bands.write(np.ascontiguousarray(cleaned.bands).tobytes())
 
     @property
     def lengths(self) -> np.ndarray:

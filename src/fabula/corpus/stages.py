@@ -6,46 +6,33 @@ Pure functions of a batch of stories, so that this process, a pool of processes 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from fabula.config import Record
-from fabula.corpus import dedup, split
+from fabula.corpus import dedup
 from fabula.corpus.boilerplate import find_boilerplate
-from fabula.corpus.filters import Filters
+from fabula.corpus.filters import reason_to_drop
 from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.ledger import Decided, Removal, apply, decide
 from fabula.corpus.lines import FileRange
 from fabula.corpus.normalise import normalise
+from fabula.corpus.options import CleaningOptions
 from fabula.corpus.own_rules import OwnRule, find_own
 from fabula.corpus.read import StorySource
 from fabula.story import Story
 
-Copies = Literal["drop", "keep", "ignore"]
 
+class Cleaning(CleaningOptions):
+    """The options with nothing left open: `rules` is the name of a rule set."""
 
-class Cleaning(Record):
-    """How stories are cleaned."""
-
-    rules: str
-    """Name of the rule set."""
     own: dict[str, OwnRule] = Field(default_factory=dict)
-    """The user's rules, beside it."""
-    keep: tuple[str, ...] = ()
-    """Rules whose spans stay in."""
-    repair: bool = True
-    markdown: bool = False
-    filters: Filters = Filters()
-    copies: Copies = "drop"
-    similarity: Annotated[float, Field(gt=0, le=1)] = dedup.SIMILARITY
-    split: str = split.DEFAULT
+    """The user's own rules."""
 
 
 @dataclass(slots=True)
 class CleanedStory:
-    """A story without its notes, and its number of words; `reason` is "" or why a filter drops it."""
+    """A story without its boilerplate, and its number of words; `reason` says why a filter drops it, or is ""."""
 
     story: Story
     num_words: int
@@ -55,9 +42,13 @@ class CleanedStory:
 
 
 @dataclass(slots=True)
-class Batch:
-    """Cleaned stories in order, with `keys` and `bands` of `dedup.signatures` (no rows where nobody looks for copies),
-    and the number of lines of the range that they were read from."""
+class CleanedStories:
+    """Cleaned stories in order.
+
+    Attributes:
+        keys, bands: of `dedup.signatures`; without rows where near-duplicates are not searched for.
+        num_lines: number of lines of the range of input that they were read from.
+    """
 
     stories: list[CleanedStory]
     keys: np.ndarray
@@ -75,17 +66,19 @@ def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = (
         spans = decide(spans, decided, len(text))
     text, removals = apply(text, spans)
     story = replace(story, text=text)
-    return CleanedStory(story, story.num_words, removals, dict(repairs), cleaning.filters.reason(story) or "")
+    return CleanedStory(
+        story, story.num_words, removals, dict(repairs), reason_to_drop(story, cleaning.filters)
+    )
 
 
 def clean_stories(
     stories: Iterable[Story], cleaning: Cleaning, decisions: Mapping[str, list[Decided]]
-) -> Batch:
+) -> CleanedStories:
     """A batch of raw stories, cleaned."""
     cleaned = [clean_story(story, cleaning, decisions.get(story.id, ())) for story in stories]
     texts = [] if cleaning.copies == "ignore" else [one.story.text for one in cleaned]
     keys, bands = dedup.signatures(texts)
-    return Batch(cleaned, keys, bands)
+    return CleanedStories(cleaned, keys, bands)
 
 
 def clean_range(
@@ -93,11 +86,11 @@ def clean_range(
     task: FileRange | list[Story],
     cleaning: Cleaning,
     decisions: Mapping[str, list[Decided]],
-) -> Batch:
+) -> CleanedStories:
     """A range of the source, read and cleaned; or stories that were read already."""
     if isinstance(task, list):
         return clean_stories(task, cleaning, decisions)
     log = ReadingLog()
-    batch = clean_stories(source.read(task, log), cleaning, decisions)
-    batch.num_lines = log.num_lines
-    return batch
+    cleaned = clean_stories(source.read(task, log), cleaning, decisions)
+    cleaned.num_lines = log.num_lines
+    return cleaned

@@ -6,6 +6,7 @@ CORPUS/manifest.json
 CORPUS/review.html
 """
 
+import heapq
 import json
 import tempfile
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fabula.corpus.ledger import Removal, restore
+from fabula.corpus.ledger import DroppedRow, LedgerRow, Removal, RemovalRow, parse_row, restore
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, Manifest
+from fabula.files import MANIFEST, Manifest, atomic_file
+from fabula.results import CorpusManifest, read_rows
 from fabula.story import Story
 
 STAGE = "clean"
@@ -115,32 +117,26 @@ class CorpusWriter:
         self._splits[story.split].add(story, num_words)
         for removal in removals:
             self._write(
-                {
-                    "story": story.id,
-                    "source": story.source,
-                    "source_line": story.source_line,
-                    "start": removal.start,
-                    "end": removal.end,
-                    "rule": removal.rule,
-                    "confidence": round(removal.confidence, 4),
-                    "text": removal.text,
-                }
+                RemovalRow(
+                    story=story.id,
+                    source=story.source,
+                    source_line=story.source_line,
+                    start=removal.start,
+                    end=removal.end,
+                    rule=removal.rule,
+                    confidence=round(removal.confidence, 4),
+                    text=removal.text,
+                )
             )
 
-    def drop(self, story: Story, text: str | None, reason: str, of: str, similarity: float | None) -> None:
-        """A story that is not kept. `text` is the whole of it; None where the kept story `of` is equal to it."""
-        row: dict[str, Any] = {
-            "story": story.id,
-            "source": story.source,
-            "source_line": story.source_line,
-            "dropped": reason,
-        }
-        if of:
-            row |= {"of": of, "similarity": round(similarity or 0.0, 4)}
-        self._write(row | {"title": story.title, "text": text})
+    def drop(self, row: DroppedRow) -> None:
+        """Write the row of a story that is not kept."""
+        self._write(row)
 
-    def _write(self, row: dict[str, Any]) -> None:
-        self._ledger.write(json.dumps(row, ensure_ascii=False) + "\n")
+    def _write(self, row: LedgerRow) -> None:
+        is_copy = isinstance(row, DroppedRow) and row.copy_of
+        values = row.model_dump(exclude=None if is_copy else {"copy_of", "similarity"})
+        self._ledger.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)
@@ -153,21 +149,21 @@ class Corpus:
     """
 
     path: Path
-    manifest: Manifest
+    manifest: CorpusManifest
 
     @property
     def fingerprint(self) -> str:
         """Hash of its stories: equal for corpora with the same stories in the same splits and order."""
-        return self.manifest.counts["content"]
+        return self.manifest.counts.content
 
     @property
     def splits(self) -> list[str]:
         """Names of the splits that hold a story."""
-        return list(self.manifest.counts["splits"])
+        return list(self.manifest.counts.splits)
 
     def num_stories(self, split: str | None = None) -> int:
         """Number of stories in a split, or in all."""
-        splits: dict[str, int] = self.manifest.counts["splits"]
+        splits = self.manifest.counts.splits
         return sum(splits.values()) if split is None else splits.get(split, 0)
 
     def shards(self, split: str | None = None) -> list[Path]:
@@ -200,17 +196,15 @@ class Corpus:
                     hint="make the corpus again",
                 ) from None
 
-    def ledger(self) -> Iterator[dict[str, Any]]:
-        """Its rows: a removal (`story`, `start`, `end`, `rule`, `confidence`, `text`) or a dropped story (`story`,
-        `dropped`, `of`, `similarity`, `text`)."""
-        with (self.path / LEDGER).open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    raise FabulaError(
-                        "the ledger is damaged", where=self.path / LEDGER, line=number
-                    ) from None
+    def ledger(self) -> Iterator[LedgerRow]:
+        """The rows of the ledger, for removals and for dropped stories.
+
+        Raises:
+            FabulaError: a row is damaged.
+        """
+        path = self.path / LEDGER
+        for number, value in read_rows(path):
+            yield parse_row(value, path, number)
 
     def restore(self, story: str) -> str:
         """A story's text as it was read (and repaired), by its id or the beginning of it.
@@ -218,9 +212,9 @@ class Corpus:
         Raises:
             FabulaError: no story has this id, or several.
         """
-        rows = [row for row in self.ledger() if row["story"].startswith(story)]
+        rows = [row for row in self.ledger() if row.story.startswith(story)]
         found = {one.id: one for one in self.stories() if one.id.startswith(story)}
-        ids = {row["story"] for row in rows} | set(found)
+        ids = {row.story for row in rows} | set(found)
         if len(ids) != 1:
             raise FabulaError(
                 f"no story has the id {story!r}"
@@ -230,13 +224,13 @@ class Corpus:
                 hint=f"ids stand in {LEDGER} and in the column id" if not ids else "write more of the id",
             )
         if not found:
-            return next(row["text"] for row in rows if row["text"] is not None)
+            return next(row.text for row in rows if row.text is not None)
         kept = next(iter(found.values()))
         place = (kept.source, kept.source_line)
         removals = [
-            Removal(row["start"], row["end"], row["rule"], row["confidence"], row["text"])
+            Removal(row.start, row.end, row.rule, row.confidence, row.text)
             for row in rows
-            if "rule" in row and (row["source"], row["source_line"]) == place
+            if isinstance(row, RemovalRow) and (row.source, row.source_line) == place
         ]
         return restore(kept.text, removals)
 
@@ -252,10 +246,10 @@ def open_corpus(path: str | Path) -> Corpus:
         raise FabulaError(
             "no such corpus", where=path, hint="make one with: fabula clean STORIES --out CORPUS"
         )
-    manifest = Manifest.find(path)
+    manifest = CorpusManifest.find(path)
     if manifest is None or manifest.stage != STAGE:
         raise FabulaError(
-            "this is no corpus" if not (path / MANIFEST).exists() else "this corpus is damaged",
+            "this is not a corpus" if not (path / MANIFEST).exists() else "this corpus is damaged",
             where=path,
             hint="make one with: fabula clean STORIES --out CORPUS",
         )
@@ -268,17 +262,27 @@ def open_corpus(path: str | Path) -> Corpus:
 
 def is_whole(path: Path) -> bool:
     """Whether `path` is a corpus with all its files."""
-    manifest = Manifest.find(path)
+    manifest = CorpusManifest.find(path)
     return manifest is not None and manifest.stage == STAGE and not _damaged(Corpus(path, manifest))
 
 
 def _damaged(corpus: Corpus) -> str:
     """A file of the corpus that is missing or has another size than it was written with, or ""."""
     present = {shard.name: shard.stat().st_size for shard in corpus.shards()}
-    for name, size in corpus.manifest.counts["shards"].items():
+    for name, size in corpus.manifest.counts.shards.items():
         if present.get(name) != size:
             return f"data/{name}"
     return "" if (corpus.path / LEDGER).is_file() else LEDGER
+
+
+def write_jsonl(corpus: Path, path: Path) -> None:
+    """Write the stories of a corpus to a JSON Lines file, in the order of the input."""
+    opened = open_corpus(corpus)
+    splits = [opened.stories(name) for name in opened.splits]
+    with atomic_file(path) as file:
+        for story in heapq.merge(*splits, key=lambda story: (story.source, story.source_line)):
+            row = {"source_line": story.source_line, "text": story.text}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def check_output(out: Path) -> None:

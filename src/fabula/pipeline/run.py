@@ -184,21 +184,20 @@ def run_stages(
         write_json(folder / RUN, record)
 
     from fabula.corpus.clean import clean
+    from fabula.corpus.options import ReadingOptions
     from fabula.pipeline.evaluate import evaluate
     from fabula.pipeline.tune import tune_in_short
     from fabula.report.render import render
     from fabula.training.train import train
 
     corpus, model = folder / "corpus", folder / "model"
-    clean(
-        source,
-        corpus,
+    reading = ReadingOptions(
         format=arguments.format,
         column=arguments.column,
         split_at=arguments.split_at,
         encoding=arguments.encoding,
-        on_progress=on_progress,
     )
+    clean(source, corpus, reading=reading, on_progress=on_progress)
     trained = train(
         corpus,
         model,

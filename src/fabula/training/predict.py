@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabula.corpus.clean import clean
+from fabula.corpus.options import CleaningOptions, WorkerOptions
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE
@@ -188,7 +189,8 @@ def _prepare(texts: list[str], folder: Path, base: str | Path, recipe: str | Pat
     keep_freed_memory()
     file = folder / "stories.jsonl"
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-    clean(file, folder / "corpus", rules="none", repair=False, copies="ignore", num_workers=1)
+    options = CleaningOptions(rules="none", repair=False, copies="ignore")
+    clean(file, folder / "corpus", options, workers=WorkerOptions(workers=1))
     job = plan(folder / "corpus", folder / "model", base=base, recipe=recipe)
     job.work.mkdir(parents=True)
     return prepare(job, Workers.join(), silent)

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from test_clean import NOTE, stories_file, story
+from made import NOTE, clean, stories_file, story
 
-import fabula
 from fabula.corpus import review
-from fabula.corpus.filters import Filters
 from fabula.corpus.ledger import read_decisions
+from fabula.corpus.options import Filters
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -24,7 +23,7 @@ def page(tmp_path: Path) -> Path:
     texts = [f"{story(number)}{NOTE} {EVIL} {number}" for number in range(8)]
     texts += [texts[0], f"Short {EVIL}", texts[1].replace("winter", "summer", 1)]
     path = stories_file(tmp_path / f"{EVIL.replace('/', '')}.jsonl", texts)
-    fabula.clean(path, tmp_path / "out", rules="reddit", filters=Filters(min_words=20))
+    clean(path, tmp_path / "out", rules="reddit", filters=Filters(min_words=20))
     return tmp_path / "out" / "review.html"
 
 
@@ -51,9 +50,9 @@ def test_no_text_of_a_story_is_markup(page: Path) -> None:
 def test_its_size_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review, "MAX_REMOVALS", 3)
     path = stories_file(tmp_path / "a.jsonl", [story(number) + NOTE for number in range(9)])
-    result = fabula.clean(path, tmp_path / "out", rules="reddit")
+    result = clean(path, tmp_path / "out", rules="reddit")
     html = (tmp_path / "out" / "review.html").read_text()
-    assert result.num_removals == 9
+    assert result.counts.num_removals == 9
     assert html.count('class="choice"') == 3
     assert "6 more, of higher confidence, are in ledger.jsonl" in html
 

@@ -5,7 +5,7 @@ import time
 
 import ftfy
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fabula.corpus.normalise import _CONFIG, REPAIRS, _needs_ftfy, normalise
@@ -62,6 +62,8 @@ def test_ftfy_changes_nothing_where_it_is_not_asked(text: str) -> None:
 
 
 @given(st.text())
+@example("\xa0Â\x80")
+@example("a\xa0Â\x80")
 @settings(max_examples=300, deadline=None)
 def test_a_repaired_text_needs_no_second_repair(text: str) -> None:
     once, _ = normalise(text)

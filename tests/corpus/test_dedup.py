@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabula.corpus import dedup
-from fabula.corpus.dedup import find_copies, grams, jaccard, signatures, word_hashes
+from fabula.corpus.dedup import find_near_duplicates, grams, jaccard, signatures, word_hashes
+from fabula.corpus.options import SIMILARITY
 
 
-def copies(texts: list[str], similarity: float = dedup.SIMILARITY) -> tuple[list[int], list[float]]:
+def copies(texts: list[str], similarity: float = SIMILARITY) -> tuple[list[int], list[float]]:
     keys, bands = signatures(texts)
     lengths = np.array([len(text) for text in texts])
-    kept, similar = find_copies(keys, lambda band: bands[:, band], lengths, texts.__getitem__, similarity)
+    kept, similar = find_near_duplicates(
+        keys, lambda band: bands[:, band], lengths, texts.__getitem__, similarity
+    )
     return kept.tolist(), similar.tolist()
 
 

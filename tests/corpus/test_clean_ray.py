@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from test_clean import NOTE, bytes_of, stories_file, story
+from made import NOTE, bytes_of, clean, stories_file, story
 
-import fabula
 from fabula.corpus import lines
 from fabula.errors import FabulaError
 from fabula.progress import Progress
@@ -17,7 +16,7 @@ pytest.importorskip("ray", reason="Ray is not installed (pip install 'fabula[sca
 def test_no_cluster_at_the_address(tmp_path: Path, address: str) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(5)])
     with pytest.raises(FabulaError, match="no Ray cluster answers; give the address of its head"):
-        fabula.clean(path, tmp_path / "out", ray=address)
+        clean(path, tmp_path / "out", ray=address)
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
 
 
@@ -28,7 +27,7 @@ def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     texts = [story(number) + NOTE * (number % 3 == 0) for number in range(100)]
     path = stories_file(tmp_path / "a.jsonl", [*texts, *texts[:5]])
-    fabula.clean(path, tmp_path / "here", rules="reddit")
+    clean(path, tmp_path / "here", rules="reddit")
     quick = {
         "health_check_initial_delay_ms": 0,
         "health_check_period_ms": 200,
@@ -49,13 +48,13 @@ def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.Monk
                 cluster.remove_node(machines.pop(), allow_graceful=False)
 
         monkeypatch.setattr(lines, "RANGE_BYTES", 4000)
-        fabula.clean(path, tmp_path / "there", rules="reddit", ray=cluster.address, on_progress=lose_one)
+        clean(path, tmp_path / "there", rules="reddit", ray=cluster.address, on_progress=lose_one)
         assert len(machines) == 1
         assert bytes_of(tmp_path / "there") == bytes_of(tmp_path / "here")
         with path.open("a") as file:
             file.write('{"nothing": 1}\n')
         with pytest.raises(FabulaError, match=r"a\.jsonl:106: column 'text' is missing"):
-            fabula.clean(path, tmp_path / "there", rules="reddit", ray=cluster.address)
+            clean(path, tmp_path / "there", rules="reddit", ray=cluster.address)
     finally:
         ray.shutdown()
         cluster.shutdown()

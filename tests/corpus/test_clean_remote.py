@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from test_clean import bytes_of, stories_file, story
+from made import bytes_of, clean, stories_file, story
 
-import fabula
 from fabula.errors import FabulaError
 
 fsspec = pytest.importorskip("fsspec")
@@ -23,9 +22,9 @@ def test_from_memory_to_memory(tmp_path: Path) -> None:
         gzip.compress(b"".join(json.dumps({"text": t}).encode() + b"\n" for t in texts[12:])),
     )
     memory.get("/tales/in/", str(tmp_path / "in"), recursive=True)
-    here = fabula.clean(tmp_path / "in", tmp_path / "here", rules="none")
-    there = fabula.clean("memory://tales/in", "memory://tales/out", rules="none")
-    assert (there.num_kept, there.splits) == (here.num_kept, here.splits)
+    here = clean(tmp_path / "in", tmp_path / "here", rules="none")
+    there = clean("memory://tales/in", "memory://tales/out", rules="none")
+    assert (there.counts.num_kept, there.counts.splits) == (here.counts.num_kept, here.counts.splits)
     assert str(there.corpus) == "memory://tales/out"
     memory.get("/tales/out/", str(tmp_path / "there"), recursive=True)
     ours, theirs = bytes_of(tmp_path / "here"), bytes_of(tmp_path / "there")
@@ -33,12 +32,12 @@ def test_from_memory_to_memory(tmp_path: Path) -> None:
         name: ours[name] for name in ours if name.startswith("data/")
     }
     assert set(ours) == set(theirs)
-    assert fabula.clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
+    assert clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
     memory.pipe("/tales/in/a.jsonl", b'{"text": "Another one."}\n')
-    assert not fabula.clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
+    assert not clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
     with pytest.raises(FabulaError, match="this folder holds something else"):
-        fabula.clean(tmp_path / "in", "memory://tales/in", rules="none")
+        clean(tmp_path / "in", "memory://tales/in", rules="none")
     with pytest.raises(FabulaError, match="no such file or folder"):
-        fabula.clean("memory://tales/none", tmp_path / "x", rules="none")
+        clean("memory://tales/none", tmp_path / "x", rules="none")
     with pytest.raises(FabulaError, match="cannot be read"):
-        fabula.clean("gopher://tales/none", tmp_path / "x", rules="none")
+        clean("gopher://tales/none", tmp_path / "x", rules="none")

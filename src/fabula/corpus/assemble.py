@@ -1,0 +1,250 @@
+"""From cleaned stories to the files of a corpus: collect, find near-duplicates, split, write."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fabula.corpus import dedup, split
+from fabula.corpus.ledger import DroppedRow, Removal, restore
+from fabula.corpus.plan import Plan
+from fabula.corpus.read import StorySource
+from fabula.corpus.review import Review
+from fabula.corpus.runners import Task
+from fabula.corpus.spool import Spool
+from fabula.corpus.stages import CleanedStories, CleanedStory
+from fabula.corpus.store import REVIEW, CorpusWriter
+from fabula.errors import FabulaError
+from fabula.files import fingerprint, hash_file
+from fabula.progress import OnProgress, Progress
+from fabula.results import CleaningCounts, CorpusCounts
+
+
+def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnProgress) -> CorpusCounts:
+    """Fill `folder` with a corpus, except for its manifest.
+
+    Raises:
+        FabulaError: the input cannot be read, or nothing is left to train on.
+    """
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".spool-") as spool_folder,
+        closing(Spool(Path(spool_folder))) as spool,
+    ):
+        for cleaned in _in_order(plan.source, tasks, on_progress):
+            spool.add(cleaned)
+        if not len(spool):
+            raise FabulaError(
+                "there is no story in it",
+                where=plan.source.path,
+                hint="see whether --format names the right format",
+            )
+        _check_decisions(plan, spool, on_progress)
+        clusters = _find_clusters(spool, plan, on_progress)
+        splits = _assign_splits(spool, clusters, plan)
+        counts = _write(folder, plan, spool, clusters, splits, on_progress)
+    shards = sorted((folder / "data").iterdir())
+    return CorpusCounts(
+        **counts.model_dump(),
+        shards={shard.name: shard.stat().st_size for shard in shards},
+        content=fingerprint([[shard.name, hash_file(shard)] for shard in shards]),
+    )
+
+
+def _in_order(
+    source: StorySource, tasks: Iterable[Task], on_progress: OnProgress
+) -> Iterator[CleanedStories]:
+    """All stories, cleaned, with lines counted from the beginning of their file."""
+    whole = bool(source.plans) and all(source.can_cut(number) for number in range(len(source.plans)))
+    scale, unit = (1e6, "MB") if source.num_bytes >= 1e7 else (1e3, "kB")
+    file, lines_before, num_stories, done = -1, 0, 0, 0.0
+    for task in tasks:
+        if task.file != file:
+            file, lines_before = task.file, 0
+        try:
+            cleaned = task.result()
+        except FabulaError as error:
+            if error.line is None or not task.relative:
+                raise
+            raise FabulaError(
+                error.what, where=error.where, line=error.line + lines_before, hint=error.hint
+            ) from None
+        if lines_before:
+            for one in cleaned.stories:
+                one.story = replace(one.story, source_line=one.story.source_line + lines_before)
+        lines_before += cleaned.num_lines
+        num_stories += len(cleaned.stories)
+        done += task.size / scale
+        yield cleaned
+        if whole:
+            values, total = {"stories": num_stories}, source.num_bytes / scale
+            on_progress(Progress("clean", done=done, total=total, unit=unit, values=values))
+        else:
+            on_progress(Progress("clean", done=num_stories, unit="stories"))
+
+
+def _check_decisions(plan: Plan, spool: Spool, on_progress: OnProgress) -> None:
+    """Report decisions about stories that were not in the input."""
+    ids = set(map(spool.id, range(len(spool) if plan.decisions else 0)))
+    if unknown := plan.decisions.keys() - ids:
+        message = f"decisions about stories that are not in the input: {len(unknown):,}"
+        on_progress(Progress("clean", message=message))
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Near-duplicates among all stories that were read.
+
+    Attributes:
+        head: [num_stories] number of the story that stands for each story (its own, where it stands for itself).
+        similarity: [num_stories] to that story.
+        candidates: numbers of the stories that no filter dropped.
+    """
+
+    head: np.ndarray
+    similarity: np.ndarray
+    candidates: np.ndarray
+
+    @property
+    def heads(self) -> np.ndarray:
+        """Numbers of the stories that stand for themselves."""
+        return self.candidates[self.head[self.candidates] == self.candidates]
+
+
+def _find_clusters(spool: Spool, plan: Plan, on_progress: OnProgress) -> Clusters:
+    """A story that a filter dropped stands for no other one."""
+    candidates = np.flatnonzero(~spool.dropped)
+    head, similarity = np.arange(len(spool)), np.ones(len(spool))
+    if plan.cleaning.copies != "ignore" and len(candidates):
+        on_progress(Progress("clean", message=f"looking for copies among {len(candidates):,} stories"))
+        kept, similar = dedup.find_near_duplicates(
+            spool.keys[candidates],
+            lambda column: spool.band(column)[candidates],
+            spool.lengths[candidates],
+            lambda number: spool.text(int(candidates[number])),
+            plan.cleaning.similarity,
+        )
+        head[candidates], similarity[candidates] = candidates[kept], similar
+    return Clusters(head, similarity, candidates)
+
+
+def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
+    """The split of each story [num_stories], as its number in `split.NAMES`; -1 for a story that a filter dropped.
+
+    Raises:
+        FabulaError: too few stories are left.
+    """
+    num, heads = len(spool), clusters.heads
+    ratios = split.parse_ratios(plan.cleaning.split)
+    if not len(heads):
+        raise FabulaError(
+            f"none of {num:,} stories can be kept", where=plan.source.path, hint="see the filters"
+        )
+    if len(heads) < 2 and ratios[0] < 1:
+        what = "there is only one story" if num == 1 else f"only 1 of {num:,} stories can be kept"
+        raise FabulaError(
+            f"{what}, and none can be held out for validation",
+            where=plan.source.path,
+            hint="see whether --format names the right format, or add more stories",
+        )
+    # An input that calls every story "train" has not been split.
+    given = spool.splits if (spool.splits > 0).any() else np.full(num, -1, np.int8)
+    positions = np.array([split.position(spool.id(head)) for head in heads])
+    splits = np.full(num, -1, np.int8)
+    splits[heads] = split.assign(positions, ratios, given[heads])
+    splits[clusters.candidates] = splits[clusters.head[clusters.candidates]]
+    return splits
+
+
+def _write(
+    folder: Path, plan: Plan, spool: Spool, clusters: Clusters, splits: np.ndarray, on_progress: OnProgress
+) -> CleaningCounts:
+    """Write stories, ledger and review."""
+    tally = Tally()
+    review = Review({name: f"your own: {rule.pattern}" for name, rule in plan.cleaning.own.items()})
+    drops_copies = plan.cleaning.copies == "drop"
+    with CorpusWriter(folder) as writer:
+        for number, one in enumerate(spool):
+            tally.add_read(one.repairs)
+            head = int(clusters.head[number])
+            if one.reason or (head != number and drops_copies):
+                row = _dropped_row(spool, clusters, number, one)
+                writer.drop(row)
+                review.add_dropped(row, one.story.text)
+                tally.dropped[row.dropped] += 1
+            else:
+                story = replace(one.story, cluster=spool.id(head), split=split.NAMES[splits[number]])
+                writer.keep(story, one.removals, one.num_words)
+                review.add_kept(story, one.removals, one.num_words)
+                tally.add_kept(story.split, one.removals, one.num_words)
+            if number % 1000 == 999 or number + 1 == len(spool):
+                on_progress(Progress("write", done=number + 1, total=len(spool), unit="stories"))
+    counts = tally.counts(plan)
+    with (folder / REVIEW).open("w", encoding="utf-8", newline="\n") as file:
+        file.write(review.render(plan.source.title, counts))
+    return counts
+
+
+def _dropped_row(spool: Spool, clusters: Clusters, number: int, one: CleanedStory) -> DroppedRow:
+    """The row of the ledger for a story that is not kept."""
+    reason, copy_of, similarity = one.reason, "", None
+    if not reason:
+        head = int(clusters.head[number])
+        is_exact = bool((spool.keys[number] == spool.keys[head]).all())
+        reason, copy_of = "exact_copy" if is_exact else "near_copy", spool.id(head)
+        similarity = round(float(clusters.similarity[number]), 4)
+    return DroppedRow(
+        story=one.story.id,
+        source=one.story.source,
+        source_line=one.story.source_line,
+        dropped=reason,
+        copy_of=copy_of,
+        similarity=similarity,
+        title=one.story.title,
+        text=None if copy_of == one.story.id else restore(one.story.text, one.removals),
+    )
+
+
+class Tally:
+    """Counts while stories are written."""
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._num_read = self._words_kept = 0
+        self._repairs: Counter[str] = Counter()
+        self._splits: Counter[str] = Counter()
+        self._removals: Counter[str] = Counter()
+        self._words: Counter[str] = Counter()
+
+    def add_read(self, repairs: Mapping[str, int]) -> None:
+        """Count a story that was read, and what was repaired in it."""
+        self._num_read += 1
+        self._repairs.update(repairs)
+
+    def add_kept(self, split: str, removals: Sequence[Removal], num_words: int) -> None:
+        """Count a story that is kept, and what was removed from it."""
+        self._splits[split] += 1
+        self._words_kept += num_words
+        for removal in removals:
+            self._removals[removal.rule] += 1
+            self._words[removal.rule] += len(removal.text.split())
+
+    def counts(self, plan: Plan) -> CleaningCounts:
+        return CleaningCounts(
+            num_read=self._num_read,
+            num_kept=self._splits.total(),
+            num_dropped=dict(sorted(self.dropped.items())),
+            num_removals=self._removals.total(),
+            removals_by_rule=dict(sorted(self._removals.items())),
+            words_by_rule=dict(sorted(self._words.items())),
+            words_removed=self._words.total(),
+            words_kept=self._words_kept,
+            repairs=dict(sorted(self._repairs.items())),
+            splits={name: self._splits[name] for name in split.NAMES if self._splits[name]},
+            format=plan.source.description,
+            rule_set=plan.cleaning.rules,
+            rule_set_reason=plan.rule_set_reason,
+        )
