@@ -99,7 +99,7 @@ def read_html(data: bytes, name: str) -> Document:
     return collector.document(next(titles, ""))
 
 
-def html_to_text(markup: str, name: str) -> str:
+def html_to_text(markup: str, name: str = "a cell of a table") -> str:
     """The text of a fragment of HTML, such as scrapers keep in a table; a newline between paragraphs."""
     collector = Collector()
     HtmlReader(collector, markup).page(parse_html(f"<body>{markup}</body>", name))

@@ -1,0 +1,1 @@
+"""Tables of stories: rows of delimited text, JSON and Parquet to stories."""

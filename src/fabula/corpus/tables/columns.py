@@ -1,0 +1,188 @@
+"""Which columns of a table hold the story, its title and its split: by their names and by what is in them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from fabula.corpus.tables.values import FieldFormat, find_format, plain_text, words
+from fabula.errors import FabulaError, did_you_mean
+
+TEXT_COLUMNS = (
+    "text", "story", "content", "body", "selftext", "document", "completion", "output", "story_text", "full_text",
+    "storytext", "fulltext", "chapter_text", "chapter_content", "response", "messages", "conversations", "conversation",
+    "chapters", "paragraphs", "sentences", "lines", "post", "post_text", "article", "poem", "lyrics", "lyric", "answer",
+    "target", "texte", "texto", "testo", "tekst", "inhalt", "geschichte", "historia", "histoire", "cuento", "storia",
+    "текст", "рассказ", "история", "正文", "内容", "故事", "文本", "本文", "物語", "テキスト", "본문", "내용",
+)  # fmt: skip
+"""Usual names of the column with the story; of those that hold prose, the first."""
+
+TITLE_COLUMNS = (
+    "title", "name", "storytitle", "story_title", "chapter_title", "book_title", "headline", "heading", "titel", "titre",
+    "titulo", "título", "titolo", "tytuł", "название", "заголовок", "标题", "題名", "タイトル", "제목",
+)  # fmt: skip
+
+_SIDE = re.compile(
+    r"(?:^|[\W_])(?:prompt|instruction|input|question|summary|abstract|description|desc|notes?|about|bio|tags?|synopsis|blurb"
+    r"|author|url|link|comments?|system|context|keywords?|genres?|categor(?:y|ies)|embedding|tokens?|input_ids|html|raw|reason\w*"
+    r"|review|critique|feedback|metadata|meta)(?:$|[\W_])",
+    re.IGNORECASE,
+)
+"""Columns beside the story: never chosen over another one with prose."""
+
+_PART = re.compile(
+    r"(sentence|paragraph|para|line|part|chapter|section|scene|stanza|verse|page)s?[\s_-]*(\d+)",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[.!?…。！？][”’\"')\]]*\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that are read.
+
+    Attributes:
+        text: of the story; several are joined, a newline between them.
+        title, split: names, or "" where there is none.
+        formats: how the text of each column in `text` is written.
+        unused: columns with prose that are passed over.
+        mark: what stands at the end of every text and belongs to none ("END", "###"), or "".
+    """
+
+    text: tuple[str, ...] = ()
+    title: str = ""
+    split: str = ""
+    formats: tuple[FieldFormat, ...] = ()
+    unused: tuple[str, ...] = ()
+    mark: str = ""
+
+    def describe(self) -> str:
+        if len(self.text) > 3:
+            named = f"text in columns {self.text[0]!r} to {self.text[-1]!r}, joined"
+        elif len(self.text) > 1:
+            named = f"text in columns {', '.join(map(repr, self.text))}, joined"
+        else:
+            named = f"text in column {self.text[0]!r}"
+        return named + (f", not in {', '.join(map(repr, self.unused))}" if self.unused else "")
+
+
+def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row of a table names its columns."""
+    first = [value.strip().lstrip("\ufeff") for value in rows[0]]
+    if not any(first) or len(set(filter(None, first))) < len(list(filter(None, first))):
+        return False
+    if any(len(value) > 60 or len(value.split()) > 6 or "\n" in value for value in first):
+        return False
+    known = {*TEXT_COLUMNS, *TITLE_COLUMNS, "id", "split", "author", "date", "url", "index"}
+    if any(value.casefold() in known for value in first):
+        return True
+    if any(_SENTENCE.search(value) or re.fullmatch(r"[\d.,:/-]+", value) for value in first):
+        return False
+    below = rows[1:200]
+    longest = [max((len(value) for value in column), default=0) for column in zip(*below, strict=False)]
+    return any(len(name) * 3 < length and length > 40 for name, length in zip(first, longest, strict=False))
+
+
+def choose_columns(
+    names: Sequence[str], rows: Sequence[dict[str, Any]], column: str | None, where: str
+) -> Columns:
+    """The columns of a table by a sample of its rows; `column` is the one that the user named (or several, apart by
+    commas).
+
+    Raises:
+        FabulaError: none holds text, there is no such column, or it takes the user to say which one is the story.
+    """
+    text = _named(names, column, where) if column is not None else _found(names, rows, where)
+    values = {name: [row[name] for row in rows if row.get(name) not in (None, "")] for name in names}
+    folded = {name.strip().casefold(): name for name in reversed(names)}
+    title = next((folded[name] for name in TITLE_COLUMNS if name in folded and folded[name] not in text), "")
+    split = folded.get("split", "")
+    formats = tuple(find_format(values.get(name, [])) for name in text)
+    unused = (
+        []
+        if column is not None
+        else [name for name in names if name not in (*text, title) and _typical(values[name]) >= 12]
+    )
+    ends = [plain_text(value, formats[-1]) for value in values.get(text[-1], [])] if text else []
+    return Columns(text, title, "" if split in text else split, formats, tuple(unused), _common_mark(ends))
+
+
+def _named(names: Sequence[str], column: str, where: str) -> tuple[str, ...]:
+    chosen = [column] if column in names else [part.strip() for part in column.split(",")]
+    for one in chosen:
+        if one not in names:
+            raise FabulaError(f"no column {one!r}", where=where, hint=did_you_mean(one, names))
+    return tuple(chosen)
+
+
+def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> tuple[str, ...]:
+    lengths = {
+        name: _typical([row.get(name) for row in rows if row.get(name) not in (None, "")]) for name in names
+    }
+    prose = {name: length for name, length in lengths.items() if length > 0}
+    if not prose:
+        raise FabulaError("no column holds text", where=where, hint=f"columns: {', '.join(names)}")
+    if parts := _numbered(names, prose):
+        return parts
+    longest = max(prose.values())
+    usual = [
+        name for known in TEXT_COLUMNS for name in names if name.strip().casefold() == known and name in prose
+    ]
+    for name in usual:
+        rivals = [other for other in prose if other not in usual and not _SIDE.search(other)]
+        if prose[name] >= 0.25 * max((prose[rival] for rival in rivals), default=0) or prose[name] >= longest:
+            return (name,)
+    main = {name: length for name, length in prose.items() if not _SIDE.search(name)} or prose
+    ordered = sorted(main, key=lambda name: -main[name])
+    if len(ordered) > 1 and main[ordered[1]] >= max(8, 0.4 * main[ordered[0]]):
+        near = [name for name in ordered if main[name] >= max(8, 0.4 * main[ordered[0]])]
+        hint = f"say which one with --column {near[0]}" + (
+            f" (or --column {near[1]})" if len(near) > 1 else ""
+        )
+        what = f"{len(near)} columns hold texts of about the same length ({', '.join(near[:6])})"
+        raise FabulaError(what, where=where, hint=hint)
+    return (ordered[0],)
+
+
+def _typical(values: Sequence[Any]) -> float:
+    """The usual number of words of a column's texts; 0 where it holds none (numbers, dates, links)."""
+    texts = [plain_text(value, find_format([value])) for value in values[:200]]
+    texts = [
+        text
+        for text in texts
+        if text.strip() and not re.fullmatch(r"\s*(https?://\S+|[\d\W_]+|\S{16,})\s*", text)
+    ]
+    if len(texts) < 0.5 * len(values[:200]):
+        return 0.0
+    counts = sorted(words(text) for text in texts)
+    return float(median(counts[len(counts) // 2 :])) if counts else 0.0
+
+
+def _numbered(names: Sequence[str], prose: dict[str, float]) -> tuple[str, ...]:
+    """Columns such as sentence1 to sentence5, which are one story."""
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        if name in prose and (found := _PART.fullmatch(name.strip())):
+            groups.setdefault(found[1].lower(), []).append((int(found[2]), name))
+    for parts in groups.values():
+        parts.sort()
+        numbers = [number for number, _ in parts]
+        together = sum(prose[name] for _, name in parts)
+        others = [length for name, length in prose.items() if name not in {part for _, part in parts}]
+        consecutive = len(parts) >= 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        if consecutive and together >= max(others, default=0):
+            return tuple(name for _, name in parts)
+    return ()
+
+
+_END_MARK = re.compile(r"\s*((?:\W{0,3}(?:END|STOP|EOS|EOT|DONE)\W{0,3}|#{3,}|<\|?[\w/]+\|?>|-{3,}))\s*$")
+
+
+def _common_mark(texts: Sequence[str]) -> str:
+    """What all texts end with, as files made for a fine-tuning service do."""
+    found = [match[1].strip() for text in texts if (match := _END_MARK.search(text))]
+    if len(texts) < 3 or len(found) < 0.95 * len(texts) or len(set(found)) != 1:
+        return ""
+    mark = found[0]
+    return "" if any(re.search(rf"(?i)\bthe\s+{re.escape(mark)}\s*$", text) for text in texts) else mark

@@ -1,0 +1,289 @@
+"""Delimited text (CSV, TSV): the dialect that a file is in, found by reading it in each, and its rows.
+
+RFC 4180 is what programs promise; files have semicolons, tabs or bars, no header, commas in prose that nobody quoted,
+quotation marks that are never closed, and line ends of three kinds.
+"""
+
+import csv
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from fabula.corpus.tables.columns import looks_like_header
+from fabula.errors import FabulaError
+
+MAX_FIELD_CHARACTERS = 32 << 20
+"""The longest field that is read."""
+
+Quoting = Literal["doubled", "escaped", "none"]
+
+_DELIMITERS = (",", ";", "\t", "|")
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_EXCEL_HINT = re.compile(r"sep=(.)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How rows are written.
+
+    Attributes:
+        delimiter: between fields; "" where each line is the one field of its row.
+        quoting: how a quotation mark is written inside a quoted field: doubled, after a backslash, or "none" where
+            quotation marks are part of the text.
+        header: the columns' names; () where the file has no header line.
+        num_fields: in each row. With `joins_rest`, what follows the last delimiter but `num_fields` - 2 is one field:
+            prose with delimiters in it that nobody quoted.
+        joins_rest: see `num_fields`.
+        skip: lines before the header ("sep=;").
+    """
+
+    delimiter: str
+    quoting: Quoting
+    header: tuple[str, ...]
+    num_fields: int
+    joins_rest: bool = False
+    skip: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        if self.header:
+            return self.header
+        return (
+            tuple(f"column {number}" for number in range(1, self.num_fields + 1))
+            if self.num_fields > 1
+            else ("text",)
+        )
+
+    def describe(self) -> str:
+        parts = (
+            [f"fields apart by {_NAMES.get(self.delimiter, repr(self.delimiter))}"]
+            if self.delimiter
+            else ["a field a line"]
+        )
+        return ", ".join([*parts, *([] if self.header else ["no header line"])])
+
+
+def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
+    """The dialect in which the first `lines` of a file (with their ends) make the best table.
+
+    Args:
+        whole: these are all lines of the file.
+
+    Raises:
+        FabulaError: they make no table in any.
+    """
+    skip = 1 if lines and _EXCEL_HINT.fullmatch(lines[0]) else 0
+    told = _EXCEL_HINT.fullmatch(lines[0])[1] if skip else ""  # pyright: ignore[reportOptionalSubscript]
+    lines = lines[skip:]
+    tried = [
+        found
+        for delimiter in ([told] if told else _DELIMITERS)
+        for quoting in ("doubled", "escaped", "none")
+        if (found := _try(lines, delimiter, quoting, whole)) is not None
+    ]
+    if tried:
+        delimiter, quoting, rows, _ = max(tried, key=lambda one: one[3])
+        header = looks_like_header(rows)
+        width = (
+            len(rows[0]) if header else max(Counter(map(len, rows)).items(), key=lambda found: found[1])[0]
+        )
+        return Dialect(delimiter, quoting, _unique(rows[0]) if header else (), width, skip=skip)
+    return _unquoted(lines, name, skip)
+
+
+_Tried = tuple[str, Quoting, list[list[str]], tuple[float, ...]]
+
+
+def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tried | None:
+    """The rows of `lines` in a dialect, and how good they are; None where they are no table in it."""
+    rows: list[list[str]] = []
+    try:
+        with _long_fields():
+            rows.extend(row for row in _reader(lines, delimiter, quoting) if row)
+    except csv.Error as error:
+        if whole or "unexpected end" not in str(error):
+            return None
+    if not rows:
+        return None
+    widths = Counter(map(len, rows))
+    width, times = widths.most_common(1)[0]
+    if width < 2:
+        # Fields in quotation marks, one a line, are a table of one column.
+        quoted = quoting != "none" and sum(line.startswith('"') for line in lines) > 0.9 * len(rows)
+        if not quoted or times < len(rows) or (len(rows) < 2 and not whole):
+            return None
+    elif times < 0.98 * len(rows) or (len(rows) > 1 and len(rows[0]) != width):
+        return None
+    if quoting == "escaped" and not any('\\"' in line for line in lines):
+        return None
+    if quoting == "none" and not any('"' in line for line in lines):
+        return None  # the same as "doubled"
+    marks = sum(value.count('"') % 2 for row in rows for value in row)
+    shares = times / len(rows)
+    preferred = {"doubled": 2, "escaped": 1, "none": 0}[quoting]
+    odd_none = quoting == "none" and any(
+        value[:1] == '"' == value[-1:] and len(value) > 1 for row in rows for value in row
+    )
+    return delimiter, quoting, rows, (not odd_none, width > 1, shares, preferred, width, -marks)
+
+
+def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
+    """Prose with the delimiter in it, and no quotation marks around it."""
+    filled = [line.rstrip("\r\n") for line in lines if line.strip()]
+    if not filled:
+        raise FabulaError("there is no row in this table", where=name)
+    for delimiter in _DELIMITERS:
+        header = filled[0].split(delimiter)
+        below = [line.split(delimiter, len(header) - 1) for line in filled[1:]]
+        is_table = len(header) > 1 and below and all(len(row) == len(header) for row in below)
+        if is_table and looks_like_header([header, *below]) and not _has_quoted(below) and _is_prose_last(below):
+            return Dialect(delimiter, "none", _unique(header), len(header), joins_rest=True, skip=skip)
+    rows = [[line] for line in filled]
+    if _has_quoted(rows) or not _same_kind(filled):
+        line, what = _first_fault(lines)
+        hint = "write a quotation mark inside a field as two, or save the table as JSON Lines"
+        raise FabulaError(what, where=name, line=line + skip, hint=hint)
+    header = looks_like_header(rows)
+    return Dialect("", "none", (filled[0],) if header else (), 1, skip=skip)
+
+
+def _has_quoted(rows: list[list[str]]) -> bool:
+    """Whether some fields stand in quotation marks as a whole."""
+    quoted = sum(
+        value[:1] == '"' and (value[-1:] == '"' or value.count('"') % 2) for row in rows for value in row
+    )
+    return quoted > max(1, 0.1 * len(rows))
+
+
+def _is_prose_last(rows: list[list[str]]) -> bool:
+    """Whether the last field holds the prose, so that what is too much belongs to it."""
+    return sum(len(row[-1]) for row in rows) > 4 * sum(len(value) for row in rows for value in row[:-1])
+
+
+def _same_kind(lines: list[str]) -> bool:
+    """Whether lines are all prose of about one kind, as the rows of one column are."""
+    lengths = sorted(len(line.split()) for line in lines[1:]) or [0]
+    return lengths[len(lengths) // 10] >= 5
+
+
+def _first_fault(lines: list[str]) -> tuple[int, str]:
+    """The line at which a table stops to be one, and how."""
+    reader = _reader(lines, max(_DELIMITERS, key=lines[0].count), "doubled")
+    start, width = 1, 0
+    try:
+        with _long_fields():
+            for row in reader:
+                width = width or len(row)
+                if row and len(row) != width:
+                    more = "more" if len(row) > width else "fewer"
+                    return start, f"this row has {more} fields ({len(row)}) than the first line ({width})"
+                start = reader.line_num + 1
+    except csv.Error as error:
+        return start, _csv_fault(error)
+    return 1, "this is no table: its rows have different numbers of fields"
+
+
+def _csv_fault(error: csv.Error) -> str:
+    if "unexpected end" in str(error):
+        return "a quotation mark opens a field here and is never closed"
+    if "expected after" in str(error):
+        return "a quotation mark stands inside a quoted field of this row"
+    return f"this row is no valid CSV ({error})"
+
+
+def read_rows(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a table, each with the line at which it starts, counted from 1.
+
+    Raises:
+        FabulaError: a row has more or fewer fields than the others, or a quotation mark is never closed. Never is a
+            part of a row left out.
+    """
+    names = dialect.names
+    feed = itertools.islice(lines, dialect.skip, None)
+    with _long_fields():
+        if not dialect.delimiter or dialect.joins_rest:
+            rows = _split_lines(feed, dialect)
+        else:
+            rows = _parsed(feed, dialect, name)
+        is_header = bool(dialect.header)
+        for line, row in rows:
+            if is_header:
+                is_header = False
+            elif len(row) == len(names):
+                yield line + dialect.skip, dict(zip(names, row, strict=True))
+            elif any(value.strip() for value in row):
+                row = _trimmed(row, len(names), name, line + dialect.skip)
+                yield line + dialect.skip, dict(zip(names, row, strict=True))
+
+
+def _trimmed(row: list[str], width: int, name: str, line: int) -> list[str]:
+    """A row whose surplus is empty, or that lacks empty fields at its end, as spreadsheets write them."""
+    while len(row) > width and not row[-1].strip():
+        row = row[:-1]
+    if len(row) > width or len(row) == 1:
+        more = "more" if len(row) > width else "fewer"
+        hint = "put fields that hold the delimiter in quotation marks, or save the table as JSON Lines"
+        what = f"this row has {more} fields ({len(row)}) than the others ({width})"
+        raise FabulaError(what, where=name, line=line, hint=hint)
+    return row + [""] * (width - len(row))
+
+
+def _split_lines(lines: Iterable[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, 1):
+        if text := line.rstrip("\r\n"):
+            yield (
+                number,
+                text.split(dialect.delimiter, dialect.num_fields - 1) if dialect.delimiter else [text],
+            )
+
+
+def _parsed(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tuple[int, list[str]]]:
+    reader = _reader(lines, dialect.delimiter, dialect.quoting)
+    start = 1
+    try:
+        for row in reader:
+            if row:
+                yield start, row
+            start = reader.line_num + 1
+    except csv.Error as error:
+        if "field larger" in str(error):
+            what, hint = (
+                f"a field is longer than {MAX_FIELD_CHARACTERS >> 20} MiB",
+                "cut the story into several",
+            )
+        else:
+            what, hint = (
+                _csv_fault(error),
+                "write a quotation mark inside a field as two, or save the table as JSON Lines",
+            )
+        raise FabulaError(what, where=name, line=start + dialect.skip, hint=hint) from None
+
+
+def _reader(lines: Iterable[str], delimiter: str, quoting: Quoting):
+    if quoting == "none":
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    if quoting == "escaped":
+        return csv.reader(lines, delimiter=delimiter, doublequote=False, escapechar="\\", strict=True)
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    limit = csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """Column names, each once and none empty."""
+    found: list[str] = []
+    for number, name in enumerate(names, 1):
+        name = name.strip().lstrip("\ufeff") or f"column {number}"
+        found.append(name if name not in found else f"{name} ({number})")
+    return tuple(found)

@@ -1,0 +1,173 @@
+"""What stands in a cell of a table to text: strings, HTML, lists of paragraphs, chapters, chat messages."""
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, Literal, NamedTuple
+
+FieldFormat = Literal["plain", "html", "list", "chapters", "messages", "log"]
+"""How a cell is written: plain text; HTML; a list of paragraphs; a list of chapters; messages of a chat with a model, whose
+answers are the story; or a log of messages that people wrote."""
+
+_BLOCK_TAG = re.compile(r"<(?:p|div|br|h[1-6]|li|blockquote|section|article|hr|span)\b[^<>]*>", re.IGNORECASE)
+_LINE_TAG = re.compile(r"[ \t]*<br\b[^<>]*>\s*", re.IGNORECASE)
+_INLINE_TAG = re.compile(
+    r"</?(?:i|b|em|strong|u|s|a|span|sup|sub|small|big|font|strike|del|ins|cite|q)\b[^<>]*>", re.IGNORECASE
+)
+_ENTITY = re.compile(r"&(?:\w{2,8}|#\d{2,6}|#x[\da-fA-F]{2,5});")
+_MODEL = {"assistant", "gpt", "model", "ai", "bot", "chatgpt", "character", "char", "output"}
+_OTHER_ROLES = {"user", "human", "system", "prompter", "input", "tool", "function", "developer"}
+_ROLE_KEYS = ("role", "from", "author", "speaker", "sender")
+_CONTENT_KEYS = ("content", "value", "text", "message", "body", "parts", "output")
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+
+class Piece(NamedTuple):
+    """A text in a cell, and its title or ""."""
+
+    text: str
+    title: str = ""
+
+
+def words(text: str) -> int:
+    """Number of words; of Chinese and Japanese two characters count as one."""
+    return len(text.split()) + len(_CJK.findall(text)) // 2
+
+
+def find_format(values: Sequence[Any]) -> FieldFormat:
+    """How the cells of a column are written, by a sample of them that has no empty ones."""
+    sample = [decoded(value) for value in values[:200]]
+    lists = [value for value in sample if isinstance(value, list) and value]
+    if lists and 2 * len(lists) >= len(sample):
+        return _list_format([item for value in lists for item in value[:50]])
+    texts = [value for value in sample if isinstance(value, str)]
+    marked = sum(bool(_BLOCK_TAG.search(text)) for text in texts)
+    return "html" if texts and marked >= max(1, 0.1 * len(texts)) else "plain"
+
+
+def _list_format(items: Sequence[Any]) -> FieldFormat:
+    records = [item for item in items if isinstance(item, dict)]
+    if 2 * len(records) < len(items):
+        lengths = [words(item) for item in items if isinstance(item, str)] or [0]
+        return "chapters" if median(lengths) >= 150 else "list"
+    roles = [_role(record) for record in records]
+    if sum(role in _MODEL or role in _OTHER_ROLES for role in roles) >= 0.9 * len(records):
+        return "messages"
+    if sum(
+        any(key in record for key in ("timestamp", "date", "created_at", "ts")) for record in records
+    ) > 0.9 * len(records):
+        return "log"
+    lengths = [words(_longest(record)) for record in records] or [0]
+    return (
+        "chapters" if median(lengths) >= 60 or any("chapter" in key.lower() for key in records[0]) else "list"
+    )
+
+
+def decoded(value: Any) -> Any:
+    """A list that a CSV or Parquet file keeps as the text of one (JSON), as a list."""
+    if isinstance(value, str) and value[:1] == "[" and value.rstrip()[-1:] == "]":
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return found if isinstance(found, list) and found and isinstance(found[0], str | dict) else value
+    return value
+
+
+def plain_text(value: Any, format: FieldFormat) -> str:
+    """The text of a cell; pieces of it are apart by a newline."""
+    return "\n".join(piece.text for piece in pieces(value, format))
+
+
+def pieces(value: Any, format: FieldFormat) -> list[Piece]:
+    """The texts in a cell: one, or each chapter of a list of chapters."""
+    value = decoded(value)
+    if isinstance(value, str):
+        return [Piece(field_text(value) if format == "html" else value)] if value.strip() else []
+    if isinstance(value, dict):
+        return _pieces_of_record(value)
+    if not isinstance(value, list):
+        return []
+    if format == "messages":
+        answers = [_content(item) for item in value if isinstance(item, dict) and _role(item) in _MODEL]
+        return _joined(answers)
+    if format == "chapters":
+        return [piece for item in value for piece in _chapter(item)]
+    return _joined(
+        [_longest(item) if isinstance(item, dict) else item for item in value if isinstance(item, str | dict)]
+    )
+
+
+def _joined(texts: Sequence[str]) -> list[Piece]:
+    filled = [clean for text in texts if (clean := _any_text(text).strip())]
+    return [Piece("\n".join(filled))] if filled else []
+
+
+def _chapter(item: Any) -> list[Piece]:
+    if isinstance(item, str):
+        return [Piece(_any_text(item))] if item.strip() else []
+    if not isinstance(item, dict):
+        return []
+    title = next(
+        (
+            item[key]
+            for key in ("title", "name", "heading", "chapter_title", "chapter")
+            if isinstance(item.get(key), str)
+        ),
+        "",
+    )
+    return [Piece(_longest(item), title)] if _longest(item).strip() else []
+
+
+def _pieces_of_record(record: dict[str, Any]) -> list[Piece]:
+    text = _longest(record)
+    return [Piece(text)] if text.strip() else []
+
+
+def _longest(record: dict[str, Any]) -> str:
+    """The longest text in a record."""
+    texts = [_text_of(value) for value in record.values()]
+    return max(texts, key=len, default="")
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, str):
+        return _any_text(value)
+    if isinstance(value, list):
+        return "\n".join(filter(None, (_text_of(item) for item in value)))
+    return _longest(value) if isinstance(value, dict) else ""
+
+
+def _any_text(text: str) -> str:
+    return field_text(text) if _BLOCK_TAG.search(text) else text
+
+
+def _role(message: dict[str, Any]) -> str:
+    for key in _ROLE_KEYS:
+        value = message.get(key)
+        if isinstance(value, dict):
+            value = value.get("role") or value.get("name")
+        if isinstance(value, str):
+            return value.lower()
+    return ""
+
+
+def _content(message: dict[str, Any]) -> str:
+    for key in _CONTENT_KEYS:
+        if key in message and (text := _text_of(message[key])).strip():
+            return text
+    return ""
+
+
+def field_text(markup: str) -> str:
+    """The text of a cell that holds HTML; a newline between paragraphs."""
+    if re.search(r"<(?:p|div|h[1-6]|li|blockquote|section|article)\b", markup, re.IGNORECASE):
+        from fabula.corpus.documents.html import html_to_text
+
+        return html_to_text(markup)
+    text = _INLINE_TAG.sub(
+        "", _LINE_TAG.sub("\n", re.sub(r"<hr\b[^<>]*>", "\n* * *\n", markup, flags=re.IGNORECASE))
+    )
+    return html.unescape(text) if _ENTITY.search(text) else text
