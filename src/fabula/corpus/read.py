@@ -7,7 +7,7 @@ for story in source:
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,21 +17,19 @@ from fabula.corpus import lines as limits
 from fabula.corpus import remote
 from fabula.corpus.encodings import UTF8, check_encoding, is_utf8
 from fabula.corpus.formats.base import (
-    NO_COLUMNS,
     SPLIT_NAMES,
-    Columns,
     FilePlan,
     ReadingLog,
-    RowFormat,
     Sample,
-    row_story,
     valid_unicode,
 )
 from fabula.corpus.formats.hub import hub_rows, is_hub, load_hub
+from fabula.corpus.formats.rows import RowFormat, row_stories
 from fabula.corpus.formats.table import FORMATS
 from fabula.corpus.inputs import InputFile, input_file, read_up_to
 from fabula.corpus.lines import FileRange
 from fabula.corpus.splitting import Split, choose_split, named_split
+from fabula.corpus.tables.columns import NO_COLUMNS, Columns, choose_columns
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import fingerprint, hash_file
 from fabula.story import Story
@@ -39,9 +37,7 @@ from fabula.story import Story
 SAMPLE_BYTES = 1 << 20
 """Bytes of a file that its format is detected by."""
 
-TEXT_COLUMNS = ("text", "story", "content", "body", "selftext", "document", "completion", "output")
-TITLE_COLUMNS = ("title", "name")
-_SAMPLE_ROWS = 50
+_SAMPLE_ROWS = 200
 _ENDINGS = (".txt", ".text", ".md", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -69,7 +65,7 @@ class StorySource:
                 [split, len(dataset), str(dataset.features), sorted(dataset.info.download_checksums or {})]
                 for split, dataset in self._hub
             ]
-            return fingerprint([contents, self.columns])
+            return fingerprint([contents, repr(self.columns)])
         hashed = remote.stamp if remote.is_url(self.path) else hash_file
         return fingerprint(
             [
@@ -78,7 +74,7 @@ class StorySource:
                     hashed(plan.file.path),
                     plan.format,
                     plan.encoding,
-                    plan.columns,
+                    repr(plan.columns),
                     repr(plan.split),
                 ]
                 for plan in self.plans
@@ -143,8 +139,7 @@ class StorySource:
 
     def _hub_stories(self) -> Iterator[Story]:
         for split, number, row in hub_rows(self._hub):
-            story = row_story(row, self.columns, f"{self.path}/{split}", number, unit="row")
-            if story:
+            for story in row_stories(row, self.columns, f"{self.path}/{split}", number, unit="row"):
                 yield replace(story, split=story.split or SPLIT_NAMES.get(split, ""))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -200,7 +195,7 @@ def open_stories(
     if isinstance(chosen, RowFormat):
         columns = _find_columns(plans, column, str(source))
         plans = [replace(plan, columns=columns) for plan in plans]
-        described += f", text in column {columns.text!r}"
+        described += f", {columns.describe()}"
     elif column:
         raise FabulaError(f"{described} has no columns", where=path, hint="leave --column out")
     else:
@@ -277,27 +272,6 @@ def _find_columns(plans: Sequence[FilePlan], column: str | None, where: str) -> 
     raise FabulaError("there is no story in this file", where=where)
 
 
-def choose_columns(
-    names: list[str], rows: Iterable[dict[str, Any]], column: str | None, where: str
-) -> Columns:
-    """The column of the text as named, or by a usual name, or the one with the longest texts in `rows`."""
-    if column is not None:
-        text = column
-        if column not in names:
-            raise FabulaError(f"no column {column!r}", where=where, hint=did_you_mean(column, names))
-    else:
-        lengths = {
-            name: sum(len(value) for row in rows if isinstance(value := row.get(name), str)) for name in names
-        }
-        usual = [name for name in TEXT_COLUMNS if lengths.get(name)]
-        text = usual[0] if usual else max(lengths, key=lambda name: lengths[name], default="")
-        if not lengths.get(text):
-            raise FabulaError("no column holds text", where=where, hint=f"columns: {', '.join(names)}")
-    title = next((name for name in TITLE_COLUMNS if name in names and name != text), "")
-    split = "split" if "split" in names and text != "split" else ""
-    return Columns(text, title, split)
-
-
 def _open_hub(source: str, column: str | None) -> StorySource:
     splits = load_hub(source)
     _, first = splits[0]
@@ -306,7 +280,7 @@ def _open_hub(source: str, column: str | None) -> StorySource:
         raise FabulaError("this dataset has no rows", where=source)
     columns = choose_columns(list(first.column_names), rows, column, source)
     parts = ", ".join(f"{name} {len(dataset):,}" for name, dataset in splits)
-    description = f"hub dataset {source.removeprefix('hub:')} ({parts} rows), text in column {columns.text!r}"
+    description = f"hub dataset {source.removeprefix('hub:')} ({parts} rows), {columns.describe()}"
     result = StorySource(source, description, columns=columns)
     result.__dict__["_hub"] = splits
     return result

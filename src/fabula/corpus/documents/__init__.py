@@ -5,9 +5,7 @@ deleted text) is left out and listed with the reason.
 """
 
 import re
-import zipfile
 from collections.abc import Callable
-from typing import IO
 
 from fabula.corpus.documents.document import Document, LeftOut, is_divider
 from fabula.errors import FabulaError
@@ -47,20 +45,13 @@ _PAGE = re.compile(
     r"|center|font|table|blockquote)(?=[\s>/])",
     re.IGNORECASE | re.DOTALL,
 )
-_HEAD_BYTES = 1 << 14
+_LOCAL_NAME = re.compile(rb"PK\x03\x04.{22}(..)(..)", re.DOTALL)
 
 
-def document_kind(file: IO[bytes]) -> str:
-    """What kind of document a file is, by its content: a key of DOCUMENTS, the name of a kind that `read_document`
-    refuses with what to do, or "" for anything else. `file` must be seekable; it is left at its beginning."""
-    file.seek(0)
-    head = file.read(_HEAD_BYTES)
-    try:
-        if head.startswith(b"PK\x03\x04"):
-            return _zip_kind(file)
-        return _head_kind(head)
-    finally:
-        file.seek(0)
+def document_kind(head: bytes) -> str:
+    """What kind of document a file is, by its first bytes (16 KiB or more): a key of DOCUMENTS, the name of a kind that
+    `read_document` refuses with what to do, or "" for anything else."""
+    return _zip_kind(head) if head.startswith(b"PK\x03\x04") else _head_kind(head)
 
 
 def _head_kind(head: bytes) -> str:
@@ -75,7 +66,7 @@ def _head_kind(head: bytes) -> str:
     if head[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
         return "mobi"
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    text = head.decode(encoding, "replace").lstrip("\ufeff \n\r\t")
+    text = head[: 1 << 16].decode(encoding, "replace").lstrip("\ufeff \n\r\t")
     if re.match(r"<[?\w]", text):
         if re.search(r"<FictionBook[\s>]", text):
             return "fb2"
@@ -84,18 +75,20 @@ def _head_kind(head: bytes) -> str:
     return "html" if _PAGE.match(text) and re.search(r"</\w+>|<br|<p>", text, re.IGNORECASE) else ""
 
 
-def _zip_kind(file: IO[bytes]) -> str:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            kind = archive.read("mimetype")[:100].strip() if "mimetype" in names else b""
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError):
-        return ""
-    if kind == b"application/epub+zip" or "META-INF/container.xml" in names:
+def _zip_kind(head: bytes) -> str:
+    names, kind = [], b""
+    for found in _LOCAL_NAME.finditer(head):
+        size, extra = (int.from_bytes(part, "little") for part in found.groups())
+        name = head[found.end() : found.end() + size]
+        if name == b"mimetype":  # not compressed, as its formats ask
+            kind = head[found.end() + size + extra :][:100]
+        names.append(name.decode("utf-8", "replace"))
+    if kind.startswith(b"application/epub+zip") or "META-INF/container.xml" in names:
         return "epub"
     if kind.startswith(b"application/vnd.oasis.opendocument."):
+        inner = re.match(rb"[a-z]+", kind[len(b"application/vnd.oasis.opendocument.") :])
         return {b"text": "odt", b"spreadsheet": "xls", b"presentation": "ppt"}.get(
-            kind[35:].split(b"-")[0], ""
+            inner[0] if inner else b"", ""
         )
     for name in names:
         if name.startswith("word/") or name == "content.xml":

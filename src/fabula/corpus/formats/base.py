@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any, ClassVar, NamedTuple
+from typing import IO, ClassVar
 
 import xxhash
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.encodings import UTF8, Recoded, decode_start, is_utf8
 from fabula.corpus.inputs import InputFile
-from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere, too_long
+from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere
 from fabula.corpus.splitting import WHOLE, Split
+from fabula.corpus.tables.columns import NO_COLUMNS, Columns
 from fabula.errors import FabulaError
 from fabula.story import Story
 
@@ -22,17 +23,6 @@ SPLIT_NAMES |= {"dev": "validation", "eval": "validation", "test": "test"}
 
 MAX_DOCUMENT_BYTES = 256 << 20
 """The largest file that is read as a whole."""
-
-
-class Columns(NamedTuple):
-    """Names of the columns that hold a story's text, its title and its split ("" where there is none)."""
-
-    text: str
-    title: str = ""
-    split: str = ""
-
-
-NO_COLUMNS = Columns("")
 
 
 @dataclass(frozen=True)
@@ -191,63 +181,6 @@ class DocumentFormat(Format):
         text = "\n\n".join(block.text for block in self.blocks(plan.read_bytes(), plan.name, log))
         if text := text.strip():
             yield make_story(text, plan.name, 1)
-
-
-Row = tuple[int, dict[str, Any]]
-"""Line (or row number, see `RowFormat.unit`) at which a row starts, and its values by column."""
-
-
-class RowFormat(Format):
-    """A format with one story a row."""
-
-    unit: ClassVar[str] = "line"
-    """What `Story.source_line` counts: "line" or "row"."""
-
-    @abstractmethod
-    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        """The rows that begin in a range, from the first on; no more of the file is read than is asked for."""
-
-    def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
-        for number, row in self.rows(plan, part, log):
-            if story := row_story(row, plan.columns, plan.name, number, self.unit):
-                yield story
-
-
-def row_story(
-    row: dict[str, Any], columns: Columns, name: str, number: int, unit: str = "line"
-) -> Story | None:
-    """The story in a row, or None where its text is empty.
-
-    Raises:
-        FabulaError: the row has no such column, or there is no text in it.
-    """
-    from fabula.corpus.lines import MAX_STORY_BYTES
-
-    text = row.get(columns.text)
-    if not isinstance(text, str):
-        if columns.text in row and text is None:
-            return None
-        what = "is not text" if columns.text in row else "is missing"
-        known = ", ".join(str(key) for key in row if key is not None)
-        raise FabulaError(
-            f"column {columns.text!r} {what}" + (f" in {unit} {number:,}" if unit != "line" else ""),
-            where=name,
-            line=number if unit == "line" else None,
-            hint=f"name the text's column with --column (this {unit} has: {known})",
-        )
-    if not (text := text.strip()):
-        return None
-    if len(text) > MAX_STORY_BYTES:
-        raise too_long(name, number)
-    title = row.get(columns.title) if columns.title else None
-    split = row.get(columns.split) if columns.split else None
-    return make_story(
-        text,
-        name,
-        number,
-        title=title.strip() if isinstance(title, str) else "",
-        split=SPLIT_NAMES.get(split.strip().lower(), "") if isinstance(split, str) else "",
-    )
 
 
 def make_story(text: str, name: str, line: int, title: str = "", split: str = "") -> Story:

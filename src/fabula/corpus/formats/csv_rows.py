@@ -1,54 +1,64 @@
-"""CSV and TSV with a header line."""
+"""CSV, TSV and their like: a story a row."""
 
-import csv
+import io
+import itertools
+import re
 from collections.abc import Iterator
 
 from fabula.corpus import lines as limits
-from fabula.corpus.formats.base import FilePlan, ReadingLog, Row, RowFormat, Sample
-from fabula.corpus.lines import FileRange, Lines, decode, too_long
+from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.rows import Row, RowFormat
+from fabula.corpus.lines import FileRange, too_long
+from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS
+from fabula.corpus.tables.delimited import find_dialect, read_rows
 from fabula.errors import FabulaError
+
+_BESIDE = {*TITLE_COLUMNS, "id", "author", "date", "url", "score", "split", "index"}
+"""What often stands beside the text: a text and such a column make a table, whatever the file is called."""
+
+_SAMPLE_LINES = 50_000
+"""Lines by which the dialect is found."""
 
 
 class Csv(RowFormat):
     name = "csv"
-    description = "CSV (or TSV) with a header line, one story a row"
+    description = "CSV or TSV, one story a row"
     is_text = True
 
     def detect(self, sample: Sample) -> bool:
-        return sample.suffix in (".csv", ".tsv")
+        return sample.suffix in (".csv", ".tsv", ".tab", ".psv") or _has_header(sample.text)
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        limit = csv.field_size_limit(limits.MAX_STORY_BYTES)
-        try:
-            with plan.open_lines(part, log) as lines:
-                yield from _rows(lines)
-        finally:
-            csv.field_size_limit(limit)
+        with plan.open() as file:
+            try:
+                text = io.TextIOWrapper(
+                    file, encoding="utf-8-sig", newline=""
+                )  # a carriage return may end a line
+                lines = _bounded_lines(text, plan.name)
+                head = list(itertools.islice(lines, _SAMPLE_LINES))
+                dialect = find_dialect(head, plan.name, whole=len(head) < _SAMPLE_LINES)
+                yield from read_rows(itertools.chain(head, lines), dialect, plan.name)
+            except UnicodeDecodeError as error:
+                what = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+                hint = "name the file's encoding, for example --encoding windows-1252"
+                raise FabulaError(what, where=plan.name, hint=hint) from None
 
 
-def _rows(lines: Lines) -> Iterator[Row]:
-    def decoded() -> Iterator[str]:
-        for line in lines:
-            yield decode(line, lines.name, lines.number, lines.offset)
+def _bounded_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
+    number = 0
+    while line := text.readline(limits.MAX_STORY_BYTES + 1):
+        number += 1
+        if len(line) > limits.MAX_STORY_BYTES:
+            raise too_long(name, number)
+        yield line
 
-    feed = decoded()
-    first = next(feed, "")
-    delimiter = max(",;\t", key=first.count)
 
-    def whole() -> Iterator[str]:
-        yield first
-        yield from feed
-
-    reader = csv.reader(whole(), delimiter=delimiter)
-    start = 1
-    try:
-        header = next(reader, [])
-        start = reader.line_num + 1
-        for values in reader:
-            if values:
-                yield start, dict(zip(header, values, strict=False))
-            start = reader.line_num + 1
-    except csv.Error as error:
-        if "field larger than field limit" in str(error):
-            raise too_long(lines.name, start) from None
-        raise FabulaError(f"this is not valid CSV: {error}", where=lines.name, line=reader.line_num) from None
+def _has_header(text: str) -> bool:
+    """Whether a file with another ending begins with the names of a table's columns."""
+    first = text.lstrip("\ufeff").partition("\n")[0].strip()
+    for delimiter in (",", ";", "\t", "|"):
+        names = [name.strip().strip('"').casefold() for name in first.split(delimiter)]
+        plain = all(re.fullmatch(r"[\w .-]{1,30}", name) for name in names)
+        if plain and len(set(names)) == len(names) > 1 and {*names} & {*TEXT_COLUMNS} and {*names} & _BESIDE:
+            return True
+    return False

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fabula.corpus.formats.base import FilePlan, ReadingLog, Row, RowFormat, Sample
+from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.inputs import first_line
 from fabula.corpus.lines import FileRange
 from fabula.errors import FabulaError
@@ -29,7 +30,8 @@ class Parquet(RowFormat):
                 raise FabulaError(
                     f"this is not a readable Parquet file ({first_line(error)})", where=plan.name
                 ) from None
-            wanted = [column for column in plan.columns if column] or None
+            columns = plan.columns
+            wanted = [column for column in (*columns.text, columns.title, columns.split) if column] or None
             number = 0
             try:
                 for batch in file.iter_batches(batch_size=64, columns=wanted):

@@ -1,11 +1,21 @@
 """All formats that stories are read from, in the order in which they are tried: the first that knows a file reads it."""
 
+from fabula.corpus.documents import DOCUMENTS
 from fabula.corpus.formats.base import Format
 from fabula.corpus.formats.csv_rows import Csv
-from fabula.corpus.formats.jsonl import JsonLines
+from fabula.corpus.formats.documents import OfficeDocument, UnreadDocument
+from fabula.corpus.formats.json_rows import Json, JsonLines
 from fabula.corpus.formats.parquet import Parquet
 from fabula.corpus.formats.text import Text
 
-_ALL: tuple[Format, ...] = (Parquet(), JsonLines(), Csv(), Text())
+_ALL: tuple[Format, ...] = (
+    *(OfficeDocument(kind) for kind in DOCUMENTS),
+    UnreadDocument(),
+    Parquet(),
+    JsonLines(),
+    Json(),
+    Csv(),
+    Text(),
+)
 
 FORMATS = {format.name: format for format in _ALL}

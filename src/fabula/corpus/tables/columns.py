@@ -43,10 +43,11 @@ class Columns:
     """The columns that are read.
 
     Attributes:
-        text: of the story; several are joined, a newline between them.
+        text: of the story; several are joined.
         title, split: names, or "" where there is none.
         formats: how the text of each column in `text` is written.
         unused: columns with prose that are passed over.
+        joint: what stands between the texts of several columns.
         mark: what stands at the end of every text and belongs to none ("END", "###"), or "".
     """
 
@@ -56,6 +57,7 @@ class Columns:
     formats: tuple[FieldFormat, ...] = ()
     unused: tuple[str, ...] = ()
     mark: str = ""
+    joint: str = "\n"
 
     def describe(self) -> str:
         if len(self.text) > 3:
@@ -65,6 +67,9 @@ class Columns:
         else:
             named = f"text in column {self.text[0]!r}"
         return named + (f", not in {', '.join(map(repr, self.unused))}" if self.unused else "")
+
+
+NO_COLUMNS = Columns()
 
 
 def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -95,7 +100,7 @@ def choose_columns(
     """
     text = _named(names, column, where) if column is not None else _found(names, rows, where)
     values = {name: [row[name] for row in rows if row.get(name) not in (None, "")] for name in names}
-    folded = {name.strip().casefold(): name for name in reversed(names)}
+    folded = {_bare(name): name for name in reversed(names)}
     title = next((folded[name] for name in TITLE_COLUMNS if name in folded and folded[name] not in text), "")
     split = folded.get("split", "")
     formats = tuple(find_format(values.get(name, [])) for name in text)
@@ -105,7 +110,15 @@ def choose_columns(
         else [name for name in names if name not in (*text, title) and _typical(values[name]) >= 12]
     )
     ends = [plain_text(value, formats[-1]) for value in values.get(text[-1], [])] if text else []
-    return Columns(text, title, "" if split in text else split, formats, tuple(unused), _common_mark(ends))
+    joint = " " if len(text) > 1 and "sentence" in text[0].lower() else "\n"
+    return Columns(
+        text, title, "" if split in text else split, formats, tuple(unused), _common_mark(ends), joint
+    )
+
+
+def _bare(name: str) -> str:
+    """A column's name as the lists above have it; of one that was inside an object, the last part."""
+    return name.strip().rpartition(".")[2].casefold().replace(" ", "_").replace("-", "_")
 
 
 def _named(names: Sequence[str], column: str, where: str) -> tuple[str, ...]:
@@ -122,6 +135,9 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
     }
     prose = {name: length for name, length in lengths.items() if length > 0}
     if not prose:
+        named = [name for known in TEXT_COLUMNS for name in names if _bare(name) == known]
+        if named and any(row.get(named[0]) for row in rows):
+            return (named[0],)
         raise FabulaError("no column holds text", where=where, hint=f"columns: {', '.join(names)}")
     if parts := _numbered(names, prose):
         return parts

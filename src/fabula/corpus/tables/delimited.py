@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from fabula.corpus import lines as limits
+from fabula.corpus.lines import too_long
 from fabula.corpus.tables.columns import looks_like_header
 from fabula.errors import FabulaError
-
-MAX_FIELD_CHARACTERS = 32 << 20
-"""The longest field that is read."""
 
 Quoting = Literal["doubled", "escaped", "none"]
 
@@ -101,11 +100,13 @@ _Tried = tuple[str, Quoting, list[list[str]], tuple[float, ...]]
 def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tried | None:
     """The rows of `lines` in a dialect, and how good they are; None where they are no table in it."""
     rows: list[list[str]] = []
+    unfinished = False
     try:
         with _long_fields():
             rows.extend(row for row in _reader(lines, delimiter, quoting) if row)
     except csv.Error as error:
-        if whole or "unexpected end" not in str(error):
+        unfinished = not whole and "unexpected end" in str(error)
+        if not unfinished and "field larger" not in str(error):  # a field too long is told while reading
             return None
     if not rows:
         return None
@@ -114,7 +115,7 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
     if width < 2:
         # Fields in quotation marks, one a line, are a table of one column.
         quoted = quoting != "none" and sum(line.startswith('"') for line in lines) > 0.9 * len(rows)
-        if not quoted or times < len(rows) or (len(rows) < 2 and not whole):
+        if not quoted or times < len(rows) or (len(rows) < 2 and not (whole or unfinished)):
             return None
     elif times < 0.98 * len(rows) or (len(rows) > 1 and len(rows[0]) != width):
         return None
@@ -140,7 +141,12 @@ def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
         header = filled[0].split(delimiter)
         below = [line.split(delimiter, len(header) - 1) for line in filled[1:]]
         is_table = len(header) > 1 and below and all(len(row) == len(header) for row in below)
-        if is_table and looks_like_header([header, *below]) and not _has_quoted(below) and _is_prose_last(below):
+        if (
+            is_table
+            and looks_like_header([header, *below])
+            and not _has_quoted(below)
+            and _is_prose_last(below)
+        ):
             return Dialect(delimiter, "none", _unique(header), len(header), joins_rest=True, skip=skip)
     rows = [[line] for line in filled]
     if _has_quoted(rows) or not _same_kind(filled):
@@ -251,16 +257,9 @@ def _parsed(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tuple
             start = reader.line_num + 1
     except csv.Error as error:
         if "field larger" in str(error):
-            what, hint = (
-                f"a field is longer than {MAX_FIELD_CHARACTERS >> 20} MiB",
-                "cut the story into several",
-            )
-        else:
-            what, hint = (
-                _csv_fault(error),
-                "write a quotation mark inside a field as two, or save the table as JSON Lines",
-            )
-        raise FabulaError(what, where=name, line=start + dialect.skip, hint=hint) from None
+            raise too_long(name, start + dialect.skip) from None
+        hint = "write a quotation mark inside a field as two, or save the table as JSON Lines"
+        raise FabulaError(_csv_fault(error), where=name, line=start + dialect.skip, hint=hint) from None
 
 
 def _reader(lines: Iterable[str], delimiter: str, quoting: Quoting):
@@ -273,7 +272,7 @@ def _reader(lines: Iterable[str], delimiter: str, quoting: Quoting):
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    limit = csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    limit = csv.field_size_limit(limits.MAX_STORY_BYTES)
     try:
         yield
     finally:

@@ -1,0 +1,38 @@
+"""Office documents, web pages and e-books: their blocks come from `fabula.corpus.documents`."""
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.documents import DOCUMENTS, document_kind, read_document
+from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
+
+
+class OfficeDocument(DocumentFormat):
+    """One kind of document.
+
+    Args:
+        kind: a key of `DOCUMENTS`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.name = kind  # pyright: ignore[reportAttributeAccessIssue]
+        self.description = DOCUMENTS[kind]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def detect(self, sample: Sample) -> bool:
+        return document_kind(sample.head) == self.name
+
+    def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
+        document = read_document(data, self.name, name)
+        log.removals += [ReaderRemoval(name, out.line, out.reason, out.text) for out in document.left_out]
+        return document.blocks
+
+
+class UnreadDocument(DocumentFormat):
+    """Documents that are known and not read: the user is told what to do with them."""
+
+    name = "unread"
+    description = "a document that is not read"
+
+    def detect(self, sample: Sample) -> bool:
+        return bool(kind := document_kind(sample.head)) and kind not in DOCUMENTS
+
+    def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
+        return read_document(data, document_kind(data), name).blocks

@@ -1,0 +1,85 @@
+"""JSON Lines, an object a line, and JSON in one piece: a story a row."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.rows import Row, RowFormat
+from fabula.corpus.lines import FileRange, decode
+from fabula.corpus.tables.json_values import flat, rows_of, values_of
+from fabula.errors import FabulaError
+
+_OPENING = re.compile(r'\s*(?:\{\s*["}]|\[\s*[{"\[\]])')
+
+
+class JsonLines(RowFormat):
+    name = "jsonl"
+    description = "JSON Lines, one story a row"
+    is_text = True
+
+    def detect(self, sample: Sample) -> bool:
+        lines = [line for line in sample.text.lstrip("\ufeff").split("\n") if line.strip()]
+        if not lines or not _OPENING.match(lines[0]):
+            return False
+        if len(lines) == 1 and sample.is_whole:  # one object alone may have the rows in it
+            return sample.suffix in (".jsonl", ".ndjson")
+        return _is_json(lines[0]) or (len(lines) == 1 and lines[0].lstrip()[0] == "{")
+
+    def can_cut(self, plan: FilePlan) -> bool:
+        return True
+
+    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        with plan.open_lines(part, log) as lines:
+            for line in lines:
+                if line.strip():
+                    yield lines.number, parse_row(line, lines.name, lines.number, lines.offset)
+
+
+class Json(RowFormat):
+    name = "json"
+    description = "JSON, one story a record"
+    is_text = True
+
+    def detect(self, sample: Sample) -> bool:
+        return bool(_OPENING.match(sample.text.lstrip("\ufeff")))
+
+    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        with plan.open() as file:
+            data = file.read()
+        for line, value in values_of(decode(data, plan.name, 1, 0), plan.name):
+            for row in rows_of(value):
+                yield line, row
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def parse_row(raw: bytes, name: str, line: int, offset: int) -> dict[str, Any]:
+    """The record in a line; a text, or a list of texts, alone is the column "text".
+
+    Raises:
+        FabulaError: there is none.
+    """
+    text = decode(raw, name, line, offset)
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise FabulaError(f"this is not valid JSON: {error}", where=name, line=line) from None
+    except RecursionError:
+        raise FabulaError("this JSON is nested too deeply", where=name, line=line) from None
+    if isinstance(row, str) or (
+        isinstance(row, list) and row and all(isinstance(item, str | dict) for item in row)
+    ):
+        return {"text": row}
+    if not isinstance(row, dict):
+        raise FabulaError(
+            "this line is no record", where=name, line=line, hint='each line should be like {"text": "..."}'
+        )
+    return flat(row)

@@ -1,0 +1,90 @@
+"""Formats with a story a row: what they share."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from fabula.corpus import lines as limits
+from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, Format, ReaderRemoval, ReadingLog, make_story
+from fabula.corpus.lines import FileRange, too_long
+from fabula.corpus.tables.columns import Columns
+from fabula.corpus.tables.values import Piece, pieces
+from fabula.errors import FabulaError
+from fabula.story import Story
+
+Row = tuple[int, dict[str, Any]]
+"""Line (or row number, see `RowFormat.unit`) at which a row starts, and its values by column."""
+
+_REMOVED = re.compile(
+    r"\W*(?:removed|deleted|data missing)(?: by (?:user|moderators?|reddit))?\W*", re.IGNORECASE
+)
+"""What sites put in place of a text that its author or a moderator took away."""
+
+
+class RowFormat(Format):
+    """A format with one story a row, or several where a cell holds a list of chapters."""
+
+    unit: ClassVar[str] = "line"
+    """What `Story.source_line` counts: "line" or "row"."""
+
+    @abstractmethod
+    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        """The rows that begin in a range, from the first on; no more of the file is read than is asked for."""
+
+    def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
+        for number, row in self.rows(plan, part, log):
+            found = list(row_stories(row, plan.columns, plan.name, number, self.unit))
+            if not found:
+                log.removals.append(_no_story(row, plan, number))
+            yield from found
+
+
+def row_stories(
+    row: dict[str, Any], columns: Columns, name: str, number: int, unit: str = "line"
+) -> Iterator[Story]:
+    """The stories in a row: none where its text is empty or was taken away, several where it is a list of chapters.
+
+    Raises:
+        FabulaError: the row has no such column, or there is no text in it.
+    """
+    found = _row_pieces(row, columns, name, number, unit)
+    own_title, split = (row.get(column) if column else None for column in (columns.title, columns.split))
+    for piece in found:
+        text = piece.text.strip()
+        if columns.mark:
+            text = text.removesuffix(columns.mark).rstrip()
+        if not text or _REMOVED.fullmatch(text):
+            continue
+        if len(text) > limits.MAX_STORY_BYTES:
+            raise too_long(name, number)
+        title = piece.title or (own_title if isinstance(own_title, str) else "")
+        known = SPLIT_NAMES.get(split.strip().lower(), "") if isinstance(split, str) else ""
+        yield make_story(text, name, number, title=title.strip(), split=known)
+
+
+def _row_pieces(row: dict[str, Any], columns: Columns, name: str, number: int, unit: str) -> list[Piece]:
+    found: list[Piece] = []
+    for column, format in zip(columns.text, columns.formats, strict=True):
+        value = row.get(column)
+        if value is None and column in row:
+            continue
+        if not isinstance(value, str | list | dict):
+            what = "is not text" if column in row else "is missing"
+            known = ", ".join(str(key) for key in row)
+            raise FabulaError(
+                f"column {column!r} {what}" + (f" in {unit} {number:,}" if unit != "line" else ""),
+                where=name,
+                line=number if unit == "line" else None,
+                hint=f"name the text's column with --column (this {unit} has: {known})",
+            )
+        found += pieces(value, format)
+    if len(columns.text) > 1:
+        return [Piece(columns.joint.join(piece.text.strip() for piece in found))] if found else []
+    return found
+
+
+def _no_story(row: dict[str, Any], plan: FilePlan, number: int) -> ReaderRemoval:
+    values = [value for column in plan.columns.text if isinstance(value := row.get(column), str)]
+    text = " ".join(values).strip()
+    return ReaderRemoval(plan.name, number, "removed-post" if text else "empty-row", text)
