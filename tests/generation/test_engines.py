@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from fabula.errors import FabulaError
 from fabula.generation.engine import Engine
@@ -24,6 +24,7 @@ openvino_engine = pytest.importorskip(
 )
 
 PROMPTS = ["Once", "", "Once upon a time there was", "A fox", "upon"]
+WINDOWS = [[0, 5, 9, 7, 8, 3], [0], list(range(20)), [0, 90, 91]]
 GREEDY = SamplingSettings(temperature=0, max_new_tokens=100)
 
 
@@ -35,24 +36,85 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
         yield Path(os.environ["FABULA_CACHE"]) / "engines"
 
 
-def make_model(folder: Path, **changes: Any) -> Path:
+def make_model(folder: Path, architecture: str = "gpt2", **changes: Any) -> Path:
+    """A model of two or three layers that reads 48 tokens, with biases that are not 0 and norms that are not 1."""
     tokenizer = train_tokenizer(["Once upon a time there was a fox."] * 4, 300, context_length=48)
     torch.manual_seed(2)
-    shape: dict[str, Any] = {
-        "n_positions": 48,
-        "n_embd": 64,
-        "n_layer": 3,
-        "n_head": 4,
-        "initializer_range": 0.2,
-        **changes,
-    }
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=0, eos_token_id=0, **shape))
-    for name, parameter in model.named_parameters():  # a fresh model has biases of 0 and norms of 1
+    shape = {**SHAPES[architecture], **changes, "vocab_size": len(tokenizer)}
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(architecture, bos_token_id=0, eos_token_id=0, pad_token_id=0, **shape)
+    )
+    for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
-            torch.nn.init.normal_(parameter, mean=float(".ln_" in name and name.endswith("weight")), std=0.2)
+            is_factor = name.endswith("weight") and architecture != "gemma3_text"  # Gemma's are added to 1
+            torch.nn.init.normal_(parameter, mean=float(is_factor), std=0.2)
+        else:
+            torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+SHARED: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 48,
+}
+GROUPED = {**SHARED, "num_key_value_heads": 2}
+SHAPES: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_positions": 48, "n_embd": 64, "n_layer": 3, "n_head": 4},
+    "gpt_neo": {
+        "hidden_size": 64,
+        "num_heads": 4,
+        "num_layers": 2,
+        "max_position_embeddings": 48,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 8,
+    },
+    "gpt_neox": SHARED,
+    "llama": {**GROUPED, "tie_word_embeddings": True},
+    "mistral": {**GROUPED, "sliding_window": 8},
+    "qwen2": {**GROUPED, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1},
+    "qwen3": {**GROUPED, "head_dim": 32},
+    "gemma3_text": {
+        **GROUPED,
+        "head_dim": 32,
+        "query_pre_attn_scalar": 24,
+        "sliding_window": 8,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
+}
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("gpt2", {"activation_function": "gelu"}),
+    ("gpt2", {"n_inner": 96, "layer_norm_epsilon": 0.1}),
+    ("gpt2", {"tie_word_embeddings": False}),
+    (
+        "gpt_neox",
+        {
+            "use_parallel_residual": False,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5},
+        },
+    ),
+    (
+        "llama",
+        {
+            "tie_word_embeddings": False,
+            "attention_bias": True,
+            "mlp_bias": True,
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 100.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 24,
+            },
+        },
+    ),
+    *((architecture, {}) for architecture in SHAPES if architecture != "gpt2"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -90,20 +152,29 @@ def test_logits_agree_with_transformers(engines: dict[str, Engine]):
         assert (np.exp(exact) * (exact - found)).sum(axis=-1).max() < 0.01
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"activation_function": "gelu"},
-        {"n_inner": 96, "layer_norm_epsilon": 0.1},
-        {"tie_word_embeddings": False},
-    ],
-)
-def test_variants_of_gpt2(tmp_path: Path, changes: dict[str, Any]):
-    folder = make_model(tmp_path, **changes)
-    for exact, found in zip(
-        walk(load_engine(folder, "transformers")), walk(load_engine(folder, "openvino-fp32")), strict=True
-    ):
+@pytest.mark.parametrize(("architecture", "changes"), VARIANTS)
+def test_architectures_and_their_variants(tmp_path: Path, architecture: str, changes: dict[str, Any]):
+    """The logits are those of transformers; in 8 bits nearly those, and what a story becomes does not depend on its batch."""
+    folder = make_model(tmp_path, architecture, **changes)
+    expected = walk(load_engine(folder, "transformers"))
+    for exact, found in zip(expected, walk(load_engine(folder, "openvino-fp32")), strict=True):
         np.testing.assert_allclose(found, exact, atol=2e-4)
+    fast = load_engine(folder, "openvino")
+    divergences = [
+        (np.exp(exact) * (exact - found)).sum(axis=-1)
+        for exact, found in zip(expected, walk(fast), strict=True)
+    ]
+    assert np.concatenate(divergences).mean() < 0.01
+    batch = fast.read(WINDOWS)
+    steps = [batch.logits_BV]
+    for token in range(20, 30):
+        batch.step(range(len(WINDOWS)), [token] * len(WINDOWS))
+        steps.append(batch.logits_BV)
+    for row, window in enumerate(WINDOWS):
+        alone = fast.read([window])
+        for token, logits_BV in zip(range(20, 31), steps, strict=True):
+            np.testing.assert_array_equal(alone.logits_BV[0], logits_BV[row])
+            alone.step([0], [token])
 
 
 def test_stories_agree_in_full_precision(engines: dict[str, Engine]):
@@ -136,21 +207,20 @@ def test_auto_takes_the_fast_engine_where_it_can(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     assert load_engine(model).name == "openvino"
-    llama = tmp_path / "llama"
-    shape: dict[str, Any] = {
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
-    LlamaForCausalLM(LlamaConfig(vocab_size=300, max_position_embeddings=32, **shape)).save_pretrained(llama)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (llama / name).write_bytes((model / name).read_bytes())
-    assert load_engine(llama).name == "transformers"
-    with pytest.raises(FabulaError, match="cannot run this model: its architecture is llama"):
-        load_engine(llama, "openvino")
-    scaled = make_model(tmp_path / "scaled", scale_attn_by_inverse_layer_idx=True)
-    assert load_engine(scaled).name == "transformers"
+    for name, changes, reason in (
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "it scales attention in its own way"),
+        ("llama", {"hidden_act": "mish"}, "its activation is mish"),
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 2.0}},
+            "its rotary embeddings are of the kind dynamic",
+        ),
+        ("gemma3_text", {"final_logit_softcapping": 30.0}, "it caps its logits"),
+    ):
+        folder = make_model(tmp_path / name / reason.split()[-1], name, **changes)
+        assert load_engine(folder).name == "transformers"
+        with pytest.raises(FabulaError, match=f"cannot run this model: {reason}"):
+            load_engine(folder, "openvino")
     monkeypatch.setattr("fabula.generation.engines.find_spec", lambda name: None)
     assert load_engine(model).name == "transformers"
     with pytest.raises(FabulaError, match="engine is not installed"):
@@ -162,11 +232,11 @@ def test_a_model_is_converted_once(tmp_path: Path, cache: Path, monkeypatch: pyt
     load_engine(folder, "openvino")
     entries = set(cache.glob("*/"))
     with monkeypatch.context() as patch:
-        patch.setattr(openvino_engine, "gpt2_graph", None)  # a second conversion would fail
+        patch.setattr(openvino_engine, "decoder_graph", None)  # a second conversion would fail
         first = walk(load_engine(folder, "openvino"))
     assert set(cache.glob("*/")) == entries
     torch.manual_seed(3)
-    model = GPT2LMHeadModel.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
     model.transformer.wte.weight.data.normal_(std=0.2)
     model.save_pretrained(folder)
     assert not np.allclose(walk(load_engine(folder, "openvino"))[0], first[0])
