@@ -107,7 +107,7 @@ def score(model_folder: Path, stories: Path, script: Path, limit: int | None, ro
 
 def copies(sources: list[Path], num_texts: int, training_bytes: int) -> None:
     """Search 1,000 texts, a third of them pieced together from training stories, in 20 MB of training text."""
-    from fabula.evaluation.memorisation import find_copies
+    from fabula.evaluation.memorisation import find_copied_passages
     from fabula.story import Story
 
     texts = [json.loads(line)["text"] for path in sources for line in path.open(encoding="utf-8")]
@@ -131,7 +131,7 @@ def copies(sources: list[Path], num_texts: int, training_bytes: int) -> None:
             text = text[:400] + source[start : start + 200] + text[600:]
         searched.append(text)
     began = time.perf_counter()
-    found = find_copies(searched, lambda: iter(training))
+    found = find_copied_passages(searched, lambda: iter(training))
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     planted = [copy for number, copy in enumerate(found) if number % 3 == 0]
@@ -140,7 +140,7 @@ def copies(sources: list[Path], num_texts: int, training_bytes: int) -> None:
     )
     print(f"{seconds:.1f} s, peak {peak:.2f} GB (this process, the texts included)")
     print(f"planted passages found: {sum(bool(copy.spans) for copy in planted)} of {len(planted)}")
-    small = find_copies(searched, lambda: iter(training), block_bytes=2 << 20)
+    small = find_copied_passages(searched, lambda: iter(training), block_bytes=2 << 20)
     print(f"the same in blocks of 2 MB: {[c.longest for c in small] == [c.longest for c in found]}")
 
 

@@ -6,7 +6,6 @@ WORK is build.sh's folder: WORK/model, WORK/corpus and WORK/ATTRIBUTION.md are t
 figures come from beside it (WORK/evaluation, WORK/run, WORK/held_out_fairy_tales.txt).
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -16,11 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import fabula
 from fabula.corpus.store import open_corpus
+from fabula.evaluation.tune import apply_settings
 from fabula.files import read_json, write_json
 from fabula.generation.engines import load_engine
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
-from fabula.pipeline.tune import apply_settings
+from fabula.results import LOG, TrainingLog, TrainingManifest
 
 PROMPT = "Once upon a time,"
 NUM_SAMPLES = 5
@@ -63,15 +63,14 @@ def main() -> None:
     work = Path(sys.argv[1])
     tiny, corpus = work / "tiny", work / "corpus"
     write_halved(work / "model", tiny)
-    apply_settings(tiny, SETTINGS.model_dump(mode="json"))
+    apply_settings(tiny, SETTINGS)
     num_fairy_tales = write_held_out(corpus, work / "held_out_fairy_tales.txt")
-    evaluation = fabula.evaluate(
-        [tiny], corpus, out=work / "evaluation", num_samples=100, engine="transformers"
-    )
+    options = fabula.EvaluationOptions(num_samples=100, engine="transformers")
+    evaluation = fabula.evaluate([tiny], corpus, out=work / "evaluation", options=options)
     run = fabula.run(base=str(tiny), out=work / "run")
-    training = read_json(work / "model" / "manifest.json")
-    log = (work / "model" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    epochs = max(json.loads(row).get("epoch", 0) for row in log)
+    training = TrainingManifest.find(work / "model")
+    assert training is not None
+    log = TrainingLog.load(work / "model" / LOG)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
     )
@@ -81,8 +80,8 @@ def main() -> None:
         human=evaluation.human,
         held_out=evaluation.held_out,
         num_fairy_tales=num_fairy_tales,
-        epochs=epochs,
-        counts=training["counts"],
+        epochs=log.steps[-1].epoch,
+        counts=training.counts,
         corpus=open_corpus(corpus).manifest.counts,
         megabytes=(tiny / "model.safetensors").stat().st_size / 1e6,
         base=base,

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from fabula.corpus.clean import clean as clean
     from fabula.corpus.store import restore_story as restore
     from fabula.errors import FabulaError as FabulaError
+    from fabula.evaluation.evaluate import evaluate as evaluate
+    from fabula.evaluation.options import EvaluationOptions as EvaluationOptions
+    from fabula.evaluation.options import TuningOptions as TuningOptions
+    from fabula.evaluation.tune import tune as tune
     from fabula.exporting.export import export as export
     from fabula.generation.write import load as load
     from fabula.generation.write import stream as stream
     from fabula.generation.write import write as write
-    from fabula.pipeline.evaluate import evaluate as evaluate
     from fabula.pipeline.run import run as run
-    from fabula.pipeline.tune import tune as tune
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
     from fabula.training.train import train as train
 
 _HOME = {
+    "EvaluationOptions": "fabula.evaluation.options",
+    "TuningOptions": "fabula.evaluation.options",
     "FabulaError": "fabula.errors",
     "clean": "fabula.corpus.clean",
     "compare": "fabula.report.compare",
     "doctor": "fabula.training.predict",
-    "evaluate": "fabula.pipeline.evaluate",
+    "evaluate": "fabula.evaluation.evaluate",
     "export": "fabula.exporting.export",
     "load": "fabula.generation.write",
     "publish": "fabula.publishing.publish",
@@ -44,7 +48,7 @@ _HOME = {
     "serve": "fabula.serving.serve",
     "stream": "fabula.generation.write",
     "train": "fabula.training.train",
-    "tune": "fabula.pipeline.tune",
+    "tune": "fabula.evaluation.tune",
     "write": "fabula.generation.write",
 }
 _NAME_THERE = {"doctor": "predict_training", "restore": "restore_story"}
@@ -52,7 +56,9 @@ _NAME_THERE = {"doctor": "predict_training", "restore": "restore_story"}
 
 
 __all__ = [
+    "EvaluationOptions",
     "FabulaError",
+    "TuningOptions",
     "__version__",
     "clean",
     "compare",

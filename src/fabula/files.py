@@ -205,13 +205,13 @@ class Manifest(Record, Generic[Counts]):
     counts: Counts
     versions: dict[str, str]
 
-    def write(self, folder: Path) -> None:
-        write_json(folder / MANIFEST, self.model_dump(mode="json"))
+    def write(self, folder: Path, name: str = MANIFEST) -> None:
+        write_json(folder / name, self.model_dump(mode="json"))
 
     @classmethod
-    def find(cls, folder: Path) -> Self | None:
+    def find(cls, folder: Path, name: str = MANIFEST) -> Self | None:
         """The manifest of a finished stage in `folder`, or None where there is none of this kind (or a damaged one)."""
         try:
-            return cls.parse(read_json(folder / MANIFEST))
-        except FabulaError:
+            return cls.parse(read_json(folder / name))
+        except (FabulaError, TypeError, ValueError):
             return None

@@ -228,6 +228,22 @@ class TrainingLog:
             seconds,
         )
 
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps that were logged."""
+        return max((row.step for row in [*self.steps, *self.validations]), default=0)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """The median; None where no step was logged."""
+        speeds = sorted(row.tokens_per_second for row in self.steps)
+        return speeds[len(speeds) // 2] if speeds else None
+
+    @property
+    def best(self) -> ValidationRow | None:
+        """The validation with the fewest bits per byte."""
+        return min(self.validations, key=lambda row: row.bits_per_byte, default=None)
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """The log in a file; an empty one where there is no file.
@@ -268,6 +284,8 @@ class TrainingSummary(Record):
     """Optimiser steps."""
     num_tokens: int
     """Story tokens that were targets, each time that they were."""
+    best_step: int
+    """Step of the weights that became the model; 0 for those of the base model."""
     seconds: float | None
     """Interruptions not counted."""
 
@@ -378,21 +396,27 @@ class Evaluation(Result):
 # samples.jsonl
 
 
+FinishReason = Literal["end", "length"]
+"""The model ended the story, or it reached `max_new_tokens`."""
+
+
 class WrittenStory(Result):
-    """A story that a model wrote, and all that is needed to have it written again."""
+    """A story that a model wrote, and what is needed to write it again. `str()` is the prompt and the text."""
 
     index: int
-    """Which story of the call it is, counted from 0."""
+    """Its number among the stories of one call, from 0."""
     prompt: str
     text: str
     """What the model wrote after the prompt; `prompt + text` is the story."""
-    finish_reason: Literal["end", "length"]
-    """Whether the model ended the story, or `max_new_tokens` did."""
+    finish_reason: FinishReason
     num_tokens: int
-    """Tokens that were drawn, the one that ends the story included."""
+    """Tokens drawn, including the one that ends the story."""
     seed: int
     settings: SamplingSettings
     engine: str
+
+    def __str__(self) -> str:
+        return self.prompt + self.text
 
 
 class CopiedSpan(Record):

@@ -23,7 +23,7 @@ pytest.importorskip("starlette", reason="needs the serve extra")
 from conftest import TINY_STORIES
 from served import HeldEngine, served
 
-from fabula.evaluation.memorisation import MIN_CHARS, find_copies
+from fabula.evaluation.memorisation import MIN_CHARS, find_copied_passages
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.records import ModelRecords
@@ -392,7 +392,7 @@ def test_copies_cover_what_the_evaluation_finds(text: str):
         text.encode()
     except UnicodeEncodeError:
         return
-    [expected] = find_copies([text], lambda: iter(STORIES))
+    [expected] = find_copied_passages([text], lambda: iter(STORIES))
     covered = {place for span in expected.spans for place in range(span.start, span.end)}
     found = INDEX.find(text)
     marked = {place for copy in found for place in range(copy.start, copy.end)}

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fabula.cli.terminal import format_seconds
 from fabula.defaults import BASE, RECIPE
+from fabula.formatting import format_duration
 
 
 def doctor(
@@ -50,7 +50,7 @@ def doctor(
     )
     print(f"model      {expected.num_parameters / 1e6:.1f} M parameters on {expected.device}")
     print(f"speed      {expected.tokens_per_second:,.0f} tokens/s, measured")
-    print(f"time       {format_seconds(expected.seconds)}")
+    print(f"time       {format_duration(expected.seconds)}")
     print(f"memory     {expected.memory_gb:.1f} GB at the peak ({expected.free_memory_gb:.1f} GB free)")
     print(f"disk       {expected.disk_gb:.1f} GB while it trains ({expected.free_disk_gb:.1f} GB free)")
     if expected.memory_gb > expected.free_memory_gb:

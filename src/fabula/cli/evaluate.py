@@ -1,17 +1,17 @@
 """`fabula evaluate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS, SEED
+from fabula.cli.options import with_options
+from fabula.evaluation.options import EvaluationOptions
+from fabula.formatting import format_estimate
+from fabula.results import Estimate, Evaluation, Writing
 
-if TYPE_CHECKING:
-    from fabula.evaluation.intervals import Estimate
-    from fabula.pipeline.evaluate import Evaluation
 
-
+@with_options
 def evaluate(
     context: typer.Context,
     models: Annotated[
@@ -28,7 +28,7 @@ def evaluate(
             "--on", metavar="CORPUS", help="The corpus, as fabula clean makes it.", show_default=False
         ),
     ],
-    split: Annotated[str, typer.Option(help="Which of its stories to score.")] = "validation",
+    *,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -36,64 +36,43 @@ def evaluate(
             show_default="nothing is written",
         ),
     ] = None,
-    num_samples: Annotated[
-        int, typer.Option(help="Stories that each model writes, to be compared with people's.", min=0)
-    ] = NUM_SAMPLES,
-    max_new_tokens: Annotated[int, typer.Option(help="The longest of these stories.", min=1)] = SAMPLE_TOKENS,
-    seed: Annotated[int, typer.Option(help="Seed of the first of these stories.", min=0)] = SEED,
-    context_length: Annotated[
-        int | None,
-        typer.Option(
-            help="Tokens in a window of a scored story.", min=2, show_default="the model's, at most 1024"
-        ),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option(help="Tokens from one window to the next.", min=1, show_default="half a window"),
-    ] = None,
-    max_stories: Annotated[
-        int | None, typer.Option(help="Score no more stories than these.", min=1, show_default="all")
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    options: EvaluationOptions,
 ) -> None:
     """Compare models: how well they predict held-out stories, what they write, and what they copy."""
-    from fabula.pipeline.evaluate import evaluate as evaluate_models
+    from fabula.evaluation.evaluate import evaluate as evaluate_models
+    from fabula.report.render import render
+    from fabula.report.verdict import judge
 
     with context.obj as terminal:
-        evaluation = evaluate_models(
-            models,
-            on,
-            split=split,
-            out=out,
-            num_samples=num_samples,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            context_length=context_length,
-            stride=stride,
-            max_stories=max_stories,
-            on_progress=terminal,
-        )
+        evaluation = evaluate_models(models, on, out=out, options=options, on_progress=terminal)
+    report = render(out) if out is not None else None
     if json:
         print(evaluation.model_dump_json(indent=2))
-    else:
-        print_evaluation(evaluation)
-    if out is not None:
-        from fabula.report.render import render
-
-        report = render(out)
-        if not json:
-            print(f"\nreport  {report}")
-
-
-def interval(estimate: "Estimate", digits: int = 3) -> str:
-    """ "1.234 (1.200 to 1.270)"."""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:,.{digits}f}"
-    return f"{estimate.value:,.{digits}f} ({estimate.low:,.{digits}f} to {estimate.high:,.{digits}f})"
+        return
+    print_evaluation(evaluation)
+    if report is not None:
+        print(f"\nreport  {report}")
+    print()
+    for sentence in judge(evaluation).sentences:
+        print(sentence)
 
 
-def print_evaluation(evaluation: "Evaluation") -> None:
-    """The figures as a table, a column a model, the last one for people."""
+MEASURE_ROWS = (
+    ("stories that loop", "looping_share", 2),
+    ("repeated 4-grams", "repeated_4grams", 3),
+    ("stories that end", "ended_share", 2),
+    ("words", "mean_words", 0),
+    ("distinct 2-grams", "distinct_2", 3),
+    ("distinct 3-grams", "distinct_3", 3),
+    ("compression ratio", "compression_ratio", 2),
+    ("Zipf slope", "zipf_slope", 2),
+)
+"""Label, field of `WritingMeasures`, and digits of each row of the table."""
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The figures as a table, a column for each model, the last one for people."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -107,46 +86,51 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in ["", *[model.name for model in models], *(["people"] if human else [])]:
         table.add_column(header, no_wrap=True)
-
-    def add(label: str, cells: list[str]) -> None:
+    for label, cells in likelihood_rows(evaluation):
         table.add_row(label, *cells)
-
-    scores = [model.likelihood for model in models]
-    add("bits per byte", [interval(each.bits_per_byte) for each in scores])
-    differences = [each.bits_per_byte_difference for each in scores]
-    if len(models) > 1:
-        add(f"  less {models[0].name}'s", [interval(each) if each else "" for each in differences])
-    add("perplexity per token", [interval(each.perplexity_per_token, 1) for each in scores])
-    add("perplexity per word", [interval(each.perplexity_per_word, 0) for each in scores])
-    add("loss as the notebook counts", [f"{model.notebook_loss:.3f}" for model in models])
-    authors = [writing for writing in [*[model.writing for model in models], human] if writing]
     if human:
-        for label, name, digits in (
-            ("stories that loop", "looping_share", 2),
-            ("repeated 4-grams", "repeated_4grams", 3),
-            ("stories that end", "ended_share", 2),
-            ("words", "mean_words", 0),
-            ("distinct 2-grams", "distinct_2", 3),
-            ("distinct 3-grams", "distinct_3", 3),
-            ("compression ratio", "compression_ratio", 2),
-            ("Zipf slope", "zipf_slope", 2),
-        ):
-            figures = [getattr(author.measures, name) for author in authors]
-            add(
-                label,
-                [
-                    ""
-                    if each is None
-                    else f"{each:.{digits}f}"
-                    if isinstance(each, float)
-                    else interval(each, digits)
-                    for each in figures
-                ],
-            )
-        gaps = [model.perplexity_gap for model in models]
-        add("perplexity gap, bits/byte", ["" if gap is None else f"{gap:+.3f}" for gap in gaps])
-        add("text copied", [interval(author.memorisation.copied_share) for author in authors])
-        add("longest copy, characters", [f"{author.memorisation.longest:,}" for author in authors])
+        for label, cells in writing_rows(evaluation, human):
+            table.add_row(label, *cells)
     console = Console()
     # Into a file or a pipe the table goes as wide as it is: a cut figure is no figure.
     Console(width=None if console.is_terminal else 300).print(table)
+
+
+def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """Rows about the prediction of held-out stories."""
+    models = evaluation.models
+    scores = [model.likelihood for model in models]
+    rows = [("bits per byte", [format_estimate(each.bits_per_byte) for each in scores])]
+    if len(models) > 1:
+        differences = [each.bits_per_byte_difference for each in scores]
+        rows.append(
+            (f"  less {models[0].name}'s", [format_estimate(each) if each else "" for each in differences])
+        )
+    return [
+        *rows,
+        ("perplexity per token", [format_estimate(each.perplexity_per_token, 1) for each in scores]),
+        ("perplexity per word", [format_estimate(each.perplexity_per_word, 0) for each in scores]),
+        ("loss as the notebook counts", [f"{model.notebook_loss:.3f}" for model in models]),
+    ]
+
+
+def writing_rows(evaluation: Evaluation, human: Writing) -> list[tuple[str, list[str]]]:
+    """Rows about what was written."""
+    models = evaluation.models
+    authors = [*[model.writing for model in models if model.writing], human]
+
+    def cell(figure: Estimate | float | None, digits: int) -> str:
+        if figure is None:
+            return ""
+        return f"{figure:.{digits}f}" if isinstance(figure, float) else format_estimate(figure, digits)
+
+    gaps = [model.perplexity_gap for model in models]
+    return [
+        *(
+            (label, [cell(getattr(author.measures, name), digits) for author in authors])
+            for label, name, digits in MEASURE_ROWS
+        ),
+        ("perplexity gap, bits/byte", ["" if gap is None else f"{gap:+.3f}" for gap in gaps]),
+        ("text copied", [format_estimate(author.memorisation.copied_share) for author in authors]),
+        ("longest copy, characters", [f"{author.memorisation.longest:,}" for author in authors]),
+    ]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from fabula.formatting import format_duration
 from fabula.progress import Progress
 
 if TYPE_CHECKING:
@@ -38,16 +39,6 @@ class ProgressMode(StrEnum):
 def visible(text: str) -> str:
     """The text without control characters, which can make a terminal do things; newlines and tabs stay."""
     return text.translate(CONTROL)
-
-
-def format_seconds(seconds: float) -> str:
-    """ "8 s", "2 min 05 s", "3 h 07 min"."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
 def format_value(name: str, value: float) -> str:
@@ -155,13 +146,13 @@ class Terminal:
         """The figures of a report. Those that do not fit into `width` columns are left out, the last ones first."""
         parts = []
         if progress.total and progress.unit == "seconds":
-            parts.append(f"{format_seconds(progress.done)} of {format_seconds(progress.total)}")
+            parts.append(f"{format_duration(progress.done)} of {format_duration(progress.total)}")
         elif progress.total:
             parts.append(f"{progress.done:,.0f}/{progress.total:,.0f} {progress.unit}".rstrip())
         elif progress.done:
             parts.append(f"{progress.done:,.0f} {progress.unit}".rstrip())
         if left is not None and progress.done != progress.total:
-            parts.append(f"{format_seconds(left)} left")
+            parts.append(f"{format_duration(left)} left")
         parts += [format_value(name, value) for name, value in progress.values.items()]
         while width is not None and len(parts) > 1 and len("  ".join(parts)) > width:
             parts.pop()

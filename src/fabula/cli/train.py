@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fabula.cli.terminal import format_seconds
 from fabula.defaults import BASE, RECIPE, SEED
+from fabula.formatting import format_duration
 
 
 def train(
@@ -76,7 +76,7 @@ def train(
         print(f"Nothing to do: {result.model} was trained with these arguments already.")
     print(
         f"Bits per byte on held-out stories: {result.base_bits_per_byte:.3f} before, {result.bits_per_byte:.3f} after"
-        f" {result.num_steps:,} steps ({result.num_tokens:,} tokens, {format_seconds(result.seconds)})."
+        f" {result.num_steps:,} steps ({result.num_tokens:,} tokens, {format_duration(result.seconds)})."
     )
     print(f"Model: {result.model}")
     print(f"Next:  fabula write {result.model} 'Once upon a time,'")

@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
-from fabula.defaults import MAX_COPIED, NUM_SETTINGS, NUM_TUNING_STORIES, SEED, TUNING_TOKENS
+from fabula.cli.options import with_options
+from fabula.evaluation.options import TuningOptions
+from fabula.formatting import format_percent
+from fabula.results import Tuning
 
 
+@with_options
 def tune(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model.", show_default=False)],
@@ -17,53 +21,37 @@ def tune(
             help="The corpus that it was trained on, as fabula clean makes it.", show_default=False
         ),
     ],
+    *,
     out: Annotated[
         Path | None, typer.Option(help="A folder for tuning.json.", show_default="the model's")
     ] = None,
-    num_settings: Annotated[
-        int, typer.Option(help="Settings to try of each of the five samplers.", min=1, max=NUM_SETTINGS)
-    ] = NUM_SETTINGS,
-    num_stories: Annotated[
-        int, typer.Option(help="Stories to write with each of the settings.", min=2)
-    ] = NUM_TUNING_STORIES,
-    max_new_tokens: Annotated[int, typer.Option(help="The longest of these stories.", min=8)] = TUNING_TOKENS,
-    max_copied: Annotated[
-        float, typer.Option(help="Share of text that may be copied from training stories.", min=0, max=1)
-    ] = MAX_COPIED,
-    seed: Annotated[int, typer.Option(help="Seed of the first of these stories.", min=0)] = SEED,
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    options: TuningOptions,
 ) -> None:
     """Choose the sampling settings with which a model writes most like people, and keep them with the model."""
-    from fabula.pipeline.tune import tune as tune_model
-    from fabula.report.render import state_settings
+    from fabula.evaluation.tune import tune as tune_model
 
     with context.obj as terminal:
-        tuning = tune_model(
-            model,
-            corpus,
-            out=out,
-            num_settings=num_settings,
-            num_stories=num_stories,
-            max_new_tokens=max_new_tokens,
-            max_copied=max_copied,
-            seed=seed,
-            on_progress=terminal,
-        )
+        tuning = tune_model(model, corpus, out=out, options=options, on_progress=terminal)
     if json:
         print(tuning.model_dump_json(indent=2))
-        return
-    chosen = tuning.candidates[tuning.chosen]
+    else:
+        print_tuning(tuning)
+
+
+def print_tuning(tuning: Tuning) -> None:
+    """The settings that were tried, nearest to people first."""
+    from fabula.report.facts import state_settings
+
     print("distance  copied  settings")
     for candidate in sorted(tuning.candidates, key=lambda candidate: candidate.distance):
-        mark = "  <- chosen" if candidate is chosen else ""
+        mark = "  <- chosen" if candidate is tuning.best else ""
+        copied = format_percent(candidate.copied_share)
+        print(f"{candidate.distance:8.2f}  {copied:>6}  {state_settings(candidate.settings)}{mark}")
+    if tuning.best.copied_share > tuning.copied_limit:
         print(
-            f"{candidate.distance:8.2f}  {100 * candidate.copied_share:4.1f} %  {state_settings(candidate.settings)}{mark}"
+            f"With all of them the model copies more than {format_percent(tuning.copied_limit)} of its text from"
+            " training stories; those with which it copies least were chosen."
         )
-    if chosen.copied_share > tuning.copied_limit:
-        print(
-            f"All copy more than {100 * tuning.copied_limit:.1f} % of their text from training stories;"
-            " the one that copies least was chosen."
-        )
-    print(
-        f"people copy {100 * tuning.human_copied_share:.1f} %; written to the model's generation_config.json"
-    )
+    copied = format_percent(tuning.human_copied_share)
+    print(f"People's stories: {copied} copied. The settings are in the model's generation_config.json.")

@@ -5,17 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fabula.config import Record
+from fabula.results import Estimate
 
 NUM_RESAMPLES = 1000
-
-
-class Estimate(Record):
-    """A figure with its 95 % interval. `low` and `high` are None where there are fewer than two clusters."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 class Bootstrap:

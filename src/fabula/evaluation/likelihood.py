@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fabula.config import Record
-from fabula.evaluation.intervals import Bootstrap, Estimate
+from fabula.evaluation.intervals import Bootstrap
 from fabula.progress import OnProgress, silent
+from fabula.results import Likelihood
 
 NATS, TOKENS, BYTES, WORDS = range(4)
 NUM_COLUMNS = 4
@@ -16,7 +16,7 @@ NUM_COLUMNS = 4
 
 @dataclass(frozen=True, slots=True)
 class TextScores:
-    """What a model thinks of S texts. Only story text counts: newlines and markers are context.
+    """How well a model predicts S texts. Only story text counts: newlines and markers are context.
 
     Attributes:
         nats: [S] float64, the sum of -ln p over each text's counted tokens.
@@ -44,7 +44,7 @@ def score_texts(
     stride: int | None = None,
     on_progress: OnProgress = silent,
 ) -> TextScores:
-    """Score each text as a story of its own, behind the token that a story begins after.
+    """Score each text as a story of its own, after the token that a story begins after.
 
     A token counts if it holds any character of the story. Bytes are those of the text, so the tokenizer cannot change
     what bits per byte are counted over.
@@ -57,39 +57,23 @@ def score_texts(
         context_length, stride: see `score_tokens`.
     """
     from fabula.models.scoring import score_tokens
-    from fabula.tokens.markup import render, story_characters
-    from fabula.tokens.tokenizer import encode_with_spans, start_id
+    from fabula.tokens.story_tokens import story_tokens
 
-    sequences, counted = [], []
-    for text, (ids, spans) in zip(
-        texts, encode_with_spans(tokenizer, [render(text, markup) for text in texts]), strict=True
-    ):
-        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
-        counted.append(story_before[spans[:, 1]] > story_before[spans[:, 0]])
-        sequences.append(np.concatenate([[start_id(tokenizer)], ids]))
+    stories = story_tokens(tokenizer, texts, markup, with_end=False)
     losses = score_tokens(
-        model, sequences, context_length=context_length, stride=stride, on_progress=on_progress
+        model,
+        [story.input_ids for story in stories],
+        context_length=context_length,
+        stride=stride,
+        on_progress=on_progress,
     )
     return TextScores(
         nats=np.array(
-            [nats[mask].sum() for nats, mask in zip(losses, counted, strict=True)], dtype=np.float64
+            [nats[story.is_text].sum() for nats, story in zip(losses, stories, strict=True)], dtype=np.float64
         ),
-        num_tokens=np.array([mask.sum() for mask in counted], dtype=np.int64),
-        num_bytes=np.array([len(text.replace("\n", "").encode()) for text in texts], dtype=np.int64),
+        num_tokens=np.array([story.is_text.sum() for story in stories], dtype=np.int64),
+        num_bytes=np.array([story.num_bytes for story in stories], dtype=np.int64),
     )
-
-
-class Likelihood(Record):
-    """One model on the held-out stories: sums over all of them, never means of batches."""
-
-    bits_per_byte: Estimate
-    perplexity_per_token: Estimate
-    perplexity_per_word: Estimate
-    """A word is what stands between white space."""
-    num_tokens: int
-    num_bytes: int
-    bits_per_byte_difference: Estimate | None
-    """This model less the first one, on the same resamples; None for the first one itself."""
 
 
 def summarise_scores(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fabula.config import Record
-from fabula.evaluation.intervals import Estimate, mean_estimate, share_estimate
+from fabula.evaluation.intervals import mean_estimate, share_estimate
 from fabula.progress import OnProgress, Progress, silent
+from fabula.results import CopiedSpan, Memorisation
 from fabula.story import Story
 
 MIN_CHARS = 50
@@ -25,24 +25,6 @@ END_OF_TEXT = b"\xfe"
 
 
 @dataclass(frozen=True, slots=True)
-class CopiedSpan:
-    """Characters `start` to `end` (exclusive) of a text stand in a training story, from its character `source_start`.
-
-    `before` and `after` are what surrounds the passage in the training story.
-    """
-
-    start: int
-    end: int
-    story_id: str
-    source: str
-    source_line: int
-    title: str
-    source_start: int
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
 class Copying:
     """What one text copies.
 
@@ -53,28 +35,15 @@ class Copying:
     """
 
     longest: int
-    spans: tuple[CopiedSpan, ...]
+    spans: list[CopiedSpan]
 
     @property
     def copied_chars(self) -> int:
         return sum(span.end - span.start for span in self.spans)
 
 
-class Memorisation(Record):
-    """How much a set of texts copies from the training stories."""
-
-    num_stories: int
-    copied_share: Estimate
-    """Share of characters in passages of `MIN_CHARS` or more that stand in a training story; a mean over texts."""
-    copying_share: Estimate
-    """Share of texts with at least one such passage."""
-    mean_longest: Estimate
-    """Characters of a text's longest copied passage; a mean over texts."""
-    longest: int
-
-
 def measure_memorisation(texts: Sequence[str], copying: Sequence[Copying]) -> Memorisation:
-    """Sum up what `find_copies` found in `texts`."""
+    """Sum up what `find_copied_passages` found in `texts`."""
     return Memorisation(
         num_stories=len(texts),
         copied_share=mean_estimate(
@@ -86,7 +55,7 @@ def measure_memorisation(texts: Sequence[str], copying: Sequence[Copying]) -> Me
     )
 
 
-def find_copies(
+def find_copied_passages(
     texts: Sequence[str],
     training: Callable[[], Iterator[Story]],
     *,
@@ -237,12 +206,12 @@ class Text:
         return [
             Copying(
                 longest,
-                tuple(
+                [
                     self.span(
                         start, end, skipped, sources[int(best.story[position])], int(best.offset[position])
                     )
                     for start, end, position, skipped in spans
-                ),
+                ],
             )
             for longest, spans in found
         ]

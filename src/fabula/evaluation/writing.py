@@ -9,38 +9,13 @@ from itertools import chain
 
 import numpy as np
 
-from fabula.config import Record
-from fabula.evaluation.intervals import Estimate, mean_estimate, share_estimate
+from fabula.evaluation.intervals import mean_estimate, share_estimate
+from fabula.results import WritingMeasures
 
 WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 LONGEST_PERIOD = 40
 SENTENCE_END = ".!?…"
 CLOSERS = "\"'”’»)]*_ \n"
-
-
-class WritingMeasures(Record):
-    """What `num_stories` stories are like.
-
-    The measures of single stories are means over stories. Those of the whole set depend on its size, so they are taken
-    over its first `num_words` words; sets are compared at the same number of words.
-    """
-
-    num_stories: int
-    looping_share: Estimate
-    """Share of stories that get stuck and say the same thing again and again."""
-    repeated_4grams: Estimate
-    """Share of a story's word 4-grams that stood in it before."""
-    ended_share: Estimate
-    """Share of stories that end by themselves, at the end of a sentence."""
-    mean_words: Estimate
-    num_words: int
-    distinct_2: float | None
-    """Different word pairs by all word pairs (Li et al. 2016)."""
-    distinct_3: float | None
-    compression_ratio: float | None
-    """Bytes of the text by bytes of it compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
-    zipf_slope: float | None
-    """Slope of log frequency over log rank of the words (Holtzman et al. 2020)."""
 
 
 def words_of(text: str) -> list[str]:

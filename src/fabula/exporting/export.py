@@ -16,8 +16,9 @@ from fabula.exporting.fidelity import Fidelity, compare
 from fabula.files import atomic_folder, library_versions, write_json
 from fabula.install import missing_extra
 from fabula.models.load import context_length_of, find_model, load_model
-from fabula.models.records import EXPORT, weights_mark
+from fabula.models.records import weights_mark
 from fabula.progress import OnProgress, Progress, silent
+from fabula.results import EXPORT, ExportRecord
 from fabula.tokens.tokenizer import encode, load_tokenizer, start_id
 
 SAMPLE_STORIES = Path(__file__).parent.parent / "data" / "sample_stories.txt"
@@ -46,28 +47,11 @@ FORMATS = {
 }
 
 
-class ExportResult(Record):
+class ExportResult(ExportRecord):
     """What `fabula export` made, and how well it stands for the original."""
 
     out: str
-    weights: list[str]
-    """What tells the original's weights from others (see `weights_mark`)."""
-    format: str
-    quantization: str
-    files: dict[str, int]
-    """Size of each file in bytes, by its path in the folder."""
-    text: str
-    """What the figures were measured on."""
-    num_places: int
-    kl: float
-    """Nats per token, from the original's distribution of the next token."""
-    greedy_agreement: float
-    bits_per_byte: float
-    bits_per_byte_lost: float
-    share_lost: float
-    """The larger of what was lost and what the divergence lets expect to be lost."""
-    max_loss: float
-    versions: dict[str, str]
+    """The folder that was written."""
 
 
 def export(

@@ -1,41 +1,18 @@
 """Drafts, the stories that are being written, and the batches that they share."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 from tokenizers.decoders import DecodeStream
 
-from fabula.config import Record
 from fabula.errors import FabulaError
 from fabula.generation.engine import Batch, Engine
 from fabula.generation.sampling import draw
 from fabula.generation.settings import SamplingSettings
+from fabula.results import FinishReason, WrittenStory
 
 CHUNK = 64
 """Tokens between two checks of whether a story will soon fill the context."""
-
-FinishReason = Literal["end", "length"]
-"""The model ended the story, or it reached `max_new_tokens`."""
-
-
-class WrittenStory(Record):
-    """A story that a model wrote, and what is needed to write it again. `str()` is the prompt and the text."""
-
-    index: int
-    """Its number among the stories of one call, from 0."""
-    prompt: str
-    text: str
-    """What the model wrote after the prompt; `prompt + text` is the story."""
-    finish_reason: FinishReason
-    num_tokens: int
-    """Tokens drawn, including the one that ends the story."""
-    seed: int
-    settings: SamplingSettings
-    engine: str
-
-    def __str__(self) -> str:
-        return self.prompt + self.text
 
 
 class Draft:

@@ -5,42 +5,13 @@ import shlex
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fabula.config import Record
+from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import atomic_file, library_versions, read_json, sole_owner, write_json
-from fabula.models.records import LOG, RUN, SAMPLES
+from fabula.files import atomic_file, library_versions, sole_owner
 from fabula.progress import OnProgress, silent
-
-if TYPE_CHECKING:
-    from fabula.pipeline.evaluate import Evaluation
-
-
-class RunArguments(Record):
-    """What one run was asked for. Two runs with the same arguments share a folder."""
-
-    stories: str | None
-    base: str
-    recipe: str
-    seed: int
-    max_minutes: float | None
-    format: str | None
-    column: str | None
-    split_at: str | None
-    encoding: str | None
-
-    def command(self, out: Path) -> str:
-        """The command line that makes this run again."""
-        words = ["fabula", "run", *([self.stories] if self.stories is not None else []), "--out", str(out)]
-        for name, value in self.model_dump(exclude={"stories"}).items():
-            if value is not None:
-                words += [
-                    f"--{name.replace('_', '-')}",
-                    f"{value:g}" if isinstance(value, float) else str(value),
-                ]
-        return shlex.join(words)
+from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +29,28 @@ class RunResult:
     model: Path
     samples: Path
     report: Path
-    evaluation: "Evaluation"
+    evaluation: Evaluation
     seconds: float
+
+
+def reading_of(arguments: RunArguments) -> ReadingOptions:
+    """How the stories of a run are read."""
+    return ReadingOptions(**{name: getattr(arguments, name) for name in ReadingOptions.model_fields})
+
+
+def command_line(arguments: RunArguments, out: Path) -> str:
+    """The command that makes a run again."""
+    words = [
+        "fabula",
+        "run",
+        *([arguments.stories] if arguments.stories is not None else []),
+        "--out",
+        str(out),
+    ]
+    for name, value in arguments:
+        if name != "stories" and value is not None:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
 
 
 def sample_stories() -> Path:
@@ -75,10 +66,7 @@ def run(
     recipe: str = RECIPE,
     seed: int = SEED,
     max_minutes: float | None = None,
-    format: str | None = None,
-    column: str | None = None,
-    split_at: str | None = None,
-    encoding: str | None = None,
+    reading: ReadingOptions | None = None,
     on_progress: OnProgress = silent,
 ) -> RunResult:
     """Clean, train, evaluate, write samples and report.
@@ -94,7 +82,7 @@ def run(
         recipe: name of a recipe, or a TOML file.
         seed: for everything that is drawn at random.
         max_minutes: bound on the training time, in minutes; the learning-rate schedule is fitted to it.
-        format, column, split_at, encoding: how to read the stories, where detection is wrong; see `fabula.clean`.
+        reading: how to read the stories, where what is detected is wrong.
 
     Raises:
         FabulaError: bad input, a folder that holds something else, or one that another process works in.
@@ -105,10 +93,7 @@ def run(
         recipe=recipe,
         seed=seed,
         max_minutes=max_minutes,
-        format=format,
-        column=column,
-        split_at=split_at,
-        encoding=encoding,
+        **dict(reading or ReadingOptions()),
     )
     source = sample_stories() if stories is None else stories
     folder = run_folder(arguments) if out is None else Path(out)
@@ -135,8 +120,8 @@ def run_folder(arguments: RunArguments, parent: Path = Path("runs")) -> Path:
 def read_arguments(folder: Path) -> RunArguments | None:
     """The arguments of the run in `folder`, or None where there is no run."""
     try:
-        return RunArguments.parse(read_json(folder / RUN)["arguments"])
-    except (FabulaError, KeyError, TypeError):
+        return RunRecord.load(folder / RUN).arguments
+    except FabulaError:
         return None
 
 
@@ -161,43 +146,31 @@ def check_arguments(source: str | Path, arguments: RunArguments) -> None:
     from fabula.training.recipe import load_recipe
 
     load_recipe(arguments.recipe)
-    open_stories(
-        source,
-        format=arguments.format,
-        column=arguments.column,
-        split_at=arguments.split_at,
-        encoding=arguments.encoding,
-    )
+    open_stories(source, **dict(reading_of(arguments)))
     locate_base(arguments.base)
 
 
 def run_stages(
     source: str | Path, arguments: RunArguments, folder: Path, on_progress: OnProgress
 ) -> RunResult:
-    record = {
-        "name": folder.name,
-        "arguments": arguments.model_dump(),
-        "command": arguments.command(folder),
-        "versions": library_versions("torch", "transformers", "tokenizers"),
-    }
-    if not (folder / RUN).exists() or read_json(folder / RUN) != record:
-        write_json(folder / RUN, record)
+    record = RunRecord(
+        name=folder.name,
+        arguments=arguments,
+        command=command_line(arguments, folder),
+        versions=library_versions("torch", "transformers", "tokenizers"),
+    )
+    if not (folder / RUN).exists() or RunRecord.load(folder / RUN) != record:
+        record.save(folder / RUN)
 
     from fabula.corpus.clean import clean
-    from fabula.corpus.options import ReadingOptions
-    from fabula.pipeline.evaluate import evaluate
-    from fabula.pipeline.tune import tune_in_short
+    from fabula.evaluation.evaluate import evaluate
+    from fabula.evaluation.options import EvaluationOptions
+    from fabula.evaluation.tune import tune_in_short
     from fabula.report.render import render
     from fabula.training.train import train
 
     corpus, model = folder / "corpus", folder / "model"
-    reading = ReadingOptions(
-        format=arguments.format,
-        column=arguments.column,
-        split_at=arguments.split_at,
-        encoding=arguments.encoding,
-    )
-    clean(source, corpus, reading=reading, on_progress=on_progress)
+    clean(source, corpus, reading=reading_of(arguments), on_progress=on_progress)
     trained = train(
         corpus,
         model,
@@ -215,7 +188,7 @@ def run_stages(
         corpus,
         names=["base", "tuned"],
         out=folder,
-        seed=arguments.seed,
+        options=EvaluationOptions(seed=arguments.seed),
         on_progress=on_progress,
     )
     report = render(folder)

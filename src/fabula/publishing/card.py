@@ -1,14 +1,15 @@
 """The model card: its metadata as the hub reads them, and its text; both come from the run's records alone."""
 
-from typing import Any
-
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fabula.formatting import shorten
 from fabula.models.load import SHORT_NAMES
-from fabula.models.records import ModelRecords, describe
+from fabula.models.records import ModelRecords
+from fabula.report.facts import describe, state_settings
+from fabula.results import Sample
 
 NUM_SAMPLES = 2
 SAMPLE_CHARS = 1_200
@@ -35,7 +36,7 @@ def hub_dataset(stories: str | None) -> str | None:
 
 def card_data(records: ModelRecords, licence: str, repo: str | None) -> ModelCardData:
     """The card's metadata. What is not on record is left out."""
-    dataset = hub_dataset(((records.run or {}).get("arguments") or {}).get("stories"))
+    dataset = hub_dataset(records.run.arguments.stories if records.run else None)
     results = eval_results(records, dataset)
     return ModelCardData(
         license=licence,
@@ -54,17 +55,17 @@ def eval_results(records: ModelRecords, dataset: str | None) -> list[EvalResult]
     """The figures of `metrics.json` as the hub's model-index."""
     if records.tuned is None or records.metrics is None:
         return []
-    corpus = (records.training or {}).get("inputs", {}).get("corpus")
-    likelihood = records.tuned["likelihood"]
+    corpus = records.training.inputs.get("corpus") if records.training else None
+    likelihood = records.tuned.likelihood
     figures = [
-        ("bits_per_byte", "Bits per byte", likelihood["bits_per_byte"]),
-        ("perplexity", "Perplexity per token", likelihood["perplexity_per_token"]),
-        ("word_perplexity", "Perplexity per word", likelihood["perplexity_per_word"]),
+        ("bits_per_byte", "Bits per byte", likelihood.bits_per_byte),
+        ("perplexity", "Perplexity per token", likelihood.perplexity_per_token),
+        ("word_perplexity", "Perplexity per word", likelihood.perplexity_per_word),
     ]
-    if writing := records.tuned.get("writing"):
+    if writing := records.tuned.writing:
         figures += [
-            ("copied_share", "Share copied from training stories", writing["memorisation"]["copied_share"]),
-            ("ended_share", "Share of stories that end by themselves", writing["measures"]["ended_share"]),
+            ("copied_share", "Share copied from training stories", writing.memorisation.copied_share),
+            ("ended_share", "Share of stories that end by themselves", writing.measures.ended_share),
         ]
     return [
         EvalResult(
@@ -73,13 +74,12 @@ def eval_results(records: ModelRecords, dataset: str | None) -> list[EvalResult]
             dataset_type=dataset or "stories",
             dataset_name=HELD_OUT,
             dataset_revision=None if dataset else corpus,
-            dataset_split=records.metrics["held_out"]["split"],
+            dataset_split=records.metrics.held_out.split,
             metric_type=kind,
             metric_name=name,
-            metric_value=figure["value"],
+            metric_value=figure.value,
         )
         for kind, name, figure in figures
-        if figure["value"] is not None
     ]
 
 
@@ -94,31 +94,24 @@ def render_card(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": cell, "quoted": quoted}
+    environment.filters |= {"cell": cell, "quoted": quoted, "settings": state_settings, "story": story}
     text = environment.get_template("card.md").render(
         name=(repo or records.name).rpartition("/")[2],
         repo=repo or ".",
         space=space,
         base=hub_name(records.base) or records.base,
         sections=describe(records),
-        samples=samples(records),
+        samples=records.samples[:NUM_SAMPLES],
         licence=licence,
         corpus_licence=corpus_licence,
-        has_recipe=records.recipe is not None,
+        has_recipe=records.has_recipe,
     )
     return f"---\n{card_data(records, licence, repo).to_yaml().strip()}\n---\n\n{text}"
 
 
-def samples(records: ModelRecords) -> list[dict[str, Any]]:
-    """The first stories that the model wrote in its evaluation: not the best ones."""
-    return [
-        {**row, "story": cut(row["prompt"] + row["text"]), "prompt": row["prompt"].strip()}
-        for row in records.samples[:NUM_SAMPLES]
-    ]
-
-
-def cut(text: str) -> str:
-    return text if len(text) <= SAMPLE_CHARS else text[:SAMPLE_CHARS].rsplit(None, 1)[0] + " …"
+def story(sample: Sample) -> str:
+    """The beginning of a story that the model wrote, as quoted text."""
+    return quoted(shorten(sample.prompt + sample.text, SAMPLE_CHARS))
 
 
 def cell(text: str) -> str:

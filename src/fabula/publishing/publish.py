@@ -5,12 +5,14 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, atomic_folder, write_json, write_jsonl
+from fabula.files import MANIFEST, atomic_folder, write_json
 from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, MODEL_FILES, TINY
-from fabula.models.records import (
+from fabula.models.records import ModelRecords
+from fabula.progress import OnProgress, silent
+from fabula.publishing.licences import check_licence
+from fabula.results import (
     CORPUS_RECORD,
     EXPORTS,
     LOG,
@@ -18,10 +20,9 @@ from fabula.models.records import (
     RECIPE_FILE,
     RUN,
     SAMPLES,
-    ModelRecords,
+    RunRecord,
+    write_samples,
 )
-from fabula.progress import OnProgress, silent
-from fabula.publishing.licences import check_licence
 
 CARD = "README.md"
 
@@ -165,17 +166,18 @@ def write_model(
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)
     if records.metrics is not None:
-        write_json(folder / METRICS, records.metrics)
+        records.metrics.save(folder / METRICS)
     if records.samples:
-        write_jsonl(folder / SAMPLES, [without_source_text(row) for row in records.samples])
+        # The training stories are not published: not even what surrounds a copied passage.
+        write_samples(folder / SAMPLES, records.samples, with_context=False)
     if records.corpus is not None:
-        write_json(folder / CORPUS_RECORD, records.corpus)
+        records.corpus.write(folder, CORPUS_RECORD)
     if records.exports:
-        write_json(folder / EXPORTS, records.exports)
+        write_json(folder / EXPORTS, [each.model_dump(mode="json") for each in records.exports])
     if records.base == TINY:
         shutil.copyfile(BUNDLED_TINY / ATTRIBUTION, folder / ATTRIBUTION)
     if records.run is not None:
-        write_json(folder / RUN, portable_run(records.run, records.base))
+        portable_run(records.run, records.base).save(folder / RUN)
     card = render_card(records, licence=licence, corpus_licence=corpus_licence, repo=repo, space=space)
     (folder / CARD).write_text(card, encoding="utf-8")
     check_card(folder / CARD)
@@ -190,21 +192,15 @@ def check_card(path: Path) -> None:
         raise AssertionError(f"{path}: the card lost its licence or its text")
 
 
-def portable_run(run: dict[str, Any], base: str | None) -> dict[str, Any]:
+def portable_run(run: RunRecord, base: str | None) -> RunRecord:
     """`run.json` without the paths of this machine: `base` for the base; of other files and folders the last part."""
     from fabula.publishing.card import hub_dataset
 
-    arguments = {**(run.get("arguments") or {}), "base": base}
-    for name in ("stories", "recipe"):
-        if (value := arguments.get(name)) is not None and hub_dataset(value) is None:
-            arguments[name] = Path(value).name
-    return {"name": run.get("name"), "arguments": arguments, "versions": run.get("versions")}
-
-
-def without_source_text(row: dict[str, Any]) -> dict[str, Any]:
-    """A sample whose copied spans say where they lie, but no longer quote the training story around them."""
-    spans = [
-        {name: value for name, value in span.items() if name not in ("before", "after")}
-        for span in row.get("spans", [])
-    ]
-    return {**row, "spans": spans} if "spans" in row else row
+    arguments = run.arguments
+    stories = arguments.stories
+    if stories is not None and hub_dataset(stories) is None:
+        stories = Path(stories).name
+    shown = arguments.model_copy(
+        update={"base": base, "stories": stories, "recipe": Path(arguments.recipe).name}
+    )
+    return run.model_copy(update={"arguments": shown, "command": None})

@@ -12,10 +12,11 @@ import yaml
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, fingerprint, hash_file, write_json
-from fabula.models.records import ModelRecords, export_facts, page_data
+from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, Progress, silent
 from fabula.publishing.licences import check_licence
 from fabula.publishing.vendor import CDN, IMPORTS, cdn_files, vendor
+from fabula.report.facts import PageData, Section, export_facts
 
 PAGE = ("style.css", "app.js", "story.js", "settings.js", "icon.svg")
 OWN = ("writer.js", "engine.js", "sampling.js")
@@ -83,10 +84,7 @@ def publish_static(
             "this holds something else already", where=out, hint="name another folder with --static"
         )
     from fabula.exporting.export import export
-    from fabula.generation.engine import end_ids_of
-    from fabula.generation.settings import SamplingSettings
-    from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, TINY, context_length_of, find_model
-    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+    from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, TINY, find_model
 
     folder = find_model(model)
     records = ModelRecords.of(folder)
@@ -102,21 +100,14 @@ def publish_static(
             (site / "vendor").mkdir()
             vendor(site / "vendor")
         copy_page(site, elsewhere)
-        from transformers import AutoConfig
-
-        tokenizer = load_tokenizer(folder)
-        stated = SamplingSettings.of_model(folder).model_dump(exclude={"start_of_story"})
-        data = page_data(records, stated, LIMITS, copies=False)
-        licences = [["The model", licence], ["The stories that it was trained on", corpus_licence]]
-        own = export_facts([measured.model_dump()])
-        data["about"] += [{"title": "In this browser", "facts": own}, {"title": "Licence", "facts": licences}]
-        data["engine"] = {
-            "dtype": "q8",
-            "start_id": start_id(tokenizer),
-            "end_ids": sorted(end_ids_of(folder) or [end_of_text_id(tokenizer)]),
-            "context_length": context_length_of(AutoConfig.from_pretrained(folder, local_files_only=True)),
-        }
-        write_json(site / DATA, data)
+        extra = [
+            Section(title="In this browser", facts=export_facts([measured])),
+            Section(
+                title="Licence",
+                facts=[("The model", licence), ("The stories that it was trained on", corpus_licence)],
+            ),
+        ]
+        write_data(site, records, extra)
         write_offline(site, [file["url"] for file in elsewhere.values()])
         write_host_files(site, records.name, licence)
         sizes = [
@@ -130,6 +121,28 @@ def publish_static(
         library_bytes=sum(size for part, size in sizes if part == "vendor"),
         page_bytes=sum(size for part, size in sizes if part not in ("model", "vendor")),
     )
+
+
+def write_data(site: Path, records: ModelRecords, extra: list[Section]) -> None:
+    """What the page's JavaScript needs to know of the model; `extra` is told about it beside the records' facts."""
+    from transformers import AutoConfig
+
+    from fabula.generation.engine import end_ids_of
+    from fabula.generation.settings import SamplingSettings
+    from fabula.models.load import context_length_of
+    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+
+    folder = records.folder
+    tokenizer = load_tokenizer(folder)
+    data = PageData.of(records, SamplingSettings.of_model(folder), LIMITS, copies=False)
+    data = data.model_copy(update={"about": [*data.about, *extra]})
+    engine = {
+        "dtype": "q8",
+        "start_id": start_id(tokenizer),
+        "end_ids": sorted(end_ids_of(folder) or [end_of_text_id(tokenizer)]),
+        "context_length": context_length_of(AutoConfig.from_pretrained(folder, local_files_only=True)),
+    }
+    write_json(site / DATA, {**data.model_dump(mode="json"), "engine": engine})
 
 
 def copy_model(exported: Path, target: Path) -> None:

@@ -1,28 +1,58 @@
 """One page over several runs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, atomic_file, read_json
-from fabula.models.records import LOG, METRICS, RUN, SAMPLES, read_rows
-from fabula.report.render import (
-    MEASURES,
-    colours,
-    environment,
-    optional_json,
-    pair_samples,
-    perplexity_gaps,
-    rows_with,
-    summarise_training,
+from fabula.files import atomic_file
+from fabula.report.pages import MEASURES, environment
+from fabula.report.render import Pair, pair_samples
+from fabula.report.verdict import Verdict, judge
+from fabula.results import (
+    LOG,
+    METRICS,
+    RUN,
+    SAMPLES,
+    CorpusManifest,
+    Evaluation,
+    ModelEvaluation,
+    RunRecord,
+    TrainingLog,
+    read_samples,
 )
 
 COMPARISON = "comparison.html"
 NUM_STORIES = 2
-"""Stories shown of each run: one that goes on from an opening, one from nothing."""
+"""Stories shown of each run: one that continues an opening, one from nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """What is shown of one run; the model is the last one of its evaluation.
+
+    Attributes:
+        stories_id: equal for runs that were scored on the same stories.
+    """
+
+    name: str
+    command: str | None
+    colour: str
+    metrics: Evaluation
+    verdict: Verdict
+    log: TrainingLog
+    stories_id: str
+    pairs: list[Pair]
+
+    @property
+    def last(self) -> ModelEvaluation:
+        return self.metrics.models[-1]
+
+    @property
+    def base(self) -> ModelEvaluation | None:
+        return self.metrics.models[0] if len(self.metrics.models) > 1 else None
 
 
 def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path:
@@ -40,77 +70,74 @@ def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path
     """
     if len(runs) < 2:
         raise FabulaError("a comparison takes two runs or more")
+    from fabula.report.charts import colours
+
     out = Path(out)
-    page = environment().get_template("compare.html").render(gather_runs([Path(run) for run in runs]))
+    shown = [read_run(Path(run), colour) for run, colour in zip(runs, colours(len(runs)), strict=True)]
+    page = (
+        environment()
+        .get_template("compare.html")
+        .render(
+            runs=shown,
+            measures=MEASURES,
+            same_stories=len({run.stories_id for run in shown}) == 1,
+            figures=chart_runs(shown),
+        )
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as file:
         file.write(page)
     return out
 
 
-def gather_runs(folders: Sequence[Path]) -> dict[str, Any]:
-    """All that the template shows."""
-    runs = [gather_run(folder, colour) for folder, colour in zip(folders, colours(len(folders)), strict=True)]
-    return {
-        "runs": runs,
-        "measures": MEASURES,
-        "same_stories": len({run["held_out"] for run in runs}) == 1,
-        "figures": draw_runs(runs),
-    }
+def read_run(folder: Path, colour: str) -> ComparedRun:
+    """What is shown of the run in a folder.
 
-
-def gather_run(folder: Path, colour: str) -> dict[str, Any]:
-    """What is shown of one run."""
+    Raises:
+        FabulaError: there is no finished run.
+    """
     if not (folder / METRICS).is_file():
         raise FabulaError("this folder holds no finished run", where=folder, hint="make one with: fabula run")
-    metrics = read_json(folder / METRICS)
-    corpus = optional_json(folder / "corpus" / MANIFEST)
-    log = list(read_rows(folder / "model" / LOG))
-    last = metrics["models"][-1]
-    samples = [row for row in read_rows(folder / SAMPLES) if row["model"] == last["name"]]
-    pairs, _ = pair_samples(samples[:NUM_STORIES], [last["name"]])
-    run = optional_json(folder / RUN) or {}
-    return {
-        "name": run.get("name") or folder.resolve().name,
-        "command": run.get("command"),
-        "colour": colour,
-        "metrics": metrics,
-        "base": metrics["models"][0] if len(metrics["models"]) > 1 else None,
-        "last": last,
-        "gap": perplexity_gaps(metrics)[-1],
-        "training": summarise_training(log),
-        "checks": rows_with(log, "bits_per_byte"),
-        "held_out": (corpus["counts"].get("content") if corpus else folder, *metrics["held_out"].values()),
-        "pairs": pairs,
-    }
+    metrics = Evaluation.load(folder / METRICS)
+    corpus = CorpusManifest.find(folder / "corpus")
+    run = RunRecord.load_optional(folder / RUN)
+    pairs, _ = pair_samples(read_samples(folder / SAMPLES), {metrics.models[-1].name: colour}, NUM_STORIES)
+    return ComparedRun(
+        name=run.name if run else folder.resolve().name,
+        command=run.command if run else None,
+        colour=colour,
+        metrics=metrics,
+        verdict=judge(metrics),
+        log=TrainingLog.load(folder / "model" / LOG),
+        stories_id=f"{corpus.counts.content if corpus else folder} {metrics.held_out.model_dump_json()}",
+        pairs=pairs,
+    )
 
 
-def draw_runs(runs: Sequence[dict[str, Any]]) -> dict[str, Markup]:
+def chart_runs(runs: Sequence[ComparedRun]) -> dict[str, Markup]:
     """The runs' curves over time, and their last models' bits per byte."""
-    from fabula.report.figures import Bar, Curve, draw_curves, draw_intervals
+    from fabula.report.charts import bar
+    from fabula.report.figures import Curve, draw_curves, draw_intervals
 
-    figures = {
+    charts = {
         "likelihood": draw_intervals(
-            [
-                Bar(run["name"], **run["last"]["likelihood"]["bits_per_byte"], colour=run["colour"])
-                for run in runs
-            ],
+            [bar(run.name, run.last.likelihood.bits_per_byte, run.colour) for run in runs],
             "Bits per byte of held-out stories, run by run, with 95 % intervals",
             "bits per byte (fewer is better)",
         )
     }
     curves = [
         Curve(
-            [row["seconds"] / 60 for row in run["checks"]],
-            [row["bits_per_byte"] for row in run["checks"]],
-            run["name"],
-            run["colour"],
+            [row.seconds / 60 for row in run.log.validations],
+            [row.bits_per_byte for row in run.log.validations],
+            run.name,
+            run.colour,
         )
         for run in runs
-        if len(run["checks"]) > 1
+        if len(run.log.validations) > 1
     ]
     if curves:
-        figures["curves"] = draw_curves(
+        charts["curves"] = draw_curves(
             curves, "Bits per byte of held-out stories over the minutes of training", "minutes of training"
         )
-    return figures
+    return charts

@@ -25,7 +25,8 @@ from fabula.errors import FabulaError
 from fabula.generation.draft import make_drafts
 from fabula.generation.engine import Engine
 from fabula.generation.settings import SamplingSettings
-from fabula.models.records import ModelRecords, page_data
+from fabula.models.records import ModelRecords
+from fabula.report.facts import PageData
 from fabula.serving.generation_queue import Event, Failed, GenerationQueue, Job, Started, Waiting
 from fabula.serving.guard import LOOPBACK, BodyInTime
 from fabula.serving.rate import RateMeter
@@ -136,8 +137,8 @@ class Page:
         self.settings = SamplingSettings.of_model(engine.folder)
         self.queue = GenerationQueue(limits)
         self._meter = RateMeter()
-        shown = self.settings.model_dump(exclude={"start_of_story"})
-        self._data = page_data(records, shown, limits.model_dump(), copies=copies is not None)
+        data = PageData.of(records, self.settings, limits.model_dump(), copies=copies is not None)
+        self._data = data.model_dump(mode="json")
         folder = package_files("fabula") / "serving" / "page"
         self._files = {name: (folder / name).read_bytes() for name in PAGE}
 

@@ -12,8 +12,9 @@ from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
 from fabula.models.load import context_length_of, quiet
 from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories, tokenise
-from fabula.tokens.markup import render, story_characters
-from fabula.tokens.tokenizer import encode_with_spans, end_of_text_id, start_id, train_tokenizer
+from fabula.tokens.markup import render
+from fabula.tokens.story_tokens import story_tokens
+from fabula.tokens.tokenizer import end_of_text_id, start_id, train_tokenizer
 
 MAX_VALIDATION_STORIES = 5000
 """Stories that validation can score at most, so that they fit in memory whatever the corpus."""
@@ -104,13 +105,9 @@ def validation_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -
     for index, story in enumerate(corpus.stories("validation")):
         if index in rank_of:
             texts[rank_of[index]] = story.text
-    input_ids, is_text, num_bytes = [], [], []
-    encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
-    for text, (ids, spans) in zip(texts, encoded, strict=True):
-        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
-        story = story_before[spans[:, 1]] > story_before[spans[:, 0]]
-        end = [end_of_text_id(tokenizer)] if markup == "newline" else []
-        input_ids.append(np.concatenate([[start_id(tokenizer)], ids, end]).astype(np.int64))
-        is_text.append(np.concatenate([story, [False] * len(end)]).astype(bool))
-        num_bytes.append(len(text.replace("\n", "").encode()))
-    return ValidationStories(input_ids, is_text, num_bytes)
+    stories = story_tokens(tokenizer, texts, markup, with_end=True)
+    return ValidationStories(
+        [story.input_ids for story in stories],
+        [story.is_text for story in stories],
+        [story.num_bytes for story in stories],
+    )

@@ -4,7 +4,7 @@ import shutil
 
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import load_model, quiet
-from fabula.models.records import LOG, RECIPE_FILE
+from fabula.results import LOG, RECIPE_FILE
 from fabula.tokens.tokenizer import end_of_text_id
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.job import FRESH_BASE

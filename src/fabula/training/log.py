@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fabula.models.records import LOG
+from fabula.results import LOG
 from fabula.training.job import Job
 from fabula.training.track import Tracker
 

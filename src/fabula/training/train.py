@@ -8,8 +8,8 @@ from typing import Any
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import Manifest, sole_owner
-from fabula.models.records import LOG, read_rows
 from fabula.progress import OnProgress, silent
+from fabula.results import LOG, TrainingLog
 from fabula.training.job import FRESH_BASE, Job, plan
 from fabula.training.recipe import Recipe
 
@@ -147,7 +147,7 @@ def _remove_work(job: Job) -> None:
 def result_of(out: Path, base: Path | None, manifest: Manifest, *, is_new: bool) -> TrainResult:
     """The result that a finished model folder records."""
     counts: dict[str, Any] = manifest.counts
-    seconds = max((row["seconds"] for row in read_rows(out / LOG)), default=0.0)
+    seconds = TrainingLog.load(out / LOG).seconds or 0.0
     return TrainResult(
         model=out, log=out / LOG, base=base or out / FRESH_BASE, seconds=seconds, is_new=is_new, **counts
     )

@@ -18,38 +18,43 @@ pytest.importorskip("starlette", reason="needs the serve extra")
 
 from hub import READER, TOKEN, Hub, hub
 from huggingface_hub import ModelCard, constants
+from made_results import corpus_counts, estimate, evaluation, model, sample, trained, training_counts, writing
 
 from fabula.errors import FabulaError
-from fabula.files import Manifest, write_json, write_jsonl
-from fabula.models.records import EXPORT, ModelRecords, describe, weights_mark
+from fabula.files import write_jsonl
+from fabula.models.records import ModelRecords, weights_mark
 from fabula.progress import silent
-from fabula.publishing.card import cut, hub_name, quoted, render_card
+from fabula.publishing.card import hub_name, quoted, render_card
 from fabula.publishing.check import check_space
 from fabula.publishing.publish import portable_run, publish
 from fabula.publishing.space import pinned, write_wheel
 from fabula.publishing.upload import upload
+from fabula.report.facts import Section, describe
+from fabula.results import (
+    EXPORT,
+    CopiedSpan,
+    CorpusManifest,
+    ExportRecord,
+    RunArguments,
+    RunRecord,
+    TrainingManifest,
+    write_samples,
+)
 
 LICENCES: Any = {"license": "cc-by-4.0", "corpus_license": "cc0-1.0"}
 
 
-def figure(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.125, "high": value + 0.125}
-
-
-def evaluated(name: str, bits: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "num_parameters": 12_345_678,
-        "likelihood": {
-            "bits_per_byte": figure(bits),
-            "perplexity_per_token": figure(40.5),
-            "perplexity_per_word": figure(200.25),
-        },
-        "writing": {
-            "measures": {"num_stories": 16, "looping_share": figure(0.25), "ended_share": figure(0.5)},
-            "memorisation": {"copied_share": figure(0.25), "longest": 61},
-        },
-    }
+ARGUMENTS = RunArguments(
+    stories="/home/ada/secret/stories.txt",
+    base="gpt2",
+    recipe="/home/ada/r.toml",
+    seed=42,
+    max_minutes=None,
+    format=None,
+    column=None,
+    split_at=None,
+    encoding=None,
+)
 
 
 @pytest.fixture
@@ -58,47 +63,45 @@ def finished_run(tmp_path: Path, tiny_gpt2_dir: Path) -> Path:
     run = tmp_path / "my-run"
     shutil.copytree(tiny_gpt2_dir, run / "model")
     (run / "model" / "recipe.toml").write_text("learning_rate = 0.001\n", encoding="utf-8")
-    write_jsonl(run / "model" / "log.jsonl", [{"step": 1, "train_loss": 3.5}])
-    manifest = {"fingerprint": "f" * 16, "config": {}, "versions": {"fabula": "0.1.0"}}
-    Manifest(
+    write_jsonl(
+        run / "model" / "log.jsonl", [{"step": 0, "seconds": 1.0, "val_loss": 4.0, "bits_per_byte": 2.5}]
+    )
+    manifest: Any = {"fingerprint": "f" * 16, "config": {}, "versions": {"fabula": "0.1.0"}}
+    TrainingManifest(
         stage="train",
         inputs={"corpus": "c" * 16, "base": "b" * 32},
-        counts={"num_steps": 1234, "num_tokens": 56_789, "num_parameters": 12_345_678},
+        counts=training_counts(),
         **manifest,
     ).write(run / "model")
     (run / "corpus").mkdir()
-    Manifest(
-        stage="clean",
-        inputs={"stories": "s" * 16},
-        counts={"splits": {"train": 80, "validation": 10}, "words_kept": 27_653, "num_dropped": {"copy": 3}},
-        **manifest,
-    ).write(run / "corpus")
+    CorpusManifest(stage="clean", inputs={"stories": "s" * 16}, counts=corpus_counts(), **manifest).write(
+        run / "corpus"
+    )
     (run / "model" / "base").mkdir()
     (run / "model" / "base" / "config.json").write_text("{}", encoding="utf-8")
-    metrics = {
-        "held_out": {"split": "validation", "num_stories": 10},
-        "models": [evaluated("base", 2.5), evaluated("tuned", 1.5)],
-        "human": {"memorisation": {"copied_share": figure(0.125)}},
-    }
-    write_json(run / "metrics.json", metrics)
-    span = {"start": 0, "end": 60, "before": "TEXT OF A TRAINING STORY", "after": "MORE OF IT"}
-    settings = {"temperature": 0.9, "top_p": 0.95}
-    sample = {
-        "prompt": "The ``` | <b>fox",
-        "text": " slept.",
-        "seed": 42,
-        "settings": settings,
-        "spans": [span],
-    }
-    write_jsonl(run / "samples.jsonl", [{"model": name, **sample} for name in ("base", "tuned")])
-    arguments = {
-        "stories": "/home/ada/secret/stories.txt",
-        "base": "gpt2",
-        "recipe": "/home/ada/r.toml",
-        "seed": 42,
-    }
-    write_json(
-        run / "run.json", {"name": "my-run", "arguments": arguments, "command": "fabula run /home/ada/secret"}
+    evaluation(
+        model("base", 2.5),
+        trained("tuned", 1.5, estimate(-1.0), writing=writing(copied=0.25, spread=0.125)),
+        human=writing(copied=0.125),
+    ).save(run / "metrics.json")
+    span = CopiedSpan(
+        start=0,
+        end=60,
+        story_id="a",
+        source="s.txt",
+        source_line=1,
+        title="",
+        source_start=0,
+        before="TEXT OF A TRAINING STORY",
+        after="MORE OF IT",
+    )
+    samples = [
+        sample(model=name, prompt="The ``` | <b>fox", text=" slept.", spans=[span])
+        for name in ("base", "tuned")
+    ]
+    write_samples(run / "samples.jsonl", samples)
+    RunRecord(name="my-run", arguments=ARGUMENTS, command="fabula run /home/ada/secret", versions={}).save(
+        run / "run.json"
     )
     return run
 
@@ -122,7 +125,7 @@ def test_the_card_is_what_the_records_say(finished_run: Path):
     assert figures["copied_share"] == 0.25
     assert set(figures) == set(data["metrics"])
     for words in (
-        "| Stories | 80 to learn from, 10 held out to be tested on |",
+        "| Stories | 80 for training, 10 held out for evaluation |",
         "| Bits per byte | 1.500 (1.375 to 1.625) |",
         "| Before training | 2.500 (2.375 to 2.625) |",
         "| Training | 1,234 steps, 56,789 tokens |",
@@ -138,17 +141,21 @@ def test_the_card_is_what_the_records_say(finished_run: Path):
 def test_the_card_shows_what_exports_lost(finished_run: Path):
     """Of the exports that lie beside the model: those of these very weights."""
     model = finished_run / "model"
-    record = {
-        "weights": weights_mark(model),
-        "format": "gguf",
-        "quantization": "q8_0",
-        "text": "validation stories of corpus",
-        "num_places": 32,
-        "kl": 0.00125,
-        "greedy_agreement": 0.96875,
-        "bits_per_byte": 2.25,
-        "bits_per_byte_lost": 0.0005,
-    }
+    record = ExportRecord(
+        weights=weights_mark(model),
+        format="gguf",
+        quantization="q8_0",
+        files={"model.gguf": 12_345},
+        text="validation stories of corpus",
+        num_places=32,
+        kl=0.00125,
+        greedy_agreement=0.96875,
+        bits_per_byte=2.25,
+        bits_per_byte_lost=0.0005,
+        share_lost=0.0005,
+        max_loss=0.01,
+        versions={},
+    )
     for name, changes in (
         ("model-gguf", {}),
         ("elsewhere", {"format": "onnx", "quantization": "int8", "bits_per_byte_lost": -0.0005}),
@@ -156,14 +163,14 @@ def test_the_card_shows_what_exports_lost(finished_run: Path):
         ("model-gguf.partial", {"quantization": "q4_1"}),
     ):
         (finished_run / name).mkdir()
-        write_json(finished_run / name / EXPORT, {**record, **changes})
+        record.model_copy(update=changes).save(finished_run / name / EXPORT)
     figures = (
         "KL from the original 0.00125 nats a token, the same likeliest token at 96.9 %, bits per byte 2.2500 {};"
         " at 32 places of validation stories of corpus"
     )
-    expected = [["GGUF, q8_0", figures.format("+0.0005")], ["ONNX, int8", figures.format("-0.0005")]]
+    expected = [("GGUF, q8_0", figures.format("+0.0005")), ("ONNX, int8", figures.format("-0.0005"))]
     section = describe(ModelRecords.of(model))[-1]
-    assert section == {"title": "In other programs", "facts": expected}
+    assert section == Section(title="In other programs", facts=expected)
     published = publish(finished_run, dry_run=finished_run.parent / "out", **LICENCES).model
     assert published is not None
     assert describe(ModelRecords.of(published))[-1] == section
@@ -174,7 +181,7 @@ def test_the_card_shows_what_exports_lost(finished_run: Path):
 
 def test_a_card_leaves_out_what_is_not_on_record(tiny_gpt2_dir: Path):
     records = ModelRecords.of(tiny_gpt2_dir)
-    assert [section["title"] for section in describe(records)] == ["The model"]
+    assert [section.title for section in describe(records)] == ["The model"]
     text = render_card(records, licence="mit", corpus_licence="mit", repo=None, space=None)
     data = ModelCard(text).data.to_dict()
     assert not {"base_model", "datasets", "metrics", "model-index"} & set(data)
@@ -189,10 +196,8 @@ def test_names_of_bases():
         assert hub_name(local) is None
 
 
-def test_quoting_and_cutting():
+def test_quoting():
     assert quoted("a ```` b").startswith("`````text\n")
-    assert cut("word " * 1000).endswith("word …")
-    assert len(cut("word " * 1000)) <= 1202
 
 
 def test_what_is_published_says_nothing_of_this_machine(finished_run: Path):
@@ -216,9 +221,7 @@ def test_what_is_published_says_nothing_of_this_machine(finished_run: Path):
             for secret in ("/home/ada", "secret", "TRAINING STORY", "MORE OF IT", str(finished_run.parent)):
                 assert secret not in content, path
     # The copy tells the same as the run does.
-    assert (
-        describe(ModelRecords.of(result.model))[1:] == describe(ModelRecords.of(finished_run / "model"))[1:]
-    )
+    assert describe(ModelRecords.of(result.model)) == describe(ModelRecords.of(finished_run / "model"))
     head = yaml.safe_load((result.space / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert (head["sdk"], head["app_port"], head["license"]) == ("docker", 7860, "cc-by-4.0")
     assert len(head["short_description"]) <= 60
@@ -235,16 +238,23 @@ def test_what_is_published_says_nothing_of_this_machine(finished_run: Path):
 
 @pytest.mark.parametrize("base", ["/home/ada/bases/mine", "~/mine", "a/b/mine", "./mine", "C:\\models\\mine"])
 def test_the_path_of_a_base_is_not_shown(finished_run: Path, base: str):
-    write_json(finished_run / "run.json", {"name": "r", "arguments": {"base": base}})
-    facts = dict(describe(ModelRecords.of(finished_run / "model"))[0]["facts"])
-    assert facts["Began as"] == "mine"
+    run = RunRecord(name="r", arguments=ARGUMENTS.model_copy(update={"base": base}), versions={})
+    run.save(finished_run / "run.json")
+    sections = {
+        section.title: dict(section.facts) for section in describe(ModelRecords.of(finished_run / "model"))
+    }
+    assert sections["The model"]["Base model"] == "mine"
 
 
 def test_a_run_without_its_paths():
-    arguments = {"stories": "hub:ada/tales", "base": "/models/mine", "recipe": "/etc/r.toml"}
-    shown = portable_run({"name": "r", "arguments": arguments, "command": "/x", "versions": {}}, "mine")
-    assert shown["arguments"] == {"stories": "hub:ada/tales", "base": "mine", "recipe": "r.toml"}
-    assert "command" not in shown
+    arguments = ARGUMENTS.model_copy(update={"stories": "hub:ada/tales", "base": "/models/mine"})
+    shown = portable_run(RunRecord(name="r", arguments=arguments, command="/x", versions={}), "mine")
+    assert (shown.arguments.stories, shown.arguments.base, shown.arguments.recipe) == (
+        "hub:ada/tales",
+        "mine",
+        "r.toml",
+    )
+    assert shown.command is None
 
 
 def test_the_wheel_is_whole_and_the_same_each_time(tmp_path: Path):

@@ -11,18 +11,12 @@ import pytest
 from conftest import write_corpus
 
 from fabula.errors import FabulaError
+from fabula.evaluation.options import TuningOptions
+from fabula.evaluation.people import KnownWords, PeoplesStories
+from fabula.evaluation.tune import SAMPLERS, apply_settings, choose, tune, tune_in_short
 from fabula.evaluation.writing import measure_story
 from fabula.generation.settings import SamplingSettings
-from fabula.pipeline.tune import (
-    SAMPLERS,
-    Candidate,
-    Yardstick,
-    apply_settings,
-    choose,
-    judge,
-    tune,
-    tune_in_short,
-)
+from fabula.results import Candidate, TuningFigures
 
 PEOPLE = [
     f"{who} {did} {what} {where}, and {then}."
@@ -34,7 +28,12 @@ PEOPLE = [
 
 def candidate(distance: float, copied_share: float) -> Candidate:
     return Candidate(
-        sampler="top_p", settings={}, figures={}, deviations={}, distance=distance, copied_share=copied_share
+        sampler="top_p",
+        settings=SamplingSettings(),
+        figures=TuningFigures.parse(dict.fromkeys(TuningFigures.model_fields)),
+        deviations={},
+        distance=distance,
+        copied_share=copied_share,
     )
 
 
@@ -60,31 +59,32 @@ def test_people_are_near_to_people_and_a_parrot_is_far():
     stories = [measure_story(text, True) for text in PEOPLE]
     words = {word for story in stories for word in story.words}
     pairs = {pair for story in stories for pair in pairwise(story.words)}
-    yardstick = Yardstick(stories, bits, 8, words, pairs)
-    near = judge("top_p", {}, [measure_story(text, True) for text in PEOPLE[::3]], bits[:8], yardstick, 0.0)
-    parrot = judge(
-        "top_p", {}, [measure_story("and then " * 10, False)] * 8, bits[:8] * [[0.1, 1]], yardstick, 0.0
-    )
+    people = PeoplesStories(stories, bits, 8, KnownWords(words, pairs))
+
+    def judge(texts: list[str], its_bits: np.ndarray = bits[:8], ended: bool = True) -> Candidate:
+        measured = [measure_story(text, ended) for text in texts]
+        return people.judge("top_p", SamplingSettings(), measured, its_bits, 0.0)
+
+    near = judge(PEOPLE[::3])
+    parrot = judge(["and then " * 10] * 8, bits[:8] * [[0.1, 1]], ended=False)
     assert near.distance < 2 < parrot.distance
     assert parrot.deviations["ended_share"] < -2
     assert parrot.deviations["looping_share"] > 2
-    assert parrot.figures["perplexity_gap"] == pytest.approx(-0.9)
+    assert parrot.figures.perplexity_gap == pytest.approx(-0.9)
     assert parrot.deviations["perplexity_gap"] == 0  # to be predictable is judged by what repeats
-    babble = [measure_story(text.replace("a", "aq"), True) for text in PEOPLE[::3]]
-    assert judge("top_p", {}, babble, bits[:8], yardstick, 0.0).deviations["unknown_words"] > 2
-    jumbled = [measure_story(" ".join(sorted(text.split())), True) for text in PEOPLE[::3]]
-    jumble = judge("top_p", {}, jumbled, bits[:8], yardstick, 0.0).deviations
+    assert judge([text.replace("a", "aq") for text in PEOPLE[::3]]).deviations["unknown_words"] > 2
+    jumble = judge([" ".join(sorted(text.split())) for text in PEOPLE[::3]]).deviations
     assert jumble["unknown_words"] == 0
     assert jumble["unknown_pairs"] > 2
-    silent = judge("top_p", {}, [measure_story("", True)] * 8, bits[:8] * 0, yardstick, 0.0)
-    assert silent.figures["distinct_2"] is None
+    silent = judge([""] * 8, bits[:8] * 0)
+    assert silent.figures.distinct_2 is None
     assert silent.distance > 2
 
 
 def test_settings_are_kept_with_the_model(tmp_path: Path):
     config = tmp_path / "generation_config.json"
     config.write_text('{"eos_token_id": 7, "max_new_tokens": 300, "top_k": 50}')
-    apply_settings(tmp_path, SamplingSettings(max_new_tokens=20, top_p=0.9, temperature=0.8).model_dump())
+    apply_settings(tmp_path, SamplingSettings(max_new_tokens=20, top_p=0.9, temperature=0.8))
     stated = json.loads(config.read_text())
     assert stated["eos_token_id"] == 7
     assert stated["do_sample"] is True
@@ -97,24 +97,24 @@ def test_tune_sweeps_and_remembers(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
 
     model = tmp_path / "model"
     shutil.copytree(tiny_gpt2_dir, model)
-    arguments = {"out": tmp_path, "num_settings": 1, "num_stories": 2, "max_new_tokens": 8}
-    tuning = tune(model, tiny_corpus_dir, **arguments)
+    options = TuningOptions(num_settings=1, num_stories=2, max_new_tokens=8)
+    tuning = tune(model, tiny_corpus_dir, out=tmp_path, options=options)
     assert [each.sampler for each in tuning.candidates] == list(SAMPLERS)
-    chosen = tuning.candidates[tuning.chosen]
+    chosen = tuning.best
     assert chosen.distance == min(each.distance for each in tuning.candidates)
     found = SamplingSettings.of_model(model)
     assert found.max_new_tokens == SamplingSettings().max_new_tokens
-    assert found.with_changes(max_new_tokens=8).model_dump(mode="json") == chosen.settings
+    assert found.with_changes(max_new_tokens=8) == chosen.settings
     written = (tmp_path / "tuning.json").stat().st_mtime_ns
     (model / "generation_config.json").unlink()
-    assert tune(model, tiny_corpus_dir, **arguments) == tuning
+    assert tune(model, tiny_corpus_dir, out=tmp_path, options=options) == tuning
     assert (tmp_path / "tuning.json").stat().st_mtime_ns == written
     assert SamplingSettings.of_model(model) == found
 
 
 def test_tune_refuses_what_it_cannot_do(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
-    with pytest.raises(FabulaError, match="1 to 6"):
-        tune(tiny_gpt2_dir, tiny_corpus_dir, num_settings=7)
+    with pytest.raises(FabulaError, match="num_settings"):
+        TuningOptions.parse({"num_settings": 7})
     few = write_corpus(tmp_path / "few", ["A story."], ["Another."])
     done = subprocess.run(
         [sys.executable, "-m", "fabula", "tune", str(tiny_gpt2_dir), str(few)],

@@ -8,25 +8,19 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY_STORIES, write_corpus
+from made_results import evaluation, model, sample, writing
 
 from fabula.errors import FabulaError
-from fabula.pipeline.evaluate import evaluate
-from fabula.pipeline.tune import tune
+from fabula.evaluation.evaluate import evaluate
+from fabula.evaluation.options import EvaluationOptions, TuningOptions
+from fabula.evaluation.tune import tune
+from fabula.files import write_json
 from fabula.report.compare import compare
-from fabula.report.render import (
-    code,
-    duration,
-    interval,
-    nearest_to_people,
-    number,
-    pair_samples,
-    percent,
-    render,
-    rows_with,
-    state_settings,
-    verdict,
-)
+from fabula.report.pages import code, nearest_to_people
+from fabula.report.render import pair_samples, render
+from fabula.results import CopiedSpan, RunArguments
 
+ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {"recipe": "default", "seed": 1}
 EVIL = "<script>alert('&')</script>"
 
 
@@ -133,7 +127,12 @@ def run_folder(tiny_gpt2_dir, tmp_path_factory) -> Path:
     (model / "recipe.toml").write_text(f"# {EVIL}\nlearning_rate = 1e-3\n")
     (folder / "run.json").write_text(
         json.dumps(
-            {"name": f"run {EVIL}", "command": f"fabula run '{EVIL}'", "versions": {"fabula": "0.1.0"}}
+            {
+                "name": f"run {EVIL}",
+                "arguments": ARGUMENTS,
+                "command": f"fabula run '{EVIL}'",
+                "versions": {"fabula": "0.1.0"},
+            }
         )
     )
     evaluate(
@@ -141,10 +140,10 @@ def run_folder(tiny_gpt2_dir, tmp_path_factory) -> Path:
         corpus,
         names=["base", "tuned"],
         out=folder,
-        num_samples=4,
-        max_new_tokens=10,
+        options=EvaluationOptions(num_samples=4, max_new_tokens=10),
     )
-    tune(tiny_gpt2_dir, corpus, out=folder, num_settings=1, num_stories=2, max_new_tokens=8)
+    quick = TuningOptions(num_settings=1, num_stories=2, max_new_tokens=8)
+    tune(tiny_gpt2_dir, corpus, out=folder, options=quick)
     samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
     passage = TINY_STORIES[2][:60]
     samples[4]["text"] = f"{EVIL} {passage} and on."
@@ -197,7 +196,7 @@ def test_a_report_is_made_again_only_when_something_in_it_has_changed(run_folder
 
 
 def test_parts_without_a_file_are_left_out(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
-    evaluate([tiny_gpt2_dir], tiny_corpus_dir, out=tmp_path, num_samples=0)
+    evaluate([tiny_gpt2_dir], tiny_corpus_dir, out=tmp_path, options=EvaluationOptions(num_samples=0))
     page = Page(render(tmp_path).read_text(encoding="utf-8"))
     assert "prediction" in page.ids
     assert not {"stories", "writing", "memory", "training", "cleaning", "settings"} & set(page.ids)
@@ -206,15 +205,29 @@ def test_parts_without_a_file_are_left_out(tiny_gpt2_dir, tiny_corpus_dir, tmp_p
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(FabulaError, match="neither a run nor an evaluation"):
         render(tmp_path)
-    (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "samples.jsonl").write_text("{}\nbroken\n")
+    run = {"name": "r", "arguments": ARGUMENTS, "command": "fabula run", "versions": {}}
+    write_json(tmp_path / "run.json", run)
+    row = json.dumps(sample().model_dump(mode="json"))
+    (tmp_path / "samples.jsonl").write_text(f"{row}\nbroken\n")
     with pytest.raises(FabulaError, match=r"samples\.jsonl:2: this row is not a JSON object"):
+        render(tmp_path)
+    (tmp_path / "samples.jsonl").write_text("{}\n")
+    with pytest.raises(FabulaError, match=r"samples\.jsonl:1: field 'index' .* is required"):
+        render(tmp_path)
+    (tmp_path / "samples.jsonl").unlink()
+    write_json(tmp_path / "run.json", {**run, "nam": "r"})
+    with pytest.raises(FabulaError, match=r"run\.json: unknown field 'nam'; did you mean name"):
         render(tmp_path)
 
 
 def test_a_comparison_of_runs(run_folder, tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
     other = tmp_path / "other"
-    evaluate([tiny_gpt2_dir], tiny_corpus_dir, out=other, num_samples=2, max_new_tokens=8)
+    evaluate(
+        [tiny_gpt2_dir],
+        tiny_corpus_dir,
+        out=other,
+        options=EvaluationOptions(num_samples=2, max_new_tokens=8),
+    )
     path = compare([run_folder, run_folder], out=tmp_path / "c.html")
     page = Page(path.read_text(encoding="utf-8"))
     assert "same 8 held-out stories" in page.text
@@ -228,68 +241,25 @@ def test_a_comparison_of_runs(run_folder, tiny_gpt2_dir, tiny_corpus_dir, tmp_pa
         compare([run_folder, tmp_path])
 
 
-def metrics(before: float, after: float, low: float | None, high: float | None) -> dict:
-    def model(name: str, value: float, difference: dict | None) -> dict:
-        figure = {"value": value, "low": None, "high": None}
-        return {"name": name, "likelihood": {"bits_per_byte": figure, "bits_per_byte_difference": difference}}
-
-    return {
-        "held_out": {"num_stories": 9},
-        "models": [
-            model("base", before, None),
-            model("tuned", after, {"value": after - before, "low": low, "high": high}),
-        ],
-    }
-
-
-def test_the_verdict_says_when_it_may_be_chance():
-    assert verdict(metrics(2.0, 1.5, -0.6, -0.4)) == [
-        "On the 9 stories that were held out, tuned needs 1.500 bits per byte where base needs 2.000: 25\u00a0% fewer."
-    ]
-    assert "may be chance" in verdict(metrics(2.0, 1.99, -0.6, 0.4))[1]
-    assert "Too few" in verdict(metrics(2.0, 1.5, None, None))[1]
-    assert "more." in verdict(metrics(2.0, 2.2, 0.1, 0.3))[0]
-
-
-def test_figures_as_people_read_them():
-    assert (number(1234.5), number(-0.25, 2), number(None)) == ("1,234", "−0.25", "–")
-    assert percent(0.034) == "3.4\u00a0%"
-    assert interval({"value": 1, "low": 0.5, "high": 1.5}, "1") == "0.5 to 1.5"
-    assert interval({"value": 1, "low": None, "high": None}) == ""
-    assert [duration(s) for s in (8, 130, 3599, 11_220)] == ["8 s", "2 min", "1 h 00 min", "3 h 07 min"]
+def test_code_is_set_as_code():
     assert code("a `b<` c") == "a <code>b&lt;</code> c"
-    settings = {"temperature": 0.8, "top_k": 0, "top_p": 0.9, "min_p": 0.0, "repetition_penalty": 1.0}
-    assert state_settings(settings) == "temperature 0.8, top_p 0.9"
-
-
-def test_a_resumed_runs_steps_are_shown_once():
-    log = [{"step": 2, "train_loss": 5.0}, {"step": 1, "train_loss": 6.0}, {"step": 2, "train_loss": 4.0}]
-    assert [row["train_loss"] for row in rows_with(log, "train_loss")] == [6.0, 4.0]
 
 
 def test_copied_passages_are_numbered_and_stand_where_they_are():
-    span = {"start": 2, "end": 5}
-    row = {"model": "tuned", "prompt": "P", "seed": 1, "text": "abcdefg", "spans": [span]}
-    pairs, sources = pair_samples([row], ["tuned"])
-    assert pairs[0]["stories"][0]["segments"] == [("ab", None), ("cde", 1), ("fg", None)]
-    assert sources == [{**span, "passage": "cde"}]
+    span = CopiedSpan(start=2, end=5, story_id="a", source="s.txt", source_line=1, title="", source_start=0)
+    pairs, sources = pair_samples([sample(prompt="P", text="abcdefg", spans=[span])], {"tuned": "base"})
+    assert pairs[0].stories[0].segments == [("ab", None), ("cde", 1), ("fg", None)]
+    assert [(source.span, source.passage) for source in sources] == [(span, "cde")]
 
 
 def test_nearest_to_people_names_no_winner_of_a_tie():
-    def writing(value: float) -> dict:
-        return {"measures": dict.fromkeys((m for m in nearest_names()), value)}
+    def nearest(*ended: float) -> int | None:
+        models = [model(f"m{share}", 2.0, writing=writing(ended=share)) for share in ended]
+        return nearest_to_people(evaluation(*models, human=writing(ended=0.5)))["ended_share"]
 
-    def nearest_names() -> list[str]:
-        return list(nearest_to_people(None))
-
-    found = nearest_to_people(
-        {"human": writing(0.5), "models": [{"writing": writing(0.1)}, {"writing": writing(0.6)}]}
-    )
-    assert set(found.values()) == {1}
-    tied = nearest_to_people(
-        {"human": writing(0.5), "models": [{"writing": writing(0.25)}, {"writing": writing(0.75)}]}
-    )
-    assert set(tied.values()) == {None}
+    assert nearest(0.1, 0.6) == 1
+    assert nearest(0.25, 0.75) is None
+    assert nearest(0.5) is None
 
 
 def test_nothing_is_cut_off_on_paper_or_a_phone(browser, run_folder: Path):

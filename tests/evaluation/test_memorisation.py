@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabula.evaluation.memorisation import find_copies, measure_memorisation
+from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
 from fabula.story import Story
 
 
@@ -34,7 +34,7 @@ ALPHABET = "ab é è “ ”"
 )
 def test_finds_what_a_search_by_hand_finds(texts: list[str], training: list[str], block_bytes: int):
     source = stories(*training)
-    found = find_copies(texts, lambda: iter(source), min_chars=4, block_bytes=block_bytes)
+    found = find_copied_passages(texts, lambda: iter(source), min_chars=4, block_bytes=block_bytes)
     for text, copying in zip(texts, found, strict=True):
         longest = [longest_by_hand(text, start, source) for start in range(len(text))]
         assert copying.longest == max(longest, default=0)
@@ -53,7 +53,7 @@ def test_a_copied_passage_is_marked_with_its_story():
         "Nothing here.", "Once there was a goose that laid an egg every day of the week, and two on Sundays."
     )
     text = "He said: there was a goose that laid an egg every day of the week, and left."
-    [copying] = find_copies([text], lambda: iter(training))
+    [copying] = find_copied_passages([text], lambda: iter(training))
     [span] = copying.spans
     assert text[span.start : span.end] == " there was a goose that laid an egg every day of the week, and "
     assert (span.source, span.source_line, span.source_start) == ("s.txt", 2, 4)
@@ -65,7 +65,7 @@ def test_a_copied_passage_is_marked_with_its_story():
 
 def test_a_match_does_not_run_over_the_border_of_two_stories():
     training = stories("the end of the first", "and the second begins")
-    [copying] = find_copies(
+    [copying] = find_copied_passages(
         ["the end of the firstand the second begins"], lambda: iter(training), min_chars=5
     )
     assert [span.end - span.start for span in copying.spans] == [20, 21]

@@ -16,8 +16,12 @@ from fabula.baseline.loss import NUM_TOKENS, notebook_loss
 from fabula.cli.evaluate import print_evaluation
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
+from fabula.evaluation.evaluate import evaluate, measure_sets
 from fabula.evaluation.intervals import Bootstrap, mean_estimate, share_estimate
 from fabula.evaluation.likelihood import TextScores, score_texts, summarise_scores
+from fabula.evaluation.models import unique_names
+from fabula.evaluation.options import EvaluationOptions
+from fabula.evaluation.stories import choose_prompts, cut_stories
 from fabula.evaluation.writing import (
     compression_ratio,
     distinct,
@@ -33,7 +37,6 @@ from fabula.generation.engine import Batch, Engine, TextSide
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.load import load_model
-from fabula.pipeline.evaluate import choose_prompts, cut_stories, evaluate, measure_sets, unique_names
 from fabula.story import Story
 from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer
 
@@ -302,8 +305,7 @@ def test_evaluate_writes_its_files_once(tiny_gpt2_dir, tiny_corpus_dir, tmp_path
         tiny_corpus_dir,
         names=["base", "tuned"],
         out=tmp_path,
-        num_samples=4,
-        max_new_tokens=12,
+        options=EvaluationOptions(num_samples=4, max_new_tokens=12),
     )
     assert first.held_out.num_stories == 8
     base, tuned = first.models
@@ -322,19 +324,20 @@ def test_evaluate_writes_its_files_once(tiny_gpt2_dir, tiny_corpus_dir, tmp_path
         tiny_corpus_dir,
         names=["base", "tuned"],
         out=tmp_path,
-        num_samples=4,
-        max_new_tokens=12,
+        options=EvaluationOptions(num_samples=4, max_new_tokens=12),
     )
     assert again == first
     assert (tmp_path / "metrics.json").stat().st_mtime_ns == written
 
 
-def test_evaluate_needs_held_out_stories(tiny_gpt2_dir, tmp_path):
+def test_evaluate_needs_held_out_stories(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
     corpus = write_corpus(tmp_path / "corpus", ["One story."], [])
     with pytest.raises(FabulaError, match="no 'validation' stories"):
         evaluate([tiny_gpt2_dir], corpus)
     with pytest.raises(FabulaError, match="no model"):
         evaluate([], corpus)
+    with pytest.raises(FabulaError, match="two models have the same name"):
+        evaluate([tiny_gpt2_dir] * 2, tiny_corpus_dir, names=["a", "a"])
 
 
 def fabula(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -345,14 +348,17 @@ def fabula(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_table_shows_all_models_and_people(tiny_gpt2_dir, tiny_corpus_dir, capsys):
     evaluation = evaluate(
-        [tiny_gpt2_dir] * 2, tiny_corpus_dir, names=["base", "tuned"], num_samples=2, max_new_tokens=8
+        [tiny_gpt2_dir] * 2,
+        tiny_corpus_dir,
+        names=["base", "tuned"],
+        options=EvaluationOptions(num_samples=2, max_new_tokens=8),
     )
     print_evaluation(evaluation)
     lines = capsys.readouterr().out.splitlines()
     assert next(line for line in lines if "people" in line).split() == ["base", "tuned", "people"]
     figures = next(line for line in lines if line.strip().startswith("bits per byte"))
     assert figures.count(f"{evaluation.models[0].likelihood.bits_per_byte.value:.3f}") == 2
-    bare = evaluate([tiny_gpt2_dir], tiny_corpus_dir, num_samples=0, max_stories=3)
+    bare = evaluate([tiny_gpt2_dir], tiny_corpus_dir, options=EvaluationOptions(num_samples=0, max_stories=3))
     assert bare.held_out.num_stories == 3
     assert bare.human is None
     print_evaluation(bare)

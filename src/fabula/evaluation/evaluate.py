@@ -1,0 +1,312 @@
+"""Evaluation: models side by side on the same held-out stories, and on what they write themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from fabula.corpus.store import Corpus, open_corpus
+from fabula.errors import FabulaError
+from fabula.evaluation.likelihood import TextScores, summarise_scores
+from fabula.evaluation.memorisation import Copying, find_copied_passages, measure_memorisation
+from fabula.evaluation.models import Scorer, hashes_of, model_folder, training_of, unique_names
+from fabula.evaluation.options import EvaluationOptions
+from fabula.evaluation.stories import (
+    MAX_HUMAN_STORIES,
+    OPENING_WORDS,
+    HumanStory,
+    choose_prompts,
+    cut_stories,
+    held_out_stories,
+)
+from fabula.evaluation.writing import measure_story, measure_writing
+from fabula.files import fingerprint, library_versions
+from fabula.generation.settings import SamplingSettings
+from fabula.progress import OnProgress, Progress, silent
+from fabula.results import (
+    METRICS,
+    SAMPLES,
+    Evaluation,
+    HeldOutSummary,
+    ModelEvaluation,
+    Sample,
+    Writing,
+    WrittenStory,
+    write_samples,
+)
+from fabula.story import Story
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides the figures.
+
+    Attributes:
+        folders: of the models, by their names, in order.
+        stories: the held-out stories.
+        settings: how tokens are drawn, if that was asked for.
+    """
+
+    folders: dict[str, Path]
+    corpus: Corpus
+    stories: list[Story]
+    settings: SamplingSettings | None
+    options: EvaluationOptions
+    versions: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        settings = self.settings.model_dump(mode="json") if self.settings else None
+        arguments = {
+            "names": list(self.folders),
+            "settings": settings,
+            **self.options.model_dump(mode="json"),
+        }
+        hashes = [hashes_of(folder) for folder in self.folders.values()]
+        return fingerprint([self.corpus.fingerprint, hashes, arguments, self.versions])
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenStories:
+    """What the models wrote, and what people wrote in the same shape.
+
+    Attributes:
+        settings: how tokens were drawn.
+        by_model: in the order of the models.
+    """
+
+    settings: SamplingSettings
+    human: list[HumanStory]
+    by_model: list[list[WrittenStory]]
+
+
+def evaluate(
+    models: Sequence[str | Path],
+    corpus: str | Path,
+    *,
+    names: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    settings: SamplingSettings | None = None,
+    options: EvaluationOptions | None = None,
+    on_progress: OnProgress = silent,
+) -> Evaluation:
+    """Score models on held-out stories, let them write, and compare what they write with what people wrote.
+
+    The stories that they write begin alternately with the opening of a held-out story and with nothing; all models get
+    the same prompts and seeds. Where `out` holds the result of the same models, corpus and options, it is read back.
+
+    Args:
+        models: folders or names of base models. The others are compared with the first one.
+        corpus: a folder that `clean` made.
+        names: what to call the models; None for the names of their folders.
+        out: a folder to write `metrics.json` and `samples.jsonl` into; None writes nothing.
+        settings: how tokens are drawn; None for what the last model's folder states.
+        options: None for the defaults.
+
+    Raises:
+        FabulaError: no such model or corpus, or no stories in the split.
+    """
+    plan = make_plan(models, corpus, names, settings, options or EvaluationOptions())
+    mark = plan.fingerprint
+    if out is not None and (done := finished_evaluation(Path(out), mark)) is not None:
+        return done
+    written = write_samples_of(plan, on_progress) if plan.options.num_samples else None
+    evaluation, samples = measure(plan, mark, written, on_progress)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        write_samples(Path(out) / SAMPLES, samples)
+        evaluation.save(Path(out) / METRICS)
+    return evaluation
+
+
+def make_plan(
+    models: Sequence[str | Path],
+    corpus: str | Path,
+    names: Sequence[str] | None,
+    settings: SamplingSettings | None,
+    options: EvaluationOptions,
+) -> Plan:
+    """Find the models and the held-out stories.
+
+    Raises:
+        FabulaError: as for `evaluate`.
+    """
+    if not models:
+        raise FabulaError("no model to evaluate", hint="name at least one")
+    if names is not None and len(names) != len(models):
+        raise FabulaError(f"{len(models)} models need as many names, not {len(names)}")
+    if names is not None and len(set(names)) < len(names):
+        raise FabulaError(f"two models have the same name ({', '.join(names)})")
+    source = open_corpus(corpus)
+    stories = held_out_stories(source, options.split, options.max_stories)
+    folders = [model_folder(model) for model in models]
+    return Plan(
+        folders=dict(zip(names if names is not None else unique_names(folders), folders, strict=True)),
+        corpus=source,
+        stories=stories,
+        settings=settings,
+        options=options,
+        versions=library_versions("torch", "transformers", "tokenizers", "numpy"),
+    )
+
+
+def finished_evaluation(out: Path, mark: str) -> Evaluation | None:
+    """The evaluation in `out`, if it is whole and of the same inputs."""
+    try:
+        done = Evaluation.load(out / METRICS)
+    except FabulaError:
+        return None
+    return done if done.fingerprint == mark and (out / SAMPLES).is_file() else None
+
+
+def write_samples_of(plan: Plan, on_progress: OnProgress) -> WrittenStories:
+    """Let each model write."""
+    from fabula.generation.engines import load_engine
+    from fabula.generation.write import write_stories
+    from fabula.tokens.tokenizer import load_tokenizer
+
+    options = plan.options
+    last = list(plan.folders.values())[-1]
+    settings = (plan.settings or SamplingSettings.of_model(last)).with_changes(
+        max_new_tokens=options.max_new_tokens
+    )
+    human = cut_stories(plan.stories[:MAX_HUMAN_STORIES], load_tokenizer(last), options.max_new_tokens)
+    prompts = choose_prompts(human, options.num_samples)
+    by_model = []
+    for name, folder in plan.folders.items():
+        on_progress(Progress("evaluate", message=f"{name} writes {options.num_samples} stories"))
+        by_model.append(
+            write_stories(
+                load_engine(folder, options.engine, on_progress=on_progress),
+                prompts,
+                settings=settings,
+                seeds=range(options.seed, options.seed + options.num_samples),
+                on_progress=on_progress,
+            )
+        )
+    return WrittenStories(settings, human, by_model)
+
+
+def measure(
+    plan: Plan, mark: str, written: WrittenStories | None, on_progress: OnProgress
+) -> tuple[Evaluation, list[Sample]]:
+    """Score held-out and written stories, and find what the written ones copy."""
+    stories = plan.stories
+    clusters = [story.cluster or story.id for story in stories]
+    scored = []
+    for index, (name, folder) in enumerate(plan.folders.items()):
+        on_progress(Progress("evaluate", message=f"{name} reads {len(stories)} held-out stories"))
+        own = written.by_model[index] if written else []
+        human = written.human if written else []
+        scored.append(score_model(plan, folder, own, human, on_progress))
+    likelihoods = summarise_scores(
+        [scores.held_out for scores in scored], [story.num_words for story in stories], clusters
+    )
+    writing: list[Writing] = []
+    samples: list[Sample] = []
+    if written:
+        writing, copying = measure_sets(
+            [[(story.text, story.ended) for story in written.human]]
+            + [[(story.text, story.finish_reason == "end") for story in group] for group in written.by_model],
+            plan.corpus,
+            on_progress,
+        )
+        samples = [
+            Sample(model=name, longest=copies.longest, spans=copies.spans, **dict(story))
+            for name, group, found in zip(plan.folders, written.by_model, copying[1:], strict=True)
+            for story, copies in zip(group, found, strict=True)
+        ]
+    evaluation = Evaluation(
+        fingerprint=mark,
+        held_out=HeldOutSummary(
+            split=plan.options.split,
+            num_stories=len(stories),
+            num_clusters=len(set(clusters)),
+            num_words=sum(story.num_words for story in stories),
+            num_bytes=likelihoods[0].num_bytes,
+        ),
+        models=[
+            ModelEvaluation(
+                name=name,
+                num_parameters=scores.num_parameters,
+                context_length=scores.context_length,
+                stride=scores.stride,
+                training=training_of(folder),
+                likelihood=likelihoods[index],
+                notebook_loss=scores.notebook_loss,
+                writing=writing[index + 1] if writing else None,
+                bits_per_byte_of_own_stories=scores.own,
+                bits_per_byte_of_human_stories=scores.human,
+            )
+            for index, ((name, folder), scores) in enumerate(zip(plan.folders.items(), scored, strict=True))
+        ],
+        human=writing[0] if writing else None,
+        settings=written.settings if written else None,
+        opening_words=OPENING_WORDS,
+        versions=plan.versions,
+    )
+    return evaluation, samples
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScores:
+    """One model's scores; `own` and `human` are bits per byte, or None where there is no text."""
+
+    num_parameters: int
+    context_length: int
+    stride: int
+    held_out: TextScores
+    notebook_loss: float
+    own: float | None
+    human: float | None
+
+
+def score_model(
+    plan: Plan,
+    folder: Path,
+    own: Sequence[WrittenStory],
+    human: Sequence[HumanStory],
+    on_progress: OnProgress,
+) -> ModelScores:
+    """Load a model and score all texts with it."""
+    from fabula.baseline.loss import notebook_loss
+
+    options = plan.options
+    scorer = Scorer.load(
+        folder, context_length=options.context_length, stride=options.stride, on_progress=on_progress
+    )
+    texts = [story.text for story in plan.stories]
+    return ModelScores(
+        num_parameters=scorer.model.num_parameters(),
+        context_length=scorer.context_length,
+        stride=scorer.stride,
+        held_out=scorer.score(texts),
+        notebook_loss=notebook_loss(scorer.model, scorer.tokenizer, texts),
+        own=scorer.bits_per_byte([story.prompt + story.text for story in own]),
+        human=scorer.bits_per_byte([story.opening + story.text for story in human]),
+    )
+
+
+def measure_sets(
+    sets: Sequence[Sequence[tuple[str, bool]]], corpus: Corpus, on_progress: OnProgress
+) -> tuple[list[Writing], list[list[Copying]]]:
+    """Measure sets of stories (text, ended by itself) at the same number of words, and find what they copy."""
+    texts = [[text for text, _ in stories] for stories in sets]
+    measured = [[measure_story(text, ended) for text, ended in stories] for stories in sets]
+    num_words = min(sum(len(story.words) for story in group) for group in measured)
+    found = iter(
+        find_copied_passages(
+            [text for group in texts for text in group],
+            lambda: corpus.stories("train"),
+            on_progress=on_progress,
+        )
+    )
+    copying = [list(islice(found, len(group))) for group in texts]
+    writing = [
+        Writing(
+            measures=measure_writing(stories, num_words=num_words),
+            memorisation=measure_memorisation(group, copies),
+        )
+        for stories, group, copies in zip(measured, texts, copying, strict=True)
+    ]
+    return writing, copying

@@ -1,0 +1,81 @@
+"""The options of `evaluate` and `tune`."""
+
+from pydantic import Field
+
+from fabula.config import Record
+from fabula.defaults import (
+    MAX_COPIED,
+    NUM_SAMPLES,
+    NUM_SETTINGS,
+    NUM_TUNING_STORIES,
+    SAMPLE_TOKENS,
+    SEED,
+    TUNING_TOKENS,
+)
+
+
+class EvaluationOptions(Record):
+    """How models are compared."""
+
+    split: str = Field(default="validation", description="Which stories of the corpus to score.")
+    num_samples: int = Field(
+        default=NUM_SAMPLES,
+        ge=0,
+        description="Stories that each model writes, to be compared with people's; 0 for none.",
+    )
+    max_new_tokens: int = Field(
+        default=SAMPLE_TOKENS, ge=1, description="Length limit of these stories, in tokens."
+    )
+    seed: int = Field(
+        default=SEED,
+        ge=0,
+        description="Random seed of the first of these stories; the next has the next seed.",
+    )
+    context_length: int | None = Field(
+        default=None,
+        ge=2,
+        description="Tokens in a window when stories are scored.",
+        json_schema_extra={"shown": "the model's, at most 1,024"},
+    )
+    stride: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens from one window to the next.",
+        json_schema_extra={"shown": "half a window"},
+    )
+    max_stories: int | None = Field(
+        default=None, ge=1, description="Score at most this many stories.", json_schema_extra={"shown": "all"}
+    )
+    engine: str = Field(default="auto", description="What writes the stories; see `fabula write`.")
+
+
+class TuningOptions(Record):
+    """How sampling settings are chosen."""
+
+    split: str = Field(default="validation", description="Which stories of the corpus stand for people's.")
+    num_settings: int = Field(
+        default=NUM_SETTINGS,
+        ge=1,
+        le=NUM_SETTINGS,
+        description="Settings to try of each of the five samplers.",
+    )
+    num_stories: int = Field(
+        default=NUM_TUNING_STORIES,
+        ge=2,
+        description="Stories to write with each of the settings, with the same prompts and seeds.",
+    )
+    max_new_tokens: int = Field(
+        default=TUNING_TOKENS, ge=8, description="Length limit of these stories, in tokens."
+    )
+    max_copied: float = Field(
+        default=MAX_COPIED,
+        ge=0,
+        le=1,
+        description="Share of their text that may be copied from training stories, where people copy no more.",
+    )
+    seed: int = Field(
+        default=SEED,
+        ge=0,
+        description="Random seed of the first of these stories; the next has the next seed.",
+    )
+    engine: str = Field(default="auto", description="What writes the stories; see `fabula write`.")

@@ -1,0 +1,246 @@
+"""Sampling settings by measurement: those whose stories come nearest to what people write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fabula.corpus.store import Corpus, open_corpus
+from fabula.errors import FabulaError
+from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
+from fabula.evaluation.models import Scorer, hashes_of, model_folder
+from fabula.evaluation.options import TuningOptions
+from fabula.evaluation.people import KNOWN_CHARACTERS, ONE_SIDED, KnownWords, PeoplesStories
+from fabula.evaluation.stories import (
+    MAX_HUMAN_STORIES,
+    HumanStory,
+    choose_prompts,
+    cut_stories,
+    held_out_stories,
+)
+from fabula.evaluation.writing import measure_story
+from fabula.files import fingerprint, library_versions, read_json, write_json
+from fabula.generation.settings import GENERATION_CONFIG, SamplingSettings
+from fabula.progress import OnProgress, Progress, silent
+from fabula.results import TUNING, Candidate, Tuning, WrittenStory
+from fabula.story import Story
+
+SAMPLERS: dict[str, list[dict[str, float]]] = {
+    "temperature": [{"temperature": t} for t in (1.0, 0.8, 0.9, 0.7, 1.1, 0.6)],
+    "top_k": [
+        {"top_k": k, "temperature": t} for k, t in ((50, 1), (20, 1), (100, 1), (50, 0.8), (10, 1), (200, 1))
+    ],
+    "top_p": [
+        {"top_p": p, "temperature": t}
+        for p, t in ((0.95, 1), (0.9, 1), (0.8, 1), (0.9, 0.8), (0.98, 1), (0.7, 1))
+    ],
+    "min_p": [
+        {"min_p": p, "temperature": t}
+        for p, t in ((0.05, 1), (0.1, 1), (0.02, 1), (0.1, 1.2), (0.05, 1.2), (0.2, 1.2))
+    ],
+    "repetition_penalty": [
+        {"repetition_penalty": r, "top_p": 0.95} for r in (1.1, 1.05, 1.2, 1.02, 1.15, 1.3)
+    ],
+}
+"""What is tried of each sampler, the most usual first. What is not named is switched off."""
+
+MIN_PEOPLE = 4
+"""Held-out stories that it takes to say how much people's stories differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides the choice.
+
+    Attributes:
+        people: held-out stories.
+        tried: sampler and settings of each candidate.
+    """
+
+    folder: Path
+    corpus: Corpus
+    people: list[Story]
+    options: TuningOptions
+    tried: list[tuple[str, SamplingSettings]]
+
+    @property
+    def fingerprint(self) -> str:
+        hashes = hashes_of(self.folder)
+        return fingerprint(
+            {
+                "model": {name: value for name, value in hashes.items() if name != GENERATION_CONFIG},
+                "corpus": self.corpus.fingerprint,
+                "options": self.options.model_dump(mode="json"),
+                "known": [KNOWN_CHARACTERS, *sorted(ONE_SIDED)],
+                "versions": library_versions("torch", "transformers", "tokenizers", "numpy"),
+            }
+        )
+
+
+def tune(
+    model: str | Path,
+    corpus: str | Path,
+    *,
+    out: str | Path | None = None,
+    options: TuningOptions | None = None,
+    on_progress: OnProgress = silent,
+) -> Tuning:
+    """Try sampling settings, as many of each sampler, and keep those with which the model writes most like people.
+
+    The settings go into the model's `generation_config.json`, where `write` and every other tool finds them. Where `out`
+    holds the result of the same model, corpus and options, it is read back.
+
+    Args:
+        model: a model's folder.
+        corpus: a folder that `clean` made.
+        out: a folder for `tuning.json`; None for the model's.
+        options: None for the defaults.
+
+    Raises:
+        FabulaError: no such model or corpus, or fewer than `MIN_PEOPLE` stories in the split.
+    """
+    plan = make_plan(model, corpus, options or TuningOptions())
+    mark = plan.fingerprint
+    record = Path(out if out is not None else plan.folder) / TUNING
+    tuning = finished_tuning(record, mark)
+    if tuning is None:
+        tuning = compare_settings(plan, mark, on_progress)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        tuning.save(record)
+    apply_settings(plan.folder, tuning.best.settings)
+    return tuning
+
+
+def tune_in_short(
+    model: str | Path, corpus: str | Path, *, out: str | Path, seed: int, on_progress: OnProgress = silent
+) -> Tuning | None:
+    """The choice that is part of a run: at most 12,000 tokens. None where too few stories are held out for it."""
+    if open_corpus(corpus).num_stories("validation") < MIN_PEOPLE:
+        return None
+    options = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100, seed=seed)
+    return tune(model, corpus, out=out, options=options, on_progress=on_progress)
+
+
+def make_plan(model: str | Path, corpus: str | Path, options: TuningOptions) -> Plan:
+    """Find the model and people's stories.
+
+    Raises:
+        FabulaError: as for `tune`.
+    """
+    source = open_corpus(corpus)
+    people = held_out_stories(source, options.split, MAX_HUMAN_STORIES)
+    if len(people) < MIN_PEOPLE:
+        raise FabulaError(
+            f"{len(people)} {options.split} stories are too few to compare with",
+            where=source.path,
+            hint=f"it takes {MIN_PEOPLE} or more",
+        )
+    tried = [
+        (sampler, SamplingSettings(max_new_tokens=options.max_new_tokens, top_p=1.0).with_changes(**changes))
+        for sampler, grid in SAMPLERS.items()
+        for changes in grid[: options.num_settings]
+    ]
+    return Plan(model_folder(model), source, people, options, tried)
+
+
+def finished_tuning(record: Path, mark: str) -> Tuning | None:
+    """The tuning in `record`, if it is whole and of the same inputs."""
+    try:
+        done = Tuning.load(record)
+    except FabulaError:
+        return None
+    return done if done.fingerprint == mark else None
+
+
+def compare_settings(plan: Plan, mark: str, on_progress: OnProgress) -> Tuning:
+    """Write stories with each of the settings, and compare them with people's."""
+    from fabula.tokens.tokenizer import load_tokenizer
+
+    options = plan.options
+    human = cut_stories(plan.people, load_tokenizer(plan.folder), options.max_new_tokens)
+    written = write_with_each(plan, choose_prompts(human, options.num_stories), on_progress)
+    groups = [[story.text for story in group] for group in [human, *written]]
+    bits = bits_of_each(plan.folder, human, written)
+    found = iter(
+        find_copied_passages(
+            [text for group in groups for text in group], lambda: plan.corpus.stories("train")
+        )
+    )
+    memorisation = [measure_memorisation(group, [next(found) for _ in group]) for group in groups]
+    people = PeoplesStories(
+        [measure_story(story.text, story.ended) for story in human],
+        bits[0],
+        options.num_stories,
+        KnownWords.of_corpus(plan.corpus),
+    )
+    candidates = [
+        people.judge(
+            sampler,
+            settings,
+            [measure_story(story.text, story.finish_reason == "end") for story in group],
+            its_bits,
+            copying.copied_share.value,
+        )
+        for (sampler, settings), group, its_bits, copying in zip(
+            plan.tried, written, bits[1:], memorisation[1:], strict=True
+        )
+    ]
+    copied_by_people = memorisation[0].copied_share
+    limit = max(options.max_copied, copied_by_people.high or 0.0)
+    return Tuning(
+        fingerprint=mark,
+        candidates=candidates,
+        chosen=choose(candidates, limit),
+        copied_limit=limit,
+        human=people.mean_and_scale(None)[0],
+        human_copied_share=copied_by_people.value,
+        num_stories=options.num_stories,
+        max_new_tokens=options.max_new_tokens,
+    )
+
+
+def write_with_each(plan: Plan, prompts: Sequence[str], on_progress: OnProgress) -> list[list[WrittenStory]]:
+    """The stories that the model writes with each of the settings, to the same prompts and seeds."""
+    from fabula.generation.engines import load_engine
+    from fabula.generation.write import write_stories
+
+    options = plan.options
+    engine = load_engine(plan.folder, options.engine, on_progress=on_progress)
+    seeds = range(options.seed, options.seed + options.num_stories)
+    written = []
+    for index, (_, settings) in enumerate(plan.tried):
+        on_progress(Progress("tune", index, len(plan.tried), "settings"))
+        written.append(write_stories(engine, prompts, settings=settings, seeds=seeds))
+    on_progress(Progress("tune", len(plan.tried), len(plan.tried), "settings"))
+    return written
+
+
+def bits_of_each(
+    folder: Path, human: Sequence[HumanStory], written: Sequence[Sequence[WrittenStory]]
+) -> list[np.ndarray]:
+    """For people's S stories, and for each set of S written ones, [S, 2]: bits under the model, and bytes."""
+    groups = [[story.opening + story.text for story in human]]
+    groups += [[story.prompt + story.text for story in group] for group in written]
+    scores = Scorer.load(folder).score([text for group in groups for text in group])
+    columns = np.stack([scores.nats / np.log(2), scores.num_bytes], axis=1)
+    return np.split(columns, np.cumsum([len(group) for group in groups])[:-1])
+
+
+def choose(candidates: Sequence[Candidate], copied_limit: float) -> int:
+    """The nearest of those that copy no more than the limit; where all do, the one that copies least."""
+    order = range(len(candidates))
+    within = [index for index in order if candidates[index].copied_share <= copied_limit]
+    if within:
+        return min(within, key=lambda index: candidates[index].distance)
+    return min(order, key=lambda index: (candidates[index].copied_share, candidates[index].distance))
+
+
+def apply_settings(folder: Path, settings: SamplingSettings) -> None:
+    """Put settings into a model's `generation_config.json`; its other fields and its longest story stay."""
+    path = folder / GENERATION_CONFIG
+    stated = read_json(path) if path.is_file() else {}
+    longest = SamplingSettings.of_model(folder).max_new_tokens
+    wanted = settings.with_changes(max_new_tokens=longest).generation_config()
+    if {**stated, **wanted} != stated:
+        write_json(path, {**stated, **wanted})

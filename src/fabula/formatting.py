@@ -1,0 +1,44 @@
+"""Figures and texts as people read them: one way for each."""
+
+from fabula.results import Estimate
+
+
+def format_number(value: float | None, digits: int = 0) -> str:
+    """ "12,345", "−0.25", or a dash for None."""
+    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def format_percent(value: float | None, digits: int = 1) -> str:
+    """A share of 1 as "3.4 %", or a dash for None."""
+    return "–" if value is None else f"{format_number(100 * value, digits)}\u00a0%"
+
+
+def format_interval(estimate: Estimate, digits: int = 3, *, percent: bool = False) -> str:
+    """The bounds of an estimate: "1.200 to 1.310", or nothing where there are none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    if percent:
+        return f"{format_percent(estimate.low)} to {format_percent(estimate.high)}"
+    return f"{format_number(estimate.low, digits)} to {format_number(estimate.high, digits)}"
+
+
+def format_estimate(estimate: Estimate, digits: int = 3, *, percent: bool = False) -> str:
+    """A figure with its bounds: "1.250 (1.200 to 1.310)", or without them where there are none."""
+    value = format_percent(estimate.value) if percent else format_number(estimate.value, digits)
+    bounds = format_interval(estimate, digits, percent=percent)
+    return f"{value} ({bounds})" if bounds else value
+
+
+def format_duration(seconds: float) -> str:
+    """ "8 s", "2 min 05 s", "3 h 07 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def shorten(text: str, max_chars: int) -> str:
+    """The beginning of a text of more than `max_chars` characters, cut between two words."""
+    return text if len(text) <= max_chars else text[:max_chars].rsplit(None, 1)[0] + " …"

@@ -1,0 +1,50 @@
+"""Stories as token sequences to be scored: which tokens hold story text, and how many bytes that text has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fabula.tokens.markup import render, story_characters
+from fabula.tokens.tokenizer import encode_with_spans, end_of_text_id, start_id
+
+
+@dataclass(frozen=True, slots=True)
+class StoryTokens:
+    """One story of T tokens, the start token among them.
+
+    Attributes:
+        input_ids: int64 [T].
+        is_text: bool [T - 1], which of the tokens after the first hold a character of the story (and not only newlines,
+            markers or the end).
+        num_bytes: UTF-8 bytes of the story without its newlines, whatever the tokenizer.
+    """
+
+    input_ids: np.ndarray
+    is_text: np.ndarray
+    num_bytes: int
+
+
+def story_tokens(tokenizer: Any, texts: Sequence[str], markup: str, *, with_end: bool) -> list[StoryTokens]:
+    """The tokens of each story, after the token that a story begins after.
+
+    Args:
+        markup: how the model sees stories; see `Recipe`.
+        with_end: whether the token that ends a story follows, where the markup has no end of its own.
+    """
+    start = [start_id(tokenizer)]
+    end = [end_of_text_id(tokenizer)] if with_end and markup == "newline" else []
+    stories = []
+    encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
+    for text, (ids, spans) in zip(texts, encoded, strict=True):
+        story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
+        is_text = story_before[spans[:, 1]] > story_before[spans[:, 0]]
+        stories.append(
+            StoryTokens(
+                input_ids=np.concatenate([start, ids, end]).astype(np.int64),
+                is_text=np.concatenate([is_text, [False] * len(end)]).astype(bool),
+                num_bytes=len(text.replace("\n", "").encode()),
+            )
+        )
+    return stories
