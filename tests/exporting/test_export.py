@@ -187,7 +187,7 @@ def test_the_command(
     assert "KL" in output
     record = json.loads((tmp_path / "model-ctranslate2" / EXPORT).read_text())
     assert record["text"] == "stories of stories.txt"
-    assert [each["kl"] for each in ModelRecords.of(own).exports] == [record["kl"]]
+    assert [each.kl for each in ModelRecords.of(own).exports] == [record["kl"]]
     assert str(tmp_path) not in json.dumps(record)
     for arguments, message in (
         ((own, "--to", "ggfu"), "unknown format 'ggfu'; did you mean gguf?"),
