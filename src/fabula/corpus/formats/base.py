@@ -127,12 +127,12 @@ class FilePlan:
                 log.num_lines = lines.num_lines
 
     def read_bytes(self) -> bytes:
-        """All bytes of the file, decompressed.
+        """All bytes of the file, decompressed; those of text in another encoding as UTF-8.
 
         Raises:
             FabulaError: there are more than `MAX_DOCUMENT_BYTES`.
         """
-        with self.file.open() as file:
+        with self.open() as file:
             data = file.read(MAX_DOCUMENT_BYTES + 1)
         if len(data) > MAX_DOCUMENT_BYTES:
             raise FabulaError(f"this file is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", where=self.name)

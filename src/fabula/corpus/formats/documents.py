@@ -3,6 +3,7 @@
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import DOCUMENTS, document_kind, read_document
 from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
+from fabula.corpus.sources.ao3 import is_ao3, without_ao3
 
 
 class OfficeDocument(DocumentFormat):
@@ -21,6 +22,8 @@ class OfficeDocument(DocumentFormat):
 
     def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
         document = read_document(data, self.name, name)
+        if is_ao3(document.blocks):
+            document = without_ao3(document)
         log.removals += [ReaderRemoval(name, out.line, out.reason, out.text) for out in document.left_out]
         return document.blocks
 

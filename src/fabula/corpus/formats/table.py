@@ -6,6 +6,7 @@ from fabula.corpus.formats.csv_rows import Csv
 from fabula.corpus.formats.documents import OfficeDocument, UnreadDocument
 from fabula.corpus.formats.json_rows import Json, JsonLines
 from fabula.corpus.formats.parquet import Parquet
+from fabula.corpus.formats.sources import Ao3Text, ChatLog, Songs, WritingPrompts
 from fabula.corpus.formats.text import Text
 
 _ALL: tuple[Format, ...] = (
@@ -15,6 +16,10 @@ _ALL: tuple[Format, ...] = (
     JsonLines(),
     Json(),
     Csv(),
+    WritingPrompts(),
+    Ao3Text(),
+    ChatLog(),
+    Songs(),
     Text(),
 )
 

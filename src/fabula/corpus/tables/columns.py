@@ -192,7 +192,9 @@ def _numbered(names: Sequence[str], prose: dict[str, float]) -> tuple[str, ...]:
     return ()
 
 
-_END_MARK = re.compile(r"\s*((?:\W{0,3}(?:END|STOP|EOS|EOT|DONE)\W{0,3}|#{3,}|<\|?[\w/]+\|?>|-{3,}))\s*$")
+_END_MARK = re.compile(
+    r"(?:\s|(?<=[.!?…\"”]))([\[<(#*|]{0,3}(?:END|STOP|EOS|EOT|DONE)[\])>#*|]{0,3}|#{3,}|<\|?[\w/]+\|?>|-{3,})\s*$"
+)
 
 
 def _common_mark(texts: Sequence[str]) -> str:

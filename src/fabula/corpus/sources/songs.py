@@ -1,0 +1,65 @@
+"""Files of song lyrics, with a label before each part ("[Verse 1]", "[Chorus]")."""
+
+import re
+from collections.abc import Sequence
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.documents.document import Document
+
+_LABEL = re.compile(
+    r"[\[(](?:(?:pre|post)-?\s?)?(?:verse|chorus|bridge|intro|outro|hook|refrain|interlude|breakdown|solo|instrumental|strophe"
+    r"|refrão|refrain|couplet|pont|coro|estribillo|verso)\b[^\])]*[\])]:?",
+    re.IGNORECASE,
+)
+_FIRST = re.compile(
+    r"[\[(](?:intro\b|(?:verse|couplet|verso|strophe)\s*(?:1|I|one)?\s*[\]:)])", re.IGNORECASE
+)
+
+
+def is_songs(lines: Sequence[str]) -> bool:
+    """Whether a text is lyrics: labels of parts come again and again."""
+    filled = [line.strip() for line in lines if line.strip()]
+    labels = sum(bool(_LABEL.fullmatch(line)) for line in filled)
+    return labels >= 4 and labels >= len(filled) / 40
+
+
+def read_songs(text: str) -> Document:
+    """The songs of a file: a heading (their titles) before each, or a divider where they have none; a paragraph a part.
+
+    Repeated parts stay, as they are sung.
+    """
+    groups: list[tuple[int, list[str]]] = []
+    fresh = True
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if not stripped:
+            fresh = True
+            continue
+        if fresh or _LABEL.fullmatch(stripped):
+            groups.append((number, []))
+            fresh = False
+        groups[-1][1].append(stripped)
+    blocks: list[Block] = []
+    started = False
+    for at, (number, lines) in enumerate(groups):
+        follows = groups[at + 1][1][0] if at + 1 < len(groups) else ""
+        is_title = len(lines) <= 2 and not _LABEL.fullmatch(lines[0]) and _LABEL.fullmatch(follows)
+        if is_title and (not started or _FIRST.match(follows)):
+            blocks.append(Block("heading", " ".join(lines), 1, number))
+            started = False
+            continue
+        if started and _FIRST.match(lines[0]) and lines[0] == _first_label(blocks):
+            blocks.append(Block("divider", "", 0, number))
+        blocks.append(Block("paragraph", "\n".join(lines), 0, number))
+        started = True
+    return Document(blocks)
+
+
+def _first_label(blocks: Sequence[Block]) -> str:
+    """The label that the song that is being read began with."""
+    label = ""
+    for block in reversed(blocks):
+        if block.kind != "paragraph":
+            break
+        label = block.text.partition("\n")[0]
+    return label
