@@ -59,11 +59,13 @@ def score(model_folder: Path, stories: Path, script: Path, limit: int | None, ro
     from fabula.models.load import fuse_activations
     from fabula.models.memory import keep_freed_memory
     from fabula.models.scoring import default_context_length
+    from fabula.models.story_format import find_story_format
 
     plain = import_file(script)
     plain_model = AutoModelForCausalLM.from_pretrained(model_folder).float().eval()
     model, tokenizer = load(model_folder)
     fuse_activations(model)
+    story_format = find_story_format(model_folder, tokenizer, model)
     texts = read_stories(stories, limit)
     context = default_context_length(model)
     seconds: dict[str, list[tuple[float, float]]] = {"script": [], "fabula": [], "fabula, allocator kept": []}
@@ -79,7 +81,7 @@ def score(model_folder: Path, stories: Path, script: Path, limit: int | None, ro
 
     def run_fabula(name: str) -> TextScores:
         began = time.perf_counter(), time.process_time()
-        found = score_texts(model, tokenizer, texts)
+        found = score_texts(model, tokenizer, texts, story_format)
         seconds[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
         return found
 
@@ -152,13 +154,17 @@ def harness(model_folder: Path, stories: Path, limit: int | None) -> None:
     from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
 
     from fabula.models.scoring import default_context_length, score_tokens
-    from fabula.tokens.tokenizer import encode, start_id
+    from fabula.models.story_format import find_story_format
+    from fabula.tokens.tokenizer import encode
 
     model, tokenizer = load(model_folder)
     context = default_context_length(model)
     texts = read_stories(stories, limit)
     ids = encode(tokenizer, texts)
-    ours = score_tokens(model, [np.concatenate([[start_id(tokenizer)], each]) for each in ids])
+    story_format = find_story_format(model_folder, tokenizer, model)
+    ours = score_tokens(
+        model, [np.concatenate([[story_format.start_id], each]) for each in ids], story_format
+    )
     theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1).loglikelihood_rolling(
         [Instance("loglikelihood_rolling", {}, (text,), 0) for text in texts]
     )

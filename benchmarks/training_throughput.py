@@ -98,12 +98,16 @@ def fabula(base: Path, corpus: Path, out: Path, steps: int, fast: bool, preload:
 
 def num_windows(base: Path, corpus: Path) -> int:
     from fabula.corpus.store import open_corpus
+    from fabula.models.story_format import find_story_format
     from fabula.progress import silent
     from fabula.tokens.tokenizer import load_tokenizer
     from fabula.tokens.windows import Windows
     from fabula.training.data import training_tokens
 
-    stories = training_tokens(open_corpus(corpus), load_tokenizer(base), "newline", silent)
+    tokenizer = load_tokenizer(base)
+    stories = training_tokens(
+        open_corpus(corpus), tokenizer, find_story_format(base, tokenizer), "newline", silent
+    )
     return len(Windows(stories, CONTEXT, left_context=32))
 
 

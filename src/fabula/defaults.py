@@ -22,6 +22,10 @@ TUNING_TOKENS = 200
 MAX_COPIED = 0.02
 """Share of its text that a model with tuned settings may copy from training stories, where people copy no more."""
 
+MAX_SCORING_CONTEXT = 2048
+"""Tokens of the longest window that stories are scored in. Bases with longer contexts gain little more, and the time of
+attention grows with the square."""
+
 HOST = "127.0.0.1"
 """Address that the page is served on: this machine alone reaches it."""
 

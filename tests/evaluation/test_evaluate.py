@@ -37,6 +37,7 @@ from fabula.generation.engine import Batch, Engine, TextSide
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.load import load_model
+from fabula.models.story_format import story_format_by_rule
 from fabula.story import Story
 from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer
 
@@ -271,9 +272,10 @@ def test_a_random_model_is_caught(hand_built, tiny_gpt2_dir, tiny_corpus_dir):
     assert dice.compression_ratio < people.compression_ratio
     # And by its likelihood: untrained, it needs about log2(vocabulary) bits a token.
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
-    scores = score_texts(load_model(tiny_gpt2_dir), load_tokenizer(tiny_gpt2_dir), texts)
+    tokenizer = load_tokenizer(tiny_gpt2_dir)
+    scores = score_texts(load_model(tiny_gpt2_dir), tokenizer, texts, story_format_by_rule(tokenizer))
     per_token = scores.nats.sum() / math.log(2) / scores.num_tokens.sum()
-    assert per_token > 0.9 * math.log2(len(load_tokenizer(tiny_gpt2_dir)))
+    assert per_token > 0.9 * math.log2(len(tokenizer))
 
 
 # The pieces of `evaluate`

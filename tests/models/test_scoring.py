@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from fabula.evaluation.likelihood import score_texts
 from fabula.models.load import load_model
 from fabula.models.scoring import LOGITS_PER_BATCH, TOKENS_PER_BATCH, Window, batches_of, score_tokens
+from fabula.models.story_format import StoryFormat
 from fabula.tokens.tokenizer import load_tokenizer
 
 HELDOUT = Path(__file__).parents[3] / "shared" / "tools" / "heldout_bpb.py"
+
+FORMAT = StoryFormat(start_id=0, end_id=0, continued_with_start=False)
 
 
 class KnownModel(torch.nn.Module):
@@ -49,7 +52,7 @@ class KnownConfig:
 
 def test_known_logits_give_known_losses():
     table = torch.tensor([[math.log(1), math.log(3)], [math.log(1), math.log(1)]])
-    [nats, nothing] = score_tokens(KnownModel(table), [[0, 1, 1, 0, 0], [1]])
+    [nats, nothing] = score_tokens(KnownModel(table), [[0, 1, 1, 0, 0], [1]], FORMAT)
     assert nats == pytest.approx([-math.log(3 / 4), -math.log(1 / 2), -math.log(1 / 2), -math.log(1 / 4)])
     assert nats.dtype == np.float64
     assert len(nothing) == 0
@@ -81,7 +84,7 @@ def test_batches_do_not_change_the_losses(tiny_gpt2_dir, lengths, context_length
     draw = np.random.default_rng(0)
     sequences = [draw.integers(0, model.config.vocab_size, n).tolist() for n in lengths]
     found = score_tokens(
-        model, sequences, context_length=context_length, stride=stride, batch_size=batch_size
+        model, sequences, FORMAT, context_length=context_length, stride=stride, batch_size=batch_size
     )
     for ids, losses in zip(sequences, found, strict=True):
         assert losses == pytest.approx(plain_losses(model, ids, context_length, stride), abs=1e-4)
@@ -98,7 +101,7 @@ def test_batches_stay_within_their_bounds():
 @pytest.mark.parametrize("stride", [8, 9, -1])
 def test_a_stride_without_left_context_is_refused(stride: int):
     with pytest.raises(ValueError, match="stride"):
-        score_tokens(KnownModel(torch.zeros(2, 2)), [[0, 1]], stride=stride)
+        score_tokens(KnownModel(torch.zeros(2, 2)), [[0, 1]], FORMAT, stride=stride)
 
 
 def heldout_script() -> ModuleType:
@@ -124,7 +127,7 @@ def test_bits_per_byte_equal_the_held_out_scripts(
     scored = [script.story_bits(model, tokenizer, story, script_markup, 64, stride) for story in stories]
     expected = sum(bits for bits, _ in scored) / sum(num_bytes for _, num_bytes in scored)
     scores = score_texts(
-        model, tokenizer, ["\n".join(story) for story in stories], markup=markup, stride=stride
+        model, tokenizer, ["\n".join(story) for story in stories], FORMAT, markup=markup, stride=stride
     )
     assert scores.bits_per_byte == pytest.approx(expected, abs=1e-4)
     assert scores.num_bytes.sum() == sum(num_bytes for _, num_bytes in scored)
@@ -133,7 +136,7 @@ def test_bits_per_byte_equal_the_held_out_scripts(
 def test_newlines_are_context_and_bytes_are_those_of_the_text(tiny_gpt2_dir):
     model, tokenizer = load_model(tiny_gpt2_dir), load_tokenizer(tiny_gpt2_dir)
     text = "“Ada,” he said.\n\nThe end."
-    scores = score_texts(model, tokenizer, [text])
+    scores = score_texts(model, tokenizer, [text], FORMAT)
     ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
     losses = plain_losses(model, ids, 64, 32)
     expected = sum(

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.files import hash_file
+from fabula.models.story_format import story_format_by_rule
 from fabula.progress import Progress, silent
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
@@ -93,11 +94,13 @@ def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpu
     from fabula.corpus.store import open_corpus
     from fabula.evaluation.likelihood import score_texts
     from fabula.models.load import load_model
+    from fabula.models.story_format import find_story_format
     from fabula.tokens.tokenizer import load_tokenizer
 
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
     folder = undisturbed.model
-    scores = score_texts(load_model(folder), load_tokenizer(folder), texts)
+    tokenizer = load_tokenizer(folder)
+    scores = score_texts(load_model(folder), tokenizer, texts, find_story_format(folder, tokenizer))
     assert scores.bits_per_byte == pytest.approx(undisturbed.bits_per_byte, rel=1e-6)
 
 
@@ -342,7 +345,9 @@ def test_the_command_has_the_same_losses_however_a_batch_is_cut(
         log = [json.loads(line) for line in (tmp_path / str(tokens) / "log.jsonl").open()]
         curves.append([row.get("train_loss", row.get("val_loss")) for row in log])
     tokenizer = load_tokenizer(tiny_gpt2_dir)
-    stories = training_tokens(open_corpus(tiny_corpus_dir), tokenizer, "newline", silent)
+    stories = training_tokens(
+        open_corpus(tiny_corpus_dir), tokenizer, story_format_by_rule(tokenizer), "newline", silent
+    )
     num_windows = len(Windows(stories, 64, left_context=QUICK.left_context))
     assert num_windows > 8
     assert num_windows % 8

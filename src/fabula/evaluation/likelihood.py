@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fabula.evaluation.intervals import Bootstrap
 from fabula.progress import OnProgress, silent
 from fabula.results import Likelihood
+
+if TYPE_CHECKING:
+    from fabula.models.story_format import StoryFormat
 
 NATS, TOKENS, BYTES, WORDS = range(4)
 NUM_COLUMNS = 4
@@ -38,6 +41,7 @@ def score_texts(
     model: Any,
     tokenizer: Any,
     texts: Sequence[str],
+    story_format: "StoryFormat",
     *,
     markup: str = "newline",
     context_length: int | None = None,
@@ -53,16 +57,18 @@ def score_texts(
         model: a causal language model in evaluation mode.
         tokenizer: its tokenizer.
         texts: stories, newlines between paragraphs.
+        story_format: how they begin.
         markup: how the model saw stories in training; see `Recipe`.
         context_length, stride: see `score_tokens`.
     """
     from fabula.models.scoring import score_tokens
     from fabula.tokens.story_tokens import story_tokens
 
-    stories = story_tokens(tokenizer, texts, markup, with_end=False)
+    stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=None)
     losses = score_tokens(
         model,
         [story.input_ids for story in stories],
+        story_format,
         context_length=context_length,
         stride=stride,
         on_progress=on_progress,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fabula.config import read_toml
 from fabula.evaluation.likelihood import TextScores, score_texts
@@ -11,6 +11,9 @@ from fabula.files import hash_file
 from fabula.models.load import MODEL_FILES
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, RECIPE_FILE, TrainingLog, TrainingManifest, TrainingSummary
+
+if TYPE_CHECKING:
+    from fabula.models.story_format import StoryFormat
 
 
 def model_folder(model: str | Path) -> Path:
@@ -73,6 +76,7 @@ class Scorer:
 
     model: Any
     tokenizer: Any
+    story_format: "StoryFormat"
     markup: str
     context_length: int
     stride: int
@@ -87,21 +91,24 @@ class Scorer:
         stride: int | None = None,
         on_progress: OnProgress = silent,
     ) -> Self:
-        """Load the model in a folder. None stands for the model's own context, at most 1,024, and for half of it."""
+        """Load the model in a folder. None stands for the model's own context, at most 2,048, and for half of it."""
         import torch
 
         from fabula.models.load import fuse_activations, load_model
         from fabula.models.memory import keep_freed_memory
         from fabula.models.scoring import default_context_length
+        from fabula.models.story_format import find_story_format
         from fabula.tokens.tokenizer import load_tokenizer
 
         keep_freed_memory()
         model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
         fuse_activations(model)
+        tokenizer = load_tokenizer(folder)
         context_length = context_length or default_context_length(model)
         return cls(
             model=model,
-            tokenizer=load_tokenizer(folder),
+            tokenizer=tokenizer,
+            story_format=find_story_format(folder, tokenizer, model),
             markup=markup_of(folder),
             context_length=context_length,
             stride=stride or max(1, context_length // 2),
@@ -114,6 +121,7 @@ class Scorer:
             self.model,
             self.tokenizer,
             texts,
+            self.story_format,
             markup=self.markup,
             context_length=self.context_length,
             stride=self.stride,

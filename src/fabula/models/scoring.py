@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fabula.defaults import MAX_SCORING_CONTEXT
 from fabula.models.load import context_length_of
+from fabula.models.story_format import StoryFormat
 from fabula.progress import OnProgress, Progress, silent
-
-LONGEST_CONTEXT = 1024
-"""Windows are no longer than this, so that models with long contexts are compared on equal terms."""
 
 TOKENS_PER_BATCH = 4096
 LOGITS_PER_BATCH = 1 << 26
@@ -36,6 +35,7 @@ class Window:
 def score_tokens(
     model: Any,
     input_ids: Sequence[np.ndarray | list[int]],
+    story_format: StoryFormat,
     *,
     context_length: int | None = None,
     stride: int | None = None,
@@ -49,8 +49,9 @@ def score_tokens(
 
     Args:
         model: a causal language model in evaluation mode.
-        input_ids: sequences of any lengths.
-        context_length: tokens in a window; None for the model's own, at most 1,024.
+        input_ids: sequences of any lengths, each beginning as a story does.
+        story_format: says how windows begin that go on within a sequence.
+        context_length: tokens in a window; None for `default_context_length`.
         stride: tokens from one window to the next, less than `context_length`; None for half of it.
         batch_size: windows scored at a time; None for as many as fit the bounds on memory.
 
@@ -72,7 +73,7 @@ def score_tokens(
     total = sum(len(nats) for nats in losses)
     done = 0
     for batch in batches_of(windows, model.config.get_text_config().vocab_size, batch_size):
-        nats = score_batch(model, sequences, batch)
+        nats = score_batch(model, sequences, batch, story_format)
         for window in batch:
             count = window.end - window.first
             losses[window.sequence][window.first - 1 : window.end - 1] = nats[:count]
@@ -83,8 +84,8 @@ def score_tokens(
 
 
 def default_context_length(model: Any) -> int:
-    """The model's own context length, at most 1,024."""
-    return min(context_length_of(model.config.get_text_config()), LONGEST_CONTEXT)
+    """The model's own context length, at most `MAX_SCORING_CONTEXT`."""
+    return min(context_length_of(model.config.get_text_config()), MAX_SCORING_CONTEXT)
 
 
 def windows_of(sequence: int, num_tokens: int, context_length: int, stride: int) -> Iterator[Window]:
@@ -120,7 +121,9 @@ def batches_of(windows: Sequence[Window], vocab_size: int, batch_size: int | Non
 
 
 @torch.inference_mode()
-def score_batch(model: Any, sequences: Sequence[np.ndarray], batch: Sequence[Window]) -> np.ndarray:
+def score_batch(
+    model: Any, sequences: Sequence[np.ndarray], batch: Sequence[Window], story_format: StoryFormat
+) -> np.ndarray:
     """[N] losses in nats, float64, of the scored tokens of `batch`, window after window.
 
     Rows are filled up at their right end. Causal attention never looks there, so no mask is needed, and the logits of
@@ -130,7 +133,8 @@ def score_batch(model: Any, sequences: Sequence[np.ndarray], batch: Sequence[Win
     input_ids_BT = np.zeros((len(batch), longest), dtype=np.int64)
     predicts_BT = np.zeros((len(batch), longest), dtype=bool)
     for row, window in enumerate(batch):
-        input_ids_BT[row, : window.end - window.begin] = sequences[window.sequence][window.begin : window.end]
+        ids = sequences[window.sequence][window.begin : window.end]
+        input_ids_BT[row, : len(ids)] = story_format.continue_window(ids) if window.begin else ids
         predicts_BT[row, window.first - 1 - window.begin : window.end - 1 - window.begin] = True
     targets_N = np.concatenate([sequences[window.sequence][window.first : window.end] for window in batch])
     predicts = torch.from_numpy(predicts_BT).to(model.device)

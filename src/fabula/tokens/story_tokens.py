@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fabula.tokens.markup import render, story_characters
-from fabula.tokens.tokenizer import encode_with_spans, end_of_text_id, start_id
+from fabula.tokens.tokenizer import encode_with_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,15 @@ class StoryTokens:
     num_bytes: int
 
 
-def story_tokens(tokenizer: Any, texts: Sequence[str], markup: str, *, with_end: bool) -> list[StoryTokens]:
-    """The tokens of each story, after the token that a story begins after.
+def story_tokens(
+    tokenizer: Any, texts: Sequence[str], markup: str, *, start: int, end: int | None
+) -> list[StoryTokens]:
+    """The tokens of each story, after the token `start` and before the token `end` (None for none).
 
     Args:
         markup: how the model sees stories; see `Recipe`.
-        with_end: whether the token that ends a story follows, where the markup has no end of its own.
     """
-    start = [start_id(tokenizer)]
-    end = [end_of_text_id(tokenizer)] if with_end and markup == "newline" else []
+    tail = [] if end is None else [end]
     stories = []
     encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
     for text, (ids, spans) in zip(texts, encoded, strict=True):
@@ -42,8 +42,8 @@ def story_tokens(tokenizer: Any, texts: Sequence[str], markup: str, *, with_end:
         is_text = story_before[spans[:, 1]] > story_before[spans[:, 0]]
         stories.append(
             StoryTokens(
-                input_ids=np.concatenate([start, ids, end]).astype(np.int64),
-                is_text=np.concatenate([is_text, [False] * len(end)]).astype(bool),
+                input_ids=np.concatenate([[start], ids, tail]).astype(np.int64),
+                is_text=np.concatenate([is_text, [False] * len(tail)]).astype(bool),
                 num_bytes=len(text.replace("\n", "").encode()),
             )
         )

@@ -113,11 +113,21 @@ class Windows:
         context_length: positions of a window.
         left_context: positions of left context of a continued segment.
         packed: fill windows with several segments; False puts each segment into a window of its own.
+        continued_start: token that replaces the first one of a continued segment, which is context only; None for none.
     """
 
     def __init__(
-        self, stories: TokenisedStories, context_length: int, *, left_context: int, packed: bool = True
+        self,
+        stories: TokenisedStories,
+        context_length: int,
+        *,
+        left_context: int,
+        packed: bool = True,
+        continued_start: int | None = None,
     ) -> None:
+        if continued_start is not None and left_context < 1:
+            raise ValueError("a start token in continued segments needs a left_context of 1 or more")
+        self.continued_start = continued_start
         self.stories = stories
         self.context_length = context_length
         self.segments = cut(stories, context_length, left_context)
@@ -161,6 +171,8 @@ class Windows:
                 here = slice(at, at + length)
                 tokens = np.asarray(self.stories.tokens[begin : begin + length + 1], dtype=np.int64)
                 input_ids[i, here] = tokens[:-1]
+                if masked and self.continued_start is not None:
+                    input_ids[i, at] = self.continued_start
                 labels[i, here] = tokens[1:]
                 labels[i, at : at + masked] = IGNORED
                 position_ids[i, here] = np.arange(length)

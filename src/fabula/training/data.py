@@ -10,11 +10,12 @@ from fabula.corpus.store import Corpus
 from fabula.files import atomic_folder, fingerprint
 from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
 from fabula.models.load import context_length_of, quiet
+from fabula.models.story_format import StoryFormat, story_format_by_rule
 from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories, tokenise
 from fabula.tokens.markup import render
 from fabula.tokens.story_tokens import story_tokens
-from fabula.tokens.tokenizer import end_of_text_id, start_id, train_tokenizer
+from fabula.tokens.tokenizer import train_tokenizer
 
 MAX_VALIDATION_STORIES = 5000
 """Stories that validation can score at most, so that they fit in memory whatever the corpus."""
@@ -67,10 +68,12 @@ def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progr
         fresh_vocab_size(config, num_bytes),
         context_length=context_length_of(config),
     )
-    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=end_of_text_id(tokenizer), seed=seed)
+    story_format = story_format_by_rule(tokenizer)
+    model = fresh_model(config, vocab_size=len(tokenizer), end_of_text=story_format.end_id, seed=seed)
     with atomic_folder(folder) as partial, quiet():
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
+        story_format.write(partial)
     on_progress(
         Progress(
             "train",
@@ -80,9 +83,11 @@ def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progr
     )
 
 
-def training_tokens(corpus: Corpus, tokenizer: Any, markup: str, on_progress: OnProgress) -> TokenisedStories:
+def training_tokens(
+    corpus: Corpus, tokenizer: Any, story_format: StoryFormat, markup: str, on_progress: OnProgress
+) -> TokenisedStories:
     """The training stories as ids, from the cache where it holds them."""
-    start, end = (start_id(tokenizer), end_of_text_id(tokenizer)) if markup == "newline" else (None, None)
+    start, end = (story_format.start_id, story_format.end_id) if markup == "newline" else (None, None)
     key = fingerprint([corpus.fingerprint, tokenizer.backend_tokenizer.to_str(), markup, start, end])
     return tokenise(
         key,
@@ -95,7 +100,9 @@ def training_tokens(corpus: Corpus, tokenizer: Any, markup: str, on_progress: On
     )
 
 
-def validation_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -> ValidationStories:
+def validation_stories(
+    corpus: Corpus, tokenizer: Any, story_format: StoryFormat, markup: str, seed: int
+) -> ValidationStories:
     """The held-out stories, at most `MAX_VALIDATION_STORIES`, in an order drawn from `seed`, so that the first few of
     them are a fair sample."""
     total = corpus.num_stories("validation")
@@ -105,7 +112,8 @@ def validation_stories(corpus: Corpus, tokenizer: Any, markup: str, seed: int) -
     for index, story in enumerate(corpus.stories("validation")):
         if index in rank_of:
             texts[rank_of[index]] = story.text
-    stories = story_tokens(tokenizer, texts, markup, with_end=True)
+    end = story_format.end_id if markup == "newline" else None
+    stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=end)
     return ValidationStories(
         [story.input_ids for story in stories],
         [story.is_text for story in stories],

@@ -5,7 +5,6 @@ import shutil
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import load_model, quiet
 from fabula.results import LOG, RECIPE_FILE
-from fabula.tokens.tokenizer import end_of_text_id
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.job import FRESH_BASE
 from fabula.training.setup import Setup
@@ -25,7 +24,7 @@ def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
         if recipe.lora_rank:
             model = model.merge_and_unload()
     model.generation_config.do_sample = True
-    model.generation_config.eos_token_id = end_of_text_id(setup.tokenizer)
+    setup.story_format.apply(model, setup.tokenizer)
     counts = {
         "num_steps": state.step,
         "num_tokens": state.num_tokens,
@@ -43,6 +42,7 @@ def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
     with atomic_folder(job.out) as folder, quiet():
         model.save_pretrained(folder)
         setup.tokenizer.save_pretrained(folder)
+        setup.story_format.write(folder)
         (folder / RECIPE_FILE).write_text(recipe.to_toml(), encoding="utf-8")
         shutil.copyfile(job.work / LOG, folder / LOG)
         if job.base is None:

@@ -123,12 +123,26 @@ class StoryLoss(nn.Module):
             hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
         return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, labels_BT[counted_BT])
 
-    def _mask(self, segment_ids_BT: torch.Tensor) -> torch.Tensor:
+    def _mask(self, segment_ids_BT: torch.Tensor) -> Any:
         """[B, 1, T, T]: which positions (last axis) each position sees: its own segment, up to itself. Padding sees all
-        segments before it, and nothing sees padding."""
+        segments before it, and nothing sees padding. Where layers differ in how far back they see (Gemma 3), one such
+        mask for each kind of layer, as transformers takes them."""
         query, key = segment_ids_BT[:, :, None], segment_ids_BT[:, None, :]
         seen = ((query == key) | (query == 0)) & (key != 0)
         seen = seen.tril().unsqueeze(1)
+        config = self.inner.config
+        width = getattr(config, "sliding_window", None)
+        kinds = set(getattr(config, "layer_types", None) or ())
+        if width is None or kinds == {"full_attention"}:
+            return self._as_attention_mask(seen)
+        near = seen.triu(1 - width)
+        if not kinds:
+            return self._as_attention_mask(near)
+        by_kind = {"full_attention": seen, "sliding_attention": near}
+        return {kind: self._as_attention_mask(by_kind[kind]) for kind in kinds}
+
+    def _as_attention_mask(self, seen: torch.Tensor) -> torch.Tensor:
+        """The mask in the form that the model's attention takes: booleans, or numbers to add to the scores."""
         if self.inner.config._attn_implementation == "sdpa":
             return seen
         dtype = next(self.inner.parameters()).dtype
@@ -183,7 +197,7 @@ class StoryLoss(nn.Module):
                 )
             else:
                 logits = model(**arguments).logits
-        except (TypeError, AttributeError, ValueError, RuntimeError):
+        except (TypeError, AttributeError, KeyError, ValueError, RuntimeError):
             return False  # the architecture has no such argument or part
         difference = (logits.float().reshape(alone.shape) - alone).abs().max()
         return bool(difference <= TOLERANCE * alone.std())

@@ -12,9 +12,10 @@ import torch
 from fabula.baseline.windows import TruncatedWindows
 from fabula.errors import FabulaError
 from fabula.models.load import context_length_of, fuse_activations, load_model
-from fabula.progress import OnProgress
+from fabula.models.story_format import StoryFormat, find_story_format
+from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories
-from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer
+from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
 from fabula.training.data import ValidationStories, make_fresh_base, training_tokens, validation_stories
 from fabula.training.job import Job
@@ -72,6 +73,7 @@ class Setup:
     job: Job
     workers: Workers
     tokenizer: Any
+    story_format: StoryFormat
     model: Any
     loss: StoryLoss
     step_loss: Callable[..., torch.Tensor]
@@ -88,7 +90,7 @@ class Setup:
 
     @property
     def pad_id(self) -> int:
-        return end_of_text_id(self.tokenizer)
+        return self.story_format.end_id
 
     def windows_of_step(self, step: int) -> list[int]:
         """Numbers of the windows of this step, in a new order each epoch."""
@@ -123,6 +125,8 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         workers.barrier()
     tokenizer = load_tokenizer(job.base_folder)
     plain = load_model(job.base_folder, device=workers.device)
+    story_format = find_story_format(job.base_folder, tokenizer, plain)
+    on_progress(Progress("train", message=story_format.describe(tokenizer)))
     own_context = context_length_of(plain.config)
     wanted = recipe.context_length or (own_context if fresh else MAX_BASE_CONTEXT)
     context_length = min(own_context, wanted)
@@ -138,9 +142,9 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     precision = Precision.choose(recipe.precision, workers.device)
     precision.choose_attention(plain, context_length)
     loss = StoryLoss(model)
-    stories = training_tokens(job.corpus, tokenizer, recipe.markup, on_progress)
-    windows = _windows(stories, recipe, context_length, loss.packs, end_of_text_id(tokenizer))
-    validation = validation_stories(job.corpus, tokenizer, recipe.markup, job.seed)
+    stories = training_tokens(job.corpus, tokenizer, story_format, recipe.markup, on_progress)
+    windows = _windows(stories, recipe, context_length, loss.packs, story_format)
+    validation = validation_stories(job.corpus, tokenizer, story_format, recipe.markup, job.seed)
     if len(windows) == 0:
         raise FabulaError("there is no story to train on", where=job.corpus.path)
     if len(validation) == 0:
@@ -160,6 +164,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         job=job,
         workers=workers,
         tokenizer=tokenizer,
+        story_format=story_format,
         model=model,
         loss=loss,
         step_loss=torch.compile(loss) if recipe.compile else loss,
@@ -173,13 +178,19 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
 
 
 def _windows(
-    stories: TokenisedStories, recipe: Recipe, context_length: int, packs: bool, pad_id: int
+    stories: TokenisedStories, recipe: Recipe, context_length: int, packs: bool, story_format: StoryFormat
 ) -> Windows | TruncatedWindows:
     if recipe.windows == "truncated":
-        return TruncatedWindows(stories, context_length, pad_id)
-    left_context = min(recipe.left_context, context_length // 2)
-    packed = recipe.windows == "packed" and packs
-    return Windows(stories, context_length, left_context=left_context, packed=packed)
+        return TruncatedWindows(stories, context_length, story_format.end_id)
+    with_start = story_format.continued_with_start
+    left_context = min(max(recipe.left_context, int(with_start)), context_length // 2)
+    return Windows(
+        stories,
+        context_length,
+        left_context=left_context,
+        packed=recipe.windows == "packed" and packs,
+        continued_start=story_format.start_id if with_start else None,
+    )
 
 
 def choose_micro_batch_size(setup: Setup) -> int:

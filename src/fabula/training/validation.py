@@ -10,7 +10,6 @@ import torch
 from fabula.models.load import quiet
 from fabula.models.scoring import score_tokens
 from fabula.progress import Progress
-from fabula.tokens.tokenizer import start_id
 from fabula.training.data import ValidationStories
 from fabula.training.interrupt import Interrupted
 from fabula.training.setup import Setup
@@ -32,7 +31,7 @@ def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], boo
     model.eval()
     own = slice(workers.rank, None, workers.size)
     with setup.precision.scoring():
-        losses = score_tokens(model, stories.input_ids[own], on_progress=on_tokens)
+        losses = score_tokens(model, stories.input_ids[own], setup.story_format, on_progress=on_tokens)
     model.train(was_training)
     nats = text_nats = num_tokens = num_bytes = 0.0
     for scores, is_text, size in zip(losses, stories.is_text[own], stories.num_bytes[own], strict=True):
@@ -47,7 +46,7 @@ def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], boo
 @torch.no_grad()
 def write_beginning(setup: Setup) -> str:
     """How a story of the model as it is now begins, on one line."""
-    start = torch.tensor([[start_id(setup.tokenizer)]], device=setup.workers.device)
+    start = torch.tensor([[setup.story_format.start_id]], device=setup.workers.device)
     torch.manual_seed(setup.job.seed)
     setup.model.eval()
     with quiet(), setup.precision.autocast():
