@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fabula.errors import FabulaError
+from fabula.results import ValidationRow
 from fabula.training.recipe import Recipe
 from fabula.training.track import Tracker
 from fabula.training.train import train
@@ -34,11 +35,11 @@ def test_wandb_and_trackio_get_every_row(monkeypatch: pytest.MonkeyPatch, tmp_pa
     fake.finish = lambda: calls.append("finish")
     monkeypatch.setitem(sys.modules, "trackio", fake)
     tracker = Tracker("trackio", tmp_path, "mine", {"seed": 1})
-    tracker.log({"step": 3, "train_loss": 2.5})
+    tracker.log(ValidationRow(step=3, seconds=1.5, val_loss=2.5, bits_per_byte=1.25))
     tracker.close()
     assert calls == [
         ("init", {"project": "fabula", "name": "mine", "config": {"seed": 1}}),
-        (3, {"train_loss": 2.5}),
+        (3, {"seconds": 1.5, "val_loss": 2.5, "bits_per_byte": 1.25}),
         "finish",
     ]
 

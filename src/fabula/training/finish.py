@@ -4,7 +4,7 @@ import shutil
 
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import load_model, quiet
-from fabula.results import LOG, RECIPE_FILE
+from fabula.results import LOG, RECIPE_FILE, TrainingCounts, TrainingManifest
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.job import FRESH_BASE
 from fabula.training.setup import Setup
@@ -25,20 +25,26 @@ def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
             model = model.merge_and_unload()
     model.generation_config.do_sample = True
     setup.story_format.apply(model, setup.tokenizer)
-    counts = {
-        "num_steps": state.step,
-        "num_tokens": state.num_tokens,
-        "num_parameters": setup.sizes.num_parameters,
-        "num_trained": setup.sizes.num_trained,
-        "padding": setup.windows.padding,
-        "best_step": state.best_step if best else state.step,
-        "val_loss": state.best_val_loss if best else state.last_val_loss,
-        "bits_per_byte": state.best_bits_per_byte if best else state.last_bits_per_byte,
-        "base_val_loss": state.base_val_loss,
-        "base_bits_per_byte": state.base_bits_per_byte,
-    }
-    versions = library_versions("torch", "transformers", "tokenizers")
-    manifest = job.manifest.model_copy(update={"counts": counts, "versions": versions})
+    counts = TrainingCounts(
+        num_steps=state.step,
+        num_tokens=state.num_tokens,
+        num_parameters=setup.sizes.num_parameters,
+        num_trained=setup.sizes.num_trained,
+        padding=setup.windows.padding,
+        best_step=state.best_step if best else state.step,
+        val_loss=state.best_val_loss if best else state.last_val_loss,
+        bits_per_byte=state.best_bits_per_byte if best else state.last_bits_per_byte,
+        base_val_loss=state.base_val_loss,
+        base_bits_per_byte=state.base_bits_per_byte,
+    )
+    manifest = TrainingManifest(
+        stage="train",
+        fingerprint=job.fingerprint,
+        inputs=job.inputs,
+        config=job.config,
+        counts=counts,
+        versions=library_versions("torch", "transformers", "tokenizers"),
+    )
     with atomic_folder(job.out) as folder, quiet():
         model.save_pretrained(folder)
         setup.tokenizer.save_pretrained(folder)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import BASE, SEED
 from fabula.errors import FabulaError
-from fabula.files import Manifest, fingerprint, hash_path
+from fabula.files import fingerprint, hash_path
 from fabula.models.load import locate_base
 from fabula.training.recipe import Recipe, load_recipe
 
@@ -24,8 +25,7 @@ class Job:
     Attributes:
         base: folder of the base model; None to begin with a fresh model of the kind `init`.
         max_minutes: bound on the time spent; None for none.
-        work: folder for checkpoints, the log and a fresh base, while the training is not finished.
-        manifest: what the finished model's folder will say about its origin; the counts are filled in at the end.
+        inputs, config: what the fingerprint is made of: hashes of the corpus and the base, and all settings.
         track: name of an experiment tracker, or None.
     """
 
@@ -36,9 +36,19 @@ class Job:
     recipe: Recipe
     seed: int
     max_minutes: float | None
-    work: Path
-    manifest: Manifest
-    track: str | None
+    inputs: dict[str, str]
+    config: dict[str, Any]
+    track: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal trainings."""
+        return fingerprint(["train", self.inputs, self.config])
+
+    @property
+    def work(self) -> Path:
+        """Folder for checkpoints, the log and a fresh base, while the training is not finished."""
+        return self.out.with_name(self.out.name + CHECKPOINTS) / self.fingerprint
 
     @property
     def base_folder(self) -> Path:
@@ -76,14 +86,5 @@ def plan(
     start = folder or Path(init or "")
     origin = hash_path(start) if start.exists() else init
     config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}
-    inputs = {"corpus": opened.fingerprint, "base" if folder is not None else "init": origin}
-    manifest = Manifest(
-        stage="train",
-        fingerprint=fingerprint(["train", inputs, config]),
-        inputs=inputs,
-        config=config,
-        counts={},
-        versions={},
-    )
-    work = out.with_name(out.name + CHECKPOINTS) / manifest.fingerprint
-    return Job(opened, out, folder, init or "", resolved, seed, max_minutes, work, manifest, track)
+    inputs = {"corpus": opened.fingerprint, "base" if folder else "init": origin or ""}
+    return Job(opened, out, folder, init or "", resolved, seed, max_minutes, inputs, config, track)

@@ -10,12 +10,13 @@ import time
 from fabula.errors import FabulaError
 from fabula.models.memory import keep_freed_memory
 from fabula.progress import OnProgress, Progress
+from fabula.results import TrainingRow, ValidationRow
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.clock import Clock
 from fabula.training.finish import write_model
 from fabula.training.interrupt import Interrupt, Interrupted
 from fabula.training.job import Job
-from fabula.training.log import TrainingLog
+from fabula.training.log import LogWriter
 from fabula.training.setup import Setup, choose_micro_batch_size, prepare
 from fabula.training.step import Gradients, compute_gradients, update_weights
 from fabula.training.validation import choose_num_stories, score, write_beginning
@@ -37,7 +38,7 @@ def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
     keep_freed_memory()
     job.work.mkdir(parents=True, exist_ok=True)
     setup = prepare(job, workers, on_progress)
-    log = TrainingLog(job) if workers.is_first else None
+    log = LogWriter(job) if workers.is_first else None
     try:
         with Interrupt() as interrupt:
             loop = Loop(setup, Clock(workers, began, job.limit), log, interrupt, on_progress)
@@ -63,7 +64,7 @@ class Loop:
         self,
         setup: Setup,
         clock: Clock,
-        log: TrainingLog | None,
+        log: LogWriter | None,
         interrupt: Interrupt,
         on_progress: OnProgress,
     ) -> None:
@@ -162,14 +163,14 @@ class Loop:
             return
         if self.log is not None:
             self.log.append(
-                {
-                    "step": state.step,
-                    "epoch": round(state.step / self.sizes.steps_per_epoch, 4),
-                    "seconds": round(seconds, 3),
-                    "train_loss": loss,
-                    "learning_rate": learning_rate,
-                    "tokens_per_second": round(speed, 1),
-                }
+                TrainingRow(
+                    step=state.step,
+                    epoch=round(state.step / self.sizes.steps_per_epoch, 4),
+                    seconds=round(seconds, 3),
+                    train_loss=loss,
+                    learning_rate=learning_rate,
+                    tokens_per_second=round(speed, 1),
+                )
             )
         self.clock.logged(state.num_tokens)
         self.state = state.changed(loss_sum=0.0, loss_tokens=0)
@@ -190,8 +191,10 @@ class Loop:
             raise self._failed(f"the loss on held-out stories is not a number at step {state.step}")
         seconds = self.clock.read()
         if self.log is not None:
-            row = {"step": state.step, "seconds": round(seconds, 3), "val_loss": val_loss}
-            self.log.append({**row, "bits_per_byte": bits_per_byte})
+            row = ValidationRow(
+                step=state.step, seconds=round(seconds, 3), val_loss=val_loss, bits_per_byte=bits_per_byte
+            )
+            self.log.append(row)
         if state.num_validations == 0:
             self.clock.first_step = seconds
         self.state = state.validated(val_loss, bits_per_byte, num_validations=due)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fabula.errors import FabulaError, did_you_mean
 from fabula.install import install_command
+from fabula.results import LogRow
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
 
@@ -27,14 +28,14 @@ class Tracker:
             self._module = import_module(name)
             self._module.init(project="fabula", name=run, config=config)
 
-    def log(self, row: dict[str, Any]) -> None:
-        """Send one row; its `step` is the step, its other figures are drawn over it."""
-        figures = {name: value for name, value in row.items() if name != "step"}
+    def log(self, row: LogRow) -> None:
+        """Send one row; its figures are drawn over its step."""
+        figures = row.model_dump(exclude={"step"})
         if self._module is not None:
-            self._module.log(figures, step=row["step"])
+            self._module.log(figures, step=row.step)
         else:
             for name, value in figures.items():
-                self._writer.add_scalar(name, value, row["step"])
+                self._writer.add_scalar(name, value, row.step)
 
     def close(self) -> None:
         """Make sure that everything has arrived."""
