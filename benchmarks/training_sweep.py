@@ -48,8 +48,8 @@ def main() -> None:
             max_minutes=arguments.max_minutes,
         )
         print(
-            f"| {change or 'as it is'} | {result.base_bits_per_byte:.4f} | {result.bits_per_byte:.4f} |"
-            f" {result.best_step} of {result.num_steps} | {result.seconds:.0f} |",
+            f"| {change or 'as it is'} | {result.counts.base_bits_per_byte:.4f} | {result.counts.bits_per_byte:.4f} |"
+            f" {result.counts.best_step} of {result.counts.num_steps} | {result.seconds:.0f} |",
             flush=True,
         )
 

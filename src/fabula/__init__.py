@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve
-    from fabula.training.estimate import estimate as doctor
+    from fabula.training.predict import predict_training as doctor
     from fabula.training.train import train as train
 
 _HOME = {

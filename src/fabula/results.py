@@ -147,6 +147,11 @@ class TrainingCounts(Record):
     base_val_loss: float
     base_bits_per_byte: float
 
+    @property
+    def is_base(self) -> bool:
+        """Whether the model is the base as it was, since no step made it better on held-out stories."""
+        return self.best_step == 0
+
 
 CorpusManifest = Manifest[CorpusCounts]
 TrainingManifest = Manifest[TrainingCounts]

@@ -123,6 +123,13 @@ def test_a_run_goes_the_whole_way(work: Path):
     assert results(folder)["corpus/manifest.json"] != before["corpus/manifest.json"]
     assert results(folder)["model/model.safetensors"] != before["model/model.safetensors"]
 
+    stamp = (folder / "model" / "model.safetensors").stat().st_mtime_ns
+    other = fabula(work, *RUN, "--seed", "1")
+    assert other.returncode == 2
+    assert "another --seed" in other.stderr
+    assert "--continue" in other.stderr
+    assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_ctrl_c_stops_politely_and_the_run_goes_on(work: Path):

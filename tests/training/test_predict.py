@@ -22,9 +22,9 @@ def test_the_prediction_counts_what_the_training_does(
     )
     result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK)
     assert expected.num_stories == 40
-    assert expected.num_parameters == result.num_parameters
-    assert expected.num_tokens == pytest.approx(result.num_tokens / 2, rel=0.25)
-    assert expected.num_steps == pytest.approx(result.num_steps, rel=0.25)
+    assert expected.num_parameters == result.counts.num_parameters
+    assert expected.num_tokens == pytest.approx(result.counts.num_tokens / 2, rel=0.25)
+    assert expected.num_steps == pytest.approx(result.counts.num_steps, rel=0.25)
     assert expected.tokens_per_second > 0
     assert expected.free_disk_gb > expected.disk_gb > 0
 

@@ -51,5 +51,7 @@ def test_tensorboard_gets_the_curves(tiny_corpus_dir: Path, tiny_gpt2_dir: Path,
     result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK, track="tensorboard")
     events = EventAccumulator(str(tmp_path / "model.tensorboard"))
     events.Reload()
-    assert [event.step for event in events.Scalars("train_loss")] == list(range(1, result.num_steps + 1))
-    assert events.Scalars("bits_per_byte")[0].value == pytest.approx(result.base_bits_per_byte)
+    assert [event.step for event in events.Scalars("train_loss")] == list(
+        range(1, result.counts.num_steps + 1)
+    )
+    assert events.Scalars("bits_per_byte")[0].value == pytest.approx(result.counts.base_bits_per_byte)

@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
-from fabula.files import hash_file
+from fabula.files import hash_file, hash_path
 from fabula.models.story_format import story_format_by_rule
 from fabula.progress import Progress, silent
+from fabula.results import TrainingManifest
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
 from fabula.training.data import training_tokens
@@ -70,9 +71,10 @@ def undisturbed(
 def test_training_makes_a_better_model_that_every_tool_loads(undisturbed: TrainResult):
     from transformers import AutoModelForCausalLM, pipeline
 
-    assert undisturbed.bits_per_byte < 0.9 * undisturbed.base_bits_per_byte
+    assert undisturbed.counts.bits_per_byte < 0.9 * undisturbed.counts.base_bits_per_byte
     assert (
-        AutoModelForCausalLM.from_pretrained(undisturbed.model).num_parameters() == undisturbed.num_parameters
+        AutoModelForCausalLM.from_pretrained(undisturbed.model).num_parameters()
+        == undisturbed.counts.num_parameters
     )
     write = pipeline("text-generation", model=str(undisturbed.model))
     assert len(write("Once upon", max_new_tokens=5)[0]["generated_text"]) > len("Once upon")
@@ -81,13 +83,13 @@ def test_training_makes_a_better_model_that_every_tool_loads(undisturbed: TrainR
 def test_the_log_has_losses_and_validations(undisturbed: TrainResult):
     losses = [row for row in rows(undisturbed) if "train_loss" in row]
     validations = [row for row in rows(undisturbed) if "val_loss" in row]
-    assert [row["step"] for row in losses] == list(range(1, undisturbed.num_steps + 1))
+    assert [row["step"] for row in losses] == list(range(1, undisturbed.counts.num_steps + 1))
     assert losses[-1]["train_loss"] < losses[0]["train_loss"]
     assert losses[-1]["epoch"] == 3
     assert set(losses[0]) == {"step", "epoch", "seconds", "train_loss", "learning_rate", "tokens_per_second"}
     assert len(validations) == 4
-    assert validations[0]["bits_per_byte"] == undisturbed.base_bits_per_byte
-    assert min(row["val_loss"] for row in validations) == undisturbed.val_loss
+    assert validations[0]["bits_per_byte"] == undisturbed.counts.base_bits_per_byte
+    assert min(row["val_loss"] for row in validations) == undisturbed.counts.val_loss
 
 
 def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpus_dir: Path):
@@ -101,7 +103,7 @@ def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpu
     folder = undisturbed.model
     tokenizer = load_tokenizer(folder)
     scores = score_texts(load_model(folder), tokenizer, texts, find_story_format(folder, tokenizer))
-    assert scores.bits_per_byte == pytest.approx(undisturbed.bits_per_byte, rel=1e-6)
+    assert scores.bits_per_byte == pytest.approx(undisturbed.counts.bits_per_byte, rel=1e-6)
 
 
 def test_the_same_call_on_a_finished_model_does_nothing(
@@ -111,8 +113,69 @@ def test_the_same_call_on_a_finished_model_does_nothing(
     again = train(tiny_corpus_dir, undisturbed.model, base=tiny_gpt2_dir, recipe=QUICK)
     assert not again.is_new
     assert (undisturbed.model / "model.safetensors").stat().st_mtime_ns == before
-    assert again.bits_per_byte == undisturbed.bits_per_byte
+    assert again.counts.bits_per_byte == undisturbed.counts.bits_per_byte
     assert not list(undisturbed.model.parent.glob("*.checkpoints"))
+
+
+def test_a_finished_model_is_never_replaced_unasked(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path
+):
+    before = hash_path(undisturbed.model)
+    other = QUICK.model_copy(update={"learning_rate": 1e-3})
+    with pytest.raises(FabulaError, match=r"another learning_rate.*another folder.*--continue"):
+        train(tiny_corpus_dir, undisturbed.model, base=tiny_gpt2_dir, recipe=other)
+    with pytest.raises(FabulaError, match="another base, seed, max_minutes"):
+        train(tiny_corpus_dir, undisturbed.model, recipe=QUICK, seed=1, max_minutes=1)
+    assert hash_path(undisturbed.model) == before
+
+
+def test_a_finished_model_is_trained_further_where_that_is_asked_for(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tmp_path: Path
+):
+    out = tmp_path / "model"
+    shutil.copytree(undisturbed.model, out)
+    (out / "README.md").write_text("My model")
+    further = train(tiny_corpus_dir, out, recipe=QUICK, if_trained="continue")
+    assert further.base is None
+    assert further.counts.base_bits_per_byte == pytest.approx(undisturbed.counts.bits_per_byte, rel=1e-6)
+    assert further.counts.bits_per_byte < undisturbed.counts.bits_per_byte
+    assert (out / "README.md").read_text() == "My model"
+    again = train(tiny_corpus_dir, out, recipe=QUICK, if_trained="continue")
+    assert again.counts.base_bits_per_byte == pytest.approx(further.counts.bits_per_byte, rel=1e-6)
+
+
+def test_what_cannot_be_continued_is_one_clear_line(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    with pytest.raises(FabulaError, match="no finished model"):
+        train(tiny_corpus_dir, tmp_path / "model", if_trained="continue")
+    with pytest.raises(FabulaError, match="its own base"):
+        train(tiny_corpus_dir, undisturbed.model, base=tiny_gpt2_dir, if_trained="continue")
+
+
+def test_a_step_is_taken_however_short_the_time_is(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK, max_minutes=0.001)
+    assert result.counts.num_steps >= 1
+    assert result.counts.best_step >= 1
+    assert not result.counts.is_base
+
+
+def test_a_training_that_gains_nothing_keeps_the_base_and_says_so(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    (tmp_path / "recipe.toml").write_text(
+        QUICK.model_copy(update={"learning_rate": 1e-12, "num_epochs": 0.1}).to_toml()
+    )
+    command = [sys.executable, "-m", "fabula", "train", str(tiny_corpus_dir), "--base", str(tiny_gpt2_dir)]
+    command += ["--recipe", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "model"), "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    manifest = TrainingManifest.find(tmp_path / "model")
+    assert manifest is not None
+    assert manifest.counts.is_base
+    assert "Nothing was gained" in done.stdout
 
 
 def test_the_same_arguments_give_the_same_weights(
@@ -365,11 +428,11 @@ def test_half_precision_and_muon_learn_the_same_stories(
     from fabula.training.weights import optimizers_for
 
     result = train(tiny_corpus_dir, tmp_path / "half", base=tiny_gpt2_dir, recipe=half)
-    assert result.bits_per_byte == pytest.approx(undisturbed.bits_per_byte, rel=5e-3)
-    assert result.bits_per_byte != undisturbed.bits_per_byte
+    assert result.counts.bits_per_byte == pytest.approx(undisturbed.counts.bits_per_byte, rel=5e-3)
+    assert result.counts.bits_per_byte != undisturbed.counts.bits_per_byte
     muon = QUICK.model_copy(update={"optimizer": "muon"})
     result = train(tiny_corpus_dir, tmp_path / "muon", base=tiny_gpt2_dir, recipe=muon)
-    assert result.bits_per_byte < 0.7 * result.base_bits_per_byte
+    assert result.counts.bits_per_byte < 0.7 * result.counts.base_bits_per_byte
 
     model = load_model(tiny_gpt2_dir)
     adamw, by_muon = optimizers_for(model, muon, 1e-3)
@@ -410,8 +473,8 @@ def test_the_notebook_recipe_is_the_notebooks_loss(tiny_gpt2_dir: Path, tmp_path
         expected = float(model(**batch, labels=batch["input_ids"]).loss)
     first = next(row for row in rows(result) if "train_loss" in row)
     assert first["train_loss"] == pytest.approx(expected, rel=1e-5)
-    assert result.num_steps == 3
-    assert result.best_step == 3  # the last weights are kept, whatever the validation says
+    assert result.counts.num_steps == 3
+    assert result.counts.best_step == 3  # the last weights are kept, whatever the validation says
 
 
 def load_seed() -> dict:
@@ -427,8 +490,8 @@ def test_freezing_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(".h.1." in name or ".ln_f." in name for name in changed)
-    assert result.num_trained < result.num_parameters / 2
-    assert result.bits_per_byte < result.base_bits_per_byte
+    assert result.counts.num_trained < result.counts.num_parameters / 2
+    assert result.counts.bits_per_byte < result.counts.base_bits_per_byte
 
 
 def test_low_rank_training_is_merged(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
@@ -437,8 +500,8 @@ def test_low_rank_training_is_merged(tiny_corpus_dir: Path, tiny_gpt2_dir: Path,
     pytest.importorskip("peft")
     recipe = QUICK.model_copy(update={"lora_rank": 4, "learning_rate": 1e-2})
     result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
-    assert result.num_trained < result.num_parameters / 2
-    assert result.bits_per_byte < result.base_bits_per_byte
+    assert result.counts.num_trained < result.counts.num_parameters / 2
+    assert result.counts.bits_per_byte < result.counts.base_bits_per_byte
     loaded: Any = AutoModelForCausalLM.from_pretrained(result.model, output_loading_info=True)
     report = loaded[1]
     assert not report["missing_keys"]
@@ -463,10 +526,11 @@ def test_a_fresh_model_gets_a_vocabulary_of_the_stories(tiny_corpus_dir: Path, t
     )
     recipe = QUICK.model_copy(update={"context_length": None})
     result = train(tiny_corpus_dir, tmp_path / "model", init=str(config), recipe=recipe)
-    assert result.bits_per_byte < result.base_bits_per_byte
+    assert result.counts.bits_per_byte < result.counts.base_bits_per_byte
     saved = json.loads((result.model / "config.json").read_text())
     assert saved["model_type"] == "llama"
     assert saved["vocab_size"] < 1024
+    assert result.base is not None
     assert (result.base / "model.safetensors").is_file()
 
 
@@ -485,12 +549,12 @@ def test_minutes_bound_the_time_and_the_learning_rate_falls_to_zero(
     )
     rates = [row["learning_rate"] for row in rows(result) if "train_loss" in row]
     assert rates[-1] < 0.25 * max(rates)
-    assert result.num_steps < 1e4
+    assert result.counts.num_steps < 1e4
     assert rates[0] < 0.5 * max(rates)  # it warms up, however long the start took
     last = [report for report in reports if not report.message][-1]
     assert (last.unit, last.total) == ("seconds", 6)
     assert last.done >= 3
-    assert last.values["step"] == result.num_steps
+    assert last.values["step"] == result.counts.num_steps
 
 
 def test_it_stops_early_when_held_out_stories_get_worse(tiny_gpt2_dir: Path, tmp_path: Path):
@@ -499,10 +563,10 @@ def test_it_stops_early_when_held_out_stories_get_worse(tiny_gpt2_dir: Path, tmp
         update={"num_epochs": 200, "num_validations": 50, "patience": 3, "learning_rate": 1e-2}
     )
     result = train(corpus, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
-    assert result.num_steps < 150
+    assert result.counts.num_steps < 150
     validations = [row for row in rows(result) if "val_loss" in row]
-    assert result.val_loss == min(row["val_loss"] for row in validations)
-    assert result.best_step == validations[-4]["step"]
+    assert result.counts.val_loss == min(row["val_loss"] for row in validations)
+    assert result.counts.best_step == validations[-4]["step"]
 
 
 def test_killed_after_it_stopped_early_it_does_not_go_on(
@@ -519,7 +583,7 @@ def test_killed_after_it_stopped_early_it_does_not_go_on(
         patch.setattr(loop, "write_model", lambda *_: (_ for _ in ()).throw(MemoryError))
         train(corpus, tmp_path / "killed", base=tiny_gpt2_dir, recipe=recipe)
     result = train(corpus, tmp_path / "killed", base=tiny_gpt2_dir, recipe=recipe)
-    assert result.num_steps == whole.num_steps
+    assert result.counts.num_steps == whole.counts.num_steps
     assert weights(result) == weights(whole)
 
 
@@ -617,8 +681,8 @@ def test_one_of_two_processes_killed_and_all_restarted_ends_the_same(
     psutil.Process(job.pid).children()[-1].kill()
     assert job.wait(timeout=300) == 0
     counts = json.loads((tmp_path / "two" / "manifest.json").read_text())["counts"]
-    assert counts["num_steps"] == alone.num_steps
-    assert counts["bits_per_byte"] == pytest.approx(alone.bits_per_byte, rel=1e-4)
+    assert counts["num_steps"] == alone.counts.num_steps
+    assert counts["bits_per_byte"] == pytest.approx(alone.counts.bits_per_byte, rel=1e-4)
 
 
 def test_the_command_says_what_it_did_and_where_things_are(

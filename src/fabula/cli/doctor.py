@@ -17,7 +17,9 @@ def doctor(
         str,
         typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
     ] = BASE,
-    recipe: Annotated[str, typer.Option(help="How to train: default, seed, lora, or a TOML file.")] = RECIPE,
+    recipe: Annotated[
+        str, typer.Option(help="How to train: default, notebook, lora, or a TOML file.")
+    ] = RECIPE,
 ) -> None:
     """Show what this machine can do, and predict what training on STORIES will take.
 

@@ -21,12 +21,14 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Begin with random weights and a vocabulary of the stories instead: tiny, small, or a config.json.",
+            help="Begin with random weights and a vocabulary learned from the stories: tiny, small, or a config.json.",
             show_default=False,
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="How to train: default, seed, lora, or a TOML file.")] = RECIPE,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn at random.")] = SEED,
+    recipe: Annotated[
+        str, typer.Option(help="How to train: default, notebook, lora, or a TOML file.")
+    ] = RECIPE,
+    seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[
         float | None,
         typer.Option(help="Train for at most this many minutes; the schedule is fitted to it.", min=0.01),
@@ -40,8 +42,17 @@ def train(
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume/--no-resume", help="Go on from the last checkpoint, or begin again."),
+        typer.Option(
+            "--resume/--no-resume",
+            help="Resume from the last checkpoint, or begin again and replace a finished model.",
+        ),
     ] = True,
+    further: Annotated[
+        bool,
+        typer.Option(
+            "--continue", help="Train the finished model in OUT further, with a new learning-rate schedule."
+        ),
+    ] = False,
     track: Annotated[
         str | None,
         typer.Option(help="Also send the log to tensorboard, trackio or wandb.", show_default=False),
@@ -49,7 +60,7 @@ def train(
 ) -> None:
     """Train a model on a corpus.
 
-    Run it again to go on where it stopped. When the model is done, it does nothing.
+    Run it again to resume a training that was stopped. A finished model is never replaced unless you ask for it.
     """
     from fabula.training.recipe import load_recipe
     from fabula.training.train import train as train_model
@@ -67,6 +78,7 @@ def train(
             seed=seed,
             max_minutes=max_minutes,
             resume=resume,
+            if_trained="continue" if further else "refuse",
             track=track,
             on_progress=terminal,
         )
@@ -74,9 +86,14 @@ def train(
         return
     if not result.is_new:
         print(f"Nothing to do: {result.model} was trained with these arguments already.")
+    counts = result.counts
     print(
-        f"Bits per byte on held-out stories: {result.base_bits_per_byte:.3f} before, {result.bits_per_byte:.3f} after"
-        f" {result.num_steps:,} steps ({result.num_tokens:,} tokens, {format_duration(result.seconds)})."
+        f"Bits per byte on held-out stories: {counts.base_bits_per_byte:.3f} before, {counts.bits_per_byte:.3f} after"
+        f" {counts.num_steps:,} steps ({counts.num_tokens:,} tokens, {format_duration(result.seconds)})."
     )
+    if counts.is_base:
+        print(
+            "Nothing was gained: no step made the model better on held-out stories, so it is the base model as it was."
+        )
     print(f"Model: {result.model}")
     print(f"Next:  fabula write {result.model} 'Once upon a time,'")

@@ -9,7 +9,7 @@ from pathlib import Path
 from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import atomic_file, library_versions, sole_owner
+from fabula.files import MANIFEST, atomic_file, library_versions, sole_owner
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecord
 
@@ -71,8 +71,8 @@ def run(
 ) -> RunResult:
     """Clean, train, evaluate, write samples and report.
 
-    Stopped at any moment, the same call goes on where it was. Called again when it is done, it does nothing; when an
-    input or an argument has changed, it redoes what depends on it.
+    If it is stopped, the same call resumes where it was. Called again when it is done, it does nothing, unless the stories
+    or the recipe's file have changed; then it redoes what depends on them.
 
     Args:
         stories: what `fabula.clean` reads; None for the bundled sample stories.
@@ -85,7 +85,8 @@ def run(
         reading: how to read the stories, where what is detected is wrong.
 
     Raises:
-        FabulaError: bad input, a folder that holds something else, or one that another process works in.
+        FabulaError: bad input, a folder that holds something else or a finished run with other arguments, or one that
+            another process works in.
     """
     arguments = RunArguments(
         stories=None if stories is None else str(stories),
@@ -99,6 +100,7 @@ def run(
     folder = run_folder(arguments) if out is None else Path(out)
     check_is_run_folder(folder)
     check_arguments(source, arguments)
+    check_keeps_model(folder, arguments)
     with sole_owner(folder):
         return run_stages(source, arguments, folder, on_progress)
 
@@ -137,6 +139,21 @@ def check_is_run_folder(folder: Path) -> None:
                 where=folder,
                 hint="name another one with --out",
             )
+
+
+def check_keeps_model(folder: Path, arguments: RunArguments) -> None:
+    """Refuse to replace the finished model of a run with other arguments."""
+    earlier = read_arguments(folder)
+    if earlier is None or earlier == arguments or not (folder / "model" / MANIFEST).is_file():
+        return
+    before, now = earlier.model_dump(), arguments.model_dump()
+    names = ", ".join(f"--{name.replace('_', '-')}" for name in now if before[name] != now[name])
+    raise FabulaError(
+        f"this folder holds a finished run with another {names.replace('--stories', 'file of stories')}",
+        where=folder,
+        hint="name another folder with --out, or train its model further with"
+        f" `fabula train {folder / 'corpus'} --out {folder / 'model'} --continue`",
+    )
 
 
 def check_arguments(source: str | Path, arguments: RunArguments) -> None:
@@ -178,8 +195,10 @@ def run_stages(
         recipe=arguments.recipe,
         seed=arguments.seed,
         max_minutes=arguments.max_minutes,
+        if_trained="replace",  # the stories or the recipe file have changed; other arguments were refused above
         on_progress=on_progress,
     )
+    assert trained.base is not None
     with atomic_file(folder / LOG, "wb") as file:
         file.write(trained.log.read_bytes())
     tune_in_short(model, corpus, out=folder, seed=arguments.seed, on_progress=on_progress)

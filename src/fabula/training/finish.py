@@ -1,6 +1,7 @@
 """The end of a training: the model folder, from the weights that scored best."""
 
 import shutil
+from pathlib import Path
 
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import load_model, quiet
@@ -54,3 +55,13 @@ def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
         if job.base is None:
             shutil.copytree(job.base_folder, folder / FRESH_BASE)
         manifest.write(folder)
+        if job.is_continued:
+            _keep_other_files(job.out, folder)
+
+
+def _keep_other_files(before: Path, after: Path) -> None:
+    """Copy what the folder of a continued model holds beside the model: a card, notes, the weights it began with."""
+    for path in before.iterdir():
+        if path.suffix != ".safetensors" and not (after / path.name).exists():
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, after / path.name)

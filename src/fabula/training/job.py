@@ -9,6 +9,7 @@ from fabula.defaults import BASE, SEED
 from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_path
 from fabula.models.load import locate_base
+from fabula.results import TrainingManifest
 from fabula.training.recipe import Recipe, load_recipe
 
 FRESH_BASE = "base"
@@ -25,6 +26,7 @@ class Job:
     Attributes:
         base: folder of the base model; None to begin with a fresh model of the kind `init`.
         max_minutes: bound on the time spent; None for none.
+        is_continued: whether the base is the finished model in `out`, which this training will replace.
         inputs, config: what the fingerprint is made of: hashes of the corpus and the base, and all settings.
         track: name of an experiment tracker, or None.
     """
@@ -39,6 +41,7 @@ class Job:
     inputs: dict[str, str]
     config: dict[str, Any]
     track: str | None = None
+    is_continued: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -71,8 +74,9 @@ def plan(
     seed: int = SEED,
     max_minutes: float | None = None,
     track: str | None = None,
+    is_continued: bool = False,
 ) -> Job:
-    """The job that `train` would do with these arguments."""
+    """The job that `train` does with these arguments."""
     opened = open_corpus(corpus)
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if max_minutes is not None and max_minutes <= 0:
@@ -82,9 +86,17 @@ def plan(
             "a model begins with the weights of a base or with random ones",
             hint="give --base or --init, not both",
         )
-    folder = locate_base(base) if init is None else None
+    if is_continued and (init is not None or str(base) != BASE):
+        raise FabulaError(
+            "a model that is continued is its own base", hint="leave --base and --init out, or --continue"
+        )
+    if is_continued and TrainingManifest.find(out) is None:
+        raise FabulaError("there is no finished model to continue", where=out, hint="leave --continue out")
+    folder = out if is_continued else locate_base(base) if init is None else None
     start = folder or Path(init or "")
     origin = hash_path(start) if start.exists() else init
     config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}
     inputs = {"corpus": opened.fingerprint, "base" if folder else "init": origin or ""}
-    return Job(opened, out, folder, init or "", resolved, seed, max_minutes, inputs, config, track)
+    return Job(
+        opened, out, folder, init or "", resolved, seed, max_minutes, inputs, config, track, is_continued
+    )

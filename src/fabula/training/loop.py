@@ -19,7 +19,7 @@ from fabula.training.job import Job
 from fabula.training.log import LogWriter
 from fabula.training.setup import Setup, choose_micro_batch_size, prepare
 from fabula.training.step import Gradients, compute_gradients, update_weights
-from fabula.training.validation import choose_num_stories, score, write_beginning
+from fabula.training.validation import expected_steps, max_tokens, score, write_beginning
 from fabula.training.weights import (
     optimizer_tensors,
     set_optimizer_tensors,
@@ -106,7 +106,9 @@ class Loop:
             self._validate(due)
             self._save()
             self.clock.read()
-        if self._progress() >= 1:
+            if self.clock.first_step is None:
+                self.clock.first_step = self.clock.seconds
+        if self._progress() >= 1 and self.state.step:
             return True
         if self.recipe.patience and self.state.num_worse >= self.recipe.patience:
             self._say(f"stopped early: {self.state.num_worse} validations without a new best")
@@ -123,7 +125,7 @@ class Loop:
             self.setup, state.step, state.micro_batch_size, lambda: self.interrupt.asked
         )
         self._check_loss(gradients)
-        factor = self.recipe.learning_rate_factor(self._progress(), state.step, self.sizes.num_steps)
+        factor = self.recipe.learning_rate_factor(self._progress(), state.step, state.num_expected_steps)
         learning_rate = self.sizes.learning_rate * factor
         update_weights(self.setup, learning_rate)
         self.state = state.changed(
@@ -195,8 +197,6 @@ class Loop:
                 step=state.step, seconds=round(seconds, 3), val_loss=val_loss, bits_per_byte=bits_per_byte
             )
             self.log.append(row)
-        if state.num_validations == 0:
-            self.clock.first_step = seconds
         self.state = state.validated(val_loss, bits_per_byte, num_validations=due)
         if self.state.best_step == state.step > 0 and self.workers.is_first:
             self.checkpoints.save_best(state.step, trained_weights(self.setup.model))
@@ -213,9 +213,12 @@ class Loop:
         if found is None:
             if self.log is not None:
                 self.log.clear()
+            micro_batch_size = choose_micro_batch_size(self.setup)
+            steps = expected_steps(self.setup)
             self.state = State(
-                micro_batch_size=choose_micro_batch_size(self.setup),
-                num_validation_stories=choose_num_stories(self.setup),
+                micro_batch_size=micro_batch_size,
+                num_expected_steps=steps,
+                num_validation_stories=self.setup.validation.num_fitting(max_tokens(self.setup, steps)),
             )
         else:
             self.state, weights, optimizer, damaged = found

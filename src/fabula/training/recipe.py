@@ -160,7 +160,7 @@ class Recipe(Record):
         rate = 1e-3 * (num_parameters / 2.5e6) ** -0.5
         return min(max(4 * rate if fresh else rate, 5e-5), 2e-3)
 
-    def learning_rate_factor(self, progress: float, step: int, num_steps: int) -> float:
+    def learning_rate_factor(self, progress: float, step: int, num_steps: float) -> float:
         """Share of the peak learning rate at this step, when `progress` (0 to 1) of the training is done.
 
         Without a limit in minutes `progress` is step / num_steps.

@@ -1,15 +1,15 @@
-"""`train`: a corpus and a base model go in, a model folder comes out. What it does is here; how is in `loop.py`."""
+"""`train`: makes a model folder from a corpus and a base model. The training itself is in `loop.py`."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import Manifest, sole_owner
+from fabula.files import sole_owner
 from fabula.progress import OnProgress, silent
-from fabula.results import LOG, TrainingLog
+from fabula.results import LOG, TrainingCounts, TrainingLog, TrainingManifest
 from fabula.training.job import FRESH_BASE, Job, plan
 from fabula.training.recipe import Recipe
 
@@ -20,37 +20,19 @@ class TrainResult:
 
     Attributes:
         model: the model's folder.
-        log: a row for each logged step.
-        base: the folder of the model that it began from.
-        num_steps: optimiser steps.
-        num_tokens: story tokens that were targets, each time that they were.
-        num_parameters: parameters of the model.
-        num_trained: those of them that were trained.
-        padding: fraction of the positions in the windows that held no story.
+        log: the log in it, `log.jsonl`.
+        base: the folder of the model that the training began with; None where it continued a model, which it replaced.
+        counts: what the training did, and the losses before and after.
         seconds: time spent, interruptions not counted.
-        best_step: step of the weights that became the model (0: the base itself).
-        val_loss: their loss on held-out stories, nats per token.
-        bits_per_byte: their loss on held-out story text.
-        base_val_loss: the base model's.
-        base_bits_per_byte: the base model's.
         is_new: whether this call did any work.
     """
 
     model: Path
     log: Path
-    base: Path
-    num_steps: int
-    num_tokens: int
-    num_parameters: int
-    num_trained: int
-    padding: float
+    base: Path | None
+    counts: TrainingCounts
     seconds: float
-    best_step: int
-    val_loss: float
-    bits_per_byte: float
-    base_val_loss: float
-    base_bits_per_byte: float
-    is_new: bool = True
+    is_new: bool
 
 
 def train(
@@ -63,13 +45,14 @@ def train(
     seed: int = SEED,
     max_minutes: float | None = None,
     resume: bool = True,
+    if_trained: Literal["refuse", "replace", "continue"] = "refuse",
     track: str | None = None,
     on_progress: OnProgress = silent,
 ) -> TrainResult:
     """Train a model on a corpus.
 
-    Stopped at any moment, the same call goes on from the last checkpoint; on a CPU it ends with the same weights as if
-    it had not been stopped. When the model is there already, the call does nothing.
+    If it is stopped, the same call resumes from the last checkpoint; on a CPU it ends with the same weights as if it had
+    not been stopped. When the model is there already, the call does nothing.
 
     Args:
         corpus: a folder that `fabula.clean` made.
@@ -78,14 +61,16 @@ def train(
         init: begin with random weights and a vocabulary learned from the stories instead: "tiny", "small", or a
             config.json of any causal language model.
         recipe: name of a recipe, a TOML file, or a `Recipe`.
-        seed: of all that is drawn at random.
+        seed: the random seed.
         max_minutes: bound on the time spent, interruptions not counted; the schedule is fitted to it.
-        resume: False begins again, whatever is there.
+        resume: False begins again, and replaces a finished model.
+        if_trained: what to do where `out` holds a model that was trained with other arguments. "continue" trains that
+            model further, with a learning-rate schedule of its own, and replaces it when that is done.
         track: also send the log to "tensorboard" (its files go to OUT.tensorboard), "trackio" or "wandb".
 
     Raises:
-        FabulaError: bad input, a damaged corpus or base, a folder that holds something else, a loss that is not
-            finite or diverges, or a folder that another process trains in.
+        FabulaError: bad input, a damaged corpus or base, a folder that holds something else or another finished model, a
+            loss that is not finite or diverges, or a folder that another process trains in.
         KeyboardInterrupt: SIGINT or SIGTERM; a checkpoint was written first.
     """
     job = plan(
@@ -97,13 +82,13 @@ def train(
         seed=seed,
         max_minutes=max_minutes,
         track=track,
+        is_continued=if_trained == "continue",
     )
-    finished = Manifest.find(job.out)
-    if resume and finished is not None and finished.fingerprint == job.manifest.fingerprint:
+    finished = TrainingManifest.find(job.out)
+    if resume and finished is not None and finished.fingerprint == job.fingerprint:
         _remove_work(job)
-        return result_of(job.out, job.base, finished, is_new=False)
-    _check_out(job.out, finished)
-
+        return _result(job, finished, is_new=False)
+    _check_out(job, finished, may_replace=not resume or if_trained != "refuse")
     if track is not None:
         from fabula.training.track import check_tracker
 
@@ -124,30 +109,51 @@ def train(
         workers.barrier()
     finally:
         workers.leave()
-    manifest = Manifest.find(job.out)
+    manifest = TrainingManifest.find(job.out)
     assert manifest is not None
-    return result_of(job.out, job.base, manifest, is_new=True)
+    return _result(job, manifest, is_new=True)
 
 
-def _check_out(out: Path, finished: Manifest | None) -> None:
+def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool) -> None:
+    """Refuse to replace anything that the user did not offer for it."""
+    out = job.out
     if out.exists() and not out.is_dir():
         raise FabulaError("this is a file, not a folder", where=out, hint="name another folder with --out")
-    if out.is_dir() and any(out.iterdir()) and (finished is None or finished.stage != "train"):
-        raise FabulaError("this folder holds something else", where=out, hint="name another one with --out")
+    if finished is not None and not may_replace:
+        raise FabulaError(
+            f"this folder holds a finished model that was trained with another {_differences(job, finished)}",
+            where=out,
+            hint="name another folder with --out, or train this model further with --continue",
+        )
+    if finished is None and out.is_dir() and any(out.iterdir()):
+        raise FabulaError(
+            "this folder holds something else than a trained model",
+            where=out,
+            hint="name another one with --out",
+        )
+
+
+def _differences(job: Job, finished: TrainingManifest) -> str:
+    """Names of what a finished training was given otherwise than this job is."""
+    before, now = (
+        {**each.inputs, **each.config, **each.config.get("recipe", {}), "recipe": None}
+        for each in (finished, job)
+    )
+    names = [name for name in (before | now) if before.get(name) != now.get(name)]
+    return ", ".join(names) or "version of fabula"
 
 
 def _remove_work(job: Job) -> None:
-    """Remove this training's checkpoints, and the folder of checkpoints where no other training has any there."""
+    """Remove this training's checkpoints, and the folder around them unless another training has some there."""
     shutil.rmtree(job.work, ignore_errors=True)
     parent = job.work.parent
     if parent.is_dir() and all(path.name == ".lock" for path in parent.iterdir()):
         shutil.rmtree(parent, ignore_errors=True)
 
 
-def result_of(out: Path, base: Path | None, manifest: Manifest, *, is_new: bool) -> TrainResult:
+def _result(job: Job, manifest: TrainingManifest, *, is_new: bool) -> TrainResult:
     """The result that a finished model folder records."""
-    counts: dict[str, Any] = manifest.counts
+    out = job.out
+    base = None if job.is_continued else job.base or out / FRESH_BASE
     seconds = TrainingLog.load(out / LOG).seconds or 0.0
-    return TrainResult(
-        model=out, log=out / LOG, base=base or out / FRESH_BASE, seconds=seconds, is_new=is_new, **counts
-    )
+    return TrainResult(out, out / LOG, base, manifest.counts, seconds, is_new)

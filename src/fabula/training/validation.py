@@ -74,8 +74,8 @@ def max_tokens(setup: Setup, num_steps: float) -> float:
     return recipe.validation_share * 3 / 2 * positions / (recipe.num_validations + 1)
 
 
-def choose_num_stories(setup: Setup) -> int:
-    """How many validation stories each validation scores; with a limit of time, by the speed on the first of them."""
+def expected_steps(setup: Setup) -> float:
+    """How many steps the training will take: with a limit of time, by the speed of scoring a story."""
     sizes, steps = setup.sizes, float(setup.sizes.num_steps)
     if setup.job.limit is not None:
         probe = setup.validation.first(1)
@@ -84,5 +84,4 @@ def choose_num_stories(setup: Setup) -> int:
         speed = probe.num_tokens / (time.monotonic() - began)
         positions = speed * 2 / 3 * setup.job.limit
         steps = min(steps, positions / (sizes.batch_size * sizes.context_length))
-    num_stories = setup.validation.num_fitting(max_tokens(setup, steps))
-    return int(setup.workers.from_first([num_stories])[0])
+    return setup.workers.from_first([steps])[0]
