@@ -101,7 +101,7 @@ def run_folder(tiny_gpt2_dir, tmp_path_factory) -> Path:
             "story": "b",
             **place,
             "dropped": "near_copy",
-            "of": "a",
+            "copy_of": "a",
             "similarity": 0.9,
             "title": "",
             "text": None,

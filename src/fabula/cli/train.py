@@ -62,6 +62,7 @@ def train(
 
     Run it again to resume a training that was stopped. A finished model is never replaced unless you ask for it.
     """
+    from fabula.report.verdict import describe_failure
     from fabula.training.recipe import load_recipe
     from fabula.training.train import train as train_model
 
@@ -96,4 +97,7 @@ def train(
             "Nothing was gained: no step made the model better on held-out stories, so it is the base model as it was."
         )
     print(f"Model: {result.model}")
-    print(f"Next:  fabula write {result.model} 'Once upon a time,'")
+    if failure := describe_failure(result.num_steps, result.best_step):
+        print(failure)
+    else:
+        print(f"Next:  fabula write {result.model} 'Once upon a time,'")

@@ -96,9 +96,7 @@ def verdict_facts(records: ModelRecords) -> list[tuple[str, str]]:
     if records.metrics is None:
         return []
     verdict = judge(records.metrics)
-    facts = [("Result", verdict.headline)]
-    facts += [("But", doubt) for doubt in verdict.doubts]
-    return facts
+    return [("Result", verdict.headline), *(("But", doubt) for doubt in verdict.doubts)]
 
 
 def model_facts(records: ModelRecords) -> list[tuple[str, str]]:

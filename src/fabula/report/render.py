@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fabula.corpus.store import LEDGER
+from fabula.corpus.ledger import RemovalRow
+from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
 from fabula.formatting import format_interval, format_number, format_percent, shorten
@@ -26,7 +27,6 @@ from fabula.results import (
     Sample,
     TrainingLog,
     Tuning,
-    read_rows,
     read_samples,
 )
 
@@ -172,13 +172,11 @@ def summarise_cleaning(corpus: Path) -> CleaningSummary | None:
         for rule, number in counts.removals_by_rule.items()
     }
     dropped: dict[str, list[Example]] = {reason: [] for reason in counts.num_dropped}
-    for _, row in read_rows(corpus / LEDGER):
-        examples = (
-            rules[row["rule"]].examples if row.get("rule") in rules else dropped.get(row.get("dropped", ""))
-        )
-        if examples is not None and len(examples) < NUM_EXAMPLES:
-            text = shorten(" ".join((row["text"] or "").split()), EXAMPLE_CHARS)
-            examples.append(Example(text, row["source"], row["source_line"]))
+    for row in Corpus(corpus, manifest).ledger():
+        examples = rules[row.rule].examples if isinstance(row, RemovalRow) else dropped[row.dropped]
+        if len(examples) < NUM_EXAMPLES:
+            text = shorten(" ".join((row.text or "").split()), EXAMPLE_CHARS)
+            examples.append(Example(text, row.source, row.source_line))
     return CleaningSummary(counts, sorted(rules.values(), key=lambda rule: -rule.num_words), dropped)
 
 

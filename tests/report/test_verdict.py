@@ -1,0 +1,185 @@
+"""The verdict in situations made by hand: what it says, what it doubts, and what it advises."""
+
+import pytest
+from made_results import estimate, evaluation, model, trained, writing
+
+from fabula.report.verdict import describe_failure, judge
+from fabula.results import Estimate, Evaluation, TrainingSummary
+
+LARGE = 124_000_000
+
+
+def compared(before: float, after: float, low: float | None, high: float | None, **changes) -> Evaluation:
+    """A base and a tuned model; `changes` are the tuned model's, or the evaluation's."""
+    own = {name: changes.pop(name) for name in ("writing", "training", "num_parameters") if name in changes}
+    difference = Estimate(value=after - before, low=low, high=high)
+    return evaluation(model("base", before), trained("tuned", after, difference, **own), **changes)
+
+
+def training(num_steps: int, best_step: int) -> TrainingSummary:
+    return TrainingSummary(num_steps=num_steps, num_tokens=50_000, best_step=best_step, seconds=60.0)
+
+
+def held_out(num_clusters: int):
+    return evaluation().held_out.model_copy(update={"num_stories": 50, "num_clusters": num_clusters})
+
+
+SITUATIONS = {
+    "a clear gain": (
+        compared(1.5, 1.2, -0.35, -0.25),
+        ("better", "tuned predicts the 50 held-out stories better than base: 1.200 bits per byte instead of 1.500, 20\u00a0% fewer."),
+        [],
+        "Train for longer",
+    ),
+    "a small gain that is certain": (
+        compared(1.136, 1.08, -0.07, -0.04),
+        ("better", "1.080 bits per byte instead of 1.136, 4.9\u00a0% fewer."),
+        [],
+        "Train for longer",
+    ),
+    "a gain that may be chance": (
+        compared(2.0, 1.99, -0.6, 0.4),
+        ("uncertain", "or that is chance"),
+        [],
+        "Train for longer",
+    ),
+    "one held-out story": (
+        compared(2.0, 1.5, None, None, held_out=held_out(1)),
+        ("uncertain", "or that is chance"),
+        ["Only 1 story was held out"],
+        "Add stories",
+    ),
+    "few held-out stories": (
+        compared(2.0, 1.5, -0.6, -0.4, held_out=held_out(3)),
+        ("better", "25\u00a0% fewer"),
+        ["Only 3 stories were held out"],
+        "Add stories",
+    ),
+    "many copies of few held-out stories": (
+        compared(2.0, 1.5, -0.6, -0.4, held_out=held_out(9)),
+        ("better", "the 50 held-out stories"),
+        ["Only 9 stories were held out that are not near-duplicates"],
+        "Add stories",
+    ),
+    "a gain of unknown size": (
+        compared(2.0, 1.9, -0.19, -0.01),
+        ("better", "5.0\u00a0% fewer"),
+        ["The size of the gain is uncertain: 0.010 to 0.190 bits per byte"],
+        "Train for longer",
+    ),
+    "worse than before": (
+        compared(1.4, 1.5, 0.05, 0.15),
+        ("no better", "tuned does not predict the 50 held-out stories better than base: 1.500 bits per byte instead of 1.400."),
+        [],
+        "Lower the learning_rate",
+    ),
+    "1.453 before, 1.453 after": (
+        compared(1.453, 1.453, 0.0, 0.0),
+        ("no better", "1.453 bits per byte instead of 1.453"),
+        [],
+        "Lower the learning_rate",
+    ),
+    "no step": (
+        compared(1.453, 1.453, 0.0, 0.0, training=training(0, 0)),
+        ("untrained", "Nothing was trained"),
+        [],
+        "Give it more time",
+    ),
+    "no step that helped": (
+        compared(1.453, 1.453, 0.0, 0.0, training=training(1234, 0)),
+        ("unchanged", "Training did not help: in 1,234 steps"),
+        [],
+        "Lower the learning_rate",
+    ),
+    "one model alone": (
+        evaluation(model("mine", 1.25)),
+        ("not compared", "mine takes 1.250 bits per byte for the 50 held-out stories."),
+        [],
+        None,
+    ),
+    "two models that were not trained here": (
+        evaluation(model("a", 1.3), trained("b", 1.2, estimate(-0.1, 0.02), training=None)),
+        ("better", "b predicts the 50 held-out stories better than a"),
+        [],
+        None,
+    ),
+    "templated stories": (
+        compared(1.7, 0.119, -1.7, -1.5, human=writing(copied=0.89), writing=writing(copied=0.89)),
+        ("better", "93\u00a0% fewer"),
+        ["The figures measure memory: 89\u00a0% of the held-out text"],
+        "Remove what the stories share",
+    ),
+    "a figure too good to be true": (
+        compared(1.7, 0.3, -1.5, -1.3, human=None, writing=None),
+        ("better", "82\u00a0% fewer"),
+        ["0.300 bits per byte is too good for new prose"],
+        "Train for longer",
+    ),
+    "a model that recites": (
+        compared(1.5, 1.2, -0.35, -0.25, writing=writing(copied=0.3, spread=0.1)),
+        ("better", "20\u00a0% fewer"),
+        [],
+        "Add stories or train for fewer epochs",
+    ),
+    "a small base": (
+        compared(1.5, 1.2, -0.35, -0.25, num_parameters=2_700_000),
+        ("better", "20\u00a0% fewer"),
+        [],
+        "Start from a larger base model (--base), because 2.7 million parameters",
+    ),
+    "overfitting": (
+        compared(1.5, 1.2, -0.35, -0.25, training=training(1000, 400)),
+        ("better", "20\u00a0% fewer"),
+        [],
+        "Add stories, because the held-out stories were predicted best before",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_situations(name: str):
+    result, (outcome, headline), doubts, advice = SITUATIONS[name]
+    verdict = judge(result)
+    assert verdict.outcome == outcome
+    assert headline in verdict.headline
+    assert len(verdict.doubts) == len(doubts)
+    for found, begins in zip(verdict.doubts, doubts, strict=True):
+        assert found.startswith(begins)
+    assert (verdict.advice or "").startswith(advice or "")
+    assert (verdict.advice is None) == (advice is None)
+    assert all(sentence.endswith(".") for sentence in [*verdict.sentences, *verdict.details])
+
+
+@pytest.mark.parametrize(
+    ("copied", "spread", "people", "words"),
+    [
+        (0.0, 0.0, 0.0, "does not copy"),
+        (0.015, 0.0, 0.0, "does not copy"),
+        (0.3, 0.1, 0.25, "does not copy"),  # people repeat phrases as often
+        (0.3, 0.29, 0.0, "does not copy"),  # one story of many, perhaps
+        (0.3, 0.1, 0.001, "It repeats training stories word for word: 30.0\u00a0% of its text"),
+    ],
+)
+def test_copying_is_judged_beside_people(copied: float, spread: float, people: float, words: str):
+    verdict = judge(
+        compared(1.5, 1.2, -0.4, -0.2, writing=writing(copied, spread=spread), human=writing(people))
+    )
+    assert verdict.copied is not None
+    assert words in verdict.copied
+
+
+def test_what_it_writes_is_told_beside_people():
+    stuck = judge(
+        compared(1.5, 1.2, -0.4, -0.2, writing=writing(ended=0.25, looping=0.5, spread=0.1))
+    ).learned
+    assert stuck == [
+        "25\u00a0% of its stories come to an end within the length allowed (90\u00a0% of people's).",
+        "50\u00a0% of them get stuck and repeat themselves.",
+    ]
+    assert len(judge(compared(1.5, 1.2, -0.4, -0.2)).learned) == 1
+    silent = judge(compared(1.5, 1.2, -0.4, -0.2, writing=None, human=None))
+    assert (silent.learned, silent.copied) == ([], None)
+
+
+def test_a_training_that_did_something_is_no_failure():
+    assert describe_failure(100, 50) is None
