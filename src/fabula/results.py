@@ -547,6 +547,17 @@ class RunArguments(Record):
     encoding: str | None
 
 
+class EvaluationSizes(Result):
+    """How much of a run's time limit the evaluation uses."""
+
+    num_settings: int
+    """Settings tried of each sampler; 0 where no time was left for tuning."""
+    num_samples: int
+    """Stories that each model wrote."""
+    max_stories: int
+    """Held-out stories that were scored."""
+
+
 class RunRecord(Result):
     """What `run.json` holds."""
 
@@ -555,6 +566,8 @@ class RunRecord(Result):
     command: str | None = None
     """The command line that makes the run again; None where the model was published, since it would name paths."""
     versions: dict[str, str]
+    evaluation: EvaluationSizes | None = None
+    """What the evaluation was shrunk to, where the run had a time limit."""
 
 
 # export.json

@@ -13,7 +13,7 @@ from conftest import write_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.options import TuningOptions
 from fabula.evaluation.people import KnownWords, PeoplesStories
-from fabula.evaluation.tune import SAMPLERS, apply_settings, choose, tune, tune_in_short
+from fabula.evaluation.tune import SAMPLERS, apply_settings, choose, tune
 from fabula.evaluation.writing import measure_story
 from fabula.generation.settings import SamplingSettings
 from fabula.results import Candidate, TuningFigures
@@ -125,9 +125,3 @@ def test_tune_refuses_what_it_cannot_do(tiny_gpt2_dir, tiny_corpus_dir, tmp_path
     assert done.returncode == 2
     assert "too few to compare with" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_sweep_of_a_run_is_left_out_where_nothing_can_be_compared(tiny_gpt2_dir, tmp_path):
-    few = write_corpus(tmp_path / "few", ["A story."], ["Another.", "A third."])
-    assert tune_in_short(tiny_gpt2_dir, few, out=tmp_path, seed=1) is None
-    assert not (tmp_path / "tuning.json").exists()

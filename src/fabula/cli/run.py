@@ -37,7 +37,10 @@ def run(
     seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Train for at most this many minutes; the schedule is fitted to it.", min=0.01),
+        typer.Option(
+            help="Be done in about this many minutes. Three quarters of them are spent on training; the evaluation shrinks to fit the rest.",
+            min=0.01,
+        ),
     ] = None,
     reading: ReadingOptions,
 ) -> None:

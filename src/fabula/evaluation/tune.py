@@ -45,6 +45,9 @@ SAMPLERS: dict[str, list[dict[str, float]]] = {
 }
 """What is tried of each sampler, the most usual first. What is not named is switched off."""
 
+SHORT_TUNING = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100)
+"""The tuning that is part of a run: at most 12,000 tokens."""
+
 MIN_PEOPLE = 4
 """Held-out stories that it takes to say how much people's stories differ."""
 
@@ -112,14 +115,9 @@ def tune(
     return tuning
 
 
-def tune_in_short(
-    model: str | Path, corpus: str | Path, *, out: str | Path, seed: int, on_progress: OnProgress = silent
-) -> Tuning | None:
-    """The choice that is part of a run: at most 12,000 tokens. None where too few stories are held out for it."""
-    if open_corpus(corpus).num_stories("validation") < MIN_PEOPLE:
-        return None
-    options = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100, seed=seed)
-    return tune(model, corpus, out=out, options=options, on_progress=on_progress)
+def num_short_tuning_tokens(num_settings: int) -> int:
+    """Tokens that `SHORT_TUNING` writes at most when it tries so many settings of each sampler."""
+    return num_settings * len(SAMPLERS) * SHORT_TUNING.num_stories * SHORT_TUNING.max_new_tokens
 
 
 def make_plan(model: str | Path, corpus: str | Path, options: TuningOptions) -> Plan:

@@ -2,15 +2,18 @@
 
 import re
 import shlex
+import time
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
 
 from fabula.corpus.options import ReadingOptions
+from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, atomic_file, library_versions, sole_owner
-from fabula.progress import OnProgress, silent
+from fabula.pipeline.budget import TRAINING_SHARE, size_evaluation
+from fabula.progress import OnProgress, Progress, silent
 from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecord
 
 
@@ -81,7 +84,8 @@ def run(
             arguments, or the next free one.
         recipe: name of a recipe, or a TOML file.
         seed: for everything that is drawn at random.
-        max_minutes: bound on the training time, in minutes; the learning-rate schedule is fitted to it.
+        max_minutes: bound on the time of the whole run, in minutes. Three quarters of it are spent on training, whose
+            schedule is fitted to them; the evaluation shrinks to what is left.
         reading: how to read the stories, where what is detected is wrong.
 
     Raises:
@@ -132,10 +136,10 @@ def check_is_run_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
     if folder.is_dir() and not (folder / RUN).exists():
-        strangers = [path.name for path in folder.iterdir() if path.name not in (".lock", f"{RUN}.partial")]
-        if strangers:
+        unexpected = [path.name for path in folder.iterdir() if path.name not in (".lock", f"{RUN}.partial")]
+        if unexpected:
             raise FabulaError(
-                f"this folder holds something else ({min(strangers)})",
+                f"this folder holds something else ({min(unexpected)})",
                 where=folder,
                 hint="name another one with --out",
             )
@@ -170,23 +174,19 @@ def check_arguments(source: str | Path, arguments: RunArguments) -> None:
 def run_stages(
     source: str | Path, arguments: RunArguments, folder: Path, on_progress: OnProgress
 ) -> RunResult:
-    record = RunRecord(
-        name=folder.name,
-        arguments=arguments,
-        command=command_line(arguments, folder),
-        versions=library_versions("torch", "transformers", "tokenizers"),
-    )
-    if not (folder / RUN).exists() or RunRecord.load(folder / RUN) != record:
-        record.save(folder / RUN)
-
+    """Clean, train, tune, evaluate and report, each into the run's folder."""
     from fabula.corpus.clean import clean
-    from fabula.evaluation.evaluate import evaluate
-    from fabula.evaluation.options import EvaluationOptions
-    from fabula.evaluation.tune import tune_in_short
     from fabula.report.render import render
     from fabula.training.train import train
 
+    began = time.monotonic()
+    record = begin_record(arguments, folder)
     corpus, model = folder / "corpus", folder / "model"
+    limit = arguments.max_minutes
+    if limit is not None:
+        on_progress(
+            Progress("run", message=f"{limit:g} minutes in all, {limit * TRAINING_SHARE:g} of them training")
+        )
     clean(source, corpus, reading=reading_of(arguments), on_progress=on_progress)
     trained = train(
         corpus,
@@ -194,29 +194,61 @@ def run_stages(
         base=arguments.base,
         recipe=arguments.recipe,
         seed=arguments.seed,
-        max_minutes=arguments.max_minutes,
+        max_minutes=None if limit is None else limit * TRAINING_SHARE,
         if_trained="replace",  # the stories or the recipe file have changed; other arguments were refused above
         on_progress=on_progress,
     )
     assert trained.base is not None
     with atomic_file(folder / LOG, "wb") as file:
         file.write(trained.log.read_bytes())
-    tune_in_short(model, corpus, out=folder, seed=arguments.seed, on_progress=on_progress)
-    evaluation = evaluate(
-        [trained.base, model],
-        corpus,
-        names=["base", "tuned"],
-        out=folder,
-        options=EvaluationOptions(seed=arguments.seed),
-        on_progress=on_progress,
-    )
-    report = render(folder)
+    if limit is not None and (record.evaluation is None or trained.is_new):
+        used = max(trained.seconds, time.monotonic() - began)
+        sizes = size_evaluation(model, corpus, limit * 60 - used, on_progress)
+        record = record.model_copy(update={"evaluation": sizes})
+        record.save(folder / RUN)
+    evaluation = tune_and_evaluate(trained.base, folder, record, on_progress)
     return RunResult(
         folder=folder,
         corpus=corpus,
         model=model,
         samples=folder / SAMPLES,
-        report=report,
+        report=render(folder),
         evaluation=evaluation,
         seconds=trained.seconds,
+    )
+
+
+def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:
+    """The record of a run, written where there is none of the same arguments and versions."""
+    record = RunRecord(
+        name=folder.name,
+        arguments=arguments,
+        command=command_line(arguments, folder),
+        versions=library_versions("torch", "transformers", "tokenizers"),
+    )
+    if (folder / RUN).exists():
+        found = RunRecord.load(folder / RUN)
+        if found.model_copy(update={"evaluation": None}) == record:
+            return found
+    record.save(folder / RUN)
+    return record
+
+
+def tune_and_evaluate(base: Path, folder: Path, record: RunRecord, on_progress: OnProgress) -> Evaluation:
+    """Choose the model's sampling settings, and compare it with its base; as much of it as the record says."""
+    from fabula.evaluation.evaluate import evaluate
+    from fabula.evaluation.options import EvaluationOptions
+    from fabula.evaluation.tune import MIN_PEOPLE, SHORT_TUNING, tune
+
+    corpus, model = folder / "corpus", folder / "model"
+    seed, sizes = record.arguments.seed, record.evaluation
+    options = EvaluationOptions(seed=seed)
+    if sizes is not None:
+        options = EvaluationOptions(seed=seed, num_samples=sizes.num_samples, max_stories=sizes.max_stories)
+    num_settings = SHORT_TUNING.num_settings if sizes is None else sizes.num_settings
+    if num_settings and open_corpus(corpus).num_stories("validation") >= MIN_PEOPLE:
+        tuning = SHORT_TUNING.model_copy(update={"seed": seed, "num_settings": num_settings})
+        tune(model, corpus, out=folder, options=tuning, on_progress=on_progress)
+    return evaluate(
+        [base, model], corpus, names=["base", "tuned"], out=folder, options=options, on_progress=on_progress
     )

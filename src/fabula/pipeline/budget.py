@@ -1,0 +1,93 @@
+"""How the minutes of a run are shared out: most of them train, and the evaluation shrinks to fit what is left."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabula.corpus.store import open_corpus
+from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS
+from fabula.evaluation.models import Scorer
+from fabula.evaluation.tune import SHORT_TUNING, num_short_tuning_tokens
+from fabula.progress import OnProgress, Progress
+from fabula.results import EvaluationSizes
+
+TRAINING_SHARE = 0.75
+"""Share of a run's minutes that are spent on training."""
+
+START_SECONDS = 20.0
+"""What the evaluation takes besides reading and writing: models are loaded and converted, pages drawn."""
+
+TOKENS_PER_BYTE = 0.25
+READINGS = 1.5
+"""A token of a long story is read about so often, because windows overlap."""
+
+FEWEST_SAMPLES, FEWEST_STORIES = 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Tokens per second that a model writes, several stories at once, and reads."""
+
+    written: float
+    read: float
+
+
+def measure_speeds(model: Path, text: str) -> Speeds:
+    """Write a few tokens with the model, and read a text."""
+    from fabula.generation.engines import load_engine
+    from fabula.generation.settings import SamplingSettings
+    from fabula.generation.write import BATCH_SIZE, write_stories
+
+    engine = load_engine(model)
+    began = time.monotonic()
+    stories = write_stories(
+        engine, [""] * BATCH_SIZE, settings=SamplingSettings(max_new_tokens=24), seeds=range(BATCH_SIZE)
+    )
+    written = sum(story.num_tokens for story in stories) / (time.monotonic() - began)
+    scorer = Scorer.load(model)
+    began = time.monotonic()
+    scorer.score([text])
+    read = max(1.0, len(text.encode()) * TOKENS_PER_BYTE) / (time.monotonic() - began)
+    return Speeds(written, read)
+
+
+def predict_seconds(sizes: EvaluationSizes, speeds: Speeds, num_bytes: float) -> float:
+    """Seconds that tuning, and evaluating two models on held-out stories of so many bytes in all, take."""
+    tuning = num_short_tuning_tokens(sizes.num_settings)
+    samples = 2 * sizes.num_samples * SAMPLE_TOKENS
+    held_out = 2 * READINGS * num_bytes * TOKENS_PER_BYTE
+    return START_SECONDS + (tuning + samples) / speeds.written + (tuning + samples + held_out) / speeds.read
+
+
+def fit_sizes(seconds: float, speeds: Speeds, story_bytes: list[int]) -> EvaluationSizes:
+    """The largest evaluation that takes at most so many seconds; the smallest one where none does.
+
+    Args:
+        story_bytes: size of each held-out story, in the order in which they are scored.
+    """
+    for eighths in range(8, -1, -1):
+        sizes = EvaluationSizes(
+            num_settings=SHORT_TUNING.num_settings * eighths // 8,
+            num_samples=max(FEWEST_SAMPLES, NUM_SAMPLES * eighths // 8 // 2 * 2),
+            max_stories=max(min(FEWEST_STORIES, len(story_bytes)), len(story_bytes) * eighths // 8),
+        )
+        if predict_seconds(sizes, speeds, sum(story_bytes[: sizes.max_stories])) <= seconds:
+            break
+    return sizes
+
+
+def size_evaluation(model: Path, corpus: Path, seconds: float, on_progress: OnProgress) -> EvaluationSizes:
+    """Measure how fast the model is, and choose how much of it is evaluated in so many seconds."""
+    began = time.monotonic()
+    stories = sorted(open_corpus(corpus).stories("validation"), key=lambda story: story.id)
+    speeds = measure_speeds(model, stories[0].text[:4000])
+    sizes = fit_sizes(
+        seconds - (time.monotonic() - began), speeds, [len(story.text.encode()) for story in stories]
+    )
+    tuning = f"{sizes.num_settings} settings of each sampler tried" if sizes.num_settings else "no tuning"
+    message = (
+        f"to end in time: {tuning}, {sizes.num_samples} samples of each model,"
+        f" {sizes.max_stories} of {len(stories)} held-out stories scored"
+    )
+    on_progress(Progress("evaluate", message=message))
+    return sizes
