@@ -13,6 +13,7 @@ fiction). The classifier learns from the cases in `tests/data/boilerplate/` and 
 import argparse
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,9 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "corpus"))
+from site_cases import site_cases
 
 from fabula.corpus.boilerplate import classifier, evidence, find_boilerplate
 from fabula.corpus.boilerplate.paragraphs import fold, from_the_end, from_the_start
@@ -140,6 +144,17 @@ def train(notes: Sequence[str], fiction: Sequence[str], traps: Sequence[str]) ->
     return {"": round(float(bias), 2), **named}
 
 
+def site_paragraphs() -> tuple[list[str], list[str]]:
+    """Paragraphs of the notes and of the traps of the sites: those of `dev.txt` and the single lines of `lines.txt`."""
+    notes, traps = [], []
+    for case in site_cases("dev.txt"):
+        if case.boilerplate:
+            notes += gold_paragraphs([(case.text, case.boilerplate)])[0]
+    for line in (CASES / "sites" / "lines.txt").read_text(encoding="utf-8").splitlines():
+        (notes if line[0] == "+" else traps).append(fold(line[2:]))
+    return notes, traps
+
+
 def case_paragraphs(chosen: Sequence[tuple[str, str, bool]]) -> tuple[list[str], list[str]]:
     notes = [part for _, text, note in chosen if note for part in paragraphs(text)]
     traps = [part for _, text, note in chosen if not note for part in paragraphs(text)]
@@ -245,6 +260,8 @@ def harm(data: Path) -> None:
 
 def write_weights(data: Path) -> None:
     notes, traps = case_paragraphs(cases())
+    site_notes, site_traps = site_paragraphs()
+    notes, traps = notes + site_notes, traps + site_traps
     fiction = fiction_paragraphs(data)
     weights = train(notes, fiction, traps)
     trained_on = f"{len(notes)} paragraphs of notes, {len(fiction)} of stories, {len(traps)} traps"

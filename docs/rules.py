@@ -1,7 +1,8 @@
 """The text of docs/rules.md, made from the rules of cleaning; `generate.py` writes it."""
 
 from fabula.corpus.boilerplate import RULE_SETS, RULES
-from fabula.corpus.boilerplate.rules import CERTAIN, HINT, LIKELY, RULE_LIST, STRONG
+from fabula.corpus.boilerplate.rule import CERTAIN, HINT, LIKELY, STRONG
+from fabula.corpus.boilerplate.rules import RULE_LIST
 
 STRENGTHS = {CERTAIN: "certain", STRONG: "strong", LIKELY: "likely", HINT: "hint"}
 

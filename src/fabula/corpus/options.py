@@ -80,7 +80,7 @@ class CleaningOptions(Record):
     rules: Annotated[
         str,
         Field(
-            description="Rule set that finds boilerplate (auto, reddit, web, gutenberg, notebook, none, ...), or a .toml"
+            description="Rule set that finds boilerplate (auto, reddit, ao3, fanfiction, wattpad, royalroad, web, gutenberg, notebook, none), or a .toml"
             " file with your own rules."
         ),
     ] = "auto"

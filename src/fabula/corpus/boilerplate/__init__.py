@@ -11,19 +11,37 @@ from fabula.story import Span
 
 RULE_SETS: dict[str, str] = {
     "reddit": "stories of r/WritingPrompts and the like: edits, promotions, thanks, part links, author's notes",
-    "web": "stories from other web pages: author's notes, thanks, promotions, what a page puts around a story",
+    "ao3": "works of the Archive of Our Own: header, summary, the notes of works and chapters, kudos",
+    "fanfiction": "stories of FanFiction.net: A/N, disclaimers, headers, review responses",
+    "wattpad": "stories of Wattpad: notes, votes, dedications, questions to the readers",
+    "royalroad": "serials of Royal Road: notes before and after a chapter, calls to read ahead, navigation",
+    "web": "stories from other web pages, blogs and newsletters: all of these sites' boilerplate, bylines",
     "gutenberg": "texts of Project Gutenberg: licence, credits, transcriber's notes, marks of pictures and pages",
     "gutenberg-headings": "as gutenberg, and the headings of chapters",
     "notebook": "the one pattern of the notebook baseline, for comparison: a match takes all after the first paragraph",
     "none": "nothing is taken out",
 }
 
+SITE_NAMES = {
+    "reddit": "Reddit",
+    "ao3": "the Archive of Our Own",
+    "fanfiction": "FanFiction.net",
+    "wattpad": "Wattpad",
+    "royalroad": "Royal Road",
+}
+
 RULES: dict[str, str] = {rule.name: rule.doc for rule in RULE_LIST} | gutenberg.RULES | pattern.RULES
 
-_REDDIT = re.compile(
-    r"(?<![\w.])/?r/\w|reddit|\bEDIT\b|\bEdit ?\d?:|upvot|\[WP\]|writing ?prompt|\bOP\b|\bgold\b",
-    re.IGNORECASE,
-)
+_MARKS = {
+    "reddit": r"(?<![\w.])/?r/\w|reddit|\bEDIT\b|\bEdit ?\d?:|upvot|\[WP\]|writing ?prompt|\bOP\b|\bgold\b",
+    "ao3": r"archive ?of ?our ?own|\bao3\b|\bkudos\b|chapter end notes|archive warning|additional tags|beginning notes|end notes",
+    "fanfiction": r"\br ?& ?r\b|\b(?:don't|do not) own\b|fanfiction\.net|\bffn?\b|disclaimer ?:|reviewers\b|\brated ?:",
+    "wattpad": r"wattpad|\bvote\b|\b[qa]otd\b|un-?edited|dedicated to @",
+    "royalroad": r"royal ?road|^\W*a note from \S|rising stars|(?:advance|ahead)[^.\n]{0,40}patreon|fiction index",
+}
+_MARK = {name: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for name, pattern in _MARKS.items()}
+"""What the notes of a site have in them, by the name of its rule set."""
+
 MAX_LOOKED_AT = 2000  # stories
 
 
@@ -62,14 +80,25 @@ def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
     texts = texts[:: max(1, -(-len(texts) // MAX_LOOKED_AT))]
     looked = f"of {len(texts)} stories looked at"
     books = sum("Project Gutenberg" in text or "Transcriber's Note" in text for text in texts)
-    notes = [[text[span.start : span.end] for span in find_boilerplate(text, "reddit")] for text in texts]
-    noted = sum(bool(found) for found in notes)
-    reddit = sum(any(_REDDIT.search(note) for note in found) for found in notes)
-    if books and books >= reddit:
+    notes = [_notes(text, "web") + _notes(text, "reddit") for text in texts]
+    num_noted = sum(bool(found) for found in notes)
+    marked = {name: sum(mark.search(found) is not None for found in notes) for name, mark in _MARK.items()}
+    site = max(marked, key=lambda name: marked[name])
+    if books and books >= marked[site]:
         return "gutenberg", f"{books} {looked} name Project Gutenberg"
-    if reddit and 4 * reddit >= noted:
-        return "reddit", f"{noted} {looked} have notes of their authors, {reddit} in the words of Reddit"
-    web = sum(bool(find_boilerplate(text, "web")) for text in texts)
-    if web > 0.01 * len(texts):
-        return "web", f"{web} {looked} have notes of their authors or parts of a web page, none of Reddit"
-    return "none", f"{web or 'none'} {looked} {'have' if web != 1 else 'has'} a note"
+    if marked[site] and 4 * marked[site] >= num_noted:
+        return (
+            site,
+            f"{num_noted} {looked} have notes of their authors, {marked[site]} in the words of {SITE_NAMES[site]}",
+        )
+    if num_noted > 0.01 * len(texts):
+        return (
+            "web",
+            f"{num_noted} {looked} have notes of their authors or parts of a web page, of no site that is known",
+        )
+    return "none", f"{num_noted or 'none'} {looked} {'have' if num_noted != 1 else 'has'} a note"
+
+
+def _notes(text: str, rule_set: str) -> str:
+    """What a rule set would remove from a text."""
+    return "\n".join(text[span.start : span.end] for span in find_boilerplate(text, rule_set))

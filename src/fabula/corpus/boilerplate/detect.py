@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from fabula.corpus.boilerplate.evidence import MAX_CHARS, ScoredParagraph, score_paragraph
 from fabula.corpus.boilerplate.paragraphs import (
+    END_MARK,
     INLINE_DIVIDER,
     Paragraph,
     from_the_end,
@@ -22,8 +23,8 @@ from fabula.corpus.boilerplate.paragraphs import (
 )
 from fabula.story import Span
 
-TAIL_CHARS, HEAD_CHARS = 8000, 3000
-MAX_TAIL, MAX_HEAD = 60, 10
+TAIL_CHARS, HEAD_CHARS = 8000, 6000
+MAX_TAIL, MAX_HEAD = 60, 40
 """Paragraphs that are looked at."""
 
 MAX_UNSIGNED = 8
@@ -33,8 +34,9 @@ INLINE_CHARS, LAST_CHARS = 1000, 300
 """A note within the last paragraph is searched for in its last `INLINE_CHARS`, if its last `LAST_CHARS` have a sign."""
 
 # All in log-odds.
-PRIOR = -2.0
-"""That a paragraph at an end of a text is a note, before anything is known of it."""
+PRIORS = {"reddit": -2.0, "web": -1.0, "ao3": -0.5, "fanfiction": -0.5, "wattpad": -0.5, "royalroad": -0.5}
+"""That a paragraph at an end of a text is a note, before anything is known of it, by rule set: on some sites nearly every
+chapter has a note."""
 
 PRIOR_IN_NOTE = -0.5
 """The same for a paragraph after one that is a note."""
@@ -44,6 +46,12 @@ SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE = -3.0, -1.0
 
 DIVIDER_BEFORE = 3.0
 """What a divider before a paragraph adds."""
+
+UNSIGNED_SECTION = -3.0
+"""What it costs to extend a note over a divider to paragraphs of which none has a sign: they are probably story."""
+
+AFTER_LABEL = 2.5
+"""The least score of a paragraph after a line that only labels it (`Summary:`)."""
 
 THRESHOLD = 2.0
 """What the paragraphs of a note must add up to."""
@@ -92,7 +100,7 @@ def _score_from_one_end(
         scored.append(one)
         if paragraph.is_divider:
             continue
-        total += one.score + (PRIOR_IN_NOTE if where == "tail" else PRIOR)
+        total += one.score + (PRIOR_IN_NOTE if where == "tail" else PRIORS[rule_set])
         num_unsigned = 0 if one.evidence else num_unsigned + 1
         if total < STOP_BELOW or num_unsigned >= MAX_UNSIGNED or len(scored) >= most:
             break
@@ -105,10 +113,13 @@ def _best_suffix(scored: Sequence[ScoredParagraph], prior: float, prior_in_note:
     # Scores of the paragraphs from here to the first one that is a note (with `prior`), of all that follow it, and of
     # all from here to the end (both with `prior_in_note`).
     before = after = whole = 0.0
+    section_signed, later_signed = False, False
     for first in range(len(scored) - 1, -1, -1):
         one = scored[first]
         if one.paragraph.is_divider:
+            section_signed, later_signed = False, section_signed or later_signed
             continue
+        section_signed = section_signed or bool(one.evidence)
         if one.is_note:
             before, after = one.score + prior, whole
         else:
@@ -117,6 +128,8 @@ def _best_suffix(scored: Sequence[ScoredParagraph], prior: float, prior_in_note:
         score = before + after
         if first > 0 and scored[first - 1].paragraph.is_divider:
             score += DIVIDER_BEFORE
+        if later_signed and not section_signed:
+            score += UNSIGNED_SECTION
         if score > best_score and after > MIN_AFTER:
             best, best_score = first, score
     signed = any(one.evidence for one in scored[best:])
@@ -125,6 +138,14 @@ def _best_suffix(scored: Sequence[ScoredParagraph], prior: float, prior_in_note:
     while 1 < best < len(scored) and scored[best - 1].paragraph.is_divider:
         best -= 1
     return best, best_score
+
+
+def _raise_labelled(scored: Sequence[ScoredParagraph]) -> None:
+    """Raise the scores of the paragraphs, in the order of the text, that stand under a label of their own."""
+    for label, one in pairwise(scored):
+        if label.is_bare_label and not one.paragraph.is_divider:
+            one.score = max(one.score, AFTER_LABEL)
+            one.is_under_label = True
 
 
 def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) -> list[Span]:
@@ -156,16 +177,19 @@ def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) 
 def _tail(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     scored.reverse()
+    _raise_labelled(scored)
     if _SALUTATION.match(text):
         for one in scored:
             if _CLOSING.match(one.paragraph.raw.split("\n")[0]):
                 one.score = STOP_BELOW
-    first, score = _best_suffix(scored, PRIOR, PRIOR_IN_NOTE)
+    first, score = _best_suffix(scored, PRIORS[rule_set], PRIOR_IN_NOTE)
     story, note = scored[:first], scored[first:]
     if note and not story and not _is_all_note(text, note, rule_set):
         story, note = scored, []
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
         story.append(note.pop(0))
+    elif note and story and "](" in note[0].paragraph.raw and END_MARK.fullmatch(story[-1].paragraph.raw):
+        note.insert(0, story.pop())  # `THE END.` before a list of links belongs to the list
     if not story:
         return _spans(note, 0, len(text), score) if note else []
     last = story[-1].paragraph
@@ -186,7 +210,7 @@ def _is_all_note(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> b
 
 def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
     """Whether a paragraph with signs of a note starts with a sentence of story."""
-    if one.is_labelled:
+    if one.is_labelled or one.is_under_label:
         return False
     opening, *others = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
     if not others:
@@ -197,6 +221,8 @@ def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
 
 def _ends_as_story(one: ScoredParagraph, rule_set: str) -> bool:
     """Whether a paragraph with signs of a note ends with a sentence of story."""
+    if one.is_under_label:
+        return False
     *others, ending = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
     last = score_paragraph(ending, rule_set, "head")
     return bool(others) and not last.evidence and last.score < STORY_BELOW
@@ -218,7 +244,7 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
         if not part.is_divider and (before.is_divider or _EDIT.match(part.raw)) and not parts[0].is_divider:
             rest = Paragraph(part.start, paragraph.end, text[part.start : paragraph.end], False)
             one = score_paragraph(rest, rule_set, "tail")
-            score = one.score + PRIOR + (DIVIDER_BEFORE if before.is_divider else 0.0)
+            score = one.score + PRIORS[rule_set] + (DIVIDER_BEFORE if before.is_divider else 0.0)
             if score >= THRESHOLD + (0.0 if one.evidence else UNSIGNED_MARGIN):
                 return _spans([one], story_end, paragraph.end, score)
     scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
@@ -230,10 +256,13 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 
 def _head(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
+    _raise_labelled(scored)
+    prior = PRIORS[rule_set]
+    prior_in_note = max(prior, PRIOR_IN_NOTE) if scored and scored[0].is_labelled else prior
     scored.reverse()  # so that the story comes first, as at the tail
     if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
         return spans
-    first, score = _best_suffix(scored, PRIOR, PRIOR)
+    first, score = _best_suffix(scored, prior, prior_in_note)
     note = scored[: first - 1 : -1] if 0 < first < len(scored) else []
     divided = bool(note) and note[-1].paragraph.is_divider
     if not note or (
@@ -255,7 +284,7 @@ def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
         paragraph.start, paragraph.start + divider.start(), part[: divider.start()].strip(), False
     )
     one = score_paragraph(before, rule_set, "head")
-    score = one.score + PRIOR + DIVIDER_BEFORE
+    score = one.score + PRIORS[rule_set] + DIVIDER_BEFORE
     if score < THRESHOLD or not one.evidence or _opens_as_story(one, rule_set):
         return []
     end = paragraph.start + divider.end()

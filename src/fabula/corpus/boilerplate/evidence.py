@@ -10,7 +10,8 @@ from functools import cache
 
 from fabula.corpus.boilerplate.classifier import log_odds, words
 from fabula.corpus.boilerplate.paragraphs import Paragraph, fold
-from fabula.corpus.boilerplate.rules import CERTAIN, LIKELY, RULE_LIST, Sign
+from fabula.corpus.boilerplate.rule import CERTAIN, LIKELY, Sign
+from fabula.corpus.boilerplate.rules import RULE_LIST
 
 MAX_CHARS = 1200
 """Signs in a longer paragraph are looked for in its first and last characters only."""
@@ -30,15 +31,21 @@ MIN_CLASSIFIED = -4.5
 MIN_LABELLED = -3.0
 """A paragraph under the author's own label cannot speak more strongly for story than this."""
 
-CLASSIFIER_WEIGHT = 0.7
+CLASSIFIER_WEIGHT = 0.9
 """Share of the classifier's log-odds that counts."""
 
-PRIOR_SHIFT = 0.75
+PRIOR_SHIFT = 0.6
 """Notes are commoner at an end of a text than in the classifier's training data, by these log-odds."""
 
 CLASSIFIER_MIN, CLASSIFIER_MAX = -4.0, 4.0
-CLASSIFIER_MAX_AT_HEAD = 1.5
-"""For a paragraph without a sign at the head, where a narrator often sounds like an author."""
+CLASSIFIER_MAX_AT_HEAD = {"reddit": 1.5, "web": 2.5}
+"""For a paragraph without a sign at the head, where a narrator often sounds like an author; by rule set."""
+
+LABELS = ("edit", "label", "section_label", "story_header")
+"""Rules whose certain signs are labels."""
+
+MAX_BARE_LABEL = 60
+"""Characters of a line that only labels what follows."""
 
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
 _LETTERS = re.compile(r"[a-z']+")
@@ -57,11 +64,13 @@ class ScoredParagraph:
     Attributes:
         evidence: for each rule that found a sign, its log-odds.
         score: log-odds for a note, without the prior.
+        is_under_label: the paragraph before it is its label.
     """
 
     paragraph: Paragraph
     evidence: dict[str, float]
     score: float
+    is_under_label: bool = False
 
     @property
     def rule(self) -> str:
@@ -76,7 +85,14 @@ class ScoredParagraph:
     @property
     def is_labelled(self) -> bool:
         """Whether the author put a label such as `EDIT:` or `A/N:` on the paragraph."""
-        return max(self.evidence.get("edit", 0.0), self.evidence.get("label", 0.0)) >= CERTAIN
+        return any(self.evidence.get(rule, 0.0) >= CERTAIN for rule in LABELS)
+
+    @property
+    def is_bare_label(self) -> bool:
+        """Whether the paragraph is nothing but the label of what follows."""
+        return (
+            len(self.paragraph.raw) <= MAX_BARE_LABEL and self.evidence.get("section_label", 0.0) >= CERTAIN
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +180,7 @@ def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredPa
     elif scored.evidence:
         scored.score += _story_sentences(folded)
     elif where == "head":
-        scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD)
+        scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD.get(rule_set, CLASSIFIER_MAX))
     scored.score += min(sum(scored.evidence.values()), MAX_EVIDENCE)
     return scored
 
@@ -191,6 +207,8 @@ def narration(raw: str) -> float:
     elif raw[0] == ">":
         score -= 1.5
     low = raw.lower()
+    if "dear diary" in low[:60]:
+        score -= 6.0
     if "," in low and _TAG.search(low):
         score -= 6.0
     return score - min(2.5, 0.6 * len(_THIRD_PERSON.findall(low)))

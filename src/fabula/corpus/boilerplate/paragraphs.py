@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 # A run of at least three divider characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
-DIVIDER = re.compile(r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b)\s*")
+# Or letters that are used like them (`xXxXxXx`, `-o-o-o-`), or symbols alone (`♡♡♡`).
+DIVIDER = re.compile(
+    r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b"
+    r"|[-~*.=]{0,3}(?:[xXoO0][-~*.= ]{0,3}){5,80}|(?:[\u2042\u2190-\u21ff\u2500-\u27bf\u2b00-\u2bff]\s?){1,40})\s*"
+)
+END_MARK = re.compile(r"[*_~-]{0,3}(?:the end|fin|finis|end)[.!]{0,3}[*_~-]{0,3}", re.IGNORECASE)
 INLINE_DIVIDER = re.compile(
     r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
 )

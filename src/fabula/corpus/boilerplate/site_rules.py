@@ -1,0 +1,111 @@
+"""The rules for what the sites of fan fiction and serials, blogs and newsletters put around a story.
+
+Most of it is short and formal: the fields of a header, the labels of sections, the buttons of a page. See `rules.py` for
+what a rule is.
+"""
+
+from fabula.corpus.boilerplate.rule import CERTAIN, LEAD, LIKELY, STRONG, Rule, sign
+
+SITES = ("web", "ao3", "fanfiction", "wattpad", "royalroad")
+
+SITE_RULES: tuple[Rule, ...] = (
+    Rule(
+        "story_header",
+        "A field of the header of a work: `Rating: T`, `Fandom: ...`, `Summary: ...`, `Disclaimer: ...`.",
+        SITES,
+        (
+            sign(
+                CERTAIN,
+                "a/n|a / n|note|author|rat|warning|categor|fandom|relationship|pairing|tags|stats|summar|genre|beta|disclaimer|gift|spoiler|collection|characters|dedicat|own|series|language|published|archive|original",
+                LEAD
+                + r"(?:(?:archive |content |trigger )?(?:rating|rated|warnings?)|categor(?:y|ies)|fandoms?|relationships?|"
+                r"(?:main )?pairings?|(?:additional |freeform )?tags|stats|(?:story |chapter )?summary|genres?|beta(?:s|(?:ed|'d)? by|"
+                r" readers?)?|disclaimers?|gift for|spoilers?|collections?|(?:main )?characters|dedicat(?:ed to|ion)|series|language|"
+                r"published|original(?:ly)? (?:work|posted)) ?(?::|-{1,2} |– |— )",
+                r"^\W{0,4}(?:a ?/ ?n|notes?) (?:is )?at the (?:bottom|end)\b|^\W{0,4}(?:about the author|author'?s? bio)\b|^archive of our own\b|^dedicated to @|^posted (?:originally )?on the archive of our own",
+                r"\b(?:i|we) (?:do not|don't|dont|sadly don't) own\b[^.!?]{0,60}(?:harry|potter|twilight|naruto|anything|any of|characters?|recogni[sz]e|rights|$)",
+                r"^\W{0,4}i (?:own nothing|don't own)\b",
+            ),
+            sign(
+                LIKELY,
+                "author|title|words|chapters|status|setting|timeline|note",
+                LEAD + r"(?:author|title|penname|words|chapters|status|setting|timeline|written by) ?: ?\S",
+            ),
+        ),
+        examples=("Rating: Teen And Up Audiences", "Disclaimer: I don't own Harry Potter."),
+    ),
+    Rule(
+        "section_label",
+        "A line that only labels a part of the page: `Notes:`, `Chapter Summary`, `End Notes`, `A note from ...`.",
+        SITES,
+        (
+            sign(
+                CERTAIN,
+                "note|summar|afterword|announcement|foreword|works inspired|responses|actions|bio|might also|related",
+                r"^\W{0,4}(?:(?:beginning |end |ending |chapter |story |work |author(?:'?s|s')? ){0,2}notes?(?: for (?:the|this) chapter)?|"
+                r"(?:chapter |story )?summary|afterword|announcements?|works inspired by this one|you might also like|related (?:posts|stories)|(?:review|reviewer) responses|actions|bio)\W{0,4}$",
+                r"^\W{0,4}a note from \S[^.!?]{0,40}$",
+                r"^\W{0,4}\(?see the end of the (?:work|chapter) for\b",
+            ),
+            sign(STRONG, "next time", r"^\W{0,4}next time ?:"),
+        ),
+        examples=("Chapter End Notes", "A note from Quillbright"),
+    ),
+    Rule(
+        "page_button",
+        "What can be clicked on a page, alone in its paragraph: `Kudos`, `Vote`, `Share`, `Next Chapter`, `Unsubscribe`.",
+        SITES,
+        (
+            sign(
+                CERTAIN,
+                "kudo|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink",
+                r"^\W{0,4}(?:(?:kudos|bookmark(?:s|ed)?|comments?|vote[sd]?|share|repl(?:y|ies)|remove|donate|advertisements?|achievements|"
+                r"twitter|facebook|pinterest|tumblr|reddit|print|e-?mail|related|(?:previous|next|first|last) chapter|fiction index|"
+                r"chapter index|unsubscribe|update preferences|view (?:this email |it )?in (?:your|a) browser|download|follow(?:ers)?|"
+                r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
+            ),
+            sign(LIKELY, "support", r"^\W{0,4}support \W"),
+        ),
+        examples=("Kudos", "Unsubscribe | Update preferences"),
+    ),
+    Rule(
+        "reader_call",
+        "A call to the readers of a site: to review, to vote, to read ahead, to forward the newsletter.",
+        SITES,
+        (
+            sign(
+                CERTAIN,
+                "unedited|un-edited|r&r|review|vote|patreon|patrons|read ahead|advance chapter|chapters ahead|rising stars|newsletter|subscriber|forward|mailing|inbox|kudos|favorit|e-mail|email",
+                r"\br ?& ?r\b|\b(?:please|pls|plz|leave (?:me )?an?)\b[^.!?]{0,24} review|reviews? (?:are|make|is|help)\b|\bvot(?:e|ing) (?:and|&|\+|if|or) ",
+                r"\b(?:read|chapters?) (?:ahead|early)\b[^.!?]{0,60}\bpatreon|patrons are now|\badvance[d]? chapters\b|\brising stars\b",
+                r"\bforward(?:ed)? (?:it|this)\b[^.!?]{0,40}|\b(?:free|paid|new) subscribers?\b|\byou are receiving this\b|your email address will not be",
+                r"^\W{0,4}un-?edited\W{0,6}$",
+                r"don't forget to (?:vote|comment|follow|review|add this)|\bhit that (?:star|vote|like)|\bkudos (?:and|&) comments\b|comments (?:and|&|are) (?:kudos|love)",
+            ),
+            sign(
+                STRONG,
+                "qotd|aotd|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
+                r"^\W{0,4}(?:qotd|aotd)\b|^\W{0,4}un-?edited\b|\bunbeta'?e?'?d\b|^\W{0,4}(?:next )?updates? ?(?::|on |is |will |every )|\b\d[\d.,]{0,6}k? (?:reads|views|reviews|votes|kudos)\b",
+                r"\bnext (?:chapter|update|one) (?:will be (?:up|out|posted|longer)|is (?:up|out|longer|on)|on (?:mon|tues|wednes|thurs|fri|satur|sun)day)",
+                r"^\W{0,4}shout-?outs?(?: to)? ?:|\b(?:support my (?:writing|work)|share it with a friend|you might also like|about the author|author'?s bio|first appeared in|entry was posted|filed under|bookmark the)\b",
+            ),
+        ),
+        examples=("R&R please!", "Don't forget to vote and comment!"),
+    ),
+    Rule(
+        "byline",
+        "A line before the story that names its author or its date.",
+        ("web",),
+        (
+            sign(
+                STRONG,
+                "by |20|19|issue|posted|home",
+                r"^\W{0,3}by [a-z][a-z.'-]{1,20}(?: [a-z][a-z.'-]{0,20}){1,3}\W{0,3}$",
+                r"^\W{0,3}(?:(?:january|february|march|april|may|june|july|august|september|october|november|december) \d{1,2},? (?:19|20)\d\d|\d{1,2} [a-z]{3,9} (?:19|20)\d\d)\W{0,3}$",
+                r"^\W{0,3}issue (?:no\.? ?)?#?\d{1,4}\W{0,3}$|^\W{0,3}home ?[>»/|]",
+            ),
+        ),
+        where="head",
+        examples=("By Anselm Roth",),
+    ),
+)
