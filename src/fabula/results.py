@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import Field
+
 from fabula.config import Record
 from fabula.errors import FabulaError
 from fabula.files import Manifest, read_json, write_json, write_jsonl
@@ -96,7 +98,7 @@ class CleaningCounts(Record):
     num_read: int
     num_kept: int
     num_dropped: dict[str, int]
-    """By reason: "empty", "exact_copy", "near_copy", or a filter's name."""
+    """By reason: "empty", "deleted", "exact_copy", "near_copy", or a filter's name."""
     num_removals: int
     """Pieces of text taken out of kept stories."""
     removals_by_rule: dict[str, int]
@@ -115,6 +117,14 @@ class CleaningCounts(Record):
     rule_set: str
     rule_set_reason: str
     """Why these rules were chosen."""
+    num_left_out: dict[str, int] = Field(default_factory=dict)
+    """What the reader left out, by reason; each has a row in the ledger."""
+    median_words: int = 0
+    """Median number of words of kept stories."""
+    first_lines: tuple[str, ...] = ()
+    """The first line of the first, the middle and the last kept story."""
+    warnings: tuple[str, ...] = ()
+    """What looks wrong about the stories as they were read."""
 
 
 class CorpusCounts(CleaningCounts):

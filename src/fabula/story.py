@@ -1,6 +1,30 @@
-"""The records that every step speaks. No imports of its own, so that each step can be tested alone."""
+"""The records that every step shares. Imports nothing of fabula, so that each step can be tested alone."""
 
+import re
 from dataclasses import dataclass, field
+
+# Scripts that put no spaces between words, with the mean length of a word in running text, in characters: about 1.6 in
+# Chinese, 2.4 in Japanese kana, 4.3 in Thai and its neighbours (combining marks included).
+_UNSPACED = (
+    (re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"), 1.6),
+    (re.compile("[\u3040-\u30ff\u31f0-\u31ff]+"), 2.4),
+    (re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+"), 4.3),
+)
+_ANY_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+def count_words(text: str) -> int:
+    """Number of words: runs of characters between white space. Text in a script without spaces counts by its length."""
+    if text.isascii() or not _ANY_UNSPACED.search(text):
+        return len(text.split())
+    num_words = 0.0
+    for script, mean_length in _UNSPACED:
+        num_words += sum(map(len, script.findall(text))) / mean_length
+        text = script.sub(" ", text)
+    spaced = sum(any(character.isalnum() for character in word) for word in text.split())
+    return spaced + max(1, round(num_words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +52,8 @@ class Story:
 
     @property
     def num_words(self) -> int:
-        """Number of runs of characters between white space."""
-        return len(self.text.split())
+        """See `count_words`."""
+        return count_words(self.text)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,6 +1,7 @@
 """Repair of characters: what is repaired, and that ordinary prose is left alone."""
 
 import string
+import textwrap
 import time
 
 import ftfy
@@ -79,3 +80,38 @@ def test_time_is_linear_in_one_huge_line(unit: str) -> None:
     began = time.monotonic()
     normalise(unit.encode("utf-16", "surrogatepass").decode("utf-16") * 250_000, markdown=True)
     assert time.monotonic() - began < 60
+
+
+PROSE = (
+    "The lamp had burned for nine hundred years, and on the morning that it went out nobody noticed but Ilse, who was "
+    "nine, and stood at the foot of the tower with a bucket in each hand, and looked up at the dark glass, and waited for "
+    "someone to tell her that it could not have gone out, because it never had, and because of all the ships."
+)
+
+
+def test_lines_of_one_width_are_joined() -> None:
+    wrapped = "\n\n".join(["\n".join(textwrap.wrap(PROSE, 62))] * 3)
+    text, counts = normalise(wrapped)
+    assert text == "\n\n".join([PROSE] * 3)
+    assert counts["line_wraps"] == wrapped.count("\n") - 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(
+            [
+                "Half a league, half a league,",
+                "Half a league onward,",
+                "All in the valley of Death",
+                "Rode the six hundred.",
+            ]
+            * 5
+        ),
+        "\n".join(f"{number}. An item of the list of things that were on the boat" for number in range(12)),
+        "\n".join([PROSE] * 12),
+        "\n".join(textwrap.wrap(PROSE, 62)),
+    ],
+)
+def test_other_lines_stay(text: str) -> None:
+    assert normalise(text)[0] == text

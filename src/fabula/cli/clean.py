@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fabula.cli.options import with_options
+from fabula.cli.terminal import visible
 from fabula.corpus.options import CleaningOptions, ReadingOptions, WorkerOptions
 
 if TYPE_CHECKING:
@@ -63,12 +64,17 @@ def default_folder(stories: str) -> str:
 
 def print_result(result: "CleanResult") -> None:
     """Print what cleaning did, in a few lines."""
+    from fabula.corpus.judge import overview
+
     counts = result.counts
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in counts.num_dropped.items())
-    splits = ", ".join(f"{count:,} {name}" for name, count in counts.splits.items())
-    print(f"stories   {counts.num_kept:,} of {counts.num_read:,} kept ({splits})")
+    for label, text in overview(counts):
+        print(f"{label:<9} {visible(text)}")
     if dropped:
         print(f"dropped   {dropped}")
+    if counts.num_left_out:
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.num_left_out.items())
+        print(f"not read  {left_out} (in the ledger)")
     words = counts.words_kept + counts.words_removed
     share = f" ({counts.words_removed / words:.2%} of all words)" if words else ""
     print(f"removed   {counts.num_removals:,} notes, {counts.words_removed:,} words{share}")

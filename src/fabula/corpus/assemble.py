@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fabula.corpus import dedup, split
-from fabula.corpus.ledger import DroppedRow, Removal, restore
+from fabula.corpus.formats.base import ReaderRemoval
+from fabula.corpus.judge import MAX_EXAMINED, Examination, first_line, judge, stop_if_flagrant
+from fabula.corpus.ledger import DroppedRow, LeftOutRow, Removal, restore
 from fabula.corpus.plan import Plan
 from fabula.corpus.read import StorySource
 from fabula.corpus.review import Review
@@ -22,6 +24,7 @@ from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_file
 from fabula.progress import OnProgress, Progress
 from fabula.results import CleaningCounts, CorpusCounts
+from fabula.story import Story, count_words
 
 
 def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnProgress) -> CorpusCounts:
@@ -34,8 +37,10 @@ def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnPro
         tempfile.TemporaryDirectory(dir=folder, prefix=".spool-") as spool_folder,
         closing(Spool(Path(spool_folder))) as spool,
     ):
+        left_out: list[ReaderRemoval] = []
         for cleaned in _in_order(plan.source, tasks, on_progress):
             spool.add(cleaned)
+            left_out += cleaned.left_out
         if not len(spool):
             raise FabulaError(
                 "there is no story in it",
@@ -45,7 +50,7 @@ def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnPro
         _check_decisions(plan, spool, on_progress)
         clusters = _find_clusters(spool, plan, on_progress)
         splits = _assign_splits(spool, clusters, plan)
-        counts = _write(folder, plan, spool, clusters, splits, on_progress)
+        counts = _write(folder, plan, Sorted(spool, clusters, splits, left_out), on_progress)
     shards = sorted((folder / "data").iterdir())
     return CorpusCounts(
         **counts.model_dump(),
@@ -73,6 +78,7 @@ def _in_order(
                 error.what, where=error.where, line=error.line + lines_before, hint=error.hint
             ) from None
         if lines_before:
+            cleaned.left_out = [replace(one, line=one.line + lines_before) for one in cleaned.left_out]
             for one in cleaned.stories:
                 one.story = replace(one.story, source_line=one.story.source_line + lines_before)
         lines_before += cleaned.num_lines
@@ -159,30 +165,58 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
     return splits
 
 
-def _write(
-    folder: Path, plan: Plan, spool: Spool, clusters: Clusters, splits: np.ndarray, on_progress: OnProgress
-) -> CleaningCounts:
+@dataclass(frozen=True)
+class Sorted:
+    """All that was read, with the place of each story.
+
+    Attributes:
+        spool: the stories.
+        clusters: which of them are near-duplicates.
+        splits: [num_stories] of `_assign_splits`.
+        left_out: what the reader left out.
+    """
+
+    spool: Spool
+    clusters: Clusters
+    splits: np.ndarray
+    left_out: Sequence[ReaderRemoval]
+
+    def is_kept(self, drops_copies: bool) -> np.ndarray:
+        """Whether each story is kept [num_stories]."""
+        heads = self.clusters.head == np.arange(len(self.spool))
+        return ~self.spool.dropped & (heads | (not drops_copies))
+
+
+def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> CleaningCounts:
     """Write stories, ledger and review."""
-    tally = Tally()
+    spool, clusters = read.spool, read.clusters
+    is_kept = read.is_kept(plan.cleaning.copies == "drop")
+    tally = Tally(np.flatnonzero(is_kept))
     review = Review({name: f"your own: {rule.pattern}" for name, rule in plan.cleaning.own.items()})
-    drops_copies = plan.cleaning.copies == "drop"
     with CorpusWriter(folder) as writer:
+        for removal in read.left_out:
+            row = LeftOutRow(
+                left_out=removal.reason, source=removal.source, source_line=removal.line, text=removal.text
+            )
+            writer.write_row(row)
         for number, one in enumerate(spool):
             tally.add_read(one.repairs)
-            head = int(clusters.head[number])
-            if one.reason or (head != number and drops_copies):
+            if not is_kept[number]:
                 row = _dropped_row(spool, clusters, number, one)
-                writer.drop(row)
+                writer.write_row(row)
                 review.add_dropped(row, one.story.text)
                 tally.dropped[row.dropped] += 1
             else:
-                story = replace(one.story, cluster=spool.id(head), split=split.NAMES[splits[number]])
+                head = int(clusters.head[number])
+                story = replace(one.story, cluster=spool.id(head), split=split.NAMES[read.splits[number]])
                 writer.keep(story, one.removals, one.num_words)
                 review.add_kept(story, one.removals, one.num_words)
-                tally.add_kept(story.split, one.removals, one.num_words)
+                tally.add_kept(number, story, one.removals, one.num_words)
             if number % 1000 == 999 or number + 1 == len(spool):
                 on_progress(Progress("write", done=number + 1, total=len(spool), unit="stories"))
-    counts = tally.counts(plan)
+    if not plan.cleaning.force:
+        stop_if_flagrant(tally.examined, plan.source.path)
+    counts = tally.counts(plan, read.left_out)
     with (folder / REVIEW).open("w", encoding="utf-8", newline="\n") as file:
         file.write(review.render(plan.source.title, counts))
     return counts
@@ -209,11 +243,16 @@ def _dropped_row(spool: Spool, clusters: Clusters, number: int, one: CleanedStor
 
 
 class Tally:
-    """Counts while stories are written."""
+    """Counts while stories are written. `kept` are the numbers of the stories that are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: np.ndarray) -> None:
         self.dropped: Counter[str] = Counter()
-        self._num_read = self._words_kept = 0
+        self.examined = Examination()
+        self._stride = max(1, -(-len(kept) // MAX_EXAMINED))
+        self._shown = list(dict.fromkeys([kept[0], kept[len(kept) // 2], kept[-1]]))
+        self._first_lines: list[str] = []
+        self._num_words: list[int] = []
+        self._num_read = 0
         self._repairs: Counter[str] = Counter()
         self._splits: Counter[str] = Counter()
         self._removals: Counter[str] = Counter()
@@ -224,27 +263,46 @@ class Tally:
         self._num_read += 1
         self._repairs.update(repairs)
 
-    def add_kept(self, split: str, removals: Sequence[Removal], num_words: int) -> None:
+    def add_kept(self, number: int, story: Story, removals: Sequence[Removal], num_words: int) -> None:
         """Count a story that is kept, and what was removed from it."""
-        self._splits[split] += 1
-        self._words_kept += num_words
+        if len(self._num_words) % self._stride == 0:
+            self.examined.add(story)
+        if number in self._shown:
+            self._first_lines.append(first_line(story.text))
+        self._num_words.append(num_words)
+        self._splits[story.split] += 1
         for removal in removals:
             self._removals[removal.rule] += 1
-            self._words[removal.rule] += len(removal.text.split())
+            self._words[removal.rule] += count_words(removal.text)
 
-    def counts(self, plan: Plan) -> CleaningCounts:
+    def counts(self, plan: Plan, left_out: Sequence[ReaderRemoval]) -> CleaningCounts:
+        num_kept, median_words = len(self._num_words), int(np.median(self._num_words))
+        num_copies = self.dropped["exact_copy"] + self.dropped["near_copy"]
+        asked = 1 - split.parse_ratios(plan.cleaning.split)[0]
+        warnings = judge(
+            self.examined,
+            num_kept=num_kept,
+            num_copies=num_copies,
+            median_words=median_words,
+            held_out=(1 - self._splits["train"] / num_kept, asked),
+            left_out=left_out,
+        )
         return CleaningCounts(
             num_read=self._num_read,
-            num_kept=self._splits.total(),
-            num_dropped=dict(sorted(self.dropped.items())),
+            num_kept=num_kept,
+            num_dropped=dict(sorted((+self.dropped).items())),
             num_removals=self._removals.total(),
             removals_by_rule=dict(sorted(self._removals.items())),
             words_by_rule=dict(sorted(self._words.items())),
             words_removed=self._words.total(),
-            words_kept=self._words_kept,
+            words_kept=sum(self._num_words),
             repairs=dict(sorted(self._repairs.items())),
             splits={name: self._splits[name] for name in split.NAMES if self._splits[name]},
             format=plan.source.description,
             rule_set=plan.cleaning.rules,
             rule_set_reason=plan.rule_set_reason,
+            num_left_out=dict(sorted(Counter(one.reason for one in left_out).items())),
+            median_words=median_words,
+            first_lines=tuple(self._first_lines),
+            warnings=tuple(warnings),
         )

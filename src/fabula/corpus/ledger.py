@@ -131,7 +131,18 @@ class DroppedRow(Result):
     """The whole story; None where the story `copy_of` has the same id, and so the same text."""
 
 
-LedgerRow = RemovalRow | DroppedRow
+class LeftOutRow(Result):
+    """A row of the ledger for what the reader left out before there was a story: front matter, page numbers, rows, files."""
+
+    left_out: str
+    """The reason."""
+    source: str
+    source_line: int
+    """0 for a whole file."""
+    text: str
+
+
+LedgerRow = RemovalRow | DroppedRow | LeftOutRow
 
 
 def parse_row(value: Any, where: str | Path = "", line: int | None = None) -> LedgerRow:
@@ -140,8 +151,10 @@ def parse_row(value: Any, where: str | Path = "", line: int | None = None) -> Le
     Raises:
         FabulaError: it is no such row.
     """
-    is_drop = isinstance(value, dict) and "dropped" in value
-    return (DroppedRow if is_drop else RemovalRow).of(value, where, line)
+    kinds = {"dropped": DroppedRow, "left_out": LeftOutRow}
+    keys = kinds.keys() & (value if isinstance(value, dict) else {})
+    kind = kinds[keys.pop()] if keys else RemovalRow
+    return kind.of(value, where, line)
 
 
 Decision = Literal["undo", "confirm"]

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
 import ftfy
 from ftfy.badness import is_bad
@@ -35,12 +36,19 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
 
+MIN_WRAPPED = 8
+"""Lines that must end at one width before they are joined."""
+
+WIDTHS = range(45, 101)
+"""Widths in characters at which text is wrapped by hand or by an old program."""
+
 REPAIRS = {
     "line_ends": "line ends of other systems became newlines",
     "html_entities": "HTML entities such as &amp; became characters",
     "unicode": "wrongly decoded, decomposed or control characters were repaired",
     "invisible": "zero-width spaces, byte order marks and soft hyphens were taken out",
     "spaces": "no-break and other special spaces became spaces",
+    "line_wraps": "lines that were wrapped at one width were joined to paragraphs",
     "markdown": "backslash escapes and superscript marks of Reddit's markdown were taken out",
 }
 """What `normalise` repairs, by the name under which it is counted."""
@@ -82,10 +90,41 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
         text = "\n".join(paragraphs)
         # Last, because a no-break space is a clue to wrong decoding.
         text = _count(_SPACES, " ", text, counts, "spaces")
+    if "\n" in text:
+        text = _unwrap(text, counts)
     if markdown:
         text = _count(_ESCAPE, r"\1", text, counts, "markdown")
         text = _count(_SUPERSCRIPT, lambda match: match[1] or "", text, counts, "markdown")
     return text.strip(), +counts
+
+
+def _unwrap(text: str, counts: Counter[str]) -> str:
+    """Join the lines of each paragraph, if they were broken at one width.
+
+    They were if nearly every line that is followed by another one is so long that the first word of that one would not
+    have fitted. Verse and lists are not like that.
+    """
+    if max(map(len, text.split("\n", MIN_WRAPPED))) not in range(WIDTHS.start, 4 * WIDTHS.stop):
+        return text  # most texts are decided by their first lines
+    lines = text.split("\n")
+    width = max(map(len, lines))
+    if width not in WIDTHS:
+        return text
+    breaks = [
+        number for number in range(len(lines) - 1) if lines[number].strip() and lines[number + 1].strip()
+    ]
+    full = sum(len(lines[at]) + 1 + len(lines[at + 1].split(None, 1)[0]) > width for at in breaks)
+    if full < MIN_WRAPPED or full < 0.95 * len(breaks):
+        return text
+    counts["line_wraps"] += len(breaks)
+    joined = [lines[0]]
+    for before, line in pairwise(lines):
+        if before.strip() and line.strip():
+            hyphen = joined[-1].endswith("-") and not joined[-1].endswith("--")
+            joined[-1] = joined[-1].rstrip() + ("" if hyphen else " ") + line.strip()
+        else:
+            joined.append(line)
+    return "\n".join(joined)
 
 
 def _needs_ftfy(paragraph: str) -> bool:

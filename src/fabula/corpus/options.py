@@ -106,6 +106,12 @@ class CleaningOptions(Record):
             gt=0, le=1, description="Jaccard index of word 5-grams from which stories are near-duplicates."
         ),
     ] = SIMILARITY
+    force: Annotated[
+        bool,
+        Field(
+            description="Take the stories as they are, even where most of them are markup, JSON or binary."
+        ),
+    ] = False
     split: Annotated[str, Field(description="Shares of train/validation, or of train/validation/test.")] = (
         SPLIT
     )

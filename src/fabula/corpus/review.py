@@ -17,7 +17,7 @@ from fabula.corpus.ledger import DroppedRow, Removal
 from fabula.corpus.normalise import REPAIRS
 from fabula.corpus.options import Filters
 from fabula.results import CleaningCounts
-from fabula.story import Story
+from fabula.story import Story, count_words
 
 MAX_REMOVALS = 60
 """Examples of each rule."""
@@ -29,6 +29,7 @@ CONTEXT = 240
 
 _REASONS = {
     "empty": "nothing was left of it",
+    "deleted": "Reddit or its author took the text away",
     "exact_copy": "another story has the same words",
     "near_copy": "another story has nearly the same words",
 }
@@ -103,7 +104,7 @@ class Review:
         self._after: Counter[int] = Counter()
 
     def add_kept(self, story: Story, removals: Sequence[Removal], num_words: int) -> None:
-        before = num_words + sum(len(removal.text.split()) for removal in removals)
+        before = num_words + sum(count_words(removal.text) for removal in removals)
         self._before[_bin(before)] += 1
         self._after[_bin(num_words)] += 1
         if before > num_words:
@@ -138,7 +139,7 @@ class Review:
     def add_dropped(self, row: DroppedRow, text: str) -> None:
         """Note a story that is not kept. `text` is what was left of it after cleaning."""
         if row.text is not None:
-            self._before[_bin(len(row.text.split()))] += 1
+            self._before[_bin(count_words(row.text))] += 1
         if len(self._dropped[row.dropped]) < MAX_DROPPED:
             example = DroppedExample(
                 story=row.story,

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.ledger import Decided
 from fabula.corpus.lines import FileRange
 from fabula.corpus.read import StorySource
-from fabula.corpus.stages import CleanedStories, Cleaning, clean_range
+from fabula.corpus.stages import CleanedStories, Cleaning, ReadStories, clean_range
 from fabula.errors import FabulaError
 from fabula.install import missing_extra
-from fabula.story import Story
 
 BATCH_BYTES = 4 << 20
 """Text of the batches that are read first and cleaned then, for files that cannot be cut."""
@@ -67,28 +67,30 @@ def run_here(
             yield waiting.popleft()
 
 
-def _tasks(source: StorySource) -> Iterator[tuple[FileRange | list[Story], int, int]]:
+def _tasks(source: StorySource) -> Iterator[tuple[FileRange | ReadStories, int, int]]:
     """A range for others to read, or stories that were read here; with the number of the file, and the size."""
     for part in source.ranges():
         if part.end is not None:
             yield part, part.file, source.range_bytes(part)
         else:
-            for batch, size in batches(source, part):
-                yield batch, part.file, size
+            for batch in batches(source, part):
+                yield batch, part.file, batch.size
 
 
-def batches(source: StorySource, part: FileRange) -> Iterator[tuple[list[Story], int]]:
-    """The stories of a range in batches of about `BATCH_BYTES` of text, with their size."""
-    batch: list[Story] = []
-    size = 0
-    for story in source.read(part):
-        batch.append(story)
-        size += len(story.text)
-        if size >= BATCH_BYTES:
-            yield batch, size
-            batch, size = [], 0
-    if batch:
-        yield batch, size
+def batches(source: StorySource, part: FileRange) -> Iterator[ReadStories]:
+    """The stories of a range in batches of about `BATCH_BYTES` of text."""
+    log = ReadingLog()
+    batch, num_told = ReadStories(), 0
+    for story in source.read(part, log):
+        batch.stories.append(story)
+        batch.size += len(story.text)
+        if batch.size >= BATCH_BYTES:
+            batch.left_out, num_told = log.removals[num_told:], len(log.removals)
+            yield batch
+            batch = ReadStories()
+    batch.left_out = log.removals[num_told:]
+    if batch.stories or batch.left_out:
+        yield batch
 
 
 @contextmanager
@@ -207,7 +209,7 @@ def clean_batches(
         if part.end is not None:
             yield clean_range(source, part, cleaning, decisions)
         else:
-            for batch, _ in batches(source, part):
+            for batch in batches(source, part):
                 yield clean_range(source, batch, cleaning, decisions)
     except FabulaError as error:
         yield error

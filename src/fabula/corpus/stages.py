@@ -5,7 +5,7 @@ Pure functions of a batch of stories, so that this process, a pool of processes 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from pydantic import Field
@@ -13,7 +13,7 @@ from pydantic import Field
 from fabula.corpus import dedup
 from fabula.corpus.boilerplate import find_boilerplate
 from fabula.corpus.filters import reason_to_drop
-from fabula.corpus.formats.base import ReadingLog
+from fabula.corpus.formats.base import ReaderRemoval, ReadingLog
 from fabula.corpus.ledger import Decided, Removal, apply, decide
 from fabula.corpus.lines import FileRange
 from fabula.corpus.normalise import normalise
@@ -28,6 +28,19 @@ class Cleaning(CleaningOptions):
 
     own: dict[str, OwnRule] = Field(default_factory=dict)
     """The user's own rules."""
+
+
+DELETED = ("[removed]", "[deleted]")
+"""What Reddit's dumps have in the place of a text that was taken away: such a story is dropped as "deleted"."""
+
+
+@dataclass(slots=True)
+class ReadStories:
+    """Stories that were read already, their size in characters, and what the reader left out before and among them."""
+
+    stories: list[Story] = field(default_factory=list)
+    size: int = 0
+    left_out: list[ReaderRemoval] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -48,16 +61,20 @@ class CleanedStories:
     Attributes:
         keys, bands: of `dedup.signatures`; without rows where near-duplicates are not searched for.
         num_lines: number of lines of the range of input that they were read from.
+        left_out: what the reader left out of it.
     """
 
     stories: list[CleanedStory]
     keys: np.ndarray
     bands: np.ndarray
     num_lines: int = 0
+    left_out: list[ReaderRemoval] = field(default_factory=list)
 
 
 def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = ()) -> CleanedStory:
     """One raw story, cleaned. Spans and removals count characters of the repaired text."""
+    if story.text.strip() in DELETED:
+        return CleanedStory(story, 0, [], {}, "deleted")
     text, repairs = normalise(story.text, cleaning.markdown) if cleaning.repair else (story.text, Counter())
     spans = find_boilerplate(text, cleaning.rules, cleaning.keep)
     if cleaning.own:
@@ -83,14 +100,16 @@ def clean_stories(
 
 def clean_range(
     source: StorySource,
-    task: FileRange | list[Story],
+    task: FileRange | ReadStories,
     cleaning: Cleaning,
     decisions: Mapping[str, list[Decided]],
 ) -> CleanedStories:
     """A range of the source, read and cleaned; or stories that were read already."""
-    if isinstance(task, list):
-        return clean_stories(task, cleaning, decisions)
+    if isinstance(task, ReadStories):
+        cleaned = clean_stories(task.stories, cleaning, decisions)
+        cleaned.left_out = task.left_out
+        return cleaned
     log = ReadingLog()
     cleaned = clean_stories(source.read(task, log), cleaning, decisions)
-    cleaned.num_lines = log.num_lines
+    cleaned.num_lines, cleaned.left_out = log.num_lines, log.removals
     return cleaned

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fabula.corpus.ledger import DroppedRow, LedgerRow, Removal, RemovalRow, parse_row, restore
+from fabula.corpus.ledger import DroppedRow, LedgerRow, LeftOutRow, Removal, RemovalRow, parse_row, restore
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file
 from fabula.results import CorpusManifest, read_rows
@@ -116,7 +116,7 @@ class CorpusWriter:
             self._splits[story.split] = ShardWriter(self._data, story.split)
         self._splits[story.split].add(story, num_words)
         for removal in removals:
-            self._write(
+            self.write_row(
                 RemovalRow(
                     story=story.id,
                     source=story.source,
@@ -129,11 +129,8 @@ class CorpusWriter:
                 )
             )
 
-    def drop(self, row: DroppedRow) -> None:
-        """Write the row of a story that is not kept."""
-        self._write(row)
-
-    def _write(self, row: LedgerRow) -> None:
+    def write_row(self, row: LedgerRow) -> None:
+        """Write a row of the ledger: of a story that is not kept, or of what the reader left out."""
         is_copy = isinstance(row, DroppedRow) and row.copy_of
         values = row.model_dump(exclude=None if is_copy else {"copy_of", "similarity"})
         self._ledger.write(json.dumps(values, ensure_ascii=False) + "\n")
@@ -197,7 +194,7 @@ class Corpus:
                 ) from None
 
     def ledger(self) -> Iterator[LedgerRow]:
-        """The rows of the ledger, for removals and for dropped stories.
+        """The rows of the ledger: removals, dropped stories, and what the reader left out.
 
         Raises:
             FabulaError: a row is damaged.
@@ -212,7 +209,9 @@ class Corpus:
         Raises:
             FabulaError: no story has this id, or several.
         """
-        rows = [row for row in self.ledger() if row.story.startswith(story)]
+        rows = [
+            row for row in self.ledger() if not isinstance(row, LeftOutRow) and row.story.startswith(story)
+        ]
         found = {one.id: one for one in self.stories() if one.id.startswith(story)}
         ids = {row.story for row in rows} | set(found)
         if len(ids) != 1:

@@ -176,6 +176,7 @@ def run_stages(
 ) -> RunResult:
     """Clean, train, tune, evaluate and report, each into the run's folder."""
     from fabula.corpus.clean import clean
+    from fabula.corpus.judge import overview
     from fabula.report.render import render
     from fabula.training.train import train
 
@@ -187,7 +188,9 @@ def run_stages(
         on_progress(
             Progress("run", message=f"{limit:g} minutes in all, {limit * TRAINING_SHARE:g} of them training")
         )
-    clean(source, corpus, reading=reading_of(arguments), on_progress=on_progress)
+    cleaned = clean(source, corpus, reading=reading_of(arguments), on_progress=on_progress)
+    for label, text in overview(cleaned.counts):
+        on_progress(Progress("clean", message=f"{label}: {text}"))
     trained = train(
         corpus,
         model,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fabula.corpus.ledger import RemovalRow
+from fabula.corpus.ledger import LeftOutRow, RemovalRow
 from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
@@ -173,6 +173,8 @@ def summarise_cleaning(corpus: Path) -> CleaningSummary | None:
     }
     dropped: dict[str, list[Example]] = {reason: [] for reason in counts.num_dropped}
     for row in Corpus(corpus, manifest).ledger():
+        if isinstance(row, LeftOutRow):
+            continue
         examples = rules[row.rule].examples if isinstance(row, RemovalRow) else dropped[row.dropped]
         if len(examples) < NUM_EXAMPLES:
             text = shorten(" ".join((row.text or "").split()), EXAMPLE_CHARS)

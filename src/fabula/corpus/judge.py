@@ -1,0 +1,227 @@
+"""Does what was read look like stories? Warnings for a person to see, and a stop where training on it would be absurd."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from fabula.corpus.formats.base import ReaderRemoval
+from fabula.errors import FabulaError
+from fabula.results import CleaningCounts
+from fabula.story import Story
+
+MAX_EXAMINED = 2000
+"""Stories that are looked at closely, at equal distances."""
+
+EXAMINED_CHARS = 20_000
+"""Characters of each of them that are looked at."""
+
+FEW_WORDS = 40
+"""A smaller median is too short for stories."""
+
+MANY = 0.1
+"""A larger share of stories (or of copies among them) with something odd is worth a warning."""
+
+FLAGRANT = 0.5
+"""Where a larger share is markup, JSON or binary, cleaning stops."""
+
+MIN_STORIES = 20
+"""Shares of fewer stories than these mean nothing."""
+
+LINE_CHARS = 120
+"""Characters of a first line that are shown."""
+
+_MARKUP = re.compile(
+    r"</?(?:p|div|span|br|a|b|i|em|strong|font|img|table|t[dr]|h[1-6]|html|body|script|style|w:\w+)\b[^<>\n]{0,300}>"
+    r"|\\(?:par|pard|rtf1|fs\d+|cf\d|f\d)\b|<\|\w{2,20}\|>|</?s>|<(?:sos|eos|bos|pad)>",
+    re.IGNORECASE,
+)
+_JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
+_BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
+_NUMBER_LINE = re.compile(
+    r"^[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}$", re.MULTILINE | re.IGNORECASE
+)
+_SCRIPTS = {
+    "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),
+    "Cyrillic": re.compile("[\u0400-\u04ff]"),
+    "Greek": re.compile("[\u0370-\u03ff]"),
+    "Hebrew": re.compile("[\u0590-\u05ff]"),
+    "Arabic": re.compile("[\u0600-\u06ff]"),
+    "Devanagari": re.compile("[\u0900-\u097f]"),
+    "Thai": re.compile("[\u0e00-\u0e7f]"),
+    "Hangul": re.compile("[\uac00-\ud7af]"),
+    "Chinese or Japanese": re.compile("[\u3040-\u30ff\u3400-\u9fff]"),
+}
+
+
+@dataclass
+class Examination:
+    """What was noticed in some of the kept stories.
+
+    Attributes:
+        num_examined: number of stories looked at.
+        oddities: number of these with each oddity ("markup", "json", "binary", "page_numbers", "running_heads").
+        scripts: number of these in each script.
+        examples: the place of the first story with each oddity.
+    """
+
+    num_examined: int = 0
+    oddities: Counter[str] = field(default_factory=Counter)
+    scripts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, story: Story) -> None:
+        """Look at a story."""
+        self.num_examined += 1
+        text = story.text[:EXAMINED_CHARS]
+        for oddity in oddities(text):
+            self.oddities[oddity] += 1
+            self.examples.setdefault(oddity, f"{story.source}:{story.source_line}")
+        if script := script_of(text):
+            self.scripts[script] += 1
+
+    def share(self, oddity: str) -> float:
+        """Share of the stories with an oddity."""
+        return self.oddities[oddity] / max(1, self.num_examined)
+
+
+def oddities(text: str) -> list[str]:
+    """What is odd about a text that should be a story."""
+    found = []
+    if len(_MARKUP.findall(text)) >= 3:
+        found.append("markup")
+    if _is_json(text):
+        found.append("json")
+    if len(_BINARY.findall(text)) > 0.005 * len(text):
+        found.append("binary")
+    if _has_page_numbers(text):
+        found.append("page_numbers")
+    elif _has_running_heads(text):
+        found.append("running_heads")
+    return found
+
+
+def _is_json(text: str) -> bool:
+    if not _JSON.match(text):
+        return False
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return text.count('":') >= 3
+
+
+def _has_page_numbers(text: str) -> bool:
+    """Whether at least four lines are numbers that rise by one or two."""
+    numbers = [int(number) for number in _NUMBER_LINE.findall(text)]
+    rising = sum(0 < after - before <= 2 for before, after in pairwise(numbers))
+    return rising >= 4 and rising >= 0.8 * (len(numbers) - 1)
+
+
+def _has_running_heads(text: str) -> bool:
+    """Whether one short line in capitals recurs at distances that look like pages."""
+    lines = [line.strip() for line in text.split("\n")]
+    common = Counter(line for line in lines if 8 <= len(line) <= 60 and line.isupper()).most_common(1)
+    return bool(common) and common[0][1] >= 4
+
+
+def script_of(text: str) -> str:
+    """The commonest script of a text, or "" where it has no letter of a known one."""
+    counts = {name: len(script.findall(text[:2000])) for name, script in _SCRIPTS.items()}
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] else ""
+
+
+_SAYINGS = {
+    "markup": "hold markup or tags",
+    "json": "are JSON",
+    "binary": "hold control characters or signs of a wrong encoding",
+    "page_numbers": "have page numbers in lines of their own",
+    "running_heads": "have a line in capitals that recurs, as a running head does",
+}
+
+
+def judge(
+    examined: Examination,
+    *,
+    num_kept: int,
+    num_copies: int,
+    median_words: int,
+    held_out: tuple[float, float],
+    left_out: Sequence[ReaderRemoval],
+) -> list[str]:
+    """Warnings about the stories, one sentence each.
+
+    Args:
+        examined: what was noticed in some of them.
+        num_kept, num_copies: stories kept, and dropped as copies.
+        median_words: median number of words of a kept story.
+        held_out: share of the stories that are held out, as it is and as it was asked for.
+        left_out: files and columns that the reader passed over.
+    """
+    warnings = []
+    for oddity, saying in _SAYINGS.items():
+        if examined.share(oddity) >= MANY:
+            where = examined.examples[oddity]
+            warnings.append(f"{examined.share(oddity):.0%} of the stories {saying} (the first: {where})")
+    if median_words < FEW_WORDS:
+        warnings.append(
+            f"half of the stories have fewer than {median_words + 1} words: are these whole stories? See --split-at"
+        )
+    if num_copies > MANY * (num_kept + num_copies) and num_kept + num_copies >= MIN_STORIES:
+        share = num_copies / (num_kept + num_copies)
+        warnings.append(
+            f"{share:.0%} of the stories were dropped as copies of others (see --copies and --similarity)"
+        )
+    actual, asked = held_out
+    if num_kept >= MIN_STORIES and abs(actual - asked) > max(0.03, asked / 2):
+        warnings.append(f"{actual:.0%} of the stories are held out, where {asked:.0%} were asked for")
+    common = examined.scripts.most_common()
+    others = sum(count for _, count in common[1:])
+    if others and others < 0.5 * examined.num_examined:
+        warnings.append(
+            f"{others:,} of {examined.num_examined:,} stories are not in the script of most ({common[0][0]})"
+        )
+    files = [removal for removal in left_out if removal.line == 0]
+    if files:
+        named = ", ".join(dict.fromkeys(removal.source for removal in files[:3]))
+        more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
+        warnings.append(f"not read: {named}{more} ({files[0].reason.replace('_', ' ')})")
+    return warnings
+
+
+def stop_if_flagrant(examined: Examination, source: str) -> None:
+    """Stop where most of what was read is no story.
+
+    Raises:
+        FabulaError: at least half of the stories are markup, JSON or binary.
+    """
+    for oddity in ("markup", "json", "binary"):
+        if examined.share(oddity) >= FLAGRANT:
+            raise FabulaError(
+                f"{examined.share(oddity):.0%} of the stories {_SAYINGS[oddity]} (the first: {examined.examples[oddity]})",
+                where=source,
+                hint="see whether --format names the right format, or add --force to take them as they are",
+            )
+
+
+def overview(counts: CleaningCounts) -> list[tuple[str, str]]:
+    """What was read, for a person to check: pairs of a label and a line of text."""
+    splits = ", ".join(f"{count:,} {name}" for name, count in counts.splits.items())
+    lines = [
+        ("stories", f"{counts.num_kept:,} of {counts.num_read:,} kept ({splits})"),
+        ("words", f"{counts.words_kept:,} in all, {counts.median_words:,} in the median story"),
+    ]
+    labels = ("first", "last") if len(counts.first_lines) == 2 else ("first", "middle", "last")
+    return [
+        *lines,
+        *zip(labels, counts.first_lines, strict=False),
+        *(("warning", one) for one in counts.warnings),
+    ]
+
+
+def first_line(text: str) -> str:
+    """The first line of a text, cut to what a terminal shows."""
+    line = text.lstrip().split("\n", 1)[0].strip()
+    return line if len(line) <= LINE_CHARS else line[:LINE_CHARS].rpartition(" ")[0] + "…"

@@ -1,0 +1,112 @@
+"""What is said about the stories after reading."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made import clean, command, stories_file, story
+
+from fabula.corpus.judge import oddities, script_of
+from fabula.corpus.ledger import LeftOutRow
+from fabula.corpus.store import open_corpus
+from fabula.errors import FabulaError
+from fabula.story import count_words
+
+
+def test_what_was_read_is_shown_and_a_preview_writes_nothing(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [f"Tale {number}\n\n{story(number)}" for number in range(9)])
+    done = command("-q", "clean", path, "--preview")
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "9 of 9 kept",
+        "in the median story",
+        "first     Tale 0",
+        "middle    Tale 4",
+        "last      Tale 8",
+    ):
+        assert part in done.stdout
+    assert "warning" not in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_the_next_step_can_be_typed(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(9)])
+    done = command("-q", "clean", path, "--out", tmp_path / "tales.corpus")
+    assert f"fabula train {tmp_path / 'tales.corpus'} --out tales.model" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<p>It rained.</p>\n<p>It <em>poured</em>.</p>", ["markup"]),
+        (r"{\rtf1\ansi\fs24 It rained.\par It poured.\par}", ["markup"]),
+        ('{"title": "Rain", "body": "It rained."}', ["json"]),
+        ("It rained\ufffd\ufffd\ufffd.", ["binary"]),
+        ("\n".join(f"It rained on day {n}.\n{n}" for n in range(11, 20)), ["page_numbers"]),
+        ("\n".join(f"It rained on day {n}.\nTHE RAINY TALE" for n in range(9)), ["running_heads"]),
+        ("It rained. 3 < 4, he said, and {that} was <odd>.", []),
+        ("12\n\nhe counted\n\n13\n\nand slept", []),
+    ],
+)
+def test_oddities(text: str, expected: list[str]) -> None:
+    assert oddities(text) == expected
+
+
+def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
+    texts = [f"<p>{story(number)}</p><br><br/>" for number in range(6)]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    with pytest.raises(
+        FabulaError, match=r"100% of the stories hold markup or tags \(the first: a.jsonl:1\)"
+    ):
+        clean(path, tmp_path / "out", rules="none")
+    assert not (tmp_path / "out").exists()
+    assert "markup" in clean(path, tmp_path / "out", rules="none", force=True).counts.warnings[0]
+
+
+def test_warnings(tmp_path: Path) -> None:
+    texts = [story(number) for number in range(30)]
+    path = stories_file(
+        tmp_path / "a.jsonl", texts + texts[:8] + ["Слово за слово, и наступило утро над рекой."]
+    )
+    warnings = clean(path, tmp_path / "out", rules="none").counts.warnings
+    assert any("dropped as copies" in warning for warning in warnings)
+    assert any("not in the script of most (Latin)" in warning for warning in warnings)
+    path = stories_file(tmp_path / "b.jsonl", [f"It rained on day {number}." for number in range(30)])
+    assert any("fewer than 6 words" in warning for warning in clean(path, None, rules="none").counts.warnings)
+
+
+def test_chinese_stories_are_long_enough(tmp_path: Path) -> None:
+    text = "从前有一座山，山上有一座庙，庙里有一个老和尚在给小和尚讲故事。" * 4
+    assert 60 <= count_words(text) <= 100
+    assert count_words("Es war einmal — ein König.") == 6
+    assert count_words("a\u2019b c") == 2
+    assert count_words("กาลครั้งหนึ่งนานมาแล้ว") in range(4, 8)
+    path = stories_file(tmp_path / "a.jsonl", [f"{text}{number}" for number in "一二三四"])
+    assert clean(path, None, rules="none", filters={"min_words": 50}, copies="ignore").counts.num_kept == 4
+    assert script_of(text) == "Chinese or Japanese"
+
+
+def test_what_the_reader_left_out_is_in_the_ledger(tmp_path: Path) -> None:
+    from fabula.corpus.formats.base import ReaderRemoval
+    from fabula.corpus.runners import batches
+    from fabula.corpus.stages import Cleaning, clean_range
+
+    removal = ReaderRemoval("a.txt", 3, "page_number", "12")
+
+    class Source:
+        def read(self, part, log):
+            log.removals.append(removal)
+            return iter(())
+
+    [batch] = batches(Source(), None)  # pyright: ignore[reportArgumentType]
+    assert clean_range(Source(), batch, Cleaning(rules="none"), {}).left_out == [removal]  # pyright: ignore[reportArgumentType]
+    fabula_corpus = clean(
+        stories_file(tmp_path / "a.jsonl", [story(n) for n in range(5)]), tmp_path / "out"
+    ).corpus
+    assert fabula_corpus is not None
+    with (tmp_path / "out" / "ledger.jsonl").open("a") as file:
+        file.write(
+            json.dumps({"left_out": "page_number", "source": "a", "source_line": 3, "text": "12"}) + "\n"
+        )
+    rows = list(open_corpus(tmp_path / "out").ledger())
+    assert rows[-1] == LeftOutRow(left_out="page_number", source="a", source_line=3, text="12")
