@@ -53,7 +53,7 @@ def test_oddities(text: str, expected: list[str]) -> None:
 
 
 def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
-    texts = [f"<p>{story(number)}</p><br><br/>" for number in range(6)]
+    texts = [f"\\pard\\fs24 {story(number)}\\par" for number in range(6)]
     path = stories_file(tmp_path / "a.jsonl", texts)
     with pytest.raises(
         FabulaError, match=r"100% of the stories hold markup or tags \(the first: a.jsonl:1\)"

@@ -102,9 +102,9 @@ def _unwrap(text: str, counts: Counter[str]) -> str:
     """Join the lines of each paragraph, if they were broken at one width.
 
     They were if nearly every line that is followed by another one is so long that the first word of that one would not
-    have fitted. Verse and lists are not like that.
+    have fitted, and many lines begin within a sentence. Verse and lists are not like that.
     """
-    if max(map(len, text.split("\n", MIN_WRAPPED))) not in range(WIDTHS.start, 4 * WIDTHS.stop):
+    if max(map(len, text.split("\n", MIN_WRAPPED)[:MIN_WRAPPED])) >= WIDTHS.stop:
         return text  # most texts are decided by their first lines
     lines = text.split("\n")
     width = max(map(len, lines))
@@ -114,7 +114,8 @@ def _unwrap(text: str, counts: Counter[str]) -> str:
         number for number in range(len(lines) - 1) if lines[number].strip() and lines[number + 1].strip()
     ]
     full = sum(len(lines[at]) + 1 + len(lines[at + 1].split(None, 1)[0]) > width for at in breaks)
-    if full < MIN_WRAPPED or full < 0.95 * len(breaks):
+    within = sum(lines[at + 1].lstrip()[:1].islower() for at in breaks)
+    if full < MIN_WRAPPED or full < 0.95 * len(breaks) or within < 0.4 * len(breaks):
         return text
     counts["line_wraps"] += len(breaks)
     joined = [lines[0]]
