@@ -5,22 +5,13 @@ from collections.abc import Iterator
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import Document
-from fabula.corpus.formats.base import (
-    SPLIT_NAMES,
-    DocumentFormat,
-    FilePlan,
-    Format,
-    ReaderRemoval,
-    ReadingLog,
-    Sample,
-    make_story,
-)  # fmt: skip
+from fabula.corpus.formats.base import DocumentFormat, FilePlan, ReaderRemoval, ReadingLog, Sample
+from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, decode
 from fabula.corpus.sources.ao3 import is_ao3, without_ao3
 from fabula.corpus.sources.chat import is_chat, read_chat
 from fabula.corpus.sources.songs import is_songs, read_songs
 from fabula.corpus.sources.writing_prompts import is_tokenised, restore
-from fabula.story import Story
 
 _SAMPLE_LINES = 500
 
@@ -74,7 +65,7 @@ class Songs(SourceText):
         return read_songs(text)
 
 
-class WritingPrompts(Format):
+class WritingPrompts(RowFormat):
     """Stories a line, from `.wp_target`; the prompts beside them (`.wp_source`) are no stories."""
 
     name = "writing-prompts"
@@ -87,15 +78,16 @@ class WritingPrompts(Format):
     def can_cut(self, plan: FilePlan) -> bool:
         return True
 
-    def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
+    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        """The stories, with the part of the published split that the file's name says."""
         if plan.name.lower().endswith(".wp_source"):
             log.removals.append(ReaderRemoval(plan.name, 0, "prompts", "the prompts of the stories"))
             return
-        split = SPLIT_NAMES.get(plan.name.rpartition("/")[2].partition(".")[0].lower(), "")
+        split = plan.name.rpartition("/")[2].partition(".")[0]
         with plan.open_lines(part, log) as lines:
             for line in lines:
                 if text := restore(decode(line, lines.name, lines.number, lines.offset)):
-                    yield make_story(text, plan.name, lines.number, split=split)
+                    yield lines.number, {"text": text, "split": split}
 
 
 def _first_lines(sample: Sample) -> list[str]:
