@@ -13,7 +13,7 @@ _SYMBOLS = re.compile(
 )
 _RULED = re.compile(r"[\s_=–—―⸺⸻-]{3,}")
 _LETTERS = re.compile(
-    r"[-~=*.\s|/\\]*(?:[oO0]{1,3}|[xX]{1,3})(?:[-~=*.\s|/\\]*(?:[oO0]{1,3}|[xX]{1,3}))+[-~=*.\s|/\\]*"
+    r"(?=.*(?:\w\W*\w\W*\w|\W\w\W))(?:[-~=*.\s|/\\]*(?:[oO0]{1,3}|[xX]{1,3}))+[-~=*.\s|/\\]*"
 )
 _WORDS = re.compile(
     r"[\[(<~*=\s-]*(?:scene|line|page|section|time)\s?(?:break|skip)[\])>~*=\s-]*", re.IGNORECASE

@@ -6,6 +6,7 @@ are known by the names that their elements have; other pages by `article`, `main
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lxml import etree
 
@@ -25,16 +26,17 @@ _NO_TEXT = {
     "link", "map", "math", "meta", "noscript", "object", "option", "picture", "rp", "rt", "script", "select",
     "source", "style", "svg", "template", "textarea", "title", "track", "video",
 }  # fmt: skip
-_NAVIGATION = {"nav", "footer", "form", "menu", "dialog"}
-_ASIDE = {"aside": "footnote", "figcaption": "boilerplate", "del": "deleted", "caption": "boilerplate"}
+_NAVIGATION = {"nav", "footer", "menu", "dialog", "label"}
+_ASIDE = {"aside": "footnote", "figcaption": "boilerplate", "caption": "boilerplate"}
 
 _REASONS = {
     "navigation": "nav navbar navigation menu menubar sidebar breadcrumb breadcrumbs pagination pager post-navigation "
     "nav-links site-header site-footer footer page-footer share sharing sharedaddy social social-share cookie cookies "
     "skip-link screen-reader-text visually-hidden sr-only related related-posts jp-relatedposts widget widget-area "
-    "comments comment-list comment-respond comments-area reviews review-list entry-meta post-meta entry-footer byline "
+    "comments comment-list comment-respond comments-area reviews review-list entry-meta post-meta entry-footer "
     "tags tag-list adsbygoogle advertisement noprint printfooter catlinks mw-editsection mw-jump-link navbox "
     "num-comment comment-marker storynavigation chapter-nav chapternav stats-bar bixbox",
+    "front_matter": "byline",
     "contents": "toc table-of-contents tableofcontents fff_toc landmarks page-list pagelist",
     "page_number": "pagenum pageno page-number pagenumber pb",
     "footnote": "footnote footnotes endnotes noteref fnref fnanchor footnote-ref reference references msofootnotetext "
@@ -93,10 +95,23 @@ def read_html(data: bytes, name: str) -> Document:
     """The blocks of a web page."""
     text = decode_markup(data)
     root = parse_html(text, name)
-    collector = Collector()
-    HtmlReader(collector, text).page(root)
+    document = _read(root, text, by_names=True)
+    if _num_words(document) < 0.1 * len(
+        "".join(root.itertext()).split()
+    ):  # names that mean something else here
+        document = max(document, _read(root, text, by_names=False), key=_num_words)
     titles = (" ".join("".join(found.itertext()).split()) for found in root.iter("{*}title", "title"))
-    return collector.document(next(titles, ""))
+    return replace(document, title=next(titles, "").strip())
+
+
+def _read(root: Element, source: str, by_names: bool) -> Document:
+    collector = Collector()
+    HtmlReader(collector, source, by_names).page(root)
+    return collector.document()
+
+
+def _num_words(document: Document) -> int:
+    return sum(len(block.text.split()) for block in document.blocks)
 
 
 def html_to_text(markup: str, name: str = "a cell of a table") -> str:
@@ -146,10 +161,16 @@ def parse_html(text: str, name: str) -> Element:
 
 
 class HtmlReader:
-    """Walks a page, or several of one book after another, and gives its blocks to a collector."""
+    """Walks a page, or several of one book after another, and gives its blocks to a collector.
 
-    def __init__(self, collector: Collector, source: str = "") -> None:
+    Args:
+        source: the page's text, whose styles say what is hidden.
+        by_names: go by the names (classes and ids) of elements.
+    """
+
+    def __init__(self, collector: Collector, source: str = "", by_names: bool = True) -> None:
         self.collector = collector
+        self._by_names = by_names
         self._hidden_classes = set(_HIDDEN_RULE.findall(source)) if "display" in source else set()
         self._is_ao3 = "archiveofourown.org" in source
         self._main: set[Element] = set()
@@ -162,7 +183,7 @@ class HtmlReader:
     def page(self, root: Element) -> None:
         """Read the story on a page; what stands outside of its main part is left out, but for headings above it."""
         body = next((found for found in root.iter() if tag(found) == "body"), root)
-        self._main = set(_main_parts(body))
+        self._main = set(_main_parts(body)) if self._by_names else set()
         self._inside = not self._main
         self._headings = []
         self._walk(body)
@@ -256,8 +277,13 @@ class HtmlReader:
     def _heading(self, element: Element, level: int) -> None:
         self._flush()
         text = self._heading_text(element)
+        links = [
+            inner for inner in element if tag(inner) == "a" and not inner.get("href", "#").startswith("#")
+        ]
         if re.fullmatch(r"(?i)(table of )?contents:?", text):
             self.collector.leave_out(text, "contents")
+        elif links and any(tag(above) == "header" for above in element.iterancestors()):
+            self.collector.leave_out(text, "navigation")  # the site's name
         elif self._inside:
             self.collector.heading(text, level)
         elif text:
@@ -281,6 +307,8 @@ class HtmlReader:
             return "contents" if "toc" in attribute(element, "type") else "navigation"
         if name in _ASIDE:
             return _ASIDE[name]
+        if _is_note(element, name):
+            return "footnote"
         attributes = element.attrib
         if not attributes:
             return ""
@@ -291,10 +319,8 @@ class HtmlReader:
         for word in attribute(element, "type").split():
             if word in _TYPES:
                 return _TYPES[word]
-        if name == "sup" and any(tag(inner) == "a" and "#" in inner.get("href", "") for inner in element):
-            return "footnote"
         names = [*attributes.get("class", "").split(), attributes.get("id", "")]
-        for word in names:
+        for word in names if self._by_names else ():
             if word in self._hidden_classes:
                 return "hidden"
             lower = word.lower()
@@ -337,6 +363,23 @@ class HtmlReader:
     def _clear(self) -> None:
         self._parts: list[str] = []
         self._num_bold = self._num_linked = self._num_centred = 0
+
+
+_MARK = re.compile(r"[\s\[({]*(?:\d{1,3}|[a-z]{1,2}|[*†‡§↩︎^]+)[\])}\s.]*")
+
+
+def _is_note(element: Element, name: str) -> bool:
+    """Whether an element is the mark of a footnote or comment, or the note itself, which begins with the way back."""
+    if name == "sup":
+        return any(tag(inner) == "a" and "#" in inner.get("href", "") for inner in element)
+    if name == "a":
+        text = "".join(element.itertext())
+        return element.get("href", "").startswith("#") and bool(text) and bool(_MARK.fullmatch(text))
+    if name in ("p", "li", "div") and not (element.text or "").strip():
+        first = next(iter(element), None)
+        if first is not None and tag(first) == "a":
+            return "ref" in first.get("href", "") and _is_note(first, "a")
+    return False
 
 
 def _heading_level(element: Element, name: str) -> int:

@@ -87,17 +87,23 @@ def _inherit(key: str, plain: dict[str, _Style]) -> _Style:
     while style.parent in plain and style.parent not in seen:
         below = plain[style.parent]
         seen.add(style.parent)
-        automatic = len(style.name) <= 4 and style.name[1:].isdigit()  # "P12", made for one paragraph
         style = replace(
             style,
-            name=below.name if automatic or below.name.startswith("heading ") else style.name,
+            name=below.name if _is_automatic(style.name) or below.name.startswith("heading ") else style.name,
             parent=below.parent,
             level=style.level or below.level,
             bold=style.bold or below.bold,
             centred=style.centred or below.centred,
             size=style.size or below.size,
         )
+    if style.parent not in plain and _is_automatic(style.name):  # a part without the document's own styles
+        style = replace(style, name=style.parent.replace("_20_", " ").lower())
     return style
+
+
+def _is_automatic(name: str) -> bool:
+    """Whether a style was made for one paragraph, such as "P12"."""
+    return len(name) <= 4 and name[1:].isdigit()
 
 
 class _Reader:

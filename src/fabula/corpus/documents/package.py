@@ -2,6 +2,7 @@
 
 import io
 import posixpath
+import struct
 import zipfile
 import zlib
 from urllib.parse import unquote, urldefrag
@@ -25,7 +26,7 @@ class Package:
         self._left = 2 * MAX_PART_BYTES
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, OverflowError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError) as error:
             raise self._damaged(error) from None
         self._known = set(self._zip.namelist())
 
@@ -47,10 +48,20 @@ class Package:
                 data = file.read(bound + 1)
         except KeyError:
             raise FabulaError(f"this document is damaged (it has no {part})", where=self.name) from None
-        except RuntimeError:  # how zipfile says that a password is needed
+        except RuntimeError as error:  # how zipfile says that a password is needed
+            if isinstance(error, NotImplementedError):
+                raise self._damaged(error) from None
             hint = "save it without a password"
             raise FabulaError("this document is encrypted", where=self.name, hint=hint) from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            struct.error,
+            OSError,
+            ValueError,
+        ) as error:
             raise self._damaged(error) from None
         if len(data) > bound:
             hint = "is it what you meant? If so, save it as plain text"

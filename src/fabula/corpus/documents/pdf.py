@@ -45,13 +45,14 @@ class _Line:
 
 @dataclass(slots=True)
 class _Layout:
-    """How the document is set: body's letter size, margins by page parity, usual distance of lines, and how paragraphs
-    are told apart ("indent", "gap" or "short")."""
+    """How the document is set: body's letter size, margins by page parity, usual distance of lines, how far from the right
+    margin a line is short, and how paragraphs are told apart ("indent", "gap" or "short")."""
 
     size: float
     left: dict[int, float]
     right: float
     spacing: float
+    short: float
     mode: str = "short"
 
 
@@ -290,13 +291,17 @@ def _layout(lines: list[_Line]) -> _Layout:
     for parity, counted in lefts.items():
         often = [place for place, times in counted.items() if times >= 0.15 * counted.total()]
         left[parity] = float(min(often, default=0))
+    left = {parity: left[parity] or left[1 - parity] for parity in left}
     rights = sorted(line.right for line in body)
     steps: Counter[float] = Counter()
     for above, below in itertools.pairwise(body):
         if above.page == below.page and above.bottom > below.bottom:
             steps[round(above.bottom - below.bottom, 1)] += 1
     spacing = steps.most_common(1)[0][0] if steps else 1.2 * size
-    layout = _Layout(size, left, rights[int(0.95 * (len(rights) - 1))], spacing)
+    right = rights[int(0.95 * (len(rights) - 1))]
+    justified = sum(abs(place - right) < 1.5 for place in rights) > 0.5 * len(rights)
+    short = 0.6 * size if justified else 0.12 * (right - min(left.values()))
+    layout = _Layout(size, left, right, spacing, short)
     indented = sum(_is_indented(line, layout) for line in body)
     gaps = sum(times for step, times in steps.items() if 1.25 * spacing < step < 4 * spacing)
     if 0.03 * len(body) <= indented <= 0.75 * len(body):
@@ -322,8 +327,8 @@ def _begins(above: _Line, line: _Line, layout: _Layout) -> bool:
         layout.spacing, 1.1 * line.size if line.size > 1.1 * layout.size else 0
     ):
         return True
-    short = above.right < layout.right - 0.12 * (layout.right - layout.left[above.page % 2])
     ended = bool(_ENDS.search(above.text))
+    short = above.right < layout.right - layout.short or (line.text[0] in "“«„" and above.text[-1] in "”»“")
     if layout.mode == "indent":
         return _is_indented(line, layout) or (
             short and ended and _is_indented(above, layout) and not same_page
