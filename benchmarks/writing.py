@@ -76,7 +76,7 @@ class Ours:
         from fabula.generation.settings import SamplingSettings
         from fabula.generation.write import write_stories
 
-        settings = SamplingSettings(max_new_tokens=num_new, top_p=0.95, temperature=1)
+        settings = SamplingSettings(max_new_tokens=num_new, top_p=0.95, whole_sentences=False)
         written = write_stories(
             self.engine,
             [self.prompt] * num_stories,

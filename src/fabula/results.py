@@ -411,8 +411,10 @@ class Evaluation(Result):
 # samples.jsonl
 
 
-FinishReason = Literal["end", "length"]
-"""The model ended the story, or it reached `max_new_tokens`."""
+FinishReason = Literal["end", "sentence", "length"]
+"""Why a story ended: the model ended it ("end"); it reached `max_new_tokens` and ends with a whole sentence ("sentence"); it
+reached `max_new_tokens` and was cut there, or, with `whole_sentences`, after the last whole word, because no sentence ended
+in time ("length")."""
 
 
 class WrittenStory(Result):

@@ -21,7 +21,7 @@ from transformers.generation.logits_process import (
 )
 
 from fabula.errors import FabulaError
-from fabula.generation.draft import make_drafts
+from fabula.generation.draft import MAX_MORE_TOKENS, make_drafts
 from fabula.generation.engine import Batch, Engine
 from fabula.generation.sampling import draw, token_weights
 from fabula.generation.settings import SamplingSettings
@@ -30,7 +30,9 @@ from fabula.generation.write import Writer, load, stream, write, write_drafts, w
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 NUM_TOKENS = 300
-GREEDY = SamplingSettings(temperature=0, max_new_tokens=30)
+GREEDY = SamplingSettings(temperature=0, max_new_tokens=30, whole_sentences=False)
+BARE = GREEDY.with_changes(token_healing=False)
+"""What other programs do: they continue the prompt's own tokens."""
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ def test_greedy_text_is_that_of_the_pipeline(model: Path, engine: Engine):
         engine,
         ["Once upon a time"],
         seeds=[0],
-        settings=GREEDY.with_changes(start_of_story=False, max_new_tokens=20),
+        settings=BARE.with_changes(start_of_story=False, max_new_tokens=20),
     )
     assert story.text == expected
 
@@ -144,7 +146,7 @@ def test_pieces_are_whole_characters_and_make_the_story(engine: Engine):
         assert last.finish_reason == story.finish_reason
         assert "".join(piece.text for piece in [*pieces, last]) == story.text
         assert str(story) == "Once" + story.text
-        assert story.num_tokens <= 60
+        assert story.num_tokens <= 60 + MAX_MORE_TOKENS
 
 
 def test_multibyte_characters_come_whole(model: Path):
@@ -155,8 +157,40 @@ def test_multibyte_characters_come_whole(model: Path):
     *pieces, last = writer.stream(temperature=0, max_new_tokens=200)
     assert [piece.text for piece in pieces] == list(text)
     assert (last.text, last.finish_reason) == ("", "end")
-    cut = writer.write(temperature=0, max_new_tokens=6)
+    cut = writer.write(temperature=0, max_new_tokens=6, whole_sentences=False)
     assert (cut.text, cut.finish_reason, cut.num_tokens) == ("Zoë \N{REPLACEMENT CHARACTER}", "length", 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "max_new_tokens", "written", "finish_reason"),
+    [
+        # The sentence that max_new_tokens falls into is finished.
+        ("He left. She stayed at home. It rained.", 15, "He left. She stayed at home.", "sentence"),
+        # max_new_tokens falls on the end of a sentence, of which only the next token can tell.
+        ("He left. She stayed at home.", 8, "He left.", "sentence"),
+        ("“Go.” She stayed.", 4, "“Go.”", "sentence"),
+        # The next sentence does not end in time: back to the last one.
+        ("He left. " + "on and " * 20, 15, "He left.", "sentence"),
+        # Nothing ends in time: back to the last whole word.
+        ("on and " * 20, 10, ("on and " * 20)[:48], "length"),
+        # The model ends the story before a sentence ends.
+        ("He left. She", 10, "He left. She", "end"),
+    ],
+)
+def test_a_story_ends_with_a_whole_sentence(
+    model: Path, text: str, max_new_tokens: int, written: str, finish_reason: str
+):
+    """Each token is a byte here; streamed or not, nothing is shown that is then cut off."""
+    writer = Writer(Scripted(model, text))
+    settings = {"temperature": 0, "max_new_tokens": max_new_tokens}
+    story = writer.write(**settings)
+    assert (story.text, story.finish_reason) == (written, finish_reason)
+    assert "".join(piece.text for piece in writer.stream(**settings)) == written
+    exact = writer.write(whole_sentences=False, **settings)
+    assert (exact.num_tokens, exact.finish_reason) == (max_new_tokens, "length")
+    # A sentence that began long before the limit has been shown already: it is cut after a whole word.
+    long = Writer(Scripted(model, "He left. " + "on and " * 60))
+    assert long.write(temperature=0, max_new_tokens=200).text.endswith(" on and")
 
 
 class Scripted(TransformersEngine):
@@ -164,6 +198,7 @@ class Scripted(TransformersEngine):
 
     def __init__(self, folder: Path, text: str) -> None:
         super().__init__(folder)
+        self.context_length = 1000  # it is read once only
         names = bytes_to_unicode()
         spelled = [self.text_tokenizer.token_to_id(names[byte]) for byte in text.encode()]
         self.script = [*spelled, min(self.end_ids)]
@@ -203,7 +238,7 @@ def test_a_story_does_not_depend_on_its_batch(engine: Engine):
 
 def test_a_story_goes_on_beyond_the_context(engine: TransformersEngine):
     """The text after the window has moved is what the model writes after the newer half of it alone."""
-    chosen = GREEDY.with_changes(max_new_tokens=60, repetition_penalty=1.0)
+    chosen = BARE.with_changes(max_new_tokens=60)
     [story] = write_stories(engine, ["Once upon a time"], settings=chosen, seeds=[0])
     assert story.num_tokens == 60
     assert engine.context_length == 32

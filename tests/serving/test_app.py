@@ -24,7 +24,7 @@ from conftest import TINY_STORIES
 from served import HeldEngine, served
 
 from fabula.evaluation.memorisation import MIN_CHARS, find_copied_passages
-from fabula.generation.settings import SamplingSettings
+from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.records import ModelRecords
 from fabula.serving.app import PAGE, make_app
@@ -151,7 +151,9 @@ def test_no_other_file_can_be_asked_for(page: str, path: str):
 
 def test_the_page_knows_the_model_from_its_records(page: str, engine: HeldEngine):
     data = json.loads(send(page, "GET", "/model.json")[2])
-    assert data["settings"] == SamplingSettings.of_model(engine.folder).model_dump(exclude={"start_of_story"})
+    assert data["settings"] == SamplingSettings.of_model(engine.folder).model_dump(
+        include=set(TRANSFORMERS_FIELDS)
+    )
     assert data["limits"] == OFTEN.model_dump()
     assert data["copies"] is True
     assert data["openings"]

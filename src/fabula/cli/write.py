@@ -126,7 +126,7 @@ def show(drafts: "list[Draft]", options: WriteOptions, terminal: Any) -> bool:
 def read_prompts(path: Path) -> list[str]:
     """The lines of a text file that are not blank."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin files with a BOM
     except FileNotFoundError:
         raise FabulaError("no such file", where=path) from None
     except UnicodeDecodeError as error:

@@ -168,7 +168,8 @@ def write_samples_of(plan: Plan, on_progress: OnProgress) -> WrittenStories:
     options = plan.options
     last = list(plan.folders.values())[-1]
     settings = (plan.settings or SamplingSettings.of_model(last)).with_changes(
-        max_new_tokens=options.max_new_tokens
+        max_new_tokens=options.max_new_tokens,
+        whole_sentences=False,  # people's stories are cut at the same number of tokens
     )
     human = cut_stories(plan.stories[:MAX_HUMAN_STORIES], load_tokenizer(last), options.max_new_tokens)
     prompts = choose_prompts(human, options.num_samples)

@@ -135,7 +135,12 @@ def make_plan(model: str | Path, corpus: str | Path, options: TuningOptions) -> 
             hint=f"it takes {MIN_PEOPLE} or more",
         )
     tried = [
-        (sampler, SamplingSettings(max_new_tokens=options.max_new_tokens, top_p=1.0).with_changes(**changes))
+        (
+            sampler,
+            SamplingSettings(
+                max_new_tokens=options.max_new_tokens, top_p=1.0, whole_sentences=False
+            ).with_changes(**changes),
+        )
         for sampler, grid in SAMPLERS.items()
         for changes in grid[: options.num_settings]
     ]

@@ -6,6 +6,7 @@ module loads neither torch nor transformers: that takes seconds, and the fast en
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from fabula.config import Record
 from fabula.errors import FabulaError
 from fabula.files import read_json
 from fabula.generation.settings import GENERATION_CONFIG
+from fabula.generation.vocabulary import Vocabulary
 
 ALIGNMENT = 16
 """Floats in the widest vector of today's CPUs (512 bits)."""
+
+
+MAX_CONTEXT = 4096
+"""The longest window that is read for writing. Longer ones cost memory (keys and values) and time at each new window."""
 
 
 class TextSide(Record):
@@ -28,15 +34,20 @@ class TextSide(Record):
     tokenizer: str
     """`tokenizer.json`."""
     context_length: int
-    """The most tokens that the model reads at once."""
+    """The most tokens that the model reads at once: its own context, at most `MAX_CONTEXT`."""
     start_id: int
     """The token before a story."""
     end_id: int
-    """The token that ends a story, unless `generation_config.json` names others."""
+    """The token that ends a story; `generation_config.json` may name others."""
+    continued_with_start: bool = False
+    """Whether a window that begins within a story begins with the start token, too."""
 
     @classmethod
-    def of(cls, folder: Path) -> "TextSide":
+    def of(cls, folder: Path, model: Any = None) -> "TextSide":
         """Read it from a model's folder, by way of transformers.
+
+        Args:
+            model: the loaded model, if there is one, to measure how its stories begin (see `find_story_format`).
 
         Raises:
             FabulaError: the configuration or the tokenizer is damaged.
@@ -44,15 +55,16 @@ class TextSide(Record):
         from transformers import AutoConfig
 
         from fabula.models.load import context_length_of
-        from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+        from fabula.models.story_format import find_story_format
+        from fabula.tokens.tokenizer import load_tokenizer
 
         tokenizer: Any = load_tokenizer(folder)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        story_format = find_story_format(folder, tokenizer, model)
         return cls(
             tokenizer=tokenizer.backend_tokenizer.to_str(),
-            context_length=context_length_of(config),
-            start_id=start_id(tokenizer),
-            end_id=end_of_text_id(tokenizer),
+            context_length=min(context_length_of(config.get_text_config()), MAX_CONTEXT),
+            **story_format.model_dump(include={"start_id", "end_id", "continued_with_start"}),
         )
 
 
@@ -85,6 +97,7 @@ class Engine(ABC):
         text_tokenizer: it takes the name of a special token in a text as plain text.
         context_length: the most tokens that the model reads at once.
         start_id: the token before a story.
+        continued_with_start: whether a window that begins within a story begins with the start token, too.
         end_ids: the tokens that end a story.
     """
 
@@ -97,8 +110,13 @@ class Engine(ABC):
         self.text_tokenizer.no_truncation()
         self.text_tokenizer.no_padding()
         self.context_length = text.context_length
-        self.start_id = text.start_id
-        self.end_ids = end_ids_of(folder) or frozenset([text.end_id])
+        self.start_id, self.continued_with_start = text.start_id, text.continued_with_start
+        self.end_ids = end_ids_of(folder) | {text.end_id}
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The text of each token."""
+        return Vocabulary(self.text_tokenizer)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text; no token is added."""

@@ -31,11 +31,15 @@ from fabula.progress import OnProgress, Progress, silent
 
 GRAPH = "decoder.xml"
 TEXT_SIDE = "text.json"
+TEXT_SIDE_VERSION = 2
+"""Goes up when `TextSide` changes."""
+
 NUM_CACHED = 8
 """Converted models that are kept; the one that was not used for the longest time goes first."""
 
 READ = (
     "config.json",
+    "story_format.json",
     "tokenizer*",
     "vocab.json",
     "merges.txt",
@@ -112,7 +116,7 @@ def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, 
     key = fingerprint(
         [
             [[file.name, hash_file(file)] for file in (*read, *weight_files(folder))],
-            [VERSION, bits, library_versions("openvino", "tokenizers")],
+            [VERSION, TEXT_SIDE_VERSION, bits, library_versions("openvino", "tokenizers")],
         ]
     )
     cache = cache_place("engines")
@@ -125,9 +129,11 @@ def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, 
             )
             from fabula.models.load import load_model
 
-            graph = decoder_graph(decoder_of(load_model(folder)), bits)
+            model = load_model(folder)
+            text = TextSide.of(folder, model)
+            graph = decoder_graph(decoder_of(model), bits)
             with atomic_folder(entry) as partial:
-                write_json(partial / TEXT_SIDE, TextSide.of(folder).model_dump())
+                write_json(partial / TEXT_SIDE, text.model_dump())
                 ov.save_model(graph, partial / GRAPH, compress_to_fp16=False)
         entry.touch()
         by_last_use = sorted(

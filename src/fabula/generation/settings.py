@@ -11,6 +11,9 @@ from fabula.files import read_json
 
 GENERATION_CONFIG = "generation_config.json"
 
+TRANSFORMERS_FIELDS = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+"""The settings that transformers' `GenerationConfig` has, too."""
+
 
 class SamplingSettings(Record):
     """The settings of one story. They mean the same distribution in every engine (see `sampling.py`)."""
@@ -49,6 +52,14 @@ class SamplingSettings(Record):
         default=True,
         description="Put the model's start token before the prompt, as in training.",
     )
+    token_healing: bool = Field(
+        default=True,
+        description="Continue the text of the prompt, which may end in a space or in half a word, not its last tokens.",
+    )
+    whole_sentences: bool = Field(
+        default=True,
+        description="At max_new_tokens, finish the sentence (at most 40 tokens more), or cut back to the last whole one.",
+    )
 
     @classmethod
     def of_model(cls, folder: str | Path) -> Self:
@@ -79,11 +90,8 @@ class SamplingSettings(Record):
     def generation_config(self) -> dict[str, Any]:
         """The same settings as fields of transformers' `GenerationConfig`. All are stated, so that none of its defaults
         (such as a `top_k` of 50) applies."""
-        values = self.model_dump(exclude={"start_of_story", "temperature"})
+        values = self.model_dump(include=set(TRANSFORMERS_FIELDS))
         if self.temperature == 0:
-            return {
-                "do_sample": False,
-                "max_new_tokens": self.max_new_tokens,
-                "repetition_penalty": self.repetition_penalty,
-            }
-        return {"do_sample": True, "temperature": self.temperature, **values}
+            greedy = ("max_new_tokens", "repetition_penalty")
+            return {"do_sample": False, **{name: values[name] for name in greedy}}
+        return {"do_sample": True, **values}

@@ -20,7 +20,7 @@ class TransformersEngine(Engine):
 
     def __init__(self, folder: Path) -> None:
         self.model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
-        super().__init__(folder, TextSide.of(folder))
+        super().__init__(folder, TextSide.of(folder, self.model))
         self._wants_positions = "position_ids" in inspect.signature(self.model.forward).parameters
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fabula.config import Record
 from fabula.formatting import format_estimate, format_number
-from fabula.generation.settings import SamplingSettings
+from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
 from fabula.models.load import ATTRIBUTION, TINY
 from fabula.models.records import ModelRecords
 from fabula.report.verdict import judge
@@ -57,7 +57,7 @@ class PageData(Record):
         """The page's data about a model on record."""
         return cls(
             name=records.name,
-            settings=settings.model_dump(exclude={"start_of_story"}),
+            settings=settings.model_dump(include=set(TRANSFORMERS_FIELDS)),
             limits=limits,
             openings=openings(records),
             about=describe(records),

@@ -1,7 +1,7 @@
 """`fabula serve --api`: completions over HTTP in the form of OpenAI's API, for programs that speak it.
 
 `GET /v1/models`, and `POST /v1/completions` (with `"stream": true` as server-sent events). Beyond OpenAI's fields it takes
-`top_k`, `min_p` and `repetition_penalty`; the model's own setting stands for a field that is not given.
+`top_k`, `min_p`, `repetition_penalty` and `whole_sentences`; the model's own setting stands for a field that is not given.
 """
 
 import json
@@ -64,6 +64,8 @@ class CompletionRequest(Record):
     echo: bool = False
     stream: bool = False
     stream_options: StreamOptions | None = None
+    whole_sentences: bool = False
+    """Whether a story that reaches `max_tokens` ends with a whole sentence: up to 40 tokens more, or cut back."""
     user: str | None = None
     """Accepted and ignored."""
 
@@ -168,7 +170,9 @@ class Api:
         self._check_name(asked.model)
         check_size(asked)
         settings = self.settings.with_changes(
-            max_new_tokens=asked.max_tokens, **{name: getattr(asked, name) for name in SAMPLING_FIELDS}
+            max_new_tokens=asked.max_tokens,
+            whole_sentences=asked.whole_sentences,
+            **{name: getattr(asked, name) for name in SAMPLING_FIELDS},
         )
         seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
         drafts = make_drafts(self.engine, asked.prompts, settings, seed, asked.n)

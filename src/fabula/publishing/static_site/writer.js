@@ -3,6 +3,9 @@
 
 export const privacy = "The model runs in your own browser. What you write never leaves it; your browser keeps the story, until you begin a new one.";
 
+// The page removes spaces at the end of the story before this continues it.
+export const healsPrompt = false;
+
 const worker = new Worker("engine.js", { type: "module" });
 let last = 0;
 

@@ -1,6 +1,6 @@
 // The page: joins the story, the settings and the writer.
 
-import { connect, copies, privacy, write } from "./writer.js";
+import { connect, copies, healsPrompt, privacy, write } from "./writer.js";
 import { readStory, Story } from "./story.js";
 import { element, Settings } from "./settings.js";
 
@@ -9,7 +9,7 @@ const THEMES = ["", "light", "dark"];
 const COPIES_CHARS = 18000; // of the story's end that is compared with the training stories
 const $ = (id) => document.getElementById(id);
 
-const story = new Story();
+const story = new Story({ keepsSpaces: healsPrompt });
 let model = null;
 let settings = null;
 let writing = null; // AbortController of what is being written
@@ -69,12 +69,13 @@ function toEnd() { window.scrollTo({ top: document.body.scrollHeight }); }
 const REASONS = {
   end: "The model ended the story.",
   length: "Press Continue, or type.",
+  sentence: "Press Continue, or type.",
   time: "The time limit for one passage was reached. Press Continue for more.",
 };
 
 async function ask(count, on) {
   if (!model || writing) return false;
-  const text = story.text.replace(/[ \t]+$/, "");
+  const text = healsPrompt ? story.text : story.text.replace(/[ \t]+$/, "");
   if (text.length > model.limits.max_prompt_chars) {
     showProblem(`This story has ${text.length.toLocaleString("en")} characters; this page continues stories of at most ${model.limits.max_prompt_chars.toLocaleString("en")}. Save it, and begin a new story with its last part.`);
     return false;

@@ -9,6 +9,10 @@ export class Story {
   #past = [];
   #future = [];
   #typedAt = -Infinity;
+  #keepsSpaces;
+
+  // `keepsSpaces`: the model continues a text that ends in spaces; otherwise it writes its own, and those are removed.
+  constructor({ keepsSpaces = true } = {}) { this.#keepsSpaces = keepsSpaces; }
 
   get canUndo() { return this.#past.length > 0; }
   get canRedo() { return this.#future.length > 0; }
@@ -49,10 +53,10 @@ export class Story {
     this.text = text;
   }
 
-  // Begin a passage of the model at the end. Spaces there are removed, because the model writes its own.
+  // Begin a passage of the model at the end.
   begin() {
     this.step();
-    this.text = this.text.replace(/[ \t]+$/, "");
+    if (!this.#keepsSpaces) this.text = this.text.replace(/[ \t]+$/, "");
     for (const passage of this.passages) passage.end = Math.min(passage.end, this.text.length);
     this.passages.push({ start: this.text.length, end: this.text.length });
   }

@@ -3,6 +3,9 @@
 
 export const privacy = "What you write is sent to the machine that serves this page, which does not store it. Your browser stores the story until you begin a new one.";
 
+// The server continues a text that ends in a space or in half a word.
+export const healsPrompt = true;
+
 const visitor = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
 // What the page shows of the model. `onProgress(share, text)` while it loads.

@@ -1,0 +1,28 @@
+"""Where sentences end."""
+
+import re
+
+END = re.compile(r"[.!?\u2026]+[”\"’')\]*_]*(?=\s)|[。！？]+[」』”]*|(?<=\S)(?=\s*\n)")
+"""The end of a sentence: its mark, with quotes and brackets, before white space; or the end of a line."""
+
+ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|Prof|Rev|Gen|Col|Capt|Lt|Sgt|No|vs)|\b[A-Z])\.\Z"
+)
+"""A full stop after one of these, or after an initial, ends no sentence."""
+
+
+def last_sentence_end(text: str) -> int:
+    """The position after the last sentence of `text` that has ended, without white space; 0 where none has.
+
+    A mark at the very end of the text does not count: a quote or a digit may follow.
+    """
+    ends = (match.end() for match in END.finditer(text) if not ABBREVIATION.search(text, 0, match.end()))
+    return max(ends, default=0)
+
+
+def last_word_end(text: str) -> int:
+    """The position after the last whole word of `text` or before white space at its end; 0 where there is none."""
+    words = text.rstrip()
+    if len(words) < len(text):
+        return len(words)
+    return len(re.sub(r"\s+\S*\Z", "", text)) if re.search(r"\s", text) else 0

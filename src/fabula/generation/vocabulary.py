@@ -1,0 +1,83 @@
+"""The text of each token, as bytes."""
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+
+class Vocabulary:
+    """The bytes of each token of a vocabulary, and the tokens that begin with given bytes.
+
+    Attributes:
+        token_bytes: by id; b"" for special tokens, and for all tokens of a kind of tokenizer that is not known here.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        added = tokenizer.get_added_tokens_decoder()
+        spell = _speller(json.loads(tokenizer.to_str())["decoder"])
+        size = max([*tokenizer.get_vocab().values(), -1]) + 1
+        self.token_bytes = [b""] * size
+        for token, index in tokenizer.get_vocab(with_added_tokens=False).items():
+            if index not in added or not added[index].special:
+                self.token_bytes[index] = spell(token)
+
+    def spell(self, ids: Iterable[int]) -> bytes:
+        """The text of some tokens."""
+        return b"".join(self.token_bytes[index] for index in ids)
+
+    def beginning_with(self, start: bytes) -> NDArray[np.int64]:
+        """The ids of the tokens whose text begins with `start`, which is not empty."""
+        ids, spelled = self._sorted
+        first = bisect_left(spelled, start)
+        last = bisect_left(spelled, start + b"\xff" * 64)
+        return ids[first:last]
+
+    def proper_prefixes(self, text: bytes) -> list[int]:
+        """The ids of the tokens whose text is the beginning of `text` and shorter."""
+        _, spelled = self._sorted
+        found = []
+        for length in range(1, len(text)):
+            place = bisect_left(spelled, text[:length])
+            while place < len(spelled) and spelled[place] == text[:length]:
+                found.append(int(self._sorted[0][place]))
+                place += 1
+        return found
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[np.int64], list[bytes]]:
+        order = sorted(range(len(self.token_bytes)), key=self.token_bytes.__getitem__)
+        return np.array(order, dtype=np.int64), [self.token_bytes[index] for index in order]
+
+
+def _speller(decoder: Any) -> Any:
+    """What turns a token's name into its bytes, from the tokenizer's decoder."""
+    steps = [decoder, *(decoder or {}).get("decoders", [])]
+    kinds = {step["type"] for step in steps if step}
+    if "ByteLevel" in kinds:
+        table = _byte_level()
+        return lambda token: (
+            bytes(table[char] for char in token) if table.keys() >= set(token) else token.encode()
+        )
+    if kinds & {"Metaspace", "ByteFallback"}:
+        return _spell_piece
+    return lambda _: b""
+
+
+def _byte_level() -> dict[str, int]:
+    """GPT-2's names of the bytes: printable Latin-1 characters stand for themselves, the others follow from U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+def _spell_piece(token: str) -> bytes:
+    """The bytes of a SentencePiece token: ▁ is a space, <0x0A> a byte."""
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        return bytes([int(token[3:5], 16)])
+    return token.replace("\u2581", " ").encode()
