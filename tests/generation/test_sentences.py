@@ -30,7 +30,7 @@ def test_last_sentence_end(text: str, kept: str):
 
 @pytest.mark.parametrize(
     ("text", "kept"),
-    [("one two thr", "one two"), ("one two ", "one two"), ("one", ""), ("", ""), ("a\nb", "a")],
+    [("one two thr", "one two"), ("one two ", "one two"), ("one", "one"), ("", ""), ("a\nb", "a")],
 )
 def test_last_word_end(text: str, kept: str):
     assert text[: last_word_end(text)] == kept

@@ -51,7 +51,9 @@ def name(tiny_gpt2_dir: Path) -> str:
 
 
 def expected(folder: Path, prompts: list[str], **changes) -> list[str]:
-    stories = load(folder, "transformers").write_many(prompts, seed=7, **{"max_new_tokens": 20, **changes})
+    stories = load(folder, "transformers").write_many(
+        prompts, seed=7, **{"max_new_tokens": 20, "whole_sentences": False, **changes}
+    )
     return [story.text for story in stories]
 
 
@@ -92,6 +94,17 @@ def test_streaming(client, name: str, tiny_gpt2_dir: Path):
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] in ("stop", "length")
     assert chunks[-1].usage.completion_tokens == 20
     assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_whole_sentences_are_an_option(client, name: str, tiny_gpt2_dir: Path):
+    for seed in range(4):
+        asked = {"model": name, "prompt": "Once", "max_tokens": 20, "seed": seed}
+        found = client.completions.create(**asked, extra_body={"whole_sentences": True}).choices[0]
+        story = load(tiny_gpt2_dir, "transformers").write("Once", seed=seed, max_new_tokens=20)
+        assert (found.text, found.finish_reason) == (
+            story.text,
+            {"end": "stop"}.get(story.finish_reason, "length"),
+        )
 
 
 def test_stop_strings_never_show(client, name: str, tiny_gpt2_dir: Path):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ def post(address: str, path: str, body: Any, **headers: str) -> tuple[int, Any]:
 class Visitor:
     """Asks for a passage, and reads its events as they come."""
 
-    def __init__(self, address: str, **body: Any) -> None:
+    def __init__(self, address: str, *, settings: Mapping[str, Any] | None = None, **body: Any) -> None:
+        body["settings"] = {"whole_sentences": False, **(settings or {})}
         self.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
         self.connection.request(
             "POST", "/write", json.dumps({"text": "Once upon a time", **body}).encode(), JSON
@@ -173,10 +174,20 @@ def test_a_passage_is_streamed_and_is_what_the_library_writes(page: str, engine:
     [story] = write_stories(
         engine,
         ["Once upon a time"],
-        settings=SamplingSettings.of_model(engine.folder).with_changes(**settings),
+        settings=SamplingSettings.of_model(engine.folder).with_changes(whole_sentences=False, **settings),
         seeds=[7],
     )
     assert text == story.text
+
+
+def test_a_passage_ends_with_a_whole_sentence(page: str, engine: HeldEngine):
+    """By default, and what is sent is never withdrawn."""
+    for seed in range(8):
+        events = Visitor(page, settings={"max_new_tokens": 30, "whole_sentences": True}, seed=seed).rest()
+        text = "".join(event["text"] for event in events if event["type"] == "piece")
+        settings = SamplingSettings.of_model(engine.folder).with_changes(max_new_tokens=30)
+        [story] = write_stories(engine, ["Once upon a time"], settings=settings, seeds=[seed])
+        assert (text, events[-1]["finish_reason"]) == (story.text, story.finish_reason)
 
 
 def test_three_continuations_differ_and_the_same_seed_brings_them_again(page: str):

@@ -21,8 +21,6 @@ def last_sentence_end(text: str) -> int:
 
 
 def last_word_end(text: str) -> int:
-    """The position after the last whole word of `text` or before white space at its end; 0 where there is none."""
+    """The position after the last word of `text` that has ended; all of a text without white space."""
     words = text.rstrip()
-    if len(words) < len(text):
-        return len(words)
-    return len(re.sub(r"\s+\S*\Z", "", text)) if re.search(r"\s", text) else 0
+    return len(words) if len(words) < len(text) else len(re.sub(r"\s+\S*\Z", "", text))
