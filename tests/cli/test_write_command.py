@@ -99,6 +99,13 @@ def test_prompts_from_a_file_in_batches(model: Path, tmp_path: Path, fabula_writ
     assert fabula_write(model, *arguments, "--stream").stdout == "\n\n* * *\n\n".join(stories) + "\n"
 
 
+def test_a_file_of_prompts_from_windows(model: Path, tmp_path: Path, fabula_write):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_bytes("\ufeffOnce \r\n\r\nA fox\r\n".encode())
+    result = fabula_write(model, "--prompts", prompts, "--max-new-tokens", "3", "--json")
+    assert [json.loads(line)["prompt"] for line in result.stdout.splitlines()] == ["Once ", "A fox"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
