@@ -7,6 +7,8 @@ from pathlib import Path
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 class FabulaError(Exception):
     """Something that the user can put right.
@@ -18,12 +20,22 @@ class FabulaError(Exception):
         where: the file, folder or option that it is about.
         line: the 1-based line in `where`.
         hint: what to do or type next, without a full stop ("name another column with --column").
+        details: lines that the command line shows above the error, such as what there is to choose from.
     """
 
     def __init__(
-        self, what: str, *, where: str | Path | None = None, line: int | None = None, hint: str | None = None
+        self,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+        details: str = "",
     ) -> None:
         self.what, self.where, self.line, self.hint = what, where, line, hint
+        self.details = CONTROL_BUT_LINES.sub(
+            lambda found: found[0].encode("unicode_escape").decode(), details
+        )
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
         message = f"{place}{what}" + (f"; {hint}" if hint else "")
         # Names of files and columns may hold anything; a line stays a line, commands no terminal, and can be encoded.

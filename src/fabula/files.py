@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -215,3 +216,8 @@ class Manifest(Record, Generic[Counts]):
             return cls.parse(read_json(folder / name))
         except (FabulaError, TypeError, ValueError):
             return None
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names as people number them: "2" before "10"."""
+    return [(int(digits or 0), text) for digits, text in re.findall(r"(\d{0,18})(\D*)", name)]

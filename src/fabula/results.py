@@ -547,7 +547,8 @@ class Tuning(Result):
 class RunArguments(Record):
     """What one run was asked for. Two runs with the same arguments share a folder."""
 
-    stories: str | None
+    stories: str | tuple[str, ...] | None
+    """One input or several; None for the bundled sample stories."""
     base: str | None
     """None only where a model was published, and its base is not on record."""
     recipe: str

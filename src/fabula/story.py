@@ -40,6 +40,7 @@ class Story:
         cluster: id of the story that stands for its near-duplicates (its own id where it has none), or "" before
             duplicates were looked for.
         split: "train", "validation" (or a name found in the input), or "" before the split.
+        book: the book that it is a part of, and `part`: which part, from 1; "" and 0 for a story of its own.
     """
 
     id: str
@@ -49,6 +50,8 @@ class Story:
     title: str = ""
     cluster: str = ""
     split: str = ""
+    book: str = ""
+    part: int = 0
 
     @property
     def num_words(self) -> int:

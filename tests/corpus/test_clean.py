@@ -64,7 +64,18 @@ def test_datasets_reads_it(tmp_path: Path) -> None:
     clean(SAMPLES, out)
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
     assert set(loaded) == {"train", "validation"}
-    columns = ["id", "text", "title", "source", "source_line", "cluster", "split", "num_words"]
+    columns = [
+        "id",
+        "text",
+        "title",
+        "source",
+        "source_line",
+        "book",
+        "part",
+        "cluster",
+        "split",
+        "num_words",
+    ]
     assert loaded["train"].column_names == columns
     assert loaded["train"]["text"] == [one.text for one in open_corpus(out).stories("train")]
 

@@ -17,12 +17,33 @@ from fabula.corpus import lines as limits
 from fabula.corpus import text_records
 from fabula.corpus.lines import FileRange, Lines, begins_anywhere
 from fabula.corpus.read import StorySource, open_stories
-from fabula.corpus.text_records import blank_records, line_records, marked_records, separated_records
+from fabula.corpus.text_records import (
+    blank_records,
+    line_records,
+    marked_records,
+    parted_records,
+    separated_records,
+)
 from fabula.errors import FabulaError
 
-STORIES = ["One day\nthe fox left.", "Über den Fluss", "The end."]
+STORIES = [
+    "One day the fox left the wood where it was born, and nobody knew why.\nIt went down to the river, drank for a long"
+    " while, and looked at the far bank, where a light was burning in the house of the miller, who had not slept for three"
+    " nights because of the noise that the water made in his wheel, and who now stood at his window and saw the fox.",
+    "Über den Fluss ging kein Steg mehr, seit das Eis ihn mitgenommen hatte, und so blieb der alte Lehrer auf seiner Seite"
+    " und die Schule auf der anderen. Jeden Morgen rief er die Namen der Kinder über das Wasser, und jedes Kind rief seinen"
+    " zurück, bis im Mai ein Boot kam und niemand mehr wusste, was er in diesem Winter gelernt hatte.",
+    "The end of the pier was where she sold her bread, and each morning the gulls were there before her customers. On the day"
+    " of the storm she gave all of it to the birds, went home over the wet stones, and found her door open, her lamp lit, and"
+    " her brother asleep in the chair from which he had got up nine years before, to see about a boat.",
+]
 MARKED = "".join(f"<sos> {text.replace(chr(10), ' <nl> ')} <eos>\n" for text in STORIES)
 ROWS = [{"text": text, "title": f"T{number}"} for number, text in enumerate(STORIES)]
+
+
+def table(delimiter: str) -> str:
+    rows = [f'T{number}{delimiter}"{text}"\n' for number, text in enumerate(STORIES)]
+    return f"title{delimiter}text\n" + "".join(rows)
 
 
 def texts(path: Path | str, **options: str) -> list[str]:
@@ -58,11 +79,11 @@ def error_of(path: Path | str, **options: str) -> str:
         ("in-one-line.txt", MARKED.replace("\n", " "), "markers"),
         ("blank.txt", "\n\n".join(STORIES) + "\n", "blank-lines"),
         ("wide.txt", "\n\n\n".join(text.replace("\n", "\n\n") for text in STORIES), "blank-lines"),
-        ("eot.txt", "\n<|endoftext|>\n".join(STORIES), "separator"),
+        ("eot.txt", "\n<|endoftext|>\n".join(STORIES), "markers"),
         ("a.jsonl", "\n".join(json.dumps(row) for row in ROWS), "jsonl"),
-        ("a.csv", 'title,text\nT0,"One day\nthe fox left."\nT1,Über den Fluss\nT2,The end.\n', "csv"),
-        ("a.tsv", 'title\ttext\nT0\t"One day\nthe fox left."\nT1\tÜber den Fluss\nT2\tThe end.\n', "csv"),
-        ("semicolon.csv", 'title;text\nT0;"One day\nthe fox left."\nT1;Über den Fluss\nT2;The end.\n', "csv"),
+        ("a.csv", table(","), "csv"),
+        ("a.tsv", table("\t"), "csv"),
+        ("semicolon.csv", table(";"), "csv"),
     ],
 )
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
@@ -83,9 +104,10 @@ def test_format_is_detected_and_read(
 
 def test_one_story_a_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "A fox.\nA cat.\n   \nA dog.\n")
+    lines = [text.replace("\n", " ") for text in STORIES]
+    assert texts(write(tmp_path / "long.txt", "\n".join(lines))) == lines
     assert texts(path, split_at="lines") == ["A fox.", "A cat.", "A dog."]
     assert [story.source_line for story in open_stories(path, split_at="lines")] == [1, 2, 4]
-    assert way(open_stories(write(tmp_path / "b.txt", "A fox.\nA cat.\n"))) == "lines"
 
 
 def test_parquet_keeps_title_and_split(tmp_path: Path) -> None:
@@ -130,7 +152,8 @@ def test_separator_named_by_the_user(tmp_path: Path) -> None:
 
 def test_format_can_be_forced(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "A fox.\n\nA cat.\n")
-    assert way(open_stories(path)) == "blank-lines"
+    assert way(open_stories(path)) == "file"
+    assert texts(path, split_at="blank-lines") == ["A fox.", "A cat."]
     assert texts(path, split_at="files") == ["A fox.\n\nA cat."]
     assert texts(path, split_at="lines") == ["A fox.", "A cat."]
     rows = write(tmp_path / "rows.txt", "\n".join(json.dumps(row) for row in ROWS))
@@ -149,8 +172,8 @@ def test_other_encodings(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "caf\u00e9 noir\nth\u00e9 vert\n".encode("windows-1252"))
     assert texts(path, encoding="windows-1252", split_at="lines") == ["café noir", "thé vert"]
     wide = write(tmp_path / "b.txt", "café noir\nthé vert\n".encode("utf-16"))
-    assert texts(wide, encoding="utf-16") == ["café noir", "thé vert"]
-    assert "utf-16" in error_of(wide)
+    assert texts(wide, encoding="utf-16", split_at="lines") == ["café noir", "thé vert"]
+    assert texts(wide, split_at="lines") == ["café noir", "thé vert"]
 
 
 def test_hub_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,22 +211,18 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     assert "this file is empty" in error_of(write(tmp_path / "empty.txt", ""))
     assert "there is no story" in error_of(write(tmp_path / "blank.txt", " \n\n \n"))
     assert "there is no story" in error_of(write(tmp_path / "blank.jsonl", "\n\n"))
-    write(tmp_path / "folder" / "picture.png", b"x")
-    assert "nothing in this folder can be read" in error_of(tmp_path / "folder")
-    write(tmp_path / "mixed" / "a.jsonl", "{}")
-    write(tmp_path / "mixed" / "a.txt", "x")
-    assert "several kinds (jsonl, text)" in error_of(tmp_path / "mixed")
+    write(tmp_path / "folder" / "picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    assert "this is no text" in error_of(tmp_path / "folder")
 
 
-def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", b"first line\nsecond l\xe9ne\nthird\n")
-    assert error_of(path) == (
-        "a.txt:2: byte 19 (0xe9) is not UTF-8; name the file's encoding, for example --encoding windows-1252"
-    )
-    blocks = write(tmp_path / "b.txt", b"a\nb\n\nc\nd\xff\n")
-    assert error_of(blocks).startswith("b.txt:5: byte 8 (0xff)")
+def test_bytes_that_are_in_no_encoding_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "first line\ndéjà vu, naïve café\n" * 9)
     assert "is not ascii" in error_of(path, encoding="ascii")
     assert "unknown encoding" in error_of(path, encoding="klingon")
+    wild = write(tmp_path / "b.txt", b"a\nb \x81\x8d\xff\xfe\x90 \x9d\n")
+    assert error_of(wild).startswith(
+        "b.txt:2: the encoding of this text cannot be told; name the file's encoding"
+    )
 
 
 def test_marker_that_is_never_closed(tmp_path: Path) -> None:
@@ -237,7 +256,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     cut = gzip.compress(b"A fox ran. \n" * 100)[:-9]
     assert "compressed file is damaged" in error_of(write(tmp_path / "b.txt.gz", cut))
     assert "not a readable Parquet file" in error_of(write(tmp_path / "a.parquet", b"PAR1 no"))
-    assert "no plain text" in error_of(write(tmp_path / "a.txt", b"\x7fELF\0\0\0\0"))
+    assert "this is no text" in error_of(write(tmp_path / "a.txt", b"\x7fELF\0\0\0\0"))
 
 
 def test_unknown_format(tmp_path: Path) -> None:
@@ -249,8 +268,9 @@ def test_unknown_format(tmp_path: Path) -> None:
     ("format", "head", "tail"),
     [
         ("lines", "", ""),
-        ("markers", "<sos> ", " <eos>"),
-        ("markers", "<sos>\n", "\n<eos>"),
+        ("", "<sos> ", " <eos>"),
+        ("", "<sos>\n", "\n<eos>"),
+        ("", "", "<|endoftext|> tale"),
         ("blank-lines", "a\n", "\nb"),
         ("==", "a\n", "\n=="),
         ("files", "", ""),
@@ -263,7 +283,8 @@ def test_a_story_beyond_the_limit_is_refused_while_reading(
 ) -> None:
     """Both as one line, which is never read as a whole, and as many."""
     monkeypatch.setattr(limits, "MAX_STORY_BYTES", 1 << 20)
-    options = {"format": format} if format in ("jsonl", "csv") else {"format": "text", "split_at": format}
+    options = {"format": format} if format in ("jsonl", "csv") else {"format": "text"}
+    options |= {"split_at": format} if format not in ("", "jsonl", "csv") else {}
     small = write(tmp_path / "small.txt", f"{head}{'tale ' * 200_000}{tail}")
     assert len(texts(small, **options)[0]) == pytest.approx(1_000_000, abs=10)
     messages = [error_of(write(tmp_path / "one.txt", f"{head}{'tale ' * 220_000}{tail}"), **options)]
@@ -273,10 +294,10 @@ def test_a_story_beyond_the_limit_is_refused_while_reading(
         assert "a story is longer than 1 MiB" in message
 
 
-@given(st.lists(st.sampled_from(["<nl>", " ", "\t", "a", "<", "nl>"]), max_size=20).map("".join))
+@given(st.lists(st.sampled_from(["<nl>", "<newline>", " ", "\t", "a", "<", "nl>"]), max_size=20).map("".join))
 @settings(max_examples=500, deadline=None)
 def test_newline_markers(text: str) -> None:
-    assert text_records._newlines(text) == re.sub(r"\s?<nl>\s?", "\n", text)
+    assert text_records._newlines(text) == re.sub(r"\s?<(?:nl|newline)>\s?", "\n", text)
 
 
 # A file cut into pieces is the same file.
@@ -284,7 +305,9 @@ def test_newline_markers(text: str) -> None:
 
 READERS = {
     "lines": (line_records, begins_anywhere),
-    "markers": (marked_records, text_records.begins_at_marker),
+    "markers": (marked_records(b"<sos>", b"<eos>"), text_records.begins_at(b"<sos>")),
+    "ends": (parted_records(b"<eos>"), text_records.begins_after(b"<eos>")),
+    "starts": (parted_records(b"<sos>"), text_records.begins_at(b"<sos>")),
     "blank": (blank_records(1), text_records.begins_after_blank(1)),
     "wide": (blank_records(2), text_records.begins_after_blank(2)),
     "separator": (separated_records(b"=="), text_records.begins_after_separator(b"==")),
@@ -311,7 +334,7 @@ def test_pieces_give_the_records_of_the_whole(
 ) -> None:
     import io
 
-    lines = data.draw(st.lists(MARKED_RECORD if name == "markers" else LINE, max_size=25))
+    lines = data.draw(st.lists(MARKED_RECORD if name in ("markers", "ends", "starts") else LINE, max_size=25))
     raw = newline.join("\n".join(lines).split("\n")).encode()
     records, begins = READERS[name]
     whole = list(records(Lines(io.BytesIO(raw), "f", 0, None, begins)))

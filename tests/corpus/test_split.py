@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabula.corpus.split import assign, parse_ratios, position
+from fabula.corpus.split import assign, hold_out_ends, parse_ratios, position
 from fabula.errors import FabulaError
 
 NONE = np.int8(-1)
@@ -49,3 +49,16 @@ def test_everything_for_training() -> None:
 def test_the_split_of_the_input_stands() -> None:
     places = np.array([0.1, 0.2, 0.99])
     assert assign(places, (0.9, 0.1), np.array([1, NONE, 0], np.int8)).tolist() == [1, 0, 0]
+
+
+def test_the_end_of_a_book_is_held_out() -> None:
+    lengths = np.full(12, 100)
+    book = np.zeros(12, np.int64)
+    assert hold_out_ends(book, lengths, (0.9, 0.1)).tolist() == [0] * 11 + [1]
+    assert hold_out_ends(book, lengths, (0.5, 0.25, 0.25)).tolist() == [0] * 6 + [1] * 3 + [2] * 3
+    assert hold_out_ends(book[:2], lengths[:2], (0.9, 0.1)).tolist() == [0, 1]
+    assert hold_out_ends(book, lengths, (1.0,)).tolist() == [0] * 12
+    none = np.full(12, -1)
+    assert hold_out_ends(none, lengths, (0.9, 0.1)).tolist() == [-1] * 12
+    short_books = np.arange(12) // 2  # a tenth of none of them is a part: all are split as stories are
+    assert hold_out_ends(short_books, lengths, (0.9, 0.1)).tolist() == [-1] * 12

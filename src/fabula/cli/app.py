@@ -103,6 +103,8 @@ def main() -> None:
     except FabulaError as error:
         if debug:
             raise
+        if error.details:
+            print(error.details, file=sys.stderr)
         fail(str(error))
     except typer.TyperException as error:
         fail(usage_problem(error))

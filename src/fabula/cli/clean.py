@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 def clean(
     context: typer.Context,
     stories: Annotated[
-        str,
-        typer.Argument(help="A file, a folder of files, a URL, or hub:user/dataset.", show_default=False),
+        list[str],
+        typer.Argument(
+            help="Files, archives or folders of files, their URLs, or hub:user/dataset.", show_default=False
+        ),
     ],
     *,
     out: Annotated[
@@ -45,7 +47,7 @@ def clean(
     with context.obj as terminal:
         result = clean(
             stories,
-            None if preview else out or default_folder(stories),
+            None if preview else out or default_folder(stories[0]),
             options,
             reading=reading,
             workers=workers,

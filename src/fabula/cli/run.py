@@ -17,9 +17,9 @@ from fabula.formatting import format_duration
 def run(
     context: typer.Context,
     stories: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
-            help="A file, a folder of files, or hub:user/dataset. Without it: the bundled sample stories.",
+            help="Files, archives or folders of files, or hub:user/dataset. Without it: the bundled sample stories.",
             show_default=False,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def run(
     began = time.monotonic()
     with context.obj as terminal:
         result = run_pipeline(
-            stories,
+            stories or None,
             base=base,
             out=out,
             recipe=recipe,
@@ -70,7 +70,7 @@ def run(
     print("Next:")
     print(f'  fabula write {shlex.quote(str(result.model))} "Once upon a time,"')
     if base == BASE:
-        print(f"  fabula run {shlex.quote(stories)} --base gpt2" if stories else "  fabula run --base gpt2")
+        print(f"  fabula run {shlex.join(stories)} --base gpt2" if stories else "  fabula run --base gpt2")
     print("Result:")
     for sentence in judge(result.evaluation).sentences:
         print(f"  {sentence}")

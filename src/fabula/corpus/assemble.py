@@ -158,6 +158,8 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
         )
     # An input that calls every story "train" has not been split.
     given = spool.splits if (spool.splits > 0).any() else np.full(num, -1, np.int8)
+    if not (given >= 0).any():
+        given = split.hold_out_ends(spool.books, spool.lengths, ratios)
     positions = np.array([split.position(spool.id(head)) for head in heads])
     splits = np.full(num, -1, np.int8)
     splits[heads] = split.assign(positions, ratios, given[heads])

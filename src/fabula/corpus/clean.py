@@ -10,7 +10,7 @@ whatever the number of processes.
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class CleanResult:
 
 
 def clean(
-    stories: str | Path,
+    stories: str | Path | Sequence[str | Path],
     out: str | Path | None,
     options: CleaningOptions | None = None,
     *,
@@ -56,7 +56,7 @@ def clean(
     """Clean stories into a corpus: remove what is not story, drop near-duplicates, and hold some out for validation.
 
     Args:
-        stories: a file, a folder, a URL or `hub:user/dataset`; see `open_stories`.
+        stories: one or several of: a file, an archive, a folder, a URL; or `hub:user/dataset`; see `open_stories`.
         out: folder of the corpus, or its URL; None for a preview, which writes nothing. An existing corpus is replaced,
             unless it was made from the same input and settings.
         options: what is removed, dropped and held out.

@@ -1,7 +1,15 @@
-"""Which encoding a text file is in, and the file as UTF-8."""
+"""Which encoding a text file is in, and the file as UTF-8.
+
+Byte order marks and UTF-8 are certain. What else a file may be is decoded in each encoding that people's files are in, and
+the texts are compared: letters that belong together, quotation marks on the right side of words, the usual characters of
+a language. Where two encodings give the same text, either is right; where nothing gives a text, the user is asked.
+"""
 
 import codecs
 import io
+import re
+from collections import Counter
+from collections.abc import Callable
 from typing import IO, Any
 
 from fabula.errors import FabulaError
@@ -14,6 +22,15 @@ BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+ENOUGH = 0.8
+"""The plausibility from which a text is taken for what was written; the right ones have 0.9 and more."""
+
+LEGACY = (
+    "windows-1252", "mac-roman", "windows-1250", "iso8859-2", "cp850", "cp437", "cp852", "windows-1254", "windows-1257",
+    "windows-1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic", "windows-1253", "iso8859-7", "windows-1255",
+    "windows-1256", "gb18030", "big5", "cp932", "euc-jp", "cp949",
+)  # fmt: skip
+"""Encodings that files of text were written in before UTF-8, the likelier of look-alikes first."""
 
 
 def is_utf8(name: str) -> bool:
@@ -36,20 +53,235 @@ def check_encoding(name: str) -> None:
         ) from None
 
 
+def find_encoding(data: bytes, name: str) -> str:
+    """The encoding of text, as Python names it.
+
+    Args:
+        data: the file's bytes, or so many of its first ones that they speak for the rest.
+        name: what errors call the file.
+
+    Raises:
+        FabulaError: no encoding makes a text of it, or several make different ones.
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return encoding
+    if b"\0" in data[:4096]:
+        return _wide(data[:4096]) or UTF8
+    if _decoded(data, UTF8) is not None:
+        return "iso2022_jp" if re.search(rb"\x1b\$[B@]", data) and _decoded(data, "iso2022_jp") else UTF8
+    found = rank_encodings(data)
+    if found and found[0][1] >= ENOUGH:
+        return found[0][0]
+    line = data.count(b"\n", 0, _first_invalid(data)) + 1
+    hint = "name the file's encoding with --encoding"
+    if found:
+        hint += f"; likely ones are {', '.join(encoding for encoding, _ in found[:3])}"
+    raise FabulaError("the encoding of this text cannot be told", where=name, line=line, hint=hint)
+
+
+def rank_encodings(data: bytes) -> list[tuple[str, float]]:
+    """The legacy encodings that can decode bytes, with the plausibility of the text (0 to 1), best first.
+
+    Of those that give the same text only the first is named.
+    """
+    sample = _telling_lines(data)
+    seen: set[str] = set()
+    found = []
+    for encoding in LEGACY:
+        text = _decoded(sample, encoding)
+        if text is not None and text not in seen and _decoded(data, encoding) is not None:
+            seen.add(text)
+            found.append((encoding, plausibility(text)))
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def _telling_lines(data: bytes, size: int = 1 << 16) -> bytes:
+    """Lines with bytes beyond ASCII, up to `size` of them: the others tell nothing."""
+    lines: list[bytes] = []
+    for line in re.split(rb"(?<=[\r\n])", data):
+        if size <= 0:
+            break
+        if not line.isascii():
+            lines.append(line[:size])
+            size -= len(line)
+    return b"".join(lines)
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    """`data` as text, but for a character that is cut off at its end; None where it is not of this encoding."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data)
+    except UnicodeError:
+        return None
+
+
+def _first_invalid(data: bytes) -> int:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _wide(head: bytes) -> str:
+    """UTF-16 or UTF-32 without a byte order mark, or "" where none of them makes a text."""
+    found = []
+    for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
+        text = _decoded(head[: len(head) // width * width], encoding)
+        if text and "\0" not in text:
+            readable = sum(
+                char.isalnum() or char.isspace() or char in _COMMON_MARKS for char in text if char < "\x80"
+            )
+            beyond = plausibility(text) * sum(char >= "\x80" for char in text)
+            found.append(((readable + beyond) / len(text), encoding))
+    best, encoding = max(found, default=(0.0, ""))
+    return encoding if best >= ENOUGH else ""
+
+
+_COMMON_MARKS = set(".,;:!?'\"()-*#_/&“”‘’«»–—…、。「」，？！：；～·<>|[]")
+_ALPHABETS = (
+    "éèêëàâçîïôœùûüÿæ", "äöüß", "áéíóúüñ", "àáâãçéêíóôõúü", "àèéìíîòóùú", "åäöé", "æøåéèêóòâôü", "áéíóöőúüű", "ąćęłńóśźż",
+    "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "čćđšž", "ăâîșțşţ", "çğıöşüâîû", "áéíóúýþæöð", "āčēģīķļņšūž", "ąčęėįšųūž",
+    "äöõüšž", "èéëïöüáóí",
+)  # fmt: skip
+"""The letters beyond ASCII of languages written in Latin letters. A text is in one of them."""
+_CYRILLIC_COMMON = set("оеаинтсрвлкмдпуяыьгзбчйхжшю")
+_GREEK_COMMON = set("αοιετσνηυρπκμλςάέήίόύώ")
+_HEBREW_COMMON = set("יוהלאמרתבשנהםקדחכפעטגסזןצ")
+_ARABIC_COMMON = set("اليمنرتوبةعدسفهكقحجشطصخ")
+_HAN_COMMON = set(
+    "的一是不了人我在有他这那来上个大到说们为子和你地出道也时得就里去可她过下么心后还没好多"
+    "這來個說們為時裡過後還沒看天小起年生老自以然事見两兩中手家海水日前头頭回它又什什無无聲声"
+)
+_NOT_IN_PROSE = re.compile(
+    "[\x80-\x9f\u00a4\u00a6\u00ac\u00b1\u00b6\u00b8\u00b9\u00d7\u00f7\u2020-\u2022\u2030]"
+)
+_BOX = re.compile("[\u2500-\u259f\u2200-\u22ff\u25a0-\u25ff]")
+
+
+def plausibility(text: str) -> float:
+    """How well the characters beyond ASCII stand in their words, 0 to 1, in the mean over them."""
+    letters = Counter(char.lower() for char in text if "\xc0" <= char < "\u0250" and char not in "\xd7\xf7")
+    alphabet = max(_ALPHABETS, key=lambda own: sum(letters[char] for char in own))
+    points, count = 0.0, 0
+    for place, char in enumerate(text):
+        if char >= "\x80" and char not in "\ufeff\u00ad":
+            count += 1
+            before = text[place - 1] if place else " "
+            after = text[place + 1] if place + 1 < len(text) else " "
+            fit = _fits(char, before, after)
+            points += fit if char.lower() in alphabet or char not in letters else 0.5 * fit
+    return points / count if count else 1.0
+
+
+def _fits(char: str, before: str, after: str) -> float:
+    """Whether a character beyond ASCII stands well between its neighbours."""
+    point = ord(char)
+    if _BOX.match(char) or _NOT_IN_PROSE.match(char) or 0xE000 <= point <= 0xF8FF or point == 0xFFFD:
+        return 0.0
+    for first, last, judge in _SCRIPTS:
+        if first <= point <= last:
+            return judge(char, before, after)
+    if char.isalpha():
+        return _fits_latin(char, before, after)
+    return _fits_mark(char, before, after)
+
+
+def _fits_latin(char: str, before: str, after: str) -> float:
+    """A letter with an accent: in a word of Latin letters, small after small ones."""
+    if char in "ªº":
+        return 0.3
+    latin = [other for other in (before, after) if other.isalpha() and other < "\u0250"]
+    strange = any(other.isalpha() and other >= "\u0250" for other in (before, after))
+    if strange:
+        return 0.0
+    if char.isupper() and before.isalpha() and before.islower():
+        return 0.0  # a capital within a word
+    if not latin:
+        return 0.6 if char in "àÀáéÉêôöåÅíÍóÓúÚæøþðâ" and not before.isdigit() else 0.2
+    return 1.0 - 0.2 * sum(other >= "\x80" for other in latin)
+
+
+def _fits_mark(char: str, before: str, after: str) -> float:
+    """Quotation marks and dashes: an opening one before a word, a closing one after it."""
+    opens = before.isspace() or before in "([-–—\"'“‘«„"
+    closes = after.isspace() or after in ".,;:!?)]-–—\"'”’»…"
+    if char in "“„«‹¿¡":
+        return 1.0 if not before.isalnum() else 0.1
+    if char == "‘":
+        return 1.0 if opens else 0.1
+    if char in "”»›":
+        return 1.0 if not before.isspace() or closes else 0.3
+    if char == "’":
+        return 1.0 if not before.isspace() or after.isalpha() else 0.2
+    if char in "…–—":
+        return 1.0 if char != "…" or not after.isalpha() or before.isalpha() or before.isspace() else 0.5
+    if char in "\u00a0£€§©°½¼¾":
+        return 0.8
+    return 0.9 if "\u3000" <= char <= "\u303f" or "\uff00" <= char <= "\uffef" else 0.1
+
+
+def _fits_script(common: set[str], cased: bool) -> Callable[[str, str, str], float]:
+    """A letter of an alphabet: among its own kind, small after capital, and one of the usual ones."""
+
+    def fits(char: str, before: str, after: str) -> float:
+        neighbours = [other for other in (before, after) if other.isalpha()]
+        if any(other < "\u0370" for other in neighbours):
+            return 0.1
+        if cased and char.isupper() and before.isalpha() and before.islower():
+            return 0.0
+        if cased and char.islower() and before.isupper() and after.isupper():
+            return 0.0
+        return 1.0 if char.lower() in common else 0.7 if neighbours else 0.4
+
+    return fits
+
+
+def _fits_hangul(char: str, before: str, after: str) -> float:
+    if _decoded(char.encode("cp949"), "euc-kr") is None:
+        return 0.2  # a syllable that is in no word
+    strange = sum(other.isalpha() and not "\uac00" <= other <= "\ud7af" for other in (before, after))
+    return 1.0 - 0.4 * strange
+
+
+def _fits_han(char: str, before: str, after: str) -> float:
+    if any("\uac00" <= other <= "\ud7af" for other in (before, after)):
+        return 0.3
+    if char in _HAN_COMMON:
+        return 1.0
+    return 0.85 if before > "\u2e80" or after > "\u2e80" or before.isspace() else 0.3
+
+
+_SCRIPTS: tuple[tuple[int, int, Callable[[str, str, str], float]], ...] = (
+    (0x0370, 0x03FF, _fits_script(_GREEK_COMMON, True)),
+    (0x0400, 0x04FF, _fits_script(_CYRILLIC_COMMON, True)),
+    (0x0590, 0x05FF, _fits_script(_HEBREW_COMMON, False)),
+    (0x0600, 0x06FF, _fits_script(_ARABIC_COMMON, False)),
+    (0x3040, 0x30FF, lambda char, before, after: 1.0),
+    (0xAC00, 0xD7AF, _fits_hangul),
+    (0x4E00, 0x9FFF, _fits_han),
+    (0x3400, 0x4DBF, lambda char, before, after: 0.0),
+    (0xFF61, 0xFF9F, lambda char, before, after: 0.2),
+)
+"""Ranges of letters, and how each of them is judged."""
+
+
 def decode_start(head: bytes, encoding: str) -> str:
-    """The text of the first bytes of a file; bytes that are invalid become U+FFFD."""
+    """The text of the first bytes of a file, with "\\n" at the ends of lines; invalid bytes become U+FFFD."""
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
     try:
-        return decoder.decode(head).removeprefix("\ufeff")
+        text = decoder.decode(head).removeprefix("\ufeff")
     except UnicodeError:  # UTF-16 without a byte order mark; reading will say so
-        return head.decode("ascii", "replace")
+        text = head.decode("ascii", "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 class Recoded(io.RawIOBase):
-    """A stream of bytes in another encoding, read as UTF-8."""
+    """A stream of bytes in another encoding, or with CR alone at the ends of lines, read as UTF-8 with LF."""
 
     def __init__(self, file: IO[bytes], encoding: str, name: str) -> None:
-        self._text = io.TextIOWrapper(file, encoding=encoding, newline="")
+        self._text = io.TextIOWrapper(file, encoding=encoding, newline=None)
         self._name = name
         self._encoding = encoding
         self._rest = b""

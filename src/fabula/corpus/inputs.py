@@ -4,42 +4,57 @@ import bz2
 import gzip
 import io
 import lzma
+import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import zstandard
 
+from fabula.corpus import remote
+from fabula.corpus.documents import document_kind
 from fabula.errors import FabulaError
+from fabula.files import natural_order
 
 MAX_ZSTD_WINDOW = 1 << 31
 """Bytes of the largest window that is accepted: what `zstd --long=31` writes, as the dumps of Reddit are."""
 
+MAX_TAR_BYTES = 1 << 30
+"""A tar archive is held in memory while it is read, since its members cannot be reached otherwise."""
+
 _COMPRESSIONS = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zst"))
+_REFUSED_ARCHIVES = ((b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR"))
 _DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError, lzma.LZMAError)
+_ARCHIVE_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError, *_DAMAGE, OSError)
+
+_SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx"}
+"""What operating systems leave in folders and archives beside files whose name begins with a dot."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file with stories.
+    """A file that may hold stories.
 
     Attributes:
-        path: where it is.
+        path: where it is on the disk, or the archive that it is in.
         name: what `Story.source` and errors call it.
+        num_bytes: its size as it is stored; of a member of an archive, unpacked.
         compression: "gz", "bz2", "xz", "zst" or "".
+        archive: "zip" or "tar" for a member of an archive, or "".
+        member: its name in the archive.
     """
 
     path: Path
     name: str
+    num_bytes: int = 0
     compression: str = ""
-
-    @property
-    def num_bytes(self) -> int:
-        """Size on the disk."""
-        return self.path.stat().st_size
+    archive: str = ""
+    member: str = ""
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -48,33 +63,204 @@ class InputFile:
         Raises:
             FabulaError: no such file, no permission, or damaged (when it is read).
         """
+        file = self._open_stored()
         try:
-            file: IO[bytes] = self.path.open("rb")
+            yield _decompressed(file, self.compression)
+        except _DAMAGE as error:
+            raise _damaged("this compressed file", self.name, error) from None
+        except OSError as error:
+            if self.compression != "bz2":  # bz2 has no exception of its own
+                raise
+            raise _damaged("this compressed file", self.name, error) from None
+        finally:
+            file.close()
+
+    def _open_stored(self) -> IO[bytes]:
+        if self.archive:
+            return io.BytesIO(_read_member(self))
+        try:
+            return self.path.open("rb")
         except FileNotFoundError:
             raise FabulaError("no such file", where=self.name) from None
         except OSError as error:
             raise FabulaError(f"this file cannot be read ({error.strerror})", where=self.name) from None
+
+
+NO_FILE = InputFile(Path(), "")
+
+
+def find_inputs(sources: Sequence[str | Path]) -> tuple[list[InputFile], list[str]]:
+    """The files in what the user names, and the names of those that are empty or hidden and passed over.
+
+    Folders and archives are looked through; their files come in the natural order of their names ("2" before "10").
+    What operating systems put there is left out.
+
+    Raises:
+        FabulaError: something named is not there, empty, or cannot be opened.
+    """
+    found: list[InputFile] = []
+    passed_over: list[str] = []
+    for source in sources:
+        path = remote.path_of(source)
         try:
-            yield _decompressed(file, self.compression)
-        except _DAMAGE as error:
-            raise FabulaError(
-                f"this compressed file is damaged ({first_line(error)})", where=self.name
-            ) from None
+            if path.is_dir():
+                prefix = f"{path.resolve().name}/" if len(sources) > 1 else ""
+                files = _in_folder(path, prefix, passed_over)
+            else:
+                files = _unpacked(_stored(path, path.name), passed_over)
+                if all(file.num_bytes == 0 for file in files):
+                    raise FabulaError("this file is empty", where=path, hint="name a file with stories in it")
+        except FileNotFoundError:
+            hint = "check the spelling; the path is taken from the folder you are in"
+            raise FabulaError("no such file or folder", where=path, hint=hint) from None
         except OSError as error:
-            if self.compression != "bz2":  # bz2 raises nothing of its own
-                raise
-            raise FabulaError(
-                f"this compressed file is damaged ({first_line(error)})", where=self.name
-            ) from None
-        finally:
-            file.close()
+            raise FabulaError(f"this cannot be read ({error.strerror})", where=path) from None
+        if not files:
+            raise FabulaError("there is no file with text in it", where=path)
+        found += files
+    return found, passed_over
 
 
-def input_file(path: Path, name: str) -> InputFile:
-    """The file at `path`, with the compression that its first bytes tell."""
+def _in_folder(folder: Path, prefix: str, passed_over: list[str]) -> list[InputFile]:
+    found = []
+    for path in sorted(
+        folder.rglob("*"), key=lambda path: natural_order(path.relative_to(folder).as_posix())
+    ):
+        name = path.relative_to(folder).as_posix()
+        if _is_systems(name) or not path.is_file():
+            continue
+        file = _stored(path, prefix + name)
+        if path.name.startswith(".") or not file.num_bytes:
+            passed_over.append(file.name)
+        else:
+            found += _unpacked(file, passed_over)
+    return found
+
+
+def _is_systems(name: str) -> bool:
+    """Whether a file belongs to the system or a program: `.DS_Store`, `._story.txt`, all in `.git` or `__MACOSX`."""
+    *folders, last = name.split("/")
+    return (
+        any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in folders)
+        or last.lower() in _SYSTEM_NAMES
+        or last == ".DS_Store"
+        or last.startswith("._")
+    )
+
+
+def _stored(path: Path, name: str) -> InputFile:
+    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
-    return InputFile(path, name, next((kind for mark, kind in _COMPRESSIONS if head.startswith(mark)), ""))
+    return InputFile(path, valid_unicode(name), size, _compression(head))
+
+
+def _compression(head: bytes) -> str:
+    return next((kind for mark, kind in _COMPRESSIONS if head.startswith(mark)), "")
+
+
+def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
+    """The members of an archive, or the file itself where it is none."""
+    with file.open() as opened:
+        head = read_up_to(opened, 512)
+    for mark, kind in _REFUSED_ARCHIVES:
+        if head.startswith(mark):
+            raise FabulaError(
+                f"{kind} archives are not read", where=file.name, hint="unpack it, and name the folder"
+            )
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and not file.compression:
+        with file.path.open("rb") as opened:
+            if document_kind(opened.read(1 << 20)):
+                return [file]
+        members = _zip_members(file)
+        archive = "zip"
+    elif head[257:262] == b"ustar":
+        members = {name: len(data) for name, data in _tar_members(file.path, file.compression).items()}
+        archive = "tar"
+    else:
+        return [file]
+    found = []
+    for name in sorted(members, key=natural_order):
+        if _is_systems(name):
+            continue
+        member = InputFile(file.path, valid_unicode(name), members[name], "", archive, name)
+        if name.rpartition("/")[2].startswith(".") or not members[name]:
+            passed_over.append(member.name)
+            continue
+        with member.open() as opened:
+            found.append(_with_compression(member, opened.read(8)))
+    return found
+
+
+def _with_compression(member: InputFile, head: bytes) -> InputFile:
+    return InputFile(
+        member.path, member.name, member.num_bytes, _compression(head), member.archive, member.member
+    )
+
+
+def _zip_members(file: InputFile) -> dict[str, int]:
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            return {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+    except _ARCHIVE_DAMAGE as error:
+        raise _damaged("this archive", file.name, error) from None
+
+
+def _read_member(file: InputFile) -> bytes:
+    try:
+        if file.archive == "tar":
+            with file.path.open("rb") as opened:
+                compression = _compression(opened.read(8))
+            return _tar_members(file.path, compression)[file.member]
+        with zipfile.ZipFile(file.path) as archive:
+            if archive.getinfo(file.member).flag_bits & 1:
+                raise FabulaError(
+                    "this archive is locked with a password",
+                    where=file.path.name,
+                    hint="unpack it, and name the folder",
+                )
+            return archive.read(file.member)
+    except _ARCHIVE_DAMAGE as error:
+        raise _damaged("this archive", file.path.name, error) from None
+
+
+@lru_cache(maxsize=1)
+def _tar_members(path: Path, compression: str) -> dict[str, bytes]:
+    """The contents of all files of a tar archive, by name.
+
+    Raises:
+        FabulaError: it is damaged, or larger than `MAX_TAR_BYTES`.
+    """
+    found: dict[str, bytes] = {}
+    size = 0
+    try:
+        with (
+            InputFile(path, path.name, 0, compression).open() as file,
+            tarfile.open(fileobj=file, mode="r|") as archive,
+        ):
+            for member in archive:
+                if not member.isfile():
+                    continue
+                size += member.size
+                if size > MAX_TAR_BYTES:
+                    raise FabulaError(
+                        f"this archive holds more than {MAX_TAR_BYTES >> 30} GiB",
+                        where=path,
+                        hint="unpack it, and name the folder",
+                    )
+                content = archive.extractfile(member)
+                found[member.name] = content.read() if content else b""
+    except _ARCHIVE_DAMAGE as error:
+        raise _damaged("this archive", path.name, error) from None
+    return found
+
+
+def _damaged(what: str, name: str, error: BaseException) -> FabulaError:
+    return FabulaError(
+        f"{what} is damaged or cut short ({first_line(error)})",
+        where=name,
+        hint="download or copy it again",
+    )
 
 
 def _decompressed(file: IO[bytes], compression: str) -> IO[bytes]:
@@ -85,9 +271,37 @@ def _decompressed(file: IO[bytes], compression: str) -> IO[bytes]:
     if compression == "xz":
         return cast(IO[bytes], lzma.LZMAFile(file))
     if compression == "zst":
-        decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW)
-        return io.BufferedReader(decompressor.stream_reader(file, read_across_frames=True))  # pyright: ignore[reportArgumentType]
+        return io.BufferedReader(_ZstdStream(file))
     return file
+
+
+class _ZstdStream(io.RawIOBase):
+    """A Zstandard stream, which the library's own reader would end without an error where the file is cut short."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            self._packed = self._packed or self._file.read(1 << 17)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends within a frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW).decompressobj()
+            self._rest = self._frame.decompress(self._packed)
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
 
 
 def read_up_to(file: IO[bytes], size: int) -> bytes:
@@ -102,3 +316,12 @@ def read_up_to(file: IO[bytes], size: int) -> bytes:
 def first_line(error: BaseException) -> str:
     """What an exception of a library says, as a part of a line."""
     return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def valid_unicode(text: str) -> str:
+    """`text` with surrogates (from JSON escapes or file names) joined to characters, or else replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -32,7 +32,7 @@ class ReadingOptions(Record):
     split_at: Annotated[
         str | None,
         Field(
-            description="Where stories begin: chapters, scenes, blank-lines, lines, files, markers, or a line or regular"
+            description="Where stories begin: chapters, scenes, blank-lines, lines, files, or a line or regular"
             " expression that stands between two stories.",
             json_schema_extra={"shown": "found"},
         ),

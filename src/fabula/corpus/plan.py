@@ -1,7 +1,7 @@
 """Check everything that the user chose about a corpus, and choose what was left open."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +51,7 @@ class Plan:
 
 
 def resolve(
-    stories: str | Path,
+    stories: str | Path | Sequence[str | Path],
     options: CleaningOptions,
     reading: ReadingOptions,
     decisions: str | Path | None,

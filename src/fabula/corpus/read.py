@@ -15,30 +15,21 @@ from typing import Any
 
 from fabula.corpus import lines as limits
 from fabula.corpus import remote
-from fabula.corpus.encodings import UTF8, check_encoding, is_utf8
-from fabula.corpus.formats.base import (
-    SPLIT_NAMES,
-    FilePlan,
-    ReadingLog,
-    Sample,
-    valid_unicode,
-)
+from fabula.corpus.detect import FoundFiles, find_formats, plan_prose
+from fabula.corpus.encodings import check_encoding
+from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, ReadingLog
 from fabula.corpus.formats.hub import hub_rows, is_hub, load_hub
 from fabula.corpus.formats.rows import RowFormat, row_stories
 from fabula.corpus.formats.table import FORMATS
-from fabula.corpus.inputs import InputFile, input_file, read_up_to
+from fabula.corpus.inputs import NO_FILE, find_inputs
 from fabula.corpus.lines import FileRange
-from fabula.corpus.splitting import Split, choose_split, named_split
+from fabula.corpus.splitting.split import check_split_at
 from fabula.corpus.tables.columns import NO_COLUMNS, Columns, choose_columns
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import fingerprint, hash_file
 from fabula.story import Story
 
-SAMPLE_BYTES = 1 << 20
-"""Bytes of a file that its format is detected by."""
-
 _SAMPLE_ROWS = 200
-_ENDINGS = (".txt", ".text", ".md", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -50,12 +41,14 @@ class StorySource:
         description: one line for the reader: what was found, and why it is read so.
         plans: how each file is read, in reading order; none for a hub dataset.
         columns: of a hub dataset.
+        passed_over: files among them that are not read, each with the reason.
     """
 
     path: str
     description: str
     plans: tuple[FilePlan, ...] = ()
     columns: Columns = NO_COLUMNS
+    passed_over: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -66,19 +59,11 @@ class StorySource:
                 for split, dataset in self._hub
             ]
             return fingerprint([contents, repr(self.columns)])
-        hashed = remote.stamp if remote.is_url(self.path) else hash_file
+        hashed = {plan.file.path: "" for plan in self.plans}
+        for path in hashed:
+            hashed[path] = remote.stamp(path) if remote.is_url(path) else hash_file(path)
         return fingerprint(
-            [
-                [
-                    plan.name,
-                    hashed(plan.file.path),
-                    plan.format,
-                    plan.encoding,
-                    repr(plan.columns),
-                    repr(plan.split),
-                ]
-                for plan in self.plans
-            ]
+            [[plan.name, hashed[plan.file.path], repr(replace(plan, file=NO_FILE))] for plan in self.plans]
         )
 
     @property
@@ -119,7 +104,8 @@ class StorySource:
     def can_cut(self, file: int) -> bool:
         """Whether file number `file` can be read from any byte range."""
         plan = self.plans[file]
-        return not plan.file.compression and is_utf8(plan.encoding) and FORMATS[plan.format].can_cut(plan)
+        is_on_disk = not plan.file.compression and not plan.file.archive
+        return is_on_disk and plan.is_plain and FORMATS[plan.format].can_cut(plan)
 
     def read(self, part: FileRange, log: ReadingLog | None = None) -> Iterator[Story]:
         """The stories that begin in a range. Lines are counted from the range's first line.
@@ -147,115 +133,93 @@ class StorySource:
 
 
 def open_stories(
-    source: str | Path,
+    sources: str | Path | Sequence[str | Path],
     *,
     format: str | None = None,
     column: str | None = None,
     split_at: str | None = None,
     encoding: str | None = None,
 ) -> StorySource:
-    """Find out how stories are written in a file or folder. Reads no more than the beginning.
+    """Find out how stories are written in files and folders. Reads no more than the beginning of each, but documents whole.
 
     Args:
-        source: a file, also compressed, a folder of files, a URL of either that fsspec reads, or `hub:user/dataset`.
+        sources: a file, also compressed, an archive, a folder, a URL of these that fsspec reads, or `hub:user/dataset`; or
+            several of them, but for datasets.
         format: a name in `table.FORMATS`, where what is detected is wrong.
         column: name of the text's column; found where it is not given.
-        split_at: where stories begin in text and documents: a name of `splitting.SPLIT_NAMES`, or a line (or a regular
+        split_at: where stories begin in text and documents: a name of `split.SPLIT_AT`, or a line (or a regular
             expression for one) that stands between two stories.
-        encoding: of text files, as Python names it.
+        encoding: of text files, as Python names it; found for each file where it is not given.
 
     Raises:
-        FabulaError: there is nothing to read, or no way to read it. Some faults show only while reading.
+        FabulaError: there is nothing to read, no way to read it, or two ways that look as good. Some faults show only
+            while reading.
     """
     if format is not None and format not in FORMATS:
         raise FabulaError(f"unknown format {format!r}", where="--format", hint=did_you_mean(format, FORMATS))
     if encoding is not None:
         check_encoding(encoding)
-    if is_hub(source):
-        return _open_hub(str(source), column)
-    path = remote.path_of(source)
-    files = _find_files(path)
-    plans, samples = [], []
-    for file in files:
-        sample = _sample(file, encoding or UTF8)
-        plans.append(FilePlan(file, format or _detect(sample).name, sample.encoding))
-        samples.append(sample)
-    kinds = sorted({plan.format for plan in plans})
-    if len(kinds) > 1:
-        raise FabulaError(
-            f"this folder holds files of several kinds ({', '.join(kinds)})",
-            where=path,
-            hint="keep one kind, or give the files one by one",
-        )
-    if all(not sample.head.strip() for sample in samples):
-        what = "there is no story in this file" if len(files) == 1 else "there is no story in these files"
-        raise FabulaError(what, where=path)
-    chosen = FORMATS[kinds[0]]
-    described = chosen.description
-    if isinstance(chosen, RowFormat):
-        columns = _find_columns(plans, column, str(source))
-        plans = [replace(plan, columns=columns) for plan in plans]
-        described += f", {columns.describe()}"
-    elif column:
-        raise FabulaError(f"{described} has no columns", where=path, hint="leave --column out")
-    else:
-        split, why = _find_split(samples, split_at, path.is_dir())
-        plans = [replace(plan, split=split) for plan in plans]
-        described += f", {split.description} ({why})"
-    where = f"{len(files):,} files, " if path.is_dir() else ""
-    return StorySource(str(source), where + described, tuple(plans))
-
-
-def _sample(file: InputFile, encoding: str) -> Sample:
-    with file.open() as opened:
-        head = read_up_to(opened, SAMPLE_BYTES + 1)
-    return Sample(file.name, head[:SAMPLE_BYTES], len(head) <= SAMPLE_BYTES, encoding)
-
-
-def _detect(sample: Sample) -> Any:
-    for format in FORMATS.values():
-        if format.detect(sample):
-            return format
-    utf16 = sample.head[:2] in (b"\xff\xfe", b"\xfe\xff")
-    raise FabulaError(
-        "this is no plain text (it holds zero bytes)",
-        where=sample.name,
-        hint="try --encoding utf-16" if utf16 else "stories are read from text, .jsonl, .csv and .parquet",
-    )
-
-
-def _find_split(samples: Sequence[Sample], split_at: str | None, is_folder: bool) -> tuple[Split, str]:
-    lines = next((sample.text.splitlines() for sample in samples if sample.text.strip()), [])
     if split_at is not None:
-        return named_split(split_at, lines), "named by you"
-    return choose_split(lines, is_folder)
-
-
-def _find_files(path: Path) -> list[InputFile]:
-    try:
-        if not path.is_dir():
-            with path.open("rb") as file:
-                if not file.read(1):
-                    raise FabulaError("this file is empty", where=path, hint="name a file with stories in it")
-            return [input_file(path, valid_unicode(path.name))]
-        found = []
-        for file in path.rglob("*"):
-            inner = file.with_suffix("") if file.suffix in (".gz", ".zst") else file
-            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-            if inner.suffix.lower() in _ENDINGS and not hidden and file.is_file():
-                found.append(input_file(file, valid_unicode(file.relative_to(path).as_posix())))
-    except FileNotFoundError:
-        hint = "check the spelling; the path is taken from the folder you are in"
-        raise FabulaError("no such file or folder", where=path, hint=hint) from None
-    except OSError as error:
-        raise FabulaError(f"this cannot be read ({error.strerror})", where=path) from None
-    if not found:
-        raise FabulaError(
-            "nothing in this folder can be read",
-            where=path,
-            hint=f"stories are read from {', '.join(sorted(_ENDINGS))} (also .gz, .zst)",
+        check_split_at(split_at)
+    named = [sources] if isinstance(sources, str | Path) else list(sources)
+    if len(named) == 1 and is_hub(named[0]):
+        return _open_hub(str(named[0]), column)
+    if any(is_hub(source) for source in named):
+        raise FabulaError("a hub dataset can only be read alone", where=next(filter(is_hub, named)))
+    files, skipped = find_inputs(named)
+    title = str(named[0]) if len(named) == 1 else f"{Path(named[0]).name} and {len(named) - 1} more"
+    found = find_formats(files, format, encoding)
+    plans, described = _plan(found, column, split_at, title)
+    skipped = [*(f"{name} (empty or hidden)" for name in skipped), *found.passed_over]
+    if skipped:
+        count = f"{len(skipped)} file" + ("s" if len(skipped) > 1 else "")
+        described += f"; passed over {count}: {', '.join(skipped[:8])}" + (
+            ", ..." if len(skipped) > 8 else ""
         )
-    return sorted(found, key=lambda file: file.name)
+    where = f"{len(plans):,} files, " if len(plans) > 1 else ""
+    return StorySource(title, where + described, tuple(plans), passed_over=tuple(skipped))
+
+
+def _plan(
+    found: FoundFiles, column: str | None, split_at: str | None, title: str
+) -> tuple[list[FilePlan], str]:
+    """How each file is read, in the order of the files, and that in words."""
+    tables = [plan for plan in found.plans if isinstance(FORMATS[plan.format], RowFormat)]
+    prose = [plan for plan in found.plans if plan not in tables]
+    if not found.plans or all(not sample.head.strip() for sample in found.samples.values()):
+        what = (
+            "there is no story in this file" if len(found.plans) < 2 else "there is no story in these files"
+        )
+        named = f" (passed over: {', '.join(found.passed_over[:3])})" if found.passed_over else ""
+        raise FabulaError(what + named, where=title)
+    if column and not tables:
+        raise FabulaError(
+            f"{FORMATS[prose[0].format].description} has no columns", where=title, hint="leave --column out"
+        )
+    planned: dict[str, FilePlan] = {}
+    described = []
+    if prose:
+        chosen, words = plan_prose(prose, found.samples, split_at)
+        planned |= {plan.name: plan for plan in chosen}
+        described.append(words)
+    if tables:
+        columns = NO_COLUMNS
+        for plan in tables:
+            try:
+                columns = _find_columns([plan], column, plan.name if len(tables) > 1 else title)
+            except FabulaError as error:
+                if not prose:
+                    raise
+                found.passed_over.append(f"{plan.name} ({error.what})")
+                continue
+            planned[plan.name] = replace(plan, columns=columns)
+        kinds = sorted({FORMATS[plan.format].description for plan in tables if plan.name in planned})
+        if kinds:
+            described.append(f"{', '.join(kinds)}, {columns.describe()}")
+    plans = [planned[plan.name] for plan in found.plans if plan.name in planned]
+    if len(plans) == 1 and prose:
+        plans = [replace(plans[0], is_alone=plans[0].split.kind == "file")]
+    return plans, " and ".join(described)
 
 
 def _find_columns(plans: Sequence[FilePlan], column: str | None, where: str) -> Columns:

@@ -62,3 +62,31 @@ def assign(positions: np.ndarray, ratios: Sequence[float], given: np.ndarray) ->
             away = np.abs(positions[spare] - (borders[number] + borders[number + 1]) / 2)
             splits[spare[np.lexsort((positions[spare], away))[0]]] = number
     return splits
+
+
+def hold_out_ends(books: np.ndarray, lengths: np.ndarray, ratios: Sequence[float]) -> np.ndarray:
+    """The split of each part of a book, as its number in `NAMES`: whole parts at its end are held out.
+
+    Of each book so many as come nearest to the wanted share; where it is the only one, at least one.
+
+    Args:
+        books: [num_stories] the book that each story is a part of, or -1; the parts of a book in order.
+        lengths: [num_stories] bytes of each.
+        ratios: of `parse_ratios`.
+
+    Returns:
+        [num_stories] the splits; -1 for stories that are in no book, and for all where no book has a part to hold out.
+    """
+    splits = np.full(len(books), -1, np.int8)
+    numbers = np.unique(books[books >= 0])
+    is_only = len(numbers) == 1 and bool((books >= 0).all())
+    borders = np.cumsum(ratios)
+    for book in numbers:
+        parts = np.flatnonzero(books == book)
+        ends = np.cumsum(lengths[parts]) / max(lengths[parts].sum(), 1)
+        middles = ends - lengths[parts] / max(lengths[parts].sum(), 1) / 2
+        own = np.minimum(np.searchsorted(borders, middles, side="right"), len(ratios) - 1).astype(np.int8)
+        if is_only and len(ratios) > 1 and len(parts) > 1 and not own.any():
+            own[-1] = 1
+        splits[parts] = own
+    return splits if (splits > 0).any() or len(ratios) == 1 else np.full(len(books), -1, np.int8)

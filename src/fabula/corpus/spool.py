@@ -30,6 +30,8 @@ class Spool:
         self._ids = bytearray()
         self._dropped = array("b")
         self._splits = array("b")
+        self._books: dict[str, int] = {}
+        self._book_of = array("q")
 
     def close(self) -> None:
         for file in (self._texts, self._rows, self._bands):
@@ -46,8 +48,17 @@ class Spool:
             story = one.story
             self._ids += bytes.fromhex(story.id)
             self._dropped.append(bool(one.reason))
+            self._book_of.append(self._books.setdefault(story.book, len(self._books)) if story.book else -1)
             self._splits.append(NAMES.index(story.split) if story.split else -1)
-            row = [story.id, story.source, story.source_line, story.title, story.split]
+            row = [
+                story.id,
+                story.source,
+                story.source_line,
+                story.title,
+                story.split,
+                story.book,
+                story.part,
+            ]
             row += [one.num_words, one.reason, one.repairs]
             removals = [list(asdict(removal).values()) for removal in one.removals]
             self._rows.write(json.dumps([*row, removals], ensure_ascii=True) + "\n")
@@ -68,6 +79,11 @@ class Spool:
     def splits(self) -> np.ndarray:
         """The split that the input puts each story in, as its number in `split.NAMES`, or -1."""
         return np.frombuffer(self._splits, np.int8)
+
+    @property
+    def books(self) -> np.ndarray:
+        """The book that each story is a part of, as a number, or -1. Its parts come in order."""
+        return np.frombuffer(self._book_of, np.int64)
 
     @property
     def keys(self) -> np.ndarray:
@@ -96,7 +112,9 @@ class Spool:
         self._texts.seek(0)
         self._rows.seek(0)
         for number, row in enumerate(self._rows):
-            story_id, source, line, title, split, words, reason, repairs, removals = json.loads(row)
+            story_id, source, line, title, split, book, part, words, reason, repairs, removals = json.loads(
+                row
+            )
             raw = self._texts.read(self._places[number + 1] - self._places[number])
-            story = Story(story_id, raw.decode(), source, line, title, split=split)
+            story = Story(story_id, raw.decode(), source, line, title, split=split, book=book, part=part)
             yield CleanedStory(story, words, [Removal(*removal) for removal in removals], repairs, reason)

@@ -17,7 +17,7 @@ from typing import Any
 
 from fabula.corpus.ledger import DroppedRow, LedgerRow, LeftOutRow, Removal, RemovalRow, parse_row, restore
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, Manifest, atomic_file
+from fabula.files import MANIFEST, Manifest, atomic_file, natural_order
 from fabula.results import CorpusManifest, read_rows
 from fabula.story import Story
 
@@ -31,10 +31,9 @@ GROUP_BYTES = 4 << 20
 def schema() -> Any:
     import pyarrow as pa
 
-    text = ("id", "text", "title", "source", "cluster", "split")
-    fields = {name: pa.string() for name in text} | {"source_line": pa.int64(), "num_words": pa.int64()}
-    order = ("id", "text", "title", "source", "source_line", "cluster", "split", "num_words")
-    return pa.schema([(name, fields[name]) for name in order])
+    numbers = ("source_line", "part", "num_words")
+    order = ("id", "text", "title", "source", "source_line", "book", "part", "cluster", "split", "num_words")
+    return pa.schema([(name, pa.int64() if name in numbers else pa.string()) for name in order])
 
 
 class ShardWriter:
@@ -55,6 +54,8 @@ class ShardWriter:
                 "title": story.title,
                 "source": story.source,
                 "source_line": story.source_line,
+                "book": story.book,
+                "part": story.part,
                 "cluster": story.cluster,
                 "split": story.split,
                 "num_words": num_words,
@@ -279,9 +280,14 @@ def write_jsonl(corpus: Path, path: Path) -> None:
     opened = open_corpus(corpus)
     splits = [opened.stories(name) for name in opened.splits]
     with atomic_file(path) as file:
-        for story in heapq.merge(*splits, key=lambda story: (story.source, story.source_line)):
+        for story in heapq.merge(*splits, key=_place):
             row = {"source_line": story.source_line, "text": story.text}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _place(story: Story) -> tuple[list[tuple[int, str]], int, int]:
+    """Where a story stands in the input."""
+    return natural_order(story.source), story.source_line, story.part
 
 
 def check_output(out: Path) -> None:

@@ -5,19 +5,35 @@ from collections.abc import Callable, Iterator
 
 from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import make_story
-from fabula.corpus.lines import Lines, decode, too_long
+from fabula.corpus.lines import Begins, Lines, decode, too_long
+from fabula.corpus.splitting.split import Split
+from fabula.corpus.splitting.wrapping import unwrap
 from fabula.errors import FabulaError
 from fabula.story import Story
-
-START, END = b"<sos>", b"<eos>"
-MARKER = re.compile(rb"(<sos>|<eos>)")
 
 Raw = tuple[int, int, bytes]
 """A record: its line number, its byte offset, its bytes."""
 
 
-def begins_at_marker() -> Callable[[bytes], bool]:
-    return lambda line: line.lstrip().startswith(START)
+def begins_at(start: bytes) -> Begins:
+    """A record can begin on a line that begins with a marker."""
+    return lambda: lambda line: line.lstrip().startswith(start)
+
+
+def begins_after(end: bytes) -> Begins:
+    """A record can begin on the line after one that ends with a marker."""
+
+    def fresh() -> Callable[[bytes], bool]:
+        previous = False
+
+        def begins(line: bytes) -> bool:
+            nonlocal previous
+            found, previous = previous, line.rstrip().endswith(end)
+            return found
+
+        return begins
+
+    return fresh
 
 
 def begins_after_blank(num_blank: int) -> Callable[[], Callable[[bytes], bool]]:
@@ -51,51 +67,84 @@ def begins_after_separator(separator: bytes) -> Callable[[], Callable[[bytes], b
     return fresh
 
 
-def marked_records(lines: Lines) -> Iterator[Raw]:
+def marked_records(start: bytes, end: bytes) -> Callable[[Lines], Iterator[Raw]]:
     """`<sos> ... <eos>`, within one line or over several. A line without any marker is a story of its own."""
-    opened: int | None = None
-    parts: list[bytes] = []
-    size, first, offset = 0, 0, 0
-    for line in lines:
-        if opened is None and line.startswith(START):
-            stripped = line.rstrip()
-            if line.find(END) == len(stripped) - len(END) and line.find(START, 1) < 0:
-                yield lines.number, lines.offset, stripped
-                continue
-        position = lines.offset
-        for part in MARKER.split(line):
-            if part == START:
-                if opened is not None:
-                    raise _never_closed(lines.name, opened)
+    marker = re.compile(b"(" + re.escape(start) + b"|" + re.escape(end) + b")")
+
+    def records(lines: Lines) -> Iterator[Raw]:
+        opened: int | None = None
+        parts: list[bytes] = []
+        size, first, offset = 0, 0, 0
+        for line in lines:
+            if opened is None and line.startswith(start):
+                stripped = line.rstrip()
+                if 0 < line.find(end) == len(stripped) - len(end) and line.find(start, 1) < 0:
+                    yield lines.number, lines.offset, stripped
+                    continue
+            position = lines.offset
+            for part in marker.split(line):
+                if part == start:
+                    if opened is not None:
+                        raise _never_closed(lines.name, opened, start, end)
+                    if b"".join(parts).strip():
+                        yield first, offset, b"".join(parts)
+                    parts, size, opened, first, offset = [], 0, lines.number, lines.number, position
+                elif part == end:
+                    yield first or lines.number, offset, b"".join(parts)
+                    parts, size, opened, first = [], 0, None, 0
+                elif part:
+                    if not parts and opened is None:
+                        first, offset = lines.number, position
+                    parts.append(part)
+                    size += len(part)
+                    if size > limits.MAX_STORY_BYTES:
+                        raise too_long(lines.name, first)
+                position += len(part)
+            if opened is None:
                 if b"".join(parts).strip():
                     yield first, offset, b"".join(parts)
-                parts, size, opened, first, offset = [], 0, lines.number, lines.number, position
-            elif part == END:
-                yield first or lines.number, offset, b"".join(parts)
-                parts, size, opened, first = [], 0, None, 0
-            elif part:
-                if not parts and opened is None:
-                    first, offset = lines.number, position
-                parts.append(part)
-                size += len(part)
-                if size > limits.MAX_STORY_BYTES:
-                    raise too_long(lines.name, first)
-            position += len(part)
-        if opened is None:
-            if b"".join(parts).strip():
-                yield first, offset, b"".join(parts)
-            parts, size, first = [], 0, 0
-    if opened is not None:
-        raise _never_closed(lines.name, opened)
+                parts, size, first = [], 0, 0
+        if opened is not None:
+            raise _never_closed(lines.name, opened, start, end)
+
+    return records
 
 
-def _never_closed(name: str, line: int) -> FabulaError:
+def _never_closed(name: str, line: int, start: bytes, end: bytes) -> FabulaError:
     return FabulaError(
-        "<sos> is opened and never closed",
+        f"{start.decode()} is opened and never closed",
         where=name,
         line=line,
-        hint="end that story with <eos>, or read the file another way with --format lines",
+        hint=f"end that story with {end.decode()}, or read the file another way with --split-at",
     )
+
+
+def parted_records(token: bytes) -> Callable[[Lines], Iterator[Raw]]:
+    """Stories apart by a marker, which may stand within a line."""
+
+    def records(lines: Lines) -> Iterator[Raw]:
+        parts: list[bytes] = []
+        first, offset, size = 0, 0, 0
+        for line in lines:
+            position = lines.offset
+            for number, part in enumerate(line.split(token)):
+                if number:
+                    if parts:
+                        yield first, offset, b"".join(parts)
+                    parts, size = [], 0
+                    position += len(token)
+                if not parts and part.strip():
+                    first, offset = lines.number, position
+                if parts or part.strip():
+                    parts.append(part)
+                    size += len(part)
+                    if size > limits.MAX_STORY_BYTES:
+                        raise too_long(lines.name, first)
+                position += len(part)
+        if parts:
+            yield first, offset, b"".join(parts)
+
+    return records
 
 
 def line_records(lines: Lines) -> Iterator[Raw]:
@@ -159,7 +208,9 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
 
 
 def _newlines(text: str) -> str:
-    """`<nl>`, with at most one space on either side, becomes a newline."""
+    """`<nl>` and `<newline>`, with at most one space on either side, become a newline."""
+    if "<newline>" in text:
+        text = text.replace("<newline>", "<nl>")
     first, *rest = text.split("<nl>")
     if not rest:
         return text
@@ -171,12 +222,14 @@ def _newlines(text: str) -> str:
     return "\n".join(lines)
 
 
-def text_stories(records: Iterator[Raw], name: str, marked: bool) -> Iterator[Story]:
+def text_stories(records: Iterator[Raw], name: str, split: Split) -> Iterator[Story]:
     """Stories of plain text. Records that hold nothing but white space are no stories."""
+    has_tokens = split.kind in ("markers", "lines")
     for line, offset, raw in records:
         text = decode(raw, name, line, offset)
-        if marked:
-            text = text.strip().removeprefix("<sos>").removesuffix("<eos>")
-            text = _newlines(text)
+        if has_tokens:
+            text = _newlines(text.strip().removeprefix(split.start).removesuffix(split.end))
+        if split.unwrap:
+            text = unwrap(text)
         if text := text.strip():
             yield make_story(text, name, line)

@@ -3,6 +3,7 @@
 import re
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -46,7 +47,7 @@ def command_line(arguments: RunArguments, out: Path) -> str:
     words = [
         "fabula",
         "run",
-        *([arguments.stories] if arguments.stories is not None else []),
+        *_named(arguments),
         "--out",
         str(out),
     ]
@@ -56,13 +57,18 @@ def command_line(arguments: RunArguments, out: Path) -> str:
     return shlex.join(words)
 
 
+def _named(arguments: RunArguments) -> tuple[str, ...]:
+    """The inputs as they were named; none for the bundled stories."""
+    return (arguments.stories,) if isinstance(arguments.stories, str) else arguments.stories or ()
+
+
 def sample_stories() -> Path:
     """The bundled stories of Low Quay (CC0)."""
     return Path(str(package_files("fabula") / "data" / "sample_stories.txt"))
 
 
 def run(
-    stories: str | Path | None = None,
+    stories: str | Path | Sequence[str | Path] | None = None,
     *,
     base: str = BASE,
     out: str | Path | None = None,
@@ -78,7 +84,7 @@ def run(
     or the recipe's file have changed; then it redoes what depends on them.
 
     Args:
-        stories: what `fabula.clean` reads; None for the bundled sample stories.
+        stories: what `fabula.clean` reads, one input or several; None for the bundled sample stories.
         base: the model to start from: a folder, a hub name, or "tiny".
         out: the run's folder; None for `runs/<stories>-<n>`, where n is that of an earlier run with the same
             arguments, or the next free one.
@@ -92,8 +98,10 @@ def run(
         FabulaError: bad input, a folder that holds something else or a finished run with other arguments, or one that
             another process works in.
     """
+    if stories is not None and not isinstance(stories, str | Path):
+        stories = tuple(map(str, stories)) if len(stories) != 1 else stories[0]
     arguments = RunArguments(
-        stories=None if stories is None else str(stories),
+        stories=str(stories) if isinstance(stories, Path) else stories,
         base=base,
         recipe=recipe,
         seed=seed,
@@ -112,8 +120,8 @@ def run(
 def run_folder(arguments: RunArguments, parent: Path = Path("runs")) -> Path:
     """The folder of an earlier run with these arguments, or the next free one."""
     stem = "sample-stories"
-    if arguments.stories is not None:
-        last = re.split(r"[/\\:]", arguments.stories.rstrip("/\\"))[-1]
+    if named := _named(arguments):
+        last = re.split(r"[/\\:]", named[0].rstrip("/\\"))[-1]
         stem = re.sub(r"[^\w-]+", "-", last.split(".")[0]).strip("-") or "stories"
     number = 1
     while (folder := parent / f"{stem}-{number}").exists():
@@ -160,7 +168,7 @@ def check_keeps_model(folder: Path, arguments: RunArguments) -> None:
     )
 
 
-def check_arguments(source: str | Path, arguments: RunArguments) -> None:
+def check_arguments(source: str | Path | Sequence[str | Path], arguments: RunArguments) -> None:
     """Find what is wrong with the arguments before a folder is made and work begins."""
     from fabula.corpus.read import open_stories
     from fabula.models.load import locate_base
@@ -172,7 +180,7 @@ def check_arguments(source: str | Path, arguments: RunArguments) -> None:
 
 
 def run_stages(
-    source: str | Path, arguments: RunArguments, folder: Path, on_progress: OnProgress
+    source: str | Path | Sequence[str | Path], arguments: RunArguments, folder: Path, on_progress: OnProgress
 ) -> RunResult:
     """Clean, train, tune, evaluate and report, each into the run's folder."""
     from fabula.corpus.clean import clean

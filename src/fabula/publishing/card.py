@@ -29,9 +29,10 @@ def hub_name(base: str | None) -> str | None:
     return name
 
 
-def hub_dataset(stories: str | None) -> str | None:
+def hub_dataset(stories: str | tuple[str, ...] | None) -> str | None:
     """The name on the hub of the stories, where they came from there."""
-    return stories.removeprefix("hub:") if stories and stories.startswith("hub:") else None
+    is_hub = isinstance(stories, str) and stories.startswith("hub:")
+    return stories.removeprefix("hub:") if is_hub else None
 
 
 def card_data(records: ModelRecords, licence: str, repo: str | None) -> ModelCardData:

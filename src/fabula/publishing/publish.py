@@ -198,7 +198,9 @@ def portable_run(run: RunRecord, base: str | None) -> RunRecord:
 
     arguments = run.arguments
     stories = arguments.stories
-    if stories is not None and hub_dataset(stories) is None:
+    if isinstance(stories, tuple):
+        stories = tuple(Path(each).name for each in stories)
+    elif stories is not None and hub_dataset(stories) is None:
         stories = Path(stories).name
     shown = arguments.model_copy(
         update={"base": base, "stories": stories, "recipe": Path(arguments.recipe).name}

@@ -1,9 +1,11 @@
 """What a format is: it detects its files by their content, and reads stories from them."""
 
+import io
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import IO, ClassVar
 
@@ -11,12 +13,14 @@ import xxhash
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.encodings import UTF8, Recoded, decode_start, is_utf8
-from fabula.corpus.inputs import InputFile
+from fabula.corpus.inputs import InputFile, valid_unicode
 from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere
-from fabula.corpus.splitting import WHOLE, Split
+from fabula.corpus.splitting.cut import Part, cut_blocks
+from fabula.corpus.splitting.pages import Removed
+from fabula.corpus.splitting.split import WHOLE, Split
 from fabula.corpus.tables.columns import NO_COLUMNS, Columns
 from fabula.errors import FabulaError
-from fabula.story import Story
+from fabula.story import Story, count_words
 
 SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
 SPLIT_NAMES |= {"dev": "validation", "eval": "validation", "test": "test"}
@@ -79,6 +83,10 @@ class ReadingLog:
     num_lines: int = 0
     removals: list[ReaderRemoval] = field(default_factory=list)
 
+    def leave_out(self, source: str, removed: Iterable[Removed]) -> None:
+        """Note what was left out of a file."""
+        self.removals += [ReaderRemoval(source, line, reason, text) for line, reason, text in removed]
+
 
 @dataclass(frozen=True)
 class FilePlan:
@@ -90,6 +98,9 @@ class FilePlan:
         encoding: of its text, as Python names it.
         columns: of a table.
         split: of text and documents: where stories begin.
+        is_alone: this text is all that there is; its end becomes a story of its own, so that it can be held out.
+        has_cr: lines end with CR alone.
+        book: the book that this file is a chapter of, and `part`: which, from 1; "" and 0 where it is none.
     """
 
     file: InputFile
@@ -97,6 +108,15 @@ class FilePlan:
     encoding: str = UTF8
     columns: Columns = NO_COLUMNS
     split: Split = WHOLE
+    is_alone: bool = False
+    has_cr: bool = False
+    book: str = ""
+    part: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the bytes are UTF-8 with LF or CRLF already."""
+        return is_utf8(self.encoding) and not self.has_cr
 
     @property
     def name(self) -> str:
@@ -107,11 +127,9 @@ class FilePlan:
     def open(self) -> Iterator[IO[bytes]]:
         """The file's bytes; those of text in another encoding as UTF-8."""
         with self.file.open() as file:
-            if is_utf8(self.encoding):
+            if self.is_plain:
                 yield file
             else:
-                import io
-
                 yield io.BufferedReader(Recoded(file, self.encoding, self.name))
 
     @contextmanager
@@ -178,9 +196,39 @@ class DocumentFormat(Format):
         """
 
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
-        text = "\n\n".join(block.text for block in self.blocks(plan.read_bytes(), plan.name, log))
-        if text := text.strip():
-            yield make_story(text, plan.name, 1)
+        blocks = self.blocks(plan.read_bytes(), plan.name, log)
+        parts, removed = cut_blocks(blocks, plan.split)
+        log.leave_out(plan.name, removed)
+        yield from part_stories(parts, plan, log)
+
+
+LAST_SHARE = 0.1
+"""Share of a text that is alone which becomes a story of its own."""
+
+
+def part_stories(parts: Sequence[Part], plan: FilePlan, log: ReadingLog) -> Iterator[Story]:
+    """The stories of a document's parts; those of a book, and of a text that is alone, know their order."""
+    parts = [part for part in parts if part.text.strip()]
+    if plan.is_alone and len(parts) == 1:
+        parts = _with_end_apart(parts[0])
+    is_book = len(parts) > 1 and (plan.split.is_book or plan.is_alone)
+    for number, part in enumerate(parts, 1):
+        story = make_story(part.text.strip(), plan.name, part.line, part.title)
+        if plan.book:
+            yield replace(story, book=plan.book, part=plan.part)
+        else:
+            yield replace(story, book=plan.name, part=number) if is_book else story
+
+
+def _with_end_apart(part: Part) -> list[Part]:
+    """A text as two: all but its last tenth, and that; it is cut between paragraphs."""
+    places = [match.end() for match in re.finditer(r"\n\s*", part.text)]
+    wanted = (1 - LAST_SHARE) * len(part.text)
+    near = min(places, key=lambda place: abs(place - wanted), default=0)
+    if near < 0.5 * len(part.text) or count_words(part.text) < 100:
+        return [part]
+    line = part.line + part.text.count("\n", 0, near)
+    return [Part(part.title, part.text[:near], part.line), Part(part.title, part.text[near:], line)]
 
 
 def make_story(text: str, name: str, line: int, title: str = "", split: str = "") -> Story:
@@ -188,12 +236,3 @@ def make_story(text: str, name: str, line: int, title: str = "", split: str = ""
     text, title = valid_unicode(text), valid_unicode(title)
     story_id = xxhash.xxh3_128_hexdigest(text.encode())
     return Story(id=story_id, text=text, source=name, source_line=line, title=title, split=split)
-
-
-def valid_unicode(text: str) -> str:
-    """`text` with surrogates (from JSON escapes or file names) joined to characters, or else replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

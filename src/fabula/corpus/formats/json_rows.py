@@ -11,7 +11,7 @@ from fabula.corpus.lines import FileRange, decode
 from fabula.corpus.tables.json_values import flat, rows_of, values_of
 from fabula.errors import FabulaError
 
-_OPENING = re.compile(r'\s*(?:\{\s*["}]|\[\s*[{"\[\]])')
+_OPENING = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[{"\]]|\[\s*[\["{\]\d]))')
 
 
 class JsonLines(RowFormat):

@@ -3,6 +3,7 @@
 import re
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from fabula.corpus import lines as limits
@@ -50,7 +51,7 @@ def row_stories(
     """
     found = _row_pieces(row, columns, name, number, unit)
     own_title, split = (row.get(column) if column else None for column in (columns.title, columns.split))
-    for piece in found:
+    for part, piece in enumerate(found, 1):
         text = piece.text.strip()
         if columns.mark:
             text = text.removesuffix(columns.mark).rstrip()
@@ -60,7 +61,8 @@ def row_stories(
             raise too_long(name, number)
         title = piece.title or (own_title if isinstance(own_title, str) else "")
         known = SPLIT_NAMES.get(split.strip().lower(), "") if isinstance(split, str) else ""
-        yield make_story(text, name, number, title=title.strip(), split=known)
+        story = make_story(text, name, number, title=title.strip(), split=known)
+        yield replace(story, book=f"{name}:{number}", part=part) if len(found) > 1 else story
 
 
 def _row_pieces(row: dict[str, Any], columns: Columns, name: str, number: int, unit: str) -> list[Piece]:

@@ -5,6 +5,7 @@ from fabula.corpus.formats.base import Format
 from fabula.corpus.formats.csv_rows import Csv
 from fabula.corpus.formats.documents import OfficeDocument, UnreadDocument
 from fabula.corpus.formats.json_rows import Json, JsonLines
+from fabula.corpus.formats.markdown import Markdown
 from fabula.corpus.formats.parquet import Parquet
 from fabula.corpus.formats.sources import Ao3Text, ChatLog, Songs, WritingPrompts
 from fabula.corpus.formats.text import Text
@@ -20,6 +21,7 @@ _ALL: tuple[Format, ...] = (
     Ao3Text(),
     ChatLog(),
     Songs(),
+    Markdown(),
     Text(),
 )
 

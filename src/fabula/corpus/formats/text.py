@@ -1,22 +1,30 @@
 """Plain text, cut into stories in the way that was found or named."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from fabula.corpus import lines as limits
-from fabula.corpus.formats.base import FilePlan, Format, ReadingLog, Sample, make_story
+from fabula.corpus.formats.base import FilePlan, Format, ReadingLog, Sample, part_stories
 from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere, decode, too_long
+from fabula.corpus.splitting.cut import Part, cut_blocks
+from fabula.corpus.splitting.split import Split, line_pattern
+from fabula.corpus.splitting.text_blocks import text_blocks, whole_text
 from fabula.corpus.text_records import (
     Raw,
+    begins_after,
     begins_after_blank,
     begins_after_separator,
-    begins_at_marker,
+    begins_at,
     blank_records,
     line_records,
     marked_records,
+    parted_records,
     separated_records,
     text_stories,
 )
 from fabula.story import Story
+
+_STREAMED = ("markers", "lines", "blank-lines", "separator")
 
 
 class Text(Format):
@@ -25,40 +33,60 @@ class Text(Format):
     is_text = True
 
     def detect(self, sample: Sample) -> bool:
-        return b"\0" not in sample.head or not sample.encoding.startswith("utf-8")
+        head = sample.text[:4096]
+        controls = len(re.findall("[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]", head))
+        return controls <= 0.01 * len(head)
 
     def can_cut(self, plan: FilePlan) -> bool:
-        return plan.split.kind != "file"
+        return plan.split.kind in _STREAMED
 
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
-        if plan.split.kind == "file":
+        if plan.split.kind in _STREAMED:
+            begins, records = _records(plan.split)
+            with plan.open_lines(part, log, begins) as lines:
+                yield from text_stories(records(lines), plan.name, plan.split)
+        else:
             with plan.open_lines(part, log) as lines:
-                yield from whole_story(lines)
-            return
-        begins, records = _records(plan)
-        with plan.open_lines(part, log, begins) as lines:
-            yield from text_stories(records(lines), plan.name, marked=plan.split.kind == "markers")
+                text = _whole(lines, plan.split)
+            yield from part_stories(_parts(text, plan, log), plan, log)
 
 
-def _records(plan: FilePlan) -> tuple[Begins, Callable[[Lines], Iterator[Raw]]]:
-    split = plan.split
+def _records(split: Split) -> tuple[Begins, Callable[[Lines], Iterator[Raw]]]:
+    start, end = split.start.encode(), split.end.encode()
+    if split.kind == "markers" and start and end:
+        return begins_at(start), marked_records(start, end)
     if split.kind == "markers":
-        return begins_at_marker, marked_records
+        return (
+            (begins_at(start), parted_records(start)) if start else (begins_after(end), parted_records(end))
+        )
     if split.kind == "blank-lines":
         return begins_after_blank(split.num_blank), blank_records(split.num_blank)
     if split.kind == "separator":
-        separator = split.separator.encode()
-        return begins_after_separator(separator), separated_records(separator)
+        return begins_after_separator(end), separated_records(end)
     return begins_anywhere, line_records
 
 
-def whole_story(lines: Lines) -> Iterator[Story]:
-    """One story a file."""
+def _parts(text: str, plan: FilePlan, log: ReadingLog) -> list[Part]:
+    """The stories in a whole text, and to the log what is none."""
+    split = plan.split
+    if split.kind == "file":
+        body, removed = whole_text(text, split.unwrap)
+        parts = [Part("", body, 1)]
+    else:
+        found = text_blocks(text, line_pattern(split.start) if split.kind == "pattern" else None)
+        parts, left_out = cut_blocks(found.blocks, split)
+        removed = [*found.removed, *left_out]
+    log.leave_out(plan.name, removed)
+    return parts
+
+
+def _whole(lines: Lines, split: Split) -> str:
     raw, size = [], 0
+    most = limits.MAX_STORY_BYTES * (1 if split.kind == "file" else 8)
     for line in lines:
         raw.append(line)
         size += len(line)
-        if size > limits.MAX_STORY_BYTES:
+        if size > most:
             raise too_long(lines.name, 1)
-    if text := decode(b"".join(raw), lines.name, 1, 0).strip():
-        yield make_story(text, lines.name, 1)
+    text = decode(b"".join(raw), lines.name, 1, 0)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -1,0 +1,195 @@
+"""What is in files: their formats and encodings, and where stories begin in text and documents."""
+
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from fabula.corpus.encodings import UTF8, find_encoding
+from fabula.corpus.formats.base import DocumentFormat, FilePlan, Format, ReadingLog, Sample
+from fabula.corpus.formats.table import FORMATS
+from fabula.corpus.inputs import InputFile, read_up_to
+from fabula.corpus.splitting.choose import ReadSample, choose_named, choose_split
+from fabula.corpus.splitting.markers import find_markers
+from fabula.corpus.splitting.split import Split
+from fabula.errors import FabulaError
+
+SAMPLE_BYTES = 1 << 20
+"""Bytes of a file that its format is detected by."""
+
+_MAX_CHECKED = 64 << 20
+"""Bytes in which an encoding other than UTF-8 is looked for."""
+
+_MAX_SAMPLED = 24
+"""Files that the way to cut is chosen by: spread over all."""
+
+_NO_STORIES = {
+    ".py", ".js", ".css", ".ts", ".c", ".h", ".cpp", ".java", ".rs", ".go", ".sh", ".bat", ".ini", ".cfg", ".toml", ".yaml",
+    ".yml", ".log", ".svg", ".xsl", ".xsd", ".dtd", ".opf", ".ncx", ".bib", ".sty", ".url", ".lnk", ".ipynb", ".lock",
+}  # fmt: skip
+_CHAPTER_NAME = re.compile(
+    r"(?:\b|_)(?:chapter|chap|ch|kapitel|kap|chapitre|cap[ií]tulo|глава|part|episode)[\s_.-]*\d+|第.{1,4}[章回]",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(
+    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest)\b.*", re.IGNORECASE
+)
+
+
+@dataclass
+class FoundFiles:
+    """Files with stories.
+
+    Attributes:
+        plans: how each is read, as far as its content alone says it; in the order of the files.
+        samples: the beginning of each, by name.
+        passed_over: names of files that hold no stories, each with the reason.
+    """
+
+    plans: list[FilePlan] = field(default_factory=list)
+    samples: dict[str, Sample] = field(default_factory=dict)
+    passed_over: list[str] = field(default_factory=list)
+
+
+def find_formats(files: Sequence[InputFile], format: str | None, encoding: str | None) -> FoundFiles:
+    """The format and encoding of each file. Where there are several, those that hold no stories are passed over.
+
+    Raises:
+        FabulaError: the only file cannot be read, or an encoding cannot be told.
+    """
+    found = FoundFiles()
+    names = {file.name for file in files}
+    for file in files:
+        if len(files) > 1 and (reason := _why_not(file.name, names)):
+            found.passed_over.append(f"{file.name} ({reason})")
+            continue
+        with file.open() as opened:
+            head = read_up_to(opened, SAMPLE_BYTES + 1)
+        sample = Sample(file.name, head[:SAMPLE_BYTES], len(head) <= SAMPLE_BYTES)
+        chosen = FORMATS[format] if format else None
+        if chosen is None or chosen.is_text:
+            chosen, sample = _detect(file, sample, chosen, encoding)
+        if chosen is None:
+            if len(files) > 1:
+                found.passed_over.append(f"{file.name} (no text)")
+                continue
+            raise FabulaError(
+                "this is no text, and no document that is read",
+                where=file.name,
+                hint="save the stories as text, .docx, .odt, .rtf, .epub, .html, PDF, CSV or JSON Lines",
+            )
+        has_cr = chosen.is_text and b"\r" in sample.head and b"\n" not in sample.head
+        found.plans.append(FilePlan(file, chosen.name, sample.encoding, has_cr=has_cr))
+        found.samples[file.name] = sample
+    return found
+
+
+def _why_not(name: str, names: set[str]) -> str:
+    """Why a file among others is not for reading, by its name; "" where it may be."""
+    path = PurePosixPath(name)
+    if path.suffix == ".wp_source" and str(path.with_suffix(".wp_target")) in names:
+        return "the prompts"
+    if path.suffix.lower() in _NO_STORIES:
+        return "no stories"
+    return "about the files" if _ABOUT.fullmatch(path.name) and len(names) > 2 else ""
+
+
+def _detect(
+    file: InputFile, sample: Sample, named: Format | None, encoding: str | None
+) -> tuple[Format | None, Sample]:
+    """The format of a file, and its sample with the encoding found."""
+    candidates = list(FORMATS.values()) if named is None else [named]
+    for format in candidates:
+        if not format.is_text and format.detect(sample):
+            return format, sample
+    if not encoding and b"\0" in sample.head[:4096] and find_encoding(sample.head, file.name) == UTF8:
+        return None, sample
+    sample = replace(sample, encoding=encoding or _encoding_of(file, sample))
+    for format in candidates:
+        if format.is_text and (named or format.detect(sample)):
+            return format, sample
+    return None, sample
+
+
+def _encoding_of(file: InputFile, sample: Sample) -> str:
+    """The encoding of a text file. Where its beginning is UTF-8, the rest is looked at as well."""
+    if sample.is_whole or find_encoding(sample.head, file.name) != UTF8:
+        return find_encoding(sample.head, file.name)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    size = 0
+    with file.open() as opened:
+        while size < _MAX_CHECKED and (block := opened.read(1 << 20)):
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return _late(sample, block, file.name)
+            size += len(block)
+    return UTF8
+
+
+def _late(sample: Sample, block: bytes, name: str) -> str:
+    """The encoding of a file whose first bytes beyond ASCII are far from its beginning; UTF-8 where they came before, so
+    that reading names the place."""
+    return find_encoding(block, name) if sample.head.isascii() else UTF8
+
+
+def plan_prose(
+    plans: Sequence[FilePlan], samples: Mapping[str, Sample], split_at: str | None
+) -> tuple[list[FilePlan], str]:
+    """Where stories begin in files of text and documents, and that in words. Files with markers are cut at these, whatever
+    the others are.
+
+    Raises:
+        FabulaError: a document cannot be read, or there are two ways that look as good.
+    """
+    marked: dict[str, Split] = {}
+    if split_at is None:
+        for plan in plans:
+            if FORMATS[plan.format].is_text and (split := find_markers([samples[plan.name].text])):
+                marked[plan.name] = split
+    others = [plan for plan in plans if plan.name not in marked]
+    formats = sorted({FORMATS[plan.format].description for plan in plans})
+    described = []
+    chosen = dict(marked.items())
+    if marked:
+        described += sorted({split.description for split in marked.values()})
+    if others:
+        spread = [others[len(others) * part // _MAX_SAMPLED] for part in range(_MAX_SAMPLED)]
+        sampled = others if len(others) <= _MAX_SAMPLED else spread
+        read = [_read_sample(plan, samples[plan.name]) for plan in sampled]
+        read = [sample for sample in read if sample.blocks or (sample.text or "").strip()] or read
+        split, why = (
+            choose_split(read) if split_at is None else (choose_named(split_at, read), "named by you")
+        )
+        chosen |= {plan.name: split for plan in others}
+        described.append(f"{split.description} ({why})")
+    planned = _chapters([replace(plan, split=chosen[plan.name]) for plan in plans])
+    return planned, f"{', '.join(formats)}: {', '.join(described)}"
+
+
+def _chapters(plans: Sequence[FilePlan]) -> list[FilePlan]:
+    """The plans; files of one folder that are called chapters, and are not cut, are the parts of one book, in order."""
+    folders: dict[str, list[int]] = {}
+    for number, plan in enumerate(plans):
+        path = PurePosixPath(plan.name)
+        if plan.split.kind == "file" and _CHAPTER_NAME.search(path.stem):
+            folders.setdefault(str(path.parent), []).append(number)
+    made = list(plans)
+    for folder, numbers in folders.items():
+        if len(numbers) >= 3:
+            for part, number in enumerate(numbers, 1):
+                made[number] = replace(plans[number], book=f"{folder}/", part=part)
+    return made
+
+
+def _read_sample(plan: FilePlan, sample: Sample) -> ReadSample:
+    format = FORMATS[plan.format]
+    if isinstance(format, DocumentFormat):
+        return ReadSample(
+            plan.name, document=tuple(format.blocks(plan.read_bytes(), plan.name, ReadingLog()))
+        )
+    text = sample.text
+    if not sample.is_whole:
+        text = text[: text.rfind("\n") + 1] or text
+    return ReadSample(plan.name, text=text, is_whole=sample.is_whole)

@@ -1,0 +1,93 @@
+"""Markdown: text whose headings, scene breaks and emphasis are marked, perhaps with a block of settings at its head."""
+
+import re
+from collections.abc import Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.documents import is_divider
+from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
+from fabula.corpus.lines import decode
+from fabula.corpus.splitting.wrapping import unwrap
+
+_SETTINGS = re.compile(r"\s*(---|\+\+\+)[ \t]*\n(?:.*\n){0,200}?(?:\1|\.\.\.)[ \t]*(?:\n|$)")
+_SETTING = re.compile(r"(?m)^[\w .-]+\s*[:=]")
+_HEADING = re.compile(r"(?m)^#{1,6} \S")
+_MARK = re.compile(
+    r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://"
+)
+_COMMENT = re.compile(r"<!--.*?-->|%%.*?%%", re.DOTALL)
+
+_PARSER = MarkdownIt("commonmark", {"html": False}).disable(
+    ["code", "html_block", "html_inline", "lheading", "entity"]
+)
+
+
+class Markdown(DocumentFormat):
+    name = "markdown"
+    description = "Markdown"
+    is_text = True
+
+    def detect(self, sample: Sample) -> bool:
+        if find_settings(sample.text):
+            return True
+        if sample.suffix in (".md", ".markdown", ".mdown", ".mkd"):
+            return bool(_MARK.search(sample.text)) or "\\" in sample.text
+        return len(_HEADING.findall(sample.text)) >= 2
+
+    def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
+        text = decode(data, name, 1, 0).removeprefix("\ufeff")
+        text = re.sub(r"\r\n?", "\n", text)
+        settings = find_settings(text)
+        lines_before = settings.count("\n")
+        if settings:
+            log.removals.append(ReaderRemoval(name, 1, "front-matter", settings.strip()))
+        for comment in _COMMENT.findall(text):
+            log.removals.append(ReaderRemoval(name, 1, "comment", comment))
+        body = _COMMENT.sub("", text[len(settings) :])
+        return markdown_blocks(body, lines_before)
+
+
+def find_settings(text: str) -> str:
+    """The block of settings (YAML or TOML) at the head of a file, or ""."""
+    match = _SETTINGS.match(text)
+    return match[0] if match and _SETTING.search(match[0]) else ""
+
+
+def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
+    """The blocks of a Markdown text; `lines_before` is added to the numbers of its lines."""
+    # Writers set paragraphs in by spaces, and mean nothing by them.
+    text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
+    text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)  # and years and numbers are no lists
+    blocks: list[Block] = []
+    tokens = _PARSER.parse(text)
+    for number, token in enumerate(tokens):
+        line = (token.map[0] if token.map else 0) + 1 + lines_before
+        if token.type == "hr":
+            blocks.append(Block("divider", "", 0, line))
+        elif token.type in ("fence", "code_block"):
+            blocks.append(Block("paragraph", token.content.strip(), 0, line))
+        elif token.type == "inline":
+            content = unwrap(_plain(token.children or [])).strip()
+            before = tokens[number - 1]
+            if before.type == "heading_open" and content:
+                blocks.append(Block("heading", " ".join(content.split()), int(before.tag[1]), line))
+            elif is_divider(content):
+                blocks.append(Block("divider", "", 0, line))
+            elif content:
+                blocks.append(Block("paragraph", content, 0, line))
+    return blocks
+
+
+def _plain(tokens: Sequence[Token]) -> str:
+    """The text of a paragraph without its marks; the name of a link stays, a picture goes."""
+    parts = []
+    for token in tokens:
+        if token.type in ("text", "code_inline"):
+            parts.append(token.content)
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+    text = "".join(parts)
+    return re.sub(r"\[\[(?:[^\]|\n]*\|)?([^\]|\n]+)\]\]", r"\1", text)

@@ -1,0 +1,332 @@
+"""The way to cut that makes the best stories of a source: found, or asked for where two are as good."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.documents import is_divider
+from fabula.corpus.splitting.cut import cut_blocks
+from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, TITLE, find_heading
+from fabula.corpus.splitting.markers import find_markers
+from fabula.corpus.splitting.score import Quality, quality
+from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
+from fabula.corpus.splitting.text_blocks import text_blocks
+from fabula.corpus.splitting.wrapping import unwrap
+from fabula.errors import FabulaError
+from fabula.story import count_words
+
+CLOSE = 0.12
+"""Two ways whose scores are nearer than this are as good as each other."""
+
+_SCENE_MARK = re.compile(r"[*\s]+|[#~⁂❖•·o\s]+", re.IGNORECASE)
+_NEWLINE_TOKENS = ("<newline>", "<nl>")
+
+
+@dataclass(frozen=True)
+class ReadSample:
+    """The beginning of a text, or a document, for which a way to cut is looked for.
+
+    Attributes:
+        name: of its file.
+        text: of plain text, with "\\n" at the ends of lines; None for a document.
+        document: blocks of a document.
+        is_whole: `text` is all of the file.
+    """
+
+    name: str
+    text: str | None = None
+    document: tuple[Block, ...] = ()
+    is_whole: bool = True
+
+    @cached_property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks of either."""
+        return self.document if self.text is None else text_blocks(self.text).blocks
+
+    @cached_property
+    def width(self) -> int:
+        """At which lines are broken, or 0."""
+        return text_blocks(self.text).width if self.text is not None else 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to cut, and what it makes of the samples.
+
+    Attributes:
+        split: the way.
+        why: what speaks for it.
+        prior: how sure the marks are that it cuts at, 0 to 1.
+        texts: the pieces.
+        quality: of the pieces; None for files that are not cut.
+    """
+
+    split: Split
+    why: str
+    prior: float
+    texts: tuple[str, ...]
+    quality: Quality | None
+
+    @property
+    def score(self) -> float:
+        return self.prior * (self.quality.score(self.split.kind == "headings") if self.quality else 1.0)
+
+    @property
+    def ends(self) -> set[str]:
+        """The last letters of each piece: the same for two ways that cut in the same places."""
+        return {re.sub(r"\W+", "", text[-80:])[-30:] for text in self.texts}
+
+
+def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
+    """The way to cut files into stories, and why.
+
+    Raises:
+        FabulaError: two ways are as good; its `details` show what each makes.
+    """
+    texts = [sample.text for sample in samples if sample.text is not None]
+    if len(texts) == len(samples) and (markers := find_markers(texts)):
+        return markers, f"{markers.start or markers.end} marks them"
+    candidates = sorted(find_candidates(samples), key=lambda candidate: -candidate.score)
+    best = candidates[0]
+    rivals = [other for other in candidates[1:] if not _same(best, other)]
+    if rivals and best.split.kind != "headings" and best.score - rivals[0].score < CLOSE:
+        raise _question(samples, best, rivals[0])
+    return best.split, best.why
+
+
+def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
+    """The way to cut that the user names.
+
+    Raises:
+        FabulaError: there are no such places.
+    """
+    candidates = find_candidates(samples)
+    wraps = any(sample.width for sample in samples)
+    is_text = all(sample.text is not None for sample in samples)
+    if split_at == "files":
+        return candidates[-1].split
+    if split_at in ("chapters", "scenes"):
+        headings = next(
+            (candidate.split for candidate in candidates if candidate.split.kind == "headings"), None
+        )
+        if split_at == "chapters" and headings:
+            return replace(headings, is_book=True)
+        if split_at == "scenes":
+            return Split("scenes", level=headings.level if headings else 0, is_book=True)
+        raise FabulaError(
+            "no headings are found in it",
+            where="--split-at",
+            hint="name a line or regular expression instead",
+        )
+    if split_at in ("lines", "blank-lines"):
+        if not is_text:
+            raise FabulaError(
+                f"a document has no {split_at}", where="--split-at", hint="try chapters or scenes"
+            )
+        gaps = _gaps(samples)
+        wide = min((gap for gap in gaps if gap > 1), default=1)
+        return Split("lines") if split_at == "lines" else Split("blank-lines", num_blank=wide, unwrap=wraps)
+    lines = [line.strip() for sample in samples for line in _lines(sample)]
+    if split_at.strip() in lines and is_text:
+        return Split("separator", end=split_at.strip(), unwrap=wraps)
+    pattern = line_pattern(split_at)
+    if not any(pattern.fullmatch(line) for line in lines):
+        raise FabulaError(
+            f"no line is or matches {split_at!r}",
+            where="--split-at",
+            hint="a regular expression must match a whole line",
+        )
+    return Split("pattern", start=split_at)
+
+
+def _lines(sample: ReadSample) -> list[str]:
+    return sample.text.split("\n") if sample.text is not None else [block.text for block in sample.blocks]
+
+
+def find_candidates(samples: Sequence[ReadSample]) -> list[Candidate]:
+    """All ways to cut that the samples have marks for. The last is not to cut."""
+    several = len(samples) > 1
+    found: list[Candidate] = []
+
+    def add(split: Split, prior: float, why: str) -> None:
+        pieces = [text for sample in samples for text in cut_sample(sample, split)]
+        if len(pieces) > max(1, sum(sample.is_whole for sample in samples)) and len(pieces) > len(samples):
+            found.append(Candidate(split, why, prior, tuple(pieces), quality(pieces)))
+
+    headings = _heading_splits(samples, several)
+    for split, prior, why in headings:
+        add(split, prior, why)
+    if len(found) > 1:
+        found = [_best_level(found)]
+    if any(block.kind == "divider" for sample in samples for block in sample.blocks):
+        add(Split("scenes"), 0.45 if several else 0.8, "dividers stand between them")
+    if all(sample.text is not None for sample in samples):
+        for split, prior, why in _line_splits(samples, several):
+            add(split, prior, why)
+    whole = tuple("\n".join(cut_sample(sample, WHOLE)) for sample in samples)
+    wraps = any(sample.width for sample in samples)
+    why = "a folder of files" if several else "nothing in it parts stories"
+    found.append(Candidate(replace(WHOLE, unwrap=wraps), why, 0.72 if several else 0.35, whole, None))
+    return found
+
+
+def _heading_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Split, float, str]]:
+    """A split for each level of headings, with the prior and the reason."""
+    by_level: dict[int, list[str]] = {}
+    for sample in samples:
+        for block in sample.blocks:
+            if block.kind == "heading":
+                by_level.setdefault(block.level, []).append(block.text)
+    plain = all(sample.text is not None for sample in samples)
+    found = []
+    for level, texts in sorted(by_level.items()):
+        forms = [heading.level if (heading := find_heading(text.strip(), True)) else 0 for text in texts]
+        chapters = sum(form in (PART, CHAPTER, NUMERAL) for form in forms) / len(forms)
+        if plain:
+            prior = {PART: 0.9, CHAPTER: 0.95, DECORATED: 0.93, NUMERAL: 0.9, TITLE: 0.86}.get(level, 0.86)
+        else:
+            prior = 0.95 if chapters >= 0.5 and PART not in forms else 0.92 - 0.01 * level
+        is_book = chapters >= 0.5
+        if several and not is_book:
+            prior -= 0.28
+        example = texts[len(texts) // 2][:40]
+        found.append((Split("headings", level=level, is_book=is_book), prior, f"headings like {example!r}"))
+    return found
+
+
+def _best_level(found: Sequence[Candidate]) -> Candidate:
+    """The level of headings to cut at: of the better ones the coarsest, but a finer one where it makes chapters of parts."""
+    best = max(found, key=lambda candidate: candidate.score)
+    for finer in found:
+        if finer.quality and best.quality and finer.split.level > best.split.level:
+            few = best.quality.num_stories <= 3 or best.quality.median_words > 15_000
+            if few and finer.quality.median_words >= 300 and finer.score > 0.8 * best.score:
+                best = finer
+    return best
+
+
+def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Split, float, str]]:
+    """The ways to cut plain text by its lines."""
+    found: list[tuple[Split, float, str]] = []
+    wraps = any(sample.width for sample in samples)
+    for line, is_scene in _repeated_lines(samples):
+        prior = (0.5 if several else 0.85) if is_scene else (0.8 if several else 0.9)
+        found.append(
+            (Split("separator", end=line, unwrap=wraps), prior, f"{line!r} stands on lines of its own")
+        )
+    if sum((sample.text or "").count("\f") for sample in samples) > 1:
+        prior = 0.5 if several else 0.85
+        found.append((Split("markers", end="\f", unwrap=wraps), prior, "form feeds stand between them"))
+    for num_blank in _gaps(samples):
+        prior = 0.5 if several else 0.8 if num_blank == 1 else 0.87
+        why = (
+            "blank lines stand between blocks of text"
+            if num_blank == 1
+            else f"gaps of {num_blank} or more blank lines"
+        )
+        found.append((Split("blank-lines", num_blank=num_blank, unwrap=wraps), prior, why))
+    if not wraps:
+        tokens = any(token in (sample.text or "") for sample in samples for token in _NEWLINE_TOKENS)
+        prior, why = (
+            (0.96, "<newline> stands within lines") if tokens else (0.8, "each line is long enough for one")
+        )
+        found.append((Split("lines"), prior, why))
+    return found
+
+
+def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
+    """Short lines that come again and again on their own, and whether each is a mark that scenes are parted by, too."""
+    counts: Counter[str] = Counter()
+    for sample in samples:
+        lines = (sample.text or "").split("\n")
+        for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+            stripped = line.strip()
+            is_mark = is_divider(stripped) or not re.search(r"[^\W\d_]", stripped) or stripped.isupper()
+            if stripped and len(stripped) <= 80 and (is_mark or not (before.strip() and after.strip())):
+                counts[stripped] += 1
+    found = []
+    for line, count in counts.most_common(12):
+        letters = bool(re.search(r"\w", line))
+        if is_divider(line) and count >= 2:
+            found.append((line, bool(_SCENE_MARK.fullmatch(line))))
+        elif count >= 3 and (not letters or not re.search(r"[a-z].*[.!?,;:\"”’']$|^[\"“‘'—–-]", line)):
+            found.append((line, False))
+    return found
+
+
+def _gaps(samples: Sequence[ReadSample]) -> list[int]:
+    """How many blank lines may part stories: 1 where there are any, and the sizes of the wider gaps."""
+    gaps: Counter[int] = Counter()
+    for sample in samples:
+        text = (sample.text or "").strip()
+        gaps.update(match[0].count("\n") - 1 for match in re.finditer(r"\n(?:[ \t\r\f]*\n)+", text))
+    wider = sorted(size for size, count in gaps.items() if size > 1)
+    if not gaps:
+        return []
+    return [1, *wider[:4]] if 1 in gaps or wider else []
+
+
+def cut_sample(sample: ReadSample, split: Split) -> list[str]:
+    """The pieces that a split makes of a sample; of the beginning of a file without the last, which may be cut off."""
+    if split.kind == "file":
+        pieces = [
+            sample.text if sample.text is not None else "\n\n".join(block.text for block in sample.blocks)
+        ]
+    elif split.kind in ("headings", "scenes", "pattern"):
+        pieces = [part.text for part in cut_blocks(sample.blocks, split)[0]]
+    else:
+        pieces = _cut_text(sample.text or "", split)
+    if not sample.is_whole and len(pieces) > 1:
+        pieces.pop()
+    if split.unwrap:
+        pieces = [unwrap(piece) for piece in pieces]
+    return [piece for piece in (piece.strip() for piece in pieces) if piece]
+
+
+def _cut_text(text: str, split: Split) -> list[str]:
+    if split.kind == "lines":
+        return text.split("\n")
+    if split.kind == "blank-lines":
+        return re.split(rf"\n(?:[ \t\r\f]*\n){{{split.num_blank},}}", text)
+    if split.kind == "markers":
+        return text.split(split.end)
+    lines: list[list[str]] = [[]]
+    for line in text.split("\n"):
+        if line.strip() == split.end:
+            lines.append([])
+        else:
+            lines[-1].append(line)
+    return ["\n".join(piece) for piece in lines]
+
+
+def _same(one: Candidate, other: Candidate) -> bool:
+    """Whether two ways cut in nearly the same places."""
+    common = len(one.ends & other.ends)
+    return common >= 0.8 * max(len(one.ends), len(other.ends))
+
+
+def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -> FabulaError:
+    """What the user is asked where two ways are as good."""
+    parts = []
+    for candidate in (one, other):
+        words = [count_words(text) for text in candidate.texts]
+        parts.append(
+            f"{candidate.split.option}: {candidate.split.description}; {len(words):,} of them, {sum(words):,} words"
+        )
+        for text in candidate.texts[:3]:
+            first = " ".join(text.split())[:90]
+            parts.append(f"    {first}{'...' if len(text) > 90 else ''}  ({count_words(text):,} words)")
+    what = (
+        "where its stories begin can be seen in two ways"
+        if len(samples) == 1
+        else "where stories begin can be seen in two ways"
+    )
+    return FabulaError(
+        what,
+        where=samples[0].name if len(samples) == 1 else None,
+        hint=f"type {one.split.option} or {other.split.option}",
+        details="\n".join(parts),
+    )

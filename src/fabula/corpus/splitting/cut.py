@@ -1,0 +1,133 @@
+"""Blocks, cut into stories."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading
+from fabula.corpus.splitting.pages import Removed
+from fabula.corpus.splitting.split import Split, line_pattern
+from fabula.story import count_words
+
+DIVIDER = "***"
+"""How a divider within a story is written, whatever it was."""
+
+FRONT_WORDS = 150
+"""What stands before the first heading and has fewer words is front matter, unless its sentences look like a story's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A story among blocks: its title ("" for none), its text, and the line or block at which it begins."""
+
+    title: str
+    text: str
+    line: int
+
+
+def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[Removed]]:
+    """The stories in the blocks of a document.
+
+    Headings at which it is cut become titles; lower ones stay lines of the text. Empty chapters (a list of contents) and
+    front matter go.
+
+    Returns:
+        The stories, and what was left out.
+    """
+    parts: list[Part] = []
+    removed: list[Removed] = []
+    titles: list[Block] = []
+    body: list[Block] = []
+    pattern = line_pattern(split.start) if split.kind == "pattern" else None
+
+    def close() -> None:
+        text = _text(body)
+        title = _title([block.text for block in titles])
+        line = (titles or body or [Block("divider", "")])[0].line
+        if not re.search(r"\w", text):
+            if title:
+                removed.append((line, "empty-chapter", title))
+        elif not parts and split.kind == "headings" and _is_front_matter(body, text, bool(titles)):
+            removed.append((line, "front-matter", f"{title}\n{text}".strip()))
+        else:
+            parts.append(Part(title, text, line))
+
+    for block in blocks:
+        cuts = _cuts(block, split, pattern)
+        if cuts and titles and not body and block.kind == "heading" and not _goes_on(titles[-1], block):
+            reason = "heading" if block.level > titles[-1].level else "empty-chapter"
+            removed += [(each.line, reason, each.text) for each in titles]
+            titles = []
+        if cuts and (body or block.kind != "heading" or not titles):
+            close()
+            titles, body = [], []
+        if cuts and _names(block, split):
+            titles.append(block)
+        elif not cuts:
+            is_title = bool(titles) or (split.kind == "file" and not parts)
+            if block.kind == "heading" and is_title and not body and len(titles) < 3:
+                titles.append(block)  # a chapter's title below its number
+            elif body or block.kind != "divider":
+                body.append(block)
+    close()
+    return parts, removed
+
+
+def _goes_on(heading: Block, after: Block) -> bool:
+    """Whether a heading directly after another one is the title to its number, and no chapter of its own."""
+    if after.level > heading.level:  # the title of a book, or of its part, stands before the first chapter
+        return False
+    forms = [find_heading(block.text.strip(), True) for block in (heading, after)]
+    is_chapter = [form is not None and form.level in (PART, CHAPTER, NUMERAL) for form in forms]
+    return is_chapter == [True, False]
+
+
+def _cuts(block: Block, split: Split, pattern: re.Pattern[str] | None) -> bool:
+    if pattern is not None:
+        return bool(pattern.fullmatch(block.text.strip()))
+    if split.kind == "scenes" and block.kind == "divider":
+        return True
+    return split.kind in ("headings", "scenes") and block.kind == "heading" and block.level <= split.level
+
+
+def _names(block: Block, split: Split) -> bool:
+    """Whether the place of a cut is a title, and no mere mark."""
+    if split.kind == "pattern" and block.text.strip() == split.start.strip():
+        return False
+    return block.kind != "divider" and bool(re.search(r"\w", block.text))
+
+
+def _title(texts: Sequence[str]) -> str:
+    """ "Chapter 1" and "The Lamp" as "Chapter 1: The Lamp"."""
+    texts = [" ".join(text.split()) for text in texts]
+    return ": ".join(
+        text.rstrip(" .:") if number + 1 < len(texts) else text for number, text in enumerate(texts)
+    )
+
+
+def _text(body: Sequence[Block]) -> str:
+    while body and body[-1].kind == "divider":
+        body = body[:-1]
+    return "\n\n".join(DIVIDER if block.kind == "divider" else block.text for block in body).strip()
+
+
+def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
+    """Whether what stands before the first heading, or below it and before the second, is a title page, a list of
+    contents or a dedication."""
+    if count_words(text) < 12:
+        return not re.search(r"[.!?。！？]\W*$", text)
+    if has_title:
+        return False
+    lines = [line for line in text.split("\n") if line.strip()]
+    sentences = [
+        line for line in lines if len(line.split()) > 14 and re.search(r"[.!?…][\"”’')]*$", line.strip())
+    ]
+    words = sum(len(line.split()) for line in sentences)
+    return words < 0.5 * count_words(text) or (count_words(text) < FRONT_WORDS and bool(_FRONT.search(text)))
+
+
+_FRONT = re.compile(
+    r"(?im)^\W*(?:(?:table of )?contents|copyright|©|all rights reserved|isbn|dedicat|for my\b|by [A-Z]|summary|notes?|rating|tags?|fandom"
+    r"|published|disclaimer|words:|author)\b"
+)

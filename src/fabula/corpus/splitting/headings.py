@@ -1,0 +1,157 @@
+"""Lines of plain text that are headings, by their form."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+_NUMBER_WORDS = (
+    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    "|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
+    "|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|final|the\\s\\w+"
+)
+_ROMAN = "(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
+_NUMBER = rf"(?:\d{{1,4}}|{_ROMAN}|{_NUMBER_WORDS})"
+_TITLE = r"(?P<title>\s*[:.–—|-]+\s*\S.{0,80}|\s+[“\"(]?[^\W\d_a-z].{0,60})?"
+
+_PART = re.compile(
+    rf"(?:part|book|volume|act|teil|buch|band|partie|livre|tome|parte|libro|часть|книга|том)\s+(?:the\s+)?{_NUMBER}\b[.:)]?{_TITLE}",
+    re.IGNORECASE,
+)
+_CHAPTER = re.compile(
+    rf"(?:chapter|ch(?:ap)?\.|story|tale|episode|scene|section|letter|canto|stave|day|night|kapitel|chapitre|cap[íi]tulo|capitolo|hoofdstuk"
+    rf"|rozdzia[łl]|kapitola|fejezet|глава|рассказ|kap\.)\s*(?:no\.?\s*|#\s*)?{_NUMBER}\b[.:)]?{_TITLE}"
+    rf"|(?:the\s+)?{_NUMBER}(?:st|nd|rd|th)?\s+(?:chapter|story|tale|kapitel|глава|fejezet)\b[.:]?{_TITLE.replace('title', 'title2')}",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(
+    r"(?:prologue|prolog|epilogue|epilog|interlude|intermission|foreword|preface|introduction|afterword|coda|postscript"
+    r"|пролог|эпилог|prólogo|epílogo|vorwort|nachwort)(?:\s+\d+)?[.:]?(?:\s*[:.–—-]\s*\S.{0,60})?",
+    re.IGNORECASE,
+)
+_HAN = re.compile(
+    r"第\s*[0-9０-９零〇一二三四五六七八九十百千两]+\s*[章回节節話话卷部篇集](?:\s*[:：、.]?\s*\S.{0,40})?|(?:序章|楔子|尾声|尾聲|番外)(?:\s*\S.{0,30})?"
+)
+_DECORATED = re.compile(
+    r"(?P<mark>[=*~#_+•◆★☆-]{2,})\s*(?P<text>[^\W_](?:.{0,78}[\w!?.)\"”’])?)\s*(?P=mark)|(?:title|titel|story title|название)\s*:\s*(?P<named>\S.{0,78})",
+    re.IGNORECASE,
+)
+_NUMERAL = re.compile(rf"[(\[–—-]?\s*(?P<number>\d{{1,3}}|{_ROMAN})\s*[.)\]–—-]?", re.IGNORECASE)
+_NUMBERED = re.compile(
+    rf"(?P<number>\d{{1,3}}|{_ROMAN.upper()})(?:[.):]\s+|\s+[–—-]\s+)(?P<text>[^\W\d_a-z].{{0,60}})"
+)
+_NOT_TITLE = re.compile(
+    r"(?:the end|end|fin|finis|ende|конец|contents|table of contents|inhalt|summary|notes?|author'?s? notes?|a/?n|by\b.*|from\b.*,"
+    r"|copyright.*|all rights.*|page \d+|chorus|verse|bridge|refrain|outro|intro|edit\b.*|tl;?dr.*|to be continued.*|continued.*"
+    r"|dear\b.*|yours\b.*|sincerely.*|love)\W*",
+    re.IGNORECASE,
+)
+
+PART, CHAPTER, DECORATED, NUMERAL, TITLE = 1, 2, 3, 4, 5
+"""Levels of headings in plain text: the surer their form, the higher. Only lines that stand alone are `NUMERAL` (a mere
+number) or `TITLE` (short, and no sentence)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A line that is a heading: its level, and its text without decoration."""
+
+    level: Literal[1, 2, 3, 4, 5]
+    text: str
+
+
+def find_heading(line: str, alone: bool) -> Heading | None:
+    """The heading in a line, or None.
+
+    Args:
+        line: a line of text without the white space at its ends.
+        alone: no text stands directly above and below it.
+    """
+    if not line or len(line) > 100:
+        return None
+    if _HAN.fullmatch(line) and not line.endswith(("。", "，", "！", "？")):
+        return Heading(CHAPTER, line)
+    if _is_sentence(line) and not re.match(r"(?i)chapter|part|глава", line):
+        return None
+    plain = line.strip("*_#=~ ").strip()
+    if match := _PART.fullmatch(plain):
+        return Heading(PART, plain) if _is_title_part(match["title"]) else None
+    if match := _CHAPTER.fullmatch(plain):
+        return Heading(CHAPTER, plain) if _is_title_part(match["title"] or match["title2"]) else None
+    if alone and _NAMED.fullmatch(plain):
+        return Heading(CHAPTER, plain)
+    if match := _DECORATED.fullmatch(line):
+        text = (match["text"] or match["named"]).strip()
+        if not _NOT_TITLE.fullmatch(text):
+            return Heading(DECORATED, text)
+    if alone:
+        if _NUMERAL.fullmatch(line):
+            return Heading(NUMERAL, line)
+        if match := _NUMBERED.fullmatch(line):
+            return Heading(NUMERAL, line) if _is_short(match["text"]) else None
+        if _is_title(plain):
+            return Heading(TITLE, plain)
+    return None
+
+
+def numeral_value(line: str) -> int:
+    """The number that a heading of level `NUMERAL` begins with; 0 for none."""
+    match = re.match(rf"\W*(?:(\d{{1,3}})|({_ROMAN}))\b", line, re.IGNORECASE)
+    if not match:
+        return 0
+    return int(match[1]) if match[1] else roman_value(match[2])
+
+
+def roman_value(text: str) -> int:
+    """The value of a Roman number."""
+    values = [{"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}[letter] for letter in text.lower()]
+    later = [*values[1:], 0]
+    return sum(-value if value < after else value for value, after in zip(values, later, strict=True))
+
+
+def _is_sentence(line: str) -> bool:
+    """Whether a line ends or begins like running text."""
+    return (
+        line[0] in "\"“‘'«„—–"
+        or (line[0].islower() and line[:2] != "ii")
+        or line.endswith((",", ";", "…", ".”", '."', ".’"))
+    )
+
+
+def _is_title_part(text: str | None) -> bool:
+    """Whether what follows a chapter's number is a title, and not the rest of a sentence."""
+    if not text:
+        return True
+    text = text.strip(" :.–—|-")
+    return (
+        len(text.split()) <= 14
+        and not re.search(r"[a-z]{2}[,;]$", text)
+        and not re.search(r"[a-z]\. [A-Z]", text)
+    )
+
+
+def _is_short(text: str) -> bool:
+    return len(text.split()) <= 9 and not text.endswith((".", ",", ";", ":"))
+
+
+def _is_title(text: str) -> bool:
+    """Whether a line that stands alone is a title: short, no sentence, begun with a capital."""
+    words = text.split()
+    if (
+        not 1 <= len(words) <= 10
+        or len(text) > 64
+        or not re.search(r"[^\W\d_]", text)
+        or _NOT_TITLE.fullmatch(text)
+    ):
+        return False
+    if (
+        text[-1] in ".,;:—–-”\"'’)]…"
+        or text[0] in "[({<@>|+"
+        or not (text[0].isupper() or text[0].isdigit() or text[0] > "\u2e80")
+    ):
+        return False
+    if text[-1] in "。！？」，、" or (text[0] > "\u2e80" and len(text) > 16):
+        return False
+    if re.search(r"https?:|www\.|@\w|[{}=<>]|\d\d:\d\d", text):
+        return False
+    capital = sum(word[0].isupper() or not word[0].isalpha() for word in words)
+    return len(words) <= 4 or capital >= 0.5 * len(words)

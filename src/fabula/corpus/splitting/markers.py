@@ -1,0 +1,111 @@
+"""Marks that stand around each story: the pairs that notebooks use, and pairs of one's own."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from fabula.corpus.splitting.split import Split
+
+_STARTS = {
+    "<sos>", "<|startoftext|>", "<s>", "<bos>", "<|begin_of_text|>", "<|bos|>", "<|sos|>", "<|start|>", "<start>", "<story>",
+    "<|story|>", "[bos]", "[sos]", "[start]", "[story]", "<|startofstory|>", "<|beginofstory|>", "<begin>", "<|begin|>",
+    "<|start_of_text|>", "<|start_of_story|>", "<startoftext>", "<start_of_story>", "[story_start]", "[begin]",
+}  # fmt: skip
+_ENDS = {
+    "<eos>", "<|endoftext|>", "</s>", "<|end_of_text|>", "<|eos|>", "<|end|>", "<end>", "</story>", "<|/story|>", "[eos]", "[end]",
+    "[/story]", "<|endofstory|>", "<|end_of_story|>", "<endoftext>", "<end_of_story>", "[story_end]", "<|endofdoc|>", "<|eot_id|>",
+    "<endofstory>", "<|eot|>", "[eot]", "<eot>",
+}  # fmt: skip
+_TOKEN = re.compile(
+    r"<\|/?[\w ]{1,30}\|>|</?[A-Za-z][A-Za-z_]{0,24}>|\[\[/?\w{2,24}\]\]|\[/?[A-Za-z][A-Za-z_]{1,24}\]|\{\{?/?[A-Za-z_]{2,24}\}?\}|<<+/?\w{2,24}>>+|@@\w{2,24}@@"
+)
+_HTML = {
+    "p",
+    "br",
+    "i",
+    "b",
+    "em",
+    "strong",
+    "div",
+    "span",
+    "hr",
+    "u",
+    "h1",
+    "h2",
+    "h3",
+    "li",
+    "ul",
+    "a",
+    "html",
+    "body",
+    "head",
+}
+_MIN_OWN = 3
+
+
+def find_markers(texts: Sequence[str]) -> Split | None:
+    """The marks around the stories in the beginnings of one or more files, or None.
+
+    Of the marks that are in use everywhere one is enough; others count where at least three of a pair alternate with hardly
+    any text outside, or where one kind stands on many lines of its own.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(_TOKEN.findall(text))
+    start = _most_common(counts, _STARTS)
+    end = _most_common(counts, _ENDS)
+    if start and end and (counts[start] > 1 or not _inside_prose(texts, start, end)):
+        if counts[start] < 0.1 * counts[end]:
+            start = ""
+        elif counts[end] < 0.1 * counts[start]:
+            end = ""
+        if not (start and end) or not _inside_prose(texts, start, end):
+            return Split("markers", start=start, end=end)
+    elif end and not start and (counts[end] > 1 or end.startswith("<|")):
+        return Split("markers", end=end)
+    elif start and not end and counts[start] > 1 and not _inside_prose(texts, start, start):
+        return Split("markers", start=start)
+    return _own_markers(texts, counts)
+
+
+def _most_common(counts: Counter[str], known: set[str]) -> str:
+    found = [(count, token) for token, count in counts.items() if token.lower() in known]
+    return max(found)[1] if found else ""
+
+
+def _inside_prose(texts: Sequence[str], start: str, end: str) -> bool:
+    """Whether marks stand around words within sentences, as `<s>` for text that is struck out."""
+    outside = total = 0
+    for text in texts:
+        total += len(text)
+        pieces = re.split(f"{re.escape(start)}.*?(?:{re.escape(end)}|$)", text, flags=re.DOTALL)
+        outside += sum(len(piece.strip()) for piece in pieces)
+    return outside > 0.3 * total and start.lower() not in ("<sos>", "<|startoftext|>")
+
+
+def _own_markers(texts: Sequence[str], counts: Counter[str]) -> Split | None:
+    """A pair that alternates all through the texts, or None."""
+    often = [
+        token
+        for token, count in counts.most_common(8)
+        if count >= _MIN_OWN and token.strip("</>[]{}|@").lower() not in _HTML
+    ]
+    for start in often:
+        for end in often:
+            if start != end and abs(counts[start] - counts[end]) <= 1 and _alternate(texts, start, end):
+                return Split("markers", start=start, end=end)
+    return None
+
+
+def _alternate(texts: Sequence[str], start: str, end: str) -> bool:
+    both = re.compile(f"({re.escape(start)}|{re.escape(end)})")
+    inside = outside = 0
+    for text in texts:
+        parts = both.split(text)
+        marks = parts[1::2]
+        if any(mark == after for mark, after in itertools.pairwise(marks)) or marks[:1] == [end]:
+            return False
+        inside += sum(len(part.strip()) for part in parts[2::4])
+        outside += sum(len(part.strip()) for part in parts[0::4])
+    return outside <= 0.02 * inside

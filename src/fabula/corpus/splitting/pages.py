@@ -1,0 +1,151 @@
+"""What printed pages and libraries put around a text: page numbers, running heads, the licence of Project Gutenberg."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+Removed = tuple[int, str, str]
+"""Line number from 1, reason, text."""
+
+_PAGE_NUMBER = re.compile(
+    r"\s*[-–—|\[(~]*\s*(?:page|pg\.?|p\.|seite|стр\.)?\s*(?P<number>\d{1,4})\s*(?:(?:of|/|von)\s*\d{1,4})?\s*[-–—|\])~]*\s*",
+    re.IGNORECASE,
+)
+_GUTENBERG_START = re.compile(r"\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.*", re.IGNORECASE)
+_GUTENBERG_END = re.compile(
+    r"\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG.*|End of (?:the )?Project Gutenberg.*", re.IGNORECASE
+)
+_MIN_PAGES = 4
+
+
+def without_pages(lines: Sequence[str]) -> tuple[list[str | None], list[Removed]]:
+    """The lines of a text without page numbers and running heads.
+
+    Returns:
+        The lines, None for each that went, so that their numbers stay, and those that went.
+    """
+    heads = _page_lines(lines)
+    kept: list[str | None] = [line.replace("\f", "") for line in lines]
+    removed = []
+    for number, reason in sorted(heads.items()):
+        removed.append((number + 1, reason, lines[number].strip("\f").strip()))
+        kept[number] = None
+    for number in heads:
+        _close_gap(kept, number)
+    return kept, removed
+
+
+def _page_lines(lines: Sequence[str]) -> dict[int, str]:
+    """Which lines are page numbers or running heads, by number from 0."""
+    numbered = [
+        (number, int(match["number"]))
+        for number, line in enumerate(lines)
+        if (match := _PAGE_NUMBER.fullmatch(line.replace("\f", "")))
+    ]
+    runs = [here for here, after in itertools.pairwise(numbered) if after[1] - here[1] == 1]
+    found: dict[int, str] = {}
+    if (
+        len(runs) >= _MIN_PAGES - 1
+        and len(runs) >= 0.7 * (len(numbered) - 1)
+        and _breaks_text(lines, numbered)
+    ):
+        found = {number: "page-number" for number, _ in numbered}
+    borders = {number for number, line in enumerate(lines) if "\f" in line} | set(found)
+    if len(borders) < _MIN_PAGES:
+        return found
+    near: list[int] = []
+    for border in borders:
+        near += _neighbours(lines, border, found)
+    forms = Counter(_form(lines[number]) for number in set(near))
+    for number in near:
+        form = _form(lines[number])
+        if forms[form] >= max(3, 0.25 * len(borders)) and len(form) < 80 and number not in found:
+            found[number] = (
+                "page-number" if _PAGE_NUMBER.fullmatch(lines[number].strip("\f")) else "running-head"
+            )
+    return found
+
+
+def _breaks_text(lines: Sequence[str], numbered: Sequence[tuple[int, int]]) -> bool:
+    """Whether numbers that stand alone cut sentences, or come at regular distances: then they are pages' numbers."""
+    cut = 0
+    for number, _ in numbered:
+        before = next(
+            (line for line in reversed(lines[max(0, number - 6) : number]) if re.search("[a-zа-я]", line)), ""
+        )
+        cut += bool(before.strip()) and before.strip()[-1] not in ".!?…\"”’'*»"
+    gaps = [after[0] - here[0] for here, after in itertools.pairwise(numbered)]
+    middle = sorted(gaps)[len(gaps) // 2]
+    regular = sum(abs(gap - middle) <= max(2, 0.1 * middle) for gap in gaps)
+    return cut >= 0.25 * len(numbered) or (middle < 80 and regular >= 0.8 * len(gaps))
+
+
+def _neighbours(lines: Sequence[str], border: int, found: dict[int, str]) -> list[int]:
+    """The two nearest lines with text on each side of a page's border that are short enough for a running head."""
+    near = []
+    for step in (-1, 1):
+        number = border if "\f" in lines[border] and step == 1 else border + step
+        seen = 0
+        while 0 <= number < len(lines) and seen < 2 and abs(number - border) < 8:
+            if lines[number].strip("\f \t"):
+                seen += 1
+                if number not in found:
+                    near.append(number)
+            number += step
+    return near
+
+
+def _form(line: str) -> str:
+    """A line with its numbers taken for one another."""
+    return re.sub(r"\d+", "0", re.sub(r"\b[ivxl]{1,7}\b", "0", " ".join(line.split()).casefold()))
+
+
+def _close_gap(lines: list[str | None], number: int) -> None:
+    """Take out the blank lines around a page's border where a sentence runs on over it."""
+    first = last = number
+    while first > 0 and not (lines[first - 1] or "").strip():
+        first -= 1
+    while last + 1 < len(lines) and not (lines[last + 1] or "").strip():
+        last += 1
+    before = (lines[first - 1] or "").rstrip() if first else ""
+    after = (lines[last + 1] or "").strip() if last + 1 < len(lines) else ""
+    if before and after and (before[-1] not in ".!?…\"”’'*»:" or after[0].islower()):
+        for place in range(first, last + 1):
+            lines[place] = None
+
+
+def without_gutenberg(lines: list[str | None]) -> list[Removed]:
+    """Take the licence of Project Gutenberg and the lines of its transcribers out of `lines` of one book.
+
+    Returns:
+        What went. Nothing where the text has no start and end of such a book, or more than one of each.
+    """
+    starts = [number for number, line in enumerate(lines) if line and _GUTENBERG_START.match(line.strip())]
+    ends = [number for number, line in enumerate(lines) if line and _GUTENBERG_END.match(line.strip())]
+    if len(starts) > 1 or not (starts or ends):
+        return []
+    removed = []
+    end = min((number for number in ends if number > (starts or [0])[0]), default=len(lines))
+    for first, last in ((0, starts[0] + 1 if starts else 0), (end, len(lines))):
+        text = "\n".join(line for line in lines[first:last] if line is not None).strip()
+        if text:
+            removed.append((first + 1, "gutenberg-licence", text))
+        for number in range(first, last):
+            lines[number] = None
+    credit = re.compile(
+        r"(?:produced|transcribed|e-?text prepared|prepared) by\b|credits?:|\[transcriber|transcriber'?’?s note",
+        re.IGNORECASE,
+    )
+    body = [number for number, line in enumerate(lines) if line and line.strip()][:30]
+    for number in body:
+        if credit.match((lines[number] or "").strip()):
+            first = last = number
+            while last + 1 < len(lines) and (lines[last + 1] or "").strip():
+                last += 1
+            removed.append(
+                (first + 1, "transcriber", "\n".join(line or "" for line in lines[first : last + 1]))
+            )
+            lines[first : last + 1] = [None] * (last + 1 - first)
+            break
+    return removed

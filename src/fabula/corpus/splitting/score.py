@@ -1,0 +1,70 @@
+"""How good stories look that a way to cut has made.
+
+Pieces of a text that was cut in the wrong places give themselves away: most are short, many begin with a quotation mark, a
+small letter or in the middle of a sentence, and some are the same. The bounds are from the paragraphs and the whole texts of
+3,000 stories (r/WritingPrompts, fairy tales, short fiction, children's stories): of whole stories less than 1 % have fewer than 25
+words and 2 to 12 % begin in speech; of their paragraphs 30 to 70 % and 15 to 55 %.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from fabula.story import count_words
+
+SHORT_WORDS = 25
+"""A piece with fewer words is a paragraph, a heading or a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What pieces of text look like.
+
+    Attributes:
+        num_stories, median_words: of the pieces.
+        short: share with fewer than `SHORT_WORDS` words.
+        in_speech: share that begins with a quotation mark, a dash or a small letter.
+        broken: share that does not end like a sentence.
+        repeated: share that is the same as an earlier piece.
+    """
+
+    num_stories: int
+    median_words: float
+    short: float
+    in_speech: float
+    broken: float
+    repeated: float
+
+    def score(self, has_titles: bool = False) -> float:
+        """0 (these are no stories) to 1 (these may well be stories). What stands under titles may be verse, whose ends
+        and beginnings tell nothing."""
+        form = 1.0
+        if not has_titles:
+            form = 1 - _between(self.in_speech, 0.2, 0.55)
+            form *= 1 - 0.7 * _between(self.broken, 0.3, 0.8)
+        return (
+            form
+            * _between(self.median_words, 25, 75)
+            * (1 - _between(self.short, 0.05, 0.4))
+            * (1 - _between(self.repeated, 0.1, 0.5))
+        )
+
+
+def _between(value: float, low: float, high: float) -> float:
+    """Where a value lies between two bounds, from 0 to 1."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def quality(texts: Sequence[str]) -> Quality:
+    """What pieces of text look like; there must be one at least."""
+    words = [count_words(text) for text in texts]
+    count = len(texts)
+    return Quality(
+        num_stories=count,
+        median_words=median(words),
+        short=sum(number < SHORT_WORDS for number in words) / count,
+        in_speech=sum(bool(re.match(r"\W*[a-zа-яß-ÿ]|[\"“‘'«„—–「『-]", text)) for text in texts) / count,
+        broken=sum(not re.search(r"[.!?…。！？」』\"”’'*»~)\]-]\s*$", text) for text in texts) / count,
+        repeated=1 - len({" ".join(text.split()).casefold() for text in texts}) / count,
+    )

@@ -1,0 +1,99 @@
+"""A way to cut text into stories."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from fabula.errors import FabulaError, did_you_mean
+
+SplitKind = Literal["markers", "lines", "blank-lines", "separator", "headings", "scenes", "pattern", "file"]
+
+SPLIT_AT = ("chapters", "scenes", "blank-lines", "lines", "files")
+"""What `--split-at` takes by name; anything else is a line, or a regular expression for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A way to cut a text into stories.
+
+    Attributes:
+        kind: "markers": each story begins with `start` and ends with `end`, of which one may be ""; "lines": a story a
+            line; "blank-lines": `num_blank` blank lines or more between stories; "separator": a line that is `end`
+            between stories; "headings": at headings of `level` and above; "scenes": at dividers, too; "pattern": at
+            lines that match the regular expression `start`; "file": a story a file.
+        unwrap: lines are broken at one width, and are joined to paragraphs.
+        is_book: the stories are the parts of one book, in order.
+    """
+
+    kind: SplitKind
+    start: str = ""
+    end: str = ""
+    num_blank: int = 1
+    level: int = 0
+    unwrap: bool = False
+    is_book: bool = False
+
+    @property
+    def description(self) -> str:
+        """For the user: "one story a line"."""
+        return {
+            "markers": self._marks(),
+            "lines": "one story a line",
+            "blank-lines": "stories between blank lines"
+            if self.num_blank == 1
+            else f"stories between {self.num_blank} or more blank lines",
+            "separator": f"stories between lines {self.end!r}",
+            "headings": "the chapters of a book" if self.is_book else "stories under headings",
+            "scenes": "stories between dividers",
+            "pattern": f"stories between lines like {self.start!r}",
+            "file": "one story a file",
+        }[self.kind]
+
+    def _marks(self) -> str:
+        if self.end == "\f":
+            return "stories between form feeds"
+        if self.start and self.end:
+            return f"stories in {self.start} ... {self.end}"
+        return f"stories after {self.start}" if self.start else f"stories before {self.end}"
+
+    @property
+    def option(self) -> str:
+        """The option that names this way to cut, as it is typed."""
+        value = {
+            "headings": "chapters",
+            "scenes": "scenes",
+            "blank-lines": "blank-lines",
+            "lines": "lines",
+            "file": "files",
+        }.get(self.kind, "")
+        if not value:
+            text = self.start if self.kind == "pattern" else self.end or self.start
+            value = "'" + text.replace("'", "'\\''") + "'"
+        return f"--split-at {value}"
+
+
+WHOLE = Split("file")
+
+
+def line_pattern(split_at: str) -> re.Pattern[str]:
+    """What `--split-at` means as a line: the line itself, or one that the regular expression matches as a whole.
+
+    Raises:
+        FabulaError: it is neither, but near a name.
+    """
+    literal = re.escape(split_at.strip())
+    try:
+        return re.compile(f"{literal}|(?:{split_at})")
+    except re.error:
+        return re.compile(literal)
+
+
+def check_split_at(split_at: str) -> None:
+    """
+    Raises:
+        FabulaError: it looks like a mistyped name.
+    """
+    if re.fullmatch(r"[a-z-]+", split_at) and split_at not in SPLIT_AT:
+        hint = did_you_mean(split_at, SPLIT_AT)
+        if hint.startswith("did you mean"):
+            raise FabulaError(f"unknown way to split {split_at!r}", where="--split-at", hint=hint)

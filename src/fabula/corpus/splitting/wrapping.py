@@ -1,0 +1,143 @@
+"""Lines that were broken at one width, joined to paragraphs again."""
+
+import itertools
+import re
+from collections.abc import Sequence
+
+MIN_WIDTH, MAX_WIDTH = 50, 110
+"""Widths that prose is broken at. Narrower lines may be verse."""
+
+_MIN_PAIRS = 8
+
+
+def wrap_width(lines: Sequence[str]) -> int:
+    """The width that lines of prose were broken at, or 0 where they were not.
+
+    Lines are broken where, nearly always, the first word of the next one would have been too much.
+    """
+    pairs = [
+        (line.rstrip(), after.strip())
+        for line, after in itertools.pairwise(lines)
+        if line.strip() and after.strip() and not starts_indented(after, line)
+    ]
+    if len(pairs) < _MIN_PAIRS:
+        return 0
+    widths = sorted(len(line) for line, _ in pairs)
+    width = widths[int(0.98 * (len(widths) - 1))]
+    if not MIN_WIDTH <= width <= MAX_WIDTH:
+        return 0
+    full = sum(len(line) + 1 + len(after.split()[0]) > width - 4 for line, after in pairs)
+    return width if full >= 0.85 * len(pairs) else 0
+
+
+def starts_indented(line: str, before: str) -> bool:
+    """Whether a line is set further in than the one before, as the first line of a paragraph is."""
+    return _indent(line) > _indent(before) and _indent(line) >= 1
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def joined(lines: Sequence[str], width: int) -> list[str]:
+    """Lines without blank ones between them as paragraphs.
+
+    A new paragraph begins where a line is set in, and after a line that ends a sentence far from the margin. Lines that
+    are all short (verse, a letter's head) stay lines of one paragraph, apart by "\\n".
+    """
+    if len(lines) > 1 and _is_verse(lines, width):
+        return ["\n".join(line.strip() for line in lines)]
+    paragraphs: list[list[str]] = []
+    for number, line in enumerate(lines):
+        before = lines[number - 1] if number else ""
+        ends = len(before.rstrip()) < 0.7 * width and re.search(r"[.!?…:][\"”’')]*$", before.rstrip())
+        if not number or starts_indented(line, before) or ends:
+            paragraphs.append([])
+        paragraphs[-1].append(line.strip())
+    return [_join(paragraph) for paragraph in paragraphs]
+
+
+def _is_verse(lines: Sequence[str], width: int) -> bool:
+    """Whether most lines end where the next word would have had room."""
+    room = sum(
+        len(line.rstrip()) + 1 + len(after.split()[0]) <= width - 8
+        for line, after in itertools.pairwise(lines)
+    )
+    return room > 0.6 * (len(lines) - 1)
+
+
+def _join(lines: Sequence[str]) -> str:
+    text = lines[0]
+    for line in lines[1:]:
+        if text.endswith("\u00ad"):
+            text = text[:-1] + line
+        elif re.search(r"\w-$", text) and line[:1].islower():
+            text = text + line if _keeps_hyphen(text, line) else text[:-1] + line
+        elif text.endswith(("—", "--")) or (text[-1:] > "\u2e80" and line[:1] > "\u2e80"):
+            text += line
+        else:
+            text += " " + line
+    return text
+
+
+def _keeps_hyphen(text: str, line: str) -> bool:
+    """Whether the hyphen at a line's end is a word's own: both halves are words that stand in the lines alone."""
+    first = re.split(r"[\s—]", text)[-1].rstrip("-").lower()
+    second = re.split(r"[\s—]", line)[0].strip('.,;:!?"”').lower()
+    return (
+        "-" in first
+        or "-" in second
+        or first in _PREFIXES
+        or (len(first) > 3 and len(second) > 3 and second in _SECOND)
+    )
+
+
+_PREFIXES = {
+    "self",
+    "half",
+    "well",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+    "ex",
+    "all",
+    "great",
+}
+_SECOND = {
+    "like",
+    "eyed",
+    "haired",
+    "hearted",
+    "handed",
+    "headed",
+    "house",
+    "table",
+    "room",
+    "made",
+    "time",
+    "long",
+    "known",
+    "light",
+}
+
+
+def unwrap(text: str) -> str:
+    """A text whose lines were broken at one width, with each paragraph on a line; any other text as it is."""
+    lines = text.split("\n")
+    width = wrap_width(lines)
+    if not width:
+        return text
+    parts: list[str] = []
+    group: list[str] = []
+    for line in [*lines, ""]:
+        if line.strip():
+            group.append(line)
+        elif group:
+            parts += joined(group, width)
+            group = []
+    return "\n\n".join(parts)

@@ -1,0 +1,233 @@
+"""Where stories begin: found by what a cut makes, and asked for where two are as good."""
+
+import random
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.formats.base import ReadingLog
+from fabula.corpus.read import StorySource, open_stories
+from fabula.corpus.splitting.choose import ReadSample, choose_split
+from fabula.corpus.splitting.cut import cut_blocks
+from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading, roman_value
+from fabula.corpus.splitting.markers import find_markers
+from fabula.corpus.splitting.pages import without_gutenberg, without_pages
+from fabula.corpus.splitting.split import Split
+from fabula.corpus.splitting.wrapping import unwrap, wrap_width
+from fabula.errors import FabulaError
+
+SENTENCES = """The tide came in before the boats did. Nobody had lit the lamp that night. Old Marl counted the gulls twice and
+found one too many. There was a chair on the quay with a coat on it. The bell rang once more than the hour. A woman bought bread
+for three and ate it alone. The ferryman whistled, and his dog answered from the other side. Snow lay on the nets until
+March. The parson wrote a letter to the sea and got an answer. His sister kept the key in a jar of salt. They painted the
+door green, and then the window. It smelled of tar and apples all that week. The stranger asked which year it was, thanked them, and
+left. By noon the whole street knew of it. The cat came home with a silver ring. Even the clock stopped to listen."""
+SENTENCES = [sentence.strip() + "." for sentence in " ".join(SENTENCES.split()).rstrip(".").split(". ")]
+TITLES = [
+    "The Lamp",
+    "Boots",
+    "Slack Water",
+    "Low Bread",
+    "The Pump",
+    "Nine Steps",
+    "Salt",
+    "Ebb",
+    "The Ferry",
+    "Herring Sunday",
+]
+
+
+def paragraph(chance: random.Random, speech: bool) -> str:
+    text = " ".join(chance.sample(SENTENCES, chance.randint(2, 5)))
+    return f"“{text[:-1]},” she said." if speech else text
+
+
+def make_stories(number: int, seed: int = 0) -> list[list[str]]:
+    """Stories as lists of paragraphs, a third of them speech."""
+    chance = random.Random(seed)
+    return [
+        [paragraph(chance, place % 3 == 2) for place in range(chance.randint(6, 10))] for _ in range(number)
+    ]
+
+
+STORIES = make_stories(10)
+
+
+def source_of(folder: Path, text: str, **options: str) -> StorySource:
+    (folder / "a.txt").write_text(text, encoding="utf-8")
+    return open_stories(folder / "a.txt", **options)
+
+
+def starts(source: StorySource) -> list[str]:
+    return [story.text[:25] for story in source]
+
+
+WANTED = [story[0][:25] for story in STORIES]
+FLAT = [" ".join(story) for story in STORIES]
+BLANK = ["\n\n".join(story) for story in STORIES]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(FLAT),
+        "\n\n".join(FLAT),
+        "\n\n\n\n".join(BLANK),
+        "\n\n* * *\n\n".join(BLANK),
+        "\n=====\n".join(BLANK),
+        "\n\n⁂\n\n".join(BLANK),
+        "\nNEXT STORY\n".join(BLANK),
+        "<|endoftext|>".join("\n".join(story) for story in STORIES),
+        "".join(f"<s>{text}</s>\n" for text in BLANK),
+        "".join(f"<|startoftext|>\n{text}\n<|endoftext|>\n" for text in BLANK),
+        "".join(f"[[tale]]{text}[[elat]]\n" for text in BLANK),
+        "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n\n".join(f"CHAPTER {roman}.\n\n{text}" for roman, text in zip(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"], BLANK, strict=True)),
+        "\n\n".join(f"{title}\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"=== {title} ===\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"{title}\n======\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"{number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"Chapter {number}: {title}\n" + textwrap.fill(" ".join(story), 70) for number, (title, story) in enumerate(zip(TITLES, STORIES, strict=True), 1)),
+    ],
+)  # fmt: skip
+def test_stories_begin_where_they_should(tmp_path: Path, text: str) -> None:
+    source = source_of(tmp_path, text)
+    assert [start[:15] for start in starts(source)] == [start[:15] for start in WANTED], source.description
+
+
+def test_paragraphs_are_never_stories(tmp_path: Path) -> None:
+    """A manuscript without chapters is one text, whose last tenth is apart so that it can be held out."""
+    source = source_of(tmp_path, "\n\n".join(BLANK))
+    stories = list(source)
+    assert [story.part for story in stories] == [1, 2]
+    assert {story.book for story in stories} == {"a.txt"}
+    assert "\n\n".join(story.text for story in stories) == "\n\n".join(BLANK)
+    assert 0.05 < len(stories[1].text) / len("\n\n".join(BLANK)) < 0.15
+
+
+def test_a_folder_is_a_story_a_file_unless_its_files_have_chapters(tmp_path: Path) -> None:
+    for number, text in enumerate(BLANK):
+        (tmp_path / f"{number}.txt").write_text(text)
+    assert len(list(open_stories(tmp_path))) == 10
+    for number, text in enumerate(BLANK):
+        (tmp_path / f"{number}.txt").write_text(f"Chapter 1\n\n{text}\n\nChapter 2\n\n{number}. {text}")
+    stories = list(open_stories(tmp_path))
+    assert [(story.book, story.part) for story in stories[:3]] == [("0.txt", 1), ("0.txt", 2), ("1.txt", 1)]
+
+
+def test_files_that_are_called_chapters_are_a_book_in_order(tmp_path: Path) -> None:
+    for number, text in enumerate(BLANK, 1):
+        (tmp_path / f"Chapter {number}.txt").write_text(text)
+    stories = list(open_stories(tmp_path))
+    assert [(story.source, story.part) for story in stories] == [
+        (f"Chapter {n}.txt", n) for n in range(1, 11)
+    ]
+    assert {story.book for story in stories} == {"./"}
+
+
+def test_two_ways_as_good_are_asked_about() -> None:
+    """Files of lines that are long enough for stories: either the lines or the files are the stories."""
+    samples = [
+        ReadSample(f"{number}.txt", "\n".join(FLAT[number * 3 : number * 3 + 3])) for number in range(3)
+    ]
+    with pytest.raises(FabulaError) as caught:
+        choose_split(samples)
+    assert str(caught.value).endswith("type --split-at lines or --split-at files")
+    assert caught.value.details.count("\n") == 7
+    assert FLAT[0][:60] in caught.value.details
+
+
+def test_the_user_names_where_stories_begin(tmp_path: Path) -> None:
+    text = "\n\n".join(
+        f"Day {number}, noon\n\n{text}\n\n* * *\n\nAfter." for number, text in enumerate(BLANK, 1)
+    )
+    source = source_of(tmp_path, text, split_at=r"Day \d+, noon")
+    assert starts(source) == WANTED
+    assert next(iter(source)).title == "Day 1, noon"
+    assert len(list(source_of(tmp_path, text, split_at="scenes"))) == 20
+    assert len(list(source_of(tmp_path, text, split_at="files"))) == 2
+    for split_at, message in {
+        "chapter": "unknown way to split 'chapter'; did you mean chapters?",
+        "Night": "no line is or matches 'Night'",
+    }.items():
+        with pytest.raises(FabulaError, match=message):
+            source_of(tmp_path, text, split_at=split_at)
+
+
+def test_front_matter_contents_and_empty_chapters_are_left_out_and_noted(tmp_path: Path) -> None:
+    contents = "\n".join(f"Chapter {number}" for number in range(1, 11))
+    body = "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1))
+    source = source_of(tmp_path, f"THE TIDE-TABLE\n\nby A. Writer\n\nContents\n\n{contents}\n\n{body}")
+    log = ReadingLog()
+    stories = list(source.read(next(source.ranges()), log))
+    assert [story.text[:25] for story in stories] == WANTED
+    assert {removal.reason for removal in log.removals} == {"front-matter", "empty-chapter"}
+
+
+def test_page_numbers_and_running_heads_go_and_sentences_join() -> None:
+    lines = textwrap.wrap(" ".join(FLAT), 60)
+    pages = ["\n".join(lines[at : at + 30]) for at in range(0, len(lines), 30)]
+    text = "".join(f"{page}\n\nTHE TIDE-TABLE\n{number}\n\f" for number, page in enumerate(pages, 1))
+    kept, removed = without_pages(text.split("\n"))
+    assert {reason for _, reason, _ in removed} == {"page-number", "running-head"}
+    assert unwrap("\n".join(line for line in kept if line is not None)).split() == " ".join(FLAT).split()
+
+
+def test_the_licence_of_project_gutenberg_goes() -> None:
+    lines: list[str | None] = ["Title: X", "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "A story.", "*** END OF THE PROJECT GUTENBERG EBOOK X ***", "Terms"]  # fmt: skip
+    assert [reason for _, reason, _ in without_gutenberg(lines)] == ["gutenberg-licence"] * 2
+    assert lines == [None, None, "A story.", None, None]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(SENTENCES), min_size=8, max_size=14), min_size=3, max_size=6),
+    st.integers(55, 100),
+)
+def test_broken_lines_are_joined(paragraphs: list[list[str]], width: int) -> None:
+    whole = [" ".join(sentences) for sentences in paragraphs]
+    wrapped = "\n\n".join(textwrap.fill(text, width, break_on_hyphens=False) for text in whole)
+    assert unwrap(wrapped) == "\n\n".join(whole)
+
+
+def test_verse_and_long_lines_are_not_joined() -> None:
+    verse = ["The tide came in", "and took the lamp,", "the chair, the coat,", "and left the damp."] * 5
+    assert wrap_width(verse) == 0
+    assert wrap_width(FLAT) == 0
+    assert unwrap("\n".join(FLAT)) == "\n".join(FLAT)
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("Chapter 1", CHAPTER), ("CHAPTER XIV.", CHAPTER), ("Chapter Twenty-One: The Lamp", CHAPTER), ("Kapitel 3", CHAPTER),
+        ("Глава 2", CHAPTER), ("第三章 海", CHAPTER), ("Part Two", PART), ("BOOK THE FIRST", PART), ("Prologue", CHAPTER),
+        ("Part of him wanted to stay, and part of him did not.", 0), ("He opened the book.", 0), ("“Chapter 3,” he said.", 0),
+        ("Chapter 3 was the worst, she thought, and turned the page.", 0), ("THE END", 0), ("by A. Writer", 0),
+    ],
+)  # fmt: skip
+def test_headings_by_their_form(line: str, level: int) -> None:
+    heading = find_heading(line, True)
+    assert (heading.level if heading else 0) == level
+
+
+def test_roman_numbers() -> None:
+    assert [roman_value(text) for text in ("i", "IV", "ix", "XL", "xc", "CXIV")] == [1, 4, 9, 40, 90, 114]
+
+
+def test_marks_within_prose_are_no_markers() -> None:
+    assert find_markers(["He said <i>no</i>, and <i>no</i>, and <i>no</i> again. " * 9]) is None
+    assert find_markers(["It was <s>good</s> bad, and <s>late</s> early. " * 9]) is None
+    assert find_markers(["A fox. <|endoftext|> A cat."]) == Split("markers", end="<|endoftext|>")
+
+
+@given(st.lists(st.builds(Block, st.sampled_from(["heading", "paragraph", "divider"]), st.sampled_from(["", "A", "b c."]), st.integers(0, 3), st.integers(1, 9))),
+       st.sampled_from([Split("headings", level=2), Split("scenes", level=1), Split("file")]))  # fmt: skip
+def test_no_paragraph_is_lost_by_cutting(blocks: list[Block], split: Split) -> None:
+    parts, removed = cut_blocks(blocks, split)
+    told = "\n".join([*(f"{part.title}\n{part.text}" for part in parts), *(text for _, _, text in removed)])
+    for text in ("A", "b c."):
+        assert told.count(text) >= sum(block.text == text for block in blocks if block.kind == "paragraph")
