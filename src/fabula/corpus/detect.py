@@ -109,7 +109,7 @@ def _detect(
     for format in candidates:
         if format.is_text and (named or format.detect(sample)):
             return format, sample
-    return None, sample
+    return FORMATS["text"] if encoding else None, sample
 
 
 def _encoding_of(file: InputFile, sample: Sample) -> str:

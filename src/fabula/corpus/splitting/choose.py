@@ -130,10 +130,12 @@ def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
         wide = min((gap for gap in gaps if gap > 1), default=1)
         return Split("lines") if split_at == "lines" else Split("blank-lines", num_blank=wide, unwrap=wraps)
     lines = [line.strip() for sample in samples for line in _lines(sample)]
-    if split_at.strip() in lines and is_text:
+    is_plain = not re.search(r"[\\^$.|?*+()\[\]{}]", split_at)
+    may_come = any(not sample.is_whole for sample in samples)
+    if is_text and (split_at.strip() in lines or (is_plain and may_come)):
         return Split("separator", end=split_at.strip(), unwrap=wraps)
     pattern = line_pattern(split_at)
-    if not any(pattern.fullmatch(line) for line in lines):
+    if not may_come and not any(pattern.fullmatch(line) for line in lines):
         raise FabulaError(
             f"no line is or matches {split_at!r}",
             where="--split-at",
