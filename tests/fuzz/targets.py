@@ -5,10 +5,14 @@ An input is a byte that chooses the way in, and what goes in. A fault is anythin
 ledger does not bring back, pieces that are not the whole, or more time than a linear pass takes.
 """
 
+import bz2
 import gzip
 import io
+import lzma
+import tarfile
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +114,16 @@ WAYS: dict[str, Way] = {
     "clean unrepaired notebook": cleans("notebook"),
     "decisions": file_of("decisions.jsonl", read_decisions),
     "recipe": file_of("recipe.toml", Recipe.read),
+    "zip": reads("stories.zip"),
+    "tar": reads("stories.tar"),
+    "xz": reads("stories.xz"),
+    "bzip2": reads("stories.bz2"),
+    "markdown": reads("story.md"),
+    "chapters": reads("book.txt"),
+    "web page": reads("page"),
+    "rich text": reads("letter"),
+    "chat": reads("chat.txt"),
+    "regular expression": reads("days.txt", split_at=r"Day \d+"),
 }
 """The ways in. Their order is part of the inputs on record: new ones go to the end."""
 
@@ -152,6 +166,13 @@ def seeds() -> dict[str, bytes]:
     )  # fmt: skip
     broken = "It\u00e2\u20ac\u2122s a caf\u00c3\u00a9\u200b, &amp;nbsp; \\*said\\* ^(small) he\u0301\u0308\x07\x85\u2028"
     decided = '{"story": "a", "start": 0, "end": 9, "decision": "undo"}\n'
+    zipped, tarred = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive, tarfile.open(fileobj=tarred, mode="w") as tar:
+        for number, text in enumerate(two):
+            archive.writestr(zipfile.ZipInfo(f"{number}.txt", (2026, 1, 1, 0, 0, 0)), text)
+            info = tarfile.TarInfo(f"{number}.txt")
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
     plain = {
         "text": "\n\n".join(two).encode(),
         "markers": marked.encode(),
@@ -171,6 +192,16 @@ def seeds() -> dict[str, bytes]:
         "windows-1252": "caf\u00e9\nna\u00efve\n".encode("windows-1252"),
         "decisions": decided.encode(),
         "recipe": b'num_epochs = 2\nschedule = "linear"\n',
+        "zip": zipped.getvalue(),
+        "tar": tarred.getvalue(),
+        "xz": lzma.compress(marked.encode()),
+        "bzip2": bz2.compress(marked.encode()),
+        "markdown": f"---\ntags: [a]\n---\n\n# One\n\n*{two[0]}*\n\n* * *\n\n> {two[1]}\n".encode(),
+        "chapters": f"TITLE\n\nContents\n\nChapter 1\n{told}\n\n12\n\f\nChapter 2\n\n{two[1]}\n\nII.\n".encode(),
+        "web page": f"<!DOCTYPE html><html><body><h1>One</h1><p>{told}<br>x</p><hr></body></html>".encode(),
+        "rich text": b"{\\rtf1\\ansi\\deff0{\\fonttbl{\\f0 A;}}\\pard One\\par \\u8212?two\\'e9\\par}",
+        "chat": b"[01/03/2023 10:11] ann\nHello there.\n\n[01/03/2023 10:12] bob\nGood day.\n" * 5,
+        "regular expression": f"Day 1\n{told}\nDay 2\n{two[1]}\n".encode(),
     }
     found = {name: bytes([NAMES.index(name)]) + content for name, content in plain.items()}
     for name in NAMES:
