@@ -90,5 +90,8 @@ def test_several_inputs(tmp_path: Path) -> None:
         ("a.txt", story(1)), ("f/b.txt", story(2)), ("c.jsonl", story(3)),
     ]  # fmt: skip
     assert source.title == "a.txt and 2 more"
+    lines = "\n".join(story(number) for number in range(8))
+    (tmp_path / "lines.txt").write_text(lines)
+    assert len(list(open_stories([tmp_path / "f", tmp_path / "lines.txt"]))) == 9
     with pytest.raises(FabulaError, match="no such file or folder"):
         open_stories([tmp_path / "a.txt", tmp_path / "none"])

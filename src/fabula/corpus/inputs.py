@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -47,6 +47,7 @@ class InputFile:
         compression: "gz", "bz2", "xz", "zst" or "".
         archive: "zip" or "tar" for a member of an archive, or "".
         member: its name in the archive.
+        input: number of what the user named that it is, or is in.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class InputFile:
     compression: str = ""
     archive: str = ""
     member: str = ""
+    input: int = 0
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -100,7 +102,7 @@ def find_inputs(sources: Sequence[str | Path]) -> tuple[list[InputFile], list[st
     """
     found: list[InputFile] = []
     passed_over: list[str] = []
-    for source in sources:
+    for number, source in enumerate(sources):
         path = remote.path_of(source)
         try:
             if path.is_dir():
@@ -117,7 +119,7 @@ def find_inputs(sources: Sequence[str | Path]) -> tuple[list[InputFile], list[st
             raise FabulaError(f"this cannot be read ({error.strerror})", where=path) from None
         if not files:
             raise FabulaError("there is no file with text in it", where=path)
-        found += files
+        found += [replace(file, input=number) for file in files]
     return found, passed_over
 
 
@@ -188,14 +190,8 @@ def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
             passed_over.append(member.name)
             continue
         with member.open() as opened:
-            found.append(_with_compression(member, opened.read(8)))
+            found.append(replace(member, compression=_compression(opened.read(8))))
     return found
-
-
-def _with_compression(member: InputFile, head: bytes) -> InputFile:
-    return InputFile(
-        member.path, member.name, member.num_bytes, _compression(head), member.archive, member.member
-    )
 
 
 def _zip_members(file: InputFile) -> dict[str, int]:

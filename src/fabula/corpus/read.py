@@ -199,9 +199,10 @@ def _plan(
     planned: dict[str, FilePlan] = {}
     described = []
     if prose:
-        chosen, words = plan_prose(prose, found.samples, split_at)
-        planned |= {plan.name: plan for plan in chosen}
-        described.append(words)
+        for _, group in itertools.groupby(prose, key=lambda plan: plan.file.input):
+            chosen, words = plan_prose(list(group), found.samples, split_at)
+            planned |= {plan.name: plan for plan in chosen}
+            described += [words] if words not in described else []
     if tables:
         columns = NO_COLUMNS
         for plan in tables:

@@ -76,6 +76,9 @@ def _parts(text: str, plan: FilePlan, log: ReadingLog) -> list[Part]:
         found = text_blocks(text, line_pattern(split.start) if split.kind == "pattern" else None)
         parts, left_out = cut_blocks(found.blocks, split)
         removed = [*found.removed, *left_out]
+        if found.width:
+            told = f"lines broken at {found.width} characters were joined to paragraphs"
+            removed.append((1, "line-wraps", told))
     log.leave_out(plan.name, removed)
     return parts
 
