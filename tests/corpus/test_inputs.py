@@ -93,5 +93,11 @@ def test_several_inputs(tmp_path: Path) -> None:
     lines = "\n".join(story(number) for number in range(8))
     (tmp_path / "lines.txt").write_text(lines)
     assert len(list(open_stories([tmp_path / "f", tmp_path / "lines.txt"]))) == 9
+    (tmp_path / "f" / "a.txt").write_text(story(4))
+    twins = list(open_stories([tmp_path / "a.txt", tmp_path / "f" / "a.txt"]))
+    assert [each.text for each in twins] == [story(1), story(4)]
+    assert twins[0].source != twins[1].source
+    with pytest.raises(FabulaError, match="this is named twice"):
+        open_stories([tmp_path / "a.txt", tmp_path / "a.txt"])
     with pytest.raises(FabulaError, match="no such file or folder"):
         open_stories([tmp_path / "a.txt", tmp_path / "none"])

@@ -7,6 +7,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -120,7 +121,26 @@ def find_inputs(sources: Sequence[str | Path]) -> tuple[list[InputFile], list[st
         if not files:
             raise FabulaError("there is no file with text in it", where=path)
         found += [replace(file, input=number) for file in files]
-    return found, passed_over
+    return _with_names_apart(found), passed_over
+
+
+def _with_names_apart(files: list[InputFile]) -> list[InputFile]:
+    """The files; where two have the same name, each is called by its whole path.
+
+    Raises:
+        FabulaError: a file is there twice.
+    """
+    times = Counter(file.name for file in files)
+    places = Counter((file.path, file.member) for file in files)
+    for file in files:
+        if places[file.path, file.member] > 1:
+            raise FabulaError("this is named twice", where=file.path)
+    return [
+        replace(file, name=valid_unicode(f"{file.path.as_posix()}/{file.member}".rstrip("/")))
+        if times[file.name] > 1
+        else file
+        for file in files
+    ]
 
 
 def _in_folder(folder: Path, prefix: str, passed_over: list[str]) -> list[InputFile]:

@@ -218,8 +218,11 @@ def _plan(
         if kinds:
             described.append(f"{', '.join(kinds)}, {columns.describe()}")
     plans = [planned[plan.name] for plan in found.plans if plan.name in planned]
-    if len(plans) == 1 and prose:
-        plans = [replace(plans[0], is_alone=plans[0].split.kind == "file")]
+    if len(plans) == 1 and prose and plans[0].split.kind == "file":
+        plans = [replace(plans[0], is_alone=True)]
+        why = "named by you" if split_at else "nothing in it parts stories; --split-at names what does"
+        kind = FORMATS[plans[0].format].description
+        described = [f"{kind}: one text, its last tenth apart so that it can be held out ({why})"]
     return plans, " and ".join(described)
 
 
