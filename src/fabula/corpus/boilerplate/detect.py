@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from fabula.corpus.boilerplate.evidence import MAX_CHARS, ScoredParagraph, score_paragraph
+from fabula.corpus.boilerplate.evidence import MAX_CHARS, MAX_EVIDENCE, ScoredParagraph, score_paragraph
 from fabula.corpus.boilerplate.paragraphs import (
     END_MARK,
     INLINE_DIVIDER,
@@ -248,6 +248,9 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
             if score >= THRESHOLD + (0.0 if one.evidence else UNSIGNED_MARGIN):
                 return _spans([one], story_end, paragraph.end, score)
     scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
+    for one in scored:
+        if not one.evidence:  # a single sentence is too little for the classifier to carry a note
+            one.score = min(one.score, -SENTENCE_PRIOR_IN_NOTE)
     first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE)
     if first == 0 or first == len(scored):
         return []
@@ -285,7 +288,10 @@ def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     )
     one = score_paragraph(before, rule_set, "head")
     score = one.score + PRIORS[rule_set] + DIVIDER_BEFORE
+    bare = one.score - min(sum(one.evidence.values()), MAX_EVIDENCE)
     if score < THRESHOLD or not one.evidence or _opens_as_story(one, rule_set):
+        return []
+    if bare < STORY_BELOW and not one.is_labelled:  # but for the signs it reads like story
         return []
     end = paragraph.start + divider.end()
     while text[end].isspace():
