@@ -13,7 +13,7 @@ from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, 
 from fabula.corpus.splitting.markers import find_markers
 from fabula.corpus.splitting.score import Quality, quality
 from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
-from fabula.corpus.splitting.text_blocks import text_blocks
+from fabula.corpus.splitting.text_blocks import TextBlocks, text_blocks
 from fabula.corpus.splitting.wrapping import unwrap
 from fabula.errors import FabulaError
 from fabula.story import count_words
@@ -42,14 +42,18 @@ class ReadSample:
     is_whole: bool = True
 
     @cached_property
+    def _found(self) -> TextBlocks:
+        return text_blocks(self.text or "")
+
+    @property
     def blocks(self) -> Sequence[Block]:
         """The blocks of either."""
-        return self.document if self.text is None else text_blocks(self.text).blocks
+        return self.document if self.text is None else self._found.blocks
 
-    @cached_property
+    @property
     def width(self) -> int:
-        """At which lines are broken, or 0."""
-        return text_blocks(self.text).width if self.text is not None else 0
+        """At which the lines of a text are broken, or 0."""
+        return self._found.width
 
 
 @dataclass(frozen=True)
