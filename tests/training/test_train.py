@@ -494,6 +494,18 @@ def test_freezing_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2
     assert result.counts.bits_per_byte < result.counts.base_bits_per_byte
 
 
+def test_a_lora_adapter_leaves_frozen_layers_alone(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    pytest.importorskip("peft")
+    recipe = QUICK.model_copy(update={"lora_rank": 4, "learning_rate": 1e-2, "freeze": 0.5})
+    result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_gpt2_dir, result.model))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(".h.1." in name for name in changed)
+
+
 def test_low_rank_training_is_merged(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
     from transformers import AutoModelForCausalLM
 

@@ -39,6 +39,8 @@ class State:
     best_val_loss: float = 0.0
     best_bits_per_byte: float = 0.0
     num_validation_stories: int = 0
+    num_planned_validations: int = 0
+    """Validations after the first one."""
     num_expected_steps: float = 0.0
     """Optimiser steps in all, as expected when the training began: fewer than planned where the time is limited."""
     micro_batch_size: int = 0

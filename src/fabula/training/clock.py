@@ -87,8 +87,9 @@ class Clock:
         self._saved, self._save_seconds = time.monotonic(), seconds
         self._rated += seconds
 
-    def validated(self, seconds: float) -> None:
-        """A validation was done in so many seconds; the last one will take about as long."""
+    def validated(self, seconds: float) -> float:
+        """A validation was done in so many seconds; the last one will take about as long. Returns the first worker's."""
         self._rated += seconds
-        if self.limit is not None:
-            self._reserve = self.workers.from_first([1.5 * seconds + self._save_seconds])[0]
+        seconds, save_seconds = self.workers.from_first([seconds, self._save_seconds])
+        self._reserve = 1.5 * seconds + save_seconds
+        return seconds

@@ -101,13 +101,11 @@ class Loop:
     def _validated_and_done(self) -> bool:
         """Validate if that is due. Returns whether the training is at its end."""
         self.clock.read()
-        due = math.floor(self._progress() * self.recipe.num_validations) + 1
+        due = math.floor(self._progress() * self.state.num_planned_validations) + 1
         if self.state.num_validations < due:
             self._validate(due)
             self._save()
             self.clock.read()
-            if self.clock.first_step is None:
-                self.clock.first_step = self.clock.seconds
         if self._progress() >= 1 and self.state.step:
             return True
         if self.recipe.patience and self.state.num_worse >= self.recipe.patience:
@@ -121,6 +119,8 @@ class Loop:
 
     def _step(self) -> None:
         state = self.state
+        if self.clock.first_step is None:
+            self.clock.first_step = self.clock.read()
         gradients = compute_gradients(
             self.setup, state.step, state.micro_batch_size, lambda: self.interrupt.asked
         )
@@ -203,7 +203,11 @@ class Loop:
         self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
         if self.recipe.sample_tokens and self.workers.is_first:
             self._say(f"step {state.step:,} writes: {write_beginning(self.setup)}")
-        self.clock.validated(time.monotonic() - began)
+        took = self.clock.validated(time.monotonic() - began)
+        if due == 1 and self.clock.limit is not None:
+            affordable = int(self.recipe.validation_share * self.clock.limit / took)
+            planned = max(1, min(self.recipe.num_validations, affordable))
+            self.state = self.state.changed(num_planned_validations=planned)
 
     # Checkpoints
 
@@ -218,6 +222,7 @@ class Loop:
             self.state = State(
                 micro_batch_size=micro_batch_size,
                 num_expected_steps=steps,
+                num_planned_validations=self.recipe.num_validations,
                 num_validation_stories=self.setup.validation.num_fitting(max_tokens(self.setup, steps)),
             )
         else:

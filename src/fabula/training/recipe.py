@@ -17,6 +17,10 @@ LARGE = 50_000_000
 """Parameters from which on a model takes the batches and epochs of a large one."""
 
 
+PARAMETERS_A_MINUTE = 10_000_000
+"""With less time than a minute for so many parameters, a CPU trains the upper layers of a base model only."""
+
+
 class Recipe(Record):
     """How a model is trained. A field that is not set follows the rule that its sentence states.
 
@@ -46,7 +50,8 @@ class Recipe(Record):
     batch_tokens: int | None = Field(
         default=None,
         ge=8,
-        description="Tokens in an optimiser step; not set: 2048, and 4096 from 50 million parameters on.",
+        description="Tokens in an optimiser step; not set: 2048, and 4096 from 50 million parameters on where the time"
+        " is not limited.",
     )
     num_epochs: float | None = Field(
         default=None,
@@ -85,24 +90,26 @@ class Recipe(Record):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Share of activations left out at random in training."
     )
-    freeze: float = Field(
-        default=0.0,
+    freeze: float | None = Field(
+        default=None,
         ge=0,
         lt=1,
-        description="Share of the layers, from below, that keep their weights, and the embeddings with them.",
+        description="Share of the layers, from below, that keep their weights, and the embeddings with them; not set: 0,"
+        " or two thirds on a CPU where a limit leaves a base model less than a minute for every 10 million parameters.",
     )
     lora_rank: int = Field(
         default=0,
         ge=0,
-        description="Train low-rank additions of this rank to each matrix instead of the matrices; 0 for no.",
+        description="Train a LoRA adapter of this rank for each matrix of the layers that are not frozen; 0 trains the matrices.",
     )
     lora_alpha: float = Field(
-        default=32.0, gt=0, description="The additions are scaled by lora_alpha / lora_rank."
+        default=32.0, gt=0, description="The adapters are scaled by lora_alpha / lora_rank."
     )
     num_validations: int = Field(
         default=8,
         ge=1,
-        description="Times, spread evenly over the training, that held-out stories are scored.",
+        description="Times, spread evenly over the training, that held-out stories are scored; fewer where the time is"
+        " limited and they would take more than validation_share of it.",
     )
     validation_share: float = Field(
         default=0.1,
@@ -142,10 +149,20 @@ class Recipe(Record):
         default=False, description="Compile the model with torch.compile: pays on a GPU in long runs only."
     )
 
-    def batch_size(self, context_length: int, num_parameters: int) -> int:
+    def batch_size(self, context_length: int, num_parameters: int, max_minutes: float | None) -> int:
         """Windows in an optimiser step."""
-        tokens = self.batch_tokens or (4096 if num_parameters >= LARGE else 2048)
-        return max(1, round(tokens / context_length))
+        large = num_parameters >= LARGE and max_minutes is None
+        return max(1, round((self.batch_tokens or (4096 if large else 2048)) / context_length))
+
+    def frozen_share(
+        self, num_parameters: int, max_minutes: float | None, *, on_cpu: bool, fresh: bool
+    ) -> float:
+        """Share of the layers that keep their weights."""
+        if self.freeze is not None:
+            return self.freeze
+        limited = max_minutes is not None and max_minutes * PARAMETERS_A_MINUTE < num_parameters
+        large = num_parameters >= LARGE
+        return 2 / 3 if limited and large and on_cpu and not fresh and not self.lora_rank else 0.0
 
     def epochs(self, num_parameters: int, fresh: bool) -> float:
         """Epochs in all."""

@@ -1,5 +1,6 @@
 """The weights of a model in training: which are trained, by which optimiser, and both as named tensors."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,17 +22,17 @@ def set_dropout(model: Any, dropout: float) -> None:
             setattr(module, "attention_dropout", dropout)  # noqa: B010 (nn.Module types its attributes)
 
 
-def choose_trained(model: Any, recipe: Recipe) -> Any:
-    """Freeze what the recipe freezes, or put low-rank additions around the model. Returns the model to train."""
+def choose_trained(model: Any, recipe: Recipe, frozen_share: float) -> Any:
+    """Freeze this share of the layers, or put LoRA adapters into the others. Returns the model to train."""
+    num_layers = model.config.num_hidden_layers
+    num_frozen = round(frozen_share * num_layers)
     if recipe.lora_rank:
-        return _with_lora(model, recipe)
-    if recipe.freeze:
+        return _with_lora(model, recipe, num_frozen)
+    if num_frozen:
         inner = model.base_model
-        layers = _layers(inner, model.config.num_hidden_layers)
-        trained = layers[round(recipe.freeze * len(layers)) :]
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        for layer in trained:
+        for layer in _layers(inner, num_layers)[num_frozen:]:
             layer.requires_grad_(True)
         for name, module in inner.named_children():  # the last normalisation, which stands beside the layers
             if not isinstance(module, nn.Embedding | nn.ModuleList) and "emb" not in name:
@@ -46,16 +47,21 @@ def _layers(inner: nn.Module, count: int) -> nn.ModuleList:
     raise FabulaError("the layers of this architecture were not found, so none can be frozen")
 
 
-def _with_lora(model: Any, recipe: Recipe) -> Any:
+def _with_lora(model: Any, recipe: Recipe, num_frozen: int) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise missing_extra("training a LoRA adapter needs peft", "lora") from None
+    layers = (
+        list(_layers(model.base_model, model.config.num_hidden_layers))[:num_frozen] if num_frozen else []
+    )
+    frozen = [re.escape(name) for name, module in model.named_modules() if module in layers]
     config = LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=round(recipe.lora_alpha),
         lora_dropout=recipe.dropout,
         target_modules="all-linear",
+        exclude_modules=rf"({'|'.join(frozen)})\..*" if frozen else None,
         fan_in_fan_out=model.config.model_type == "gpt2",
         task_type="CAUSAL_LM",
     )
