@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from fabula.generation.decoder import Array, Decoder, Layer, Linear, Norm, Rotary
+from fabula.models.decoder import Array, Decoder, Layer, Linear, Norm, Rotary
 
 # Without this, importing openvino reports to a statistics server. The library has its own stand-in for the missing
 # package.
