@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_models import SHAPES, make_model
 
 from fabula.cli.app import main
 from fabula.errors import FabulaError
@@ -15,6 +16,7 @@ from fabula.exporting.export import export
 from fabula.exporting.fidelity import compare
 from fabula.models.load import load_model
 from fabula.models.records import EXPORT, ModelRecords
+from fabula.models.story_format import find_story_format
 from fabula.tokens.tokenizer import load_tokenizer
 
 CONTEXT = [0, 40, 50, 60, 70, 80]
@@ -96,6 +98,45 @@ def test_gguf(model: Path, tmp_path: Path):
     small = export(model, "gguf", out=tmp_path / "q8")
     assert small.quantization == "q8_0"
     assert small.files["model.gguf"] < result.files["model.gguf"]
+
+
+@pytest.mark.parametrize("name", ["llama", "llama-chat", "qwen3", "gpt-neox", "mistral", "gemma3"])
+def test_gguf_of_other_architectures(name: str, tmp_path: Path):
+    """llama.cpp predicts what transformers predicts: tensors, rotation, norms and windows are right."""
+    gguf = pytest.importorskip("gguf", reason="the extra [export] is not installed")
+    pytest.importorskip("xllamacpp", reason="the extra [export] is not installed")
+    changes = {}
+    if name == "gemma3":  # five layers with a window and one without, which is all that llama.cpp knows
+        changes = {"layer_types": [*["sliding_attention"] * 5, "full_attention"], "num_hidden_layers": 6}
+    architecture, shape = SHAPES[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SHAPES, name, (architecture, {**shape, **changes}))
+        folder = make_model(name, tmp_path / "model")
+    exact = export(folder, "gguf", out=tmp_path / "f32", quantize="f32")
+    assert (exact.kl, exact.greedy_agreement) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=0.02))
+    reader = gguf.GGUFReader(tmp_path / "f32" / "model.gguf")
+    fields = {field: value.contents() for field, value in reader.fields.items()}
+    tokenizer = load_tokenizer(folder)
+    story_format = find_story_format(folder, tokenizer)
+    assert fields["tokenizer.ggml.bos_token_id"] == story_format.start_id
+    assert fields["tokenizer.ggml.eos_token_id"] == story_format.end_id
+    assert "tokenizer.chat_template" not in fields
+    end = tokenizer.convert_ids_to_tokens(story_format.end_id)
+    assert f'PARAMETER stop "{end}"\n' in (tmp_path / "f32" / "Modelfile").read_text()
+
+
+@pytest.mark.parametrize(("name", "most"), [("Q4_K", 0.075), ("Q6_K", 0.018)])
+def test_k_quants_are_read_back(name: str, most: float):
+    gguf = pytest.importorskip("gguf", reason="the extra [export] is not installed")
+    from fabula.exporting import k_quants
+
+    matrix = np.random.default_rng(0).standard_normal((64, 512)).astype(np.float32)
+    matrix[0], matrix[1, :256], matrix[2] = 0, 0.01, np.abs(matrix[2])
+    kind = gguf.GGMLQuantizationType[name]
+    found = gguf.quants.dequantize(k_quants.quantize(matrix, kind), kind)
+    assert not found[0].any()
+    np.testing.assert_allclose(found[1, :256], 0.01, rtol=0.01)
+    assert np.square(found - matrix).mean() < most**2 * np.square(matrix).mean()
 
 
 def test_onnx(model: Path, tmp_path: Path):

@@ -18,7 +18,7 @@ def export(
     quantize: Annotated[
         str | None,
         typer.Option(
-            help="gguf: f32, f16, q8_0, q5_1, q4_1. ctranslate2: float32, float16, int8, int8_float32. onnx: none, int8.",
+            help="gguf: q8_0, f32, f16, q5_1, q4_1, q4_k_m. ctranslate2: float32, float16, int8, int8_float32. onnx: none, int8.",
             show_default="8 bits",
         ),
     ] = None,

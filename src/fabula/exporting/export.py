@@ -17,9 +17,10 @@ from fabula.files import atomic_folder, library_versions, write_json
 from fabula.install import missing_extra
 from fabula.models.load import context_length_of, find_model, load_model
 from fabula.models.records import weights_mark
+from fabula.models.story_format import find_story_format
 from fabula.progress import OnProgress, Progress, silent
 from fabula.results import EXPORT, ExportRecord
-from fabula.tokens.tokenizer import encode, load_tokenizer, start_id
+from fabula.tokens.tokenizer import encode, load_tokenizer
 
 SAMPLE_STORIES = Path(__file__).parent.parent / "data" / "sample_stories.txt"
 
@@ -40,7 +41,7 @@ class Format(Record):
 
 FORMATS = {
     "gguf": Format(
-        module="gguf_format", libraries=("gguf", "xllamacpp"), default="q8_0", max_logits=1_600_000
+        module="gguf_format", libraries=("gguf", "xllamacpp"), default="q8_0", max_logits=3_200_000
     ),
     "ctranslate2": Format(module="ctranslate2_format", libraries=("ctranslate2",), default="int8"),
     "onnx": Format(module="onnx_format", libraries=("onnx", "onnxscript", "onnxruntime"), default="int8"),
@@ -138,9 +139,17 @@ def _verify(
 ) -> tuple[Fidelity, str]:
     """Compare the export in `out` with the model in `folder`; and a description of the text."""
     model, tokenizer = load_model(folder), load_tokenizer(folder)
-    length = min(WINDOW, context_length_of(model.config))
+    limits = [
+        WINDOW,
+        context_length_of(model.config),
+        getattr(model.config, "sliding_window", None) or WINDOW,
+    ]
     stories, described = _texts(text)
-    windows = [[start_id(tokenizer), *ids.tolist()][:length] for ids in encode(tokenizer, stories)]
+    ids = [each.tolist() for each in encode(tokenizer, stories)]
+    if hasattr(format_module, "tokenize"):
+        _check_tokens(ids, format_module.tokenize(out, stories), tokenizer, folder)
+    start_id = find_story_format(folder, tokenizer, model).start_id
+    windows = [[start_id, *each][: min(limits)] for each in ids]
     places = [(window, place) for window in windows for place in range(1, len(window))]
     if not places:
         raise FabulaError("there is no text to compare predictions on", where=described)
@@ -161,6 +170,23 @@ def _verify(
         )
     converted = format_module.predict(out, contexts, original.shape[1])
     return compare(original, converted, next_ids, max(num_bytes, 1)), described
+
+
+def _check_tokens(ours: list[list[int]], theirs: list[list[int]], tokenizer: Any, folder: Path) -> None:
+    """See that the other program cuts texts into the same tokens.
+
+    Raises:
+        FabulaError: it does not.
+    """
+    for expected, found in zip(ours, theirs, strict=True):
+        if expected != found:
+            place = next(
+                (n for n, pair in enumerate(zip(expected, found, strict=False)) if len(set(pair)) > 1), 0
+            )
+            words = tokenizer.decode(expected[max(place - 2, 0) : place + 3])
+            raise FabulaError(
+                f"the other program cuts {words!r} into other tokens than the model", where=folder
+            )
 
 
 def _texts(text: str | Path | None) -> tuple[list[str], str]:

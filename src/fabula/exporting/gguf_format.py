@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import gguf
 import numpy as np
@@ -15,7 +16,8 @@ from fabula.exporting import k_quants
 from fabula.files import read_json
 from fabula.models.decoder import Array, Decoder, Layer, Linear, Norm, decoder_of, unsupported
 from fabula.models.load import context_length_of, load_model
-from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
+from fabula.models.story_format import find_story_format
+from fabula.tokens.tokenizer import load_tokenizer
 
 FILE_TYPES = {
     "f32": gguf.LlamaFileType.ALL_F32,
@@ -66,21 +68,22 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     writer = gguf.GGUFWriter(out / "model.gguf", ARCHITECTURES[config.model_type])
     decoder = decoder_of(model)
     context_length = _add_shape(writer, decoder, config)
+    story_format = find_story_format(folder, tokenizer, model)
     _add_tokenizer(writer, tokenizer, config.vocab_size, folder)
+    writer.add_bos_token_id(story_format.start_id)
+    writer.add_eos_token_id(story_format.end_id)
     writer.add_file_type(FILE_TYPES[quantize])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for name, array in _tensors(decoder, config):
         kind = _kind_of(name, array, quantize, decoder)
-        if kind in NARROWER:
-            data = k_quants.quantize(array, kind)
-        else:
-            data = gguf.quants.quantize(array, kind)
+        data = k_quants.quantize(array, kind) if kind in NARROWER else gguf.quants.quantize(array, kind)
         writer.add_tensor(name, data, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    (out / "Modelfile").write_text(_modelfile(folder, context_length, tokenizer), encoding="utf-8")
+    end = str(tokenizer.convert_ids_to_tokens(story_format.end_id))
+    (out / "Modelfile").write_text(_modelfile(folder, context_length, end), encoding="utf-8")
 
 
 def _not_in_llama_cpp(config: Any) -> str | None:
@@ -165,7 +168,9 @@ def _parts(layer: Layer, decoder: Decoder, config: Any) -> Iterator[tuple[str, L
     else:
         D = decoder.head_dim
         sizes = [decoder.num_heads * D, decoder.num_key_value_heads * D, decoder.num_key_value_heads * D]
-        for name, rows in zip(("attn_q", "attn_k", "attn_v"), _split(layer.query_key_value, sizes), strict=True):
+        for name, rows in zip(
+            ("attn_q", "attn_k", "attn_v"), _split(layer.query_key_value, sizes), strict=True
+        ):
             is_turned = architecture == "llama" and name != "attn_v"
             yield name, _interleaved(rows, D) if is_turned else rows
     yield "attn_output", layer.attention_out
@@ -256,8 +261,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, vocab_size: int, fol
     writer.add_token_merges(
         [pair if isinstance(pair, str) else " ".join(pair) for pair in backend["model"]["merges"]]
     )
-    writer.add_bos_token_id(start_id(tokenizer))
-    writer.add_eos_token_id(end_of_text_id(tokenizer))
     writer.add_add_bos_token(True)
     writer.add_add_space_prefix(False)
 
@@ -286,18 +289,38 @@ def _words_of(backend: Mapping[str, Any], folder: Path) -> str:
     raise FabulaError("llama.cpp has no name for the way that this tokenizer cuts words", where=folder)
 
 
+def tokenize(out: Path, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of texts as llama.cpp cuts them, by way of its server on this machine."""
+    server = _server(out, 64)
+    ids = []
+    for text in texts:
+        asked = Request(
+            f"{server.listening_address}/tokenize",
+            json.dumps({"content": text, "add_special": False, "parse_special": False}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urlopen(asked) as answer:
+            ids.append(json.load(answer)["tokens"])
+    return ids
+
+
+def _server(out: Path, num_tokens: int) -> Any:
+    """llama.cpp with the model, for texts of so many tokens."""
+    from xllamacpp.xllamacpp import CommonParams, Server  # pyright: ignore[reportMissingImports]
+
+    parameters = CommonParams()
+    parameters.model.path = str(out / "model.gguf")
+    parameters.n_ctx, parameters.n_parallel = num_tokens, 1
+    parameters.verbosity, parameters.warmup = -1, False
+    return Server(parameters)
+
+
 def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> NDArray[np.float32]:
     """Logits (N, V), up to a constant, of the token after each of N contexts, as llama.cpp gives them.
 
     Its server hands each distribution out as text, which is slow.
     """
-    from xllamacpp.xllamacpp import CommonParams, Server  # pyright: ignore[reportMissingImports]
-
-    parameters = CommonParams()
-    parameters.model.path = str(out / "model.gguf")
-    parameters.n_ctx = max(len(context) for context in contexts) + 8
-    parameters.n_parallel, parameters.verbosity, parameters.warmup = 1, -1, False
-    server = Server(parameters)
+    server = _server(out, max(len(context) for context in contexts) + 8)
     logits_NV = np.full((len(contexts), vocab_size), -100, dtype=np.float32)
     for row, context in enumerate(contexts):
         request = {
@@ -314,16 +337,14 @@ def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> ND
     return logits_NV
 
 
-def _modelfile(folder: Path, context_length: int, tokenizer: Any) -> str:
-    stated = (
-        read_json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
-    )
+def _modelfile(folder: Path, context_length: int, end: str) -> str:
+    """The prompt as it is, without a chat's marks around it; the model's settings; a stop at the token that ends a story."""
+    path = folder / "generation_config.json"
+    stated = read_json(path) if path.is_file() else {}
     names = {"temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",
              "repetition_penalty": "repeat_penalty", "max_new_tokens": "num_predict"}  # fmt: skip
-    end = json.dumps(tokenizer.convert_ids_to_tokens(end_of_text_id(tokenizer)), ensure_ascii=False)
-    lines = ["FROM ./model.gguf", 'TEMPLATE """{{ .Prompt }}"""', f"PARAMETER num_ctx {context_length}"]
-    lines += [f"PARAMETER stop {end}"]
-    lines += [
-        f"PARAMETER {theirs} {stated[ours]}" for ours, theirs in names.items() if stated.get(ours) is not None
-    ]
-    return "\n".join(lines) + "\n"
+    settings = {"num_ctx": context_length, "stop": json.dumps(end, ensure_ascii=False)} | {
+        theirs: stated[ours] for ours, theirs in names.items() if stated.get(ours) is not None
+    }
+    lines = [f"PARAMETER {name} {value}" for name, value in settings.items()]
+    return "\n".join(["FROM ./model.gguf", 'TEMPLATE """{{ .Prompt }}"""', *lines]) + "\n"

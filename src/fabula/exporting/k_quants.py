@@ -94,7 +94,9 @@ def _q6_k(blocks: Array) -> NDArray[np.uint8]:
     q = np.rint(_divided(parts_NPW, np.broadcast_to(scale, parts_NPW.shape))).clip(-32, 31)
     q = (q + 32).astype(np.uint8).reshape(-1, 2, 4, 32)
     low, high = q & 15, q >> 4
-    low_bytes = np.concatenate([low[:, :, 0] | (low[:, :, 2] << 4), low[:, :, 1] | (low[:, :, 3] << 4)], axis=-1)
+    low_bytes = np.concatenate(
+        [low[:, :, 0] | (low[:, :, 2] << 4), low[:, :, 1] | (low[:, :, 3] << 4)], axis=-1
+    )
     high_bytes = high[:, :, 0] | (high[:, :, 1] << 2) | (high[:, :, 2] << 4) | (high[:, :, 3] << 6)
     return np.concatenate(
         [low_bytes.reshape(-1, 128), high_bytes.reshape(-1, 64), s.view(np.uint8), d_bytes], axis=1
@@ -112,5 +114,8 @@ def _symmetric_scales(x: Array) -> Array:
         sum_xq, sum_qq = (weight * x * q).sum(axis=-1), (weight * q * q).sum(axis=-1)
         gain = _divided(sum_xq * sum_xq, sum_qq)  # how much less the squared error is than without this part
         better = gain > best
-        best, best_scale = np.where(better, gain, best), np.where(better, _divided(sum_xq, sum_qq), best_scale)
+        best, best_scale = (
+            np.where(better, gain, best),
+            np.where(better, _divided(sum_xq, sum_qq), best_scale),
+        )
     return best_scale

@@ -23,9 +23,9 @@ from fabula.files import (
     read_json,
     write_json,
 )
-from fabula.models.decoder import decoder_of, unsupported
 from fabula.generation.engine import Batch, Engine, TextSide, left_padded
 from fabula.generation.openvino_graph import VERSION, decoder_graph, ov
+from fabula.models.decoder import decoder_of, unsupported
 from fabula.models.load import weight_files
 from fabula.progress import OnProgress, Progress, silent
 
