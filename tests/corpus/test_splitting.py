@@ -168,6 +168,12 @@ def test_front_matter_contents_and_empty_chapters_are_left_out_and_noted(tmp_pat
     assert {removal.reason for removal in log.removals} == {"front-matter", "empty-chapter"}
 
 
+def test_a_first_story_without_a_title_is_kept(tmp_path: Path) -> None:
+    talk = "\n\n".join(["“Is it late?” she asked.", "“It is late,” he said."] * 30)
+    rest = "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 2))
+    assert next(iter(source_of(tmp_path, f"{talk}\n\n{rest}"))).text == talk
+
+
 def test_page_numbers_and_running_heads_go_and_sentences_join() -> None:
     lines = textwrap.wrap(" ".join(FLAT), 60)
     pages = ["\n".join(lines[at : at + 30]) for at in range(0, len(lines), 30)]

@@ -121,9 +121,11 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
         return False
     lines = [line for line in text.split("\n") if line.strip()]
     sentences = [
-        line for line in lines if len(line.split()) > 14 and re.search(r"[.!?…][\"”’')]*$", line.strip())
+        line
+        for line in lines
+        if count_words(line) > 3 and re.search(r"[.!?…。！？][\"”’'」)]*$", line.strip())
     ]
-    words = sum(len(line.split()) for line in sentences)
+    words = sum(count_words(line) for line in sentences)
     return words < 0.5 * count_words(text) or (count_words(text) < FRONT_WORDS and bool(_FRONT.search(text)))
 
 
