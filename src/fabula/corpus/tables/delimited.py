@@ -126,8 +126,8 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
     marks = sum(value.count('"') % 2 for row in rows for value in row)
     shares = times / len(rows)
     preferred = {"doubled": 2, "escaped": 1, "none": 0}[quoting]
-    odd_none = quoting == "none" and any(
-        value[:1] == '"' == value[-1:] and len(value) > 1 for row in rows for value in row
+    odd_none = quoting == "none" and sum(value[:1] == '"' for row in rows for value in row) > max(
+        1, len(rows) // 10
     )
     return delimiter, quoting, rows, (not odd_none, width > 1, shares, preferred, width, -marks)
 
