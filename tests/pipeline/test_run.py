@@ -170,7 +170,11 @@ def test_default_folders_are_numbered_and_found_again(work: Path):
     assert run_folder(arguments, runs) == runs / "stories-1"
     for number, seed in ((1, 1), (2, 2)):
         (runs / f"stories-{number}").mkdir(parents=True)
-        record = {"name": f"stories-{number}", "arguments": {**arguments.model_dump(), "seed": seed}, "versions": {}}
+        record = {
+            "name": f"stories-{number}",
+            "arguments": {**arguments.model_dump(), "seed": seed},
+            "versions": {},
+        }
         (runs / f"stories-{number}" / "run.json").write_text(json.dumps(record))
     assert run_folder(arguments, runs) == runs / "stories-1"
     assert run_folder(arguments.model_copy(update={"seed": 2}), runs) == runs / "stories-2"
