@@ -182,7 +182,7 @@ class Recipe(Record):
 
         Without a limit in minutes `progress` is step / num_steps.
 
-        >>> Recipe(warmup_steps=10, schedule="linear").learning_rate_factor(0.55, 55, 100)
+        >>> round(Recipe(warmup_steps=10, schedule="linear").learning_rate_factor(0.55, 55, 100), 6)
         0.5
         """
         begun = WARMUP_SHARE if self.warmup_steps is None else min(1.0, self.warmup_steps / num_steps)
