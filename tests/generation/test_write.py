@@ -96,12 +96,19 @@ def test_the_distribution_is_that_of_transformers(seed, spread, **values):
 def test_draws_follow_the_distribution():
     logits = np.log(np.array([0.5, 0.25, 0.125, 0.125], dtype=np.float32))
     even = (np.arange(1000) + 0.5) / 1000
-    drawn = [draw(logits, SamplingSettings(top_p=1), np.array([0]), uniform) for uniform in even]
+    drawn = [
+        draw(token_weights(logits, SamplingSettings(top_p=1), np.array([0])), uniform) for uniform in even
+    ]
     assert np.bincount(drawn).tolist() == [500, 250, 125, 125]
-    assert {draw(logits, SamplingSettings(top_p=0.7), np.array([0]), uniform) for uniform in even} == {0, 1}
-    assert draw(logits, SamplingSettings(temperature=0), np.array([0]), 0.999) == 0
-    assert draw(logits, SamplingSettings(temperature=1e-30), np.array([0]), 0.999) == 0
-    assert draw(logits, SamplingSettings(temperature=0, repetition_penalty=9), np.array([0]), 0.0) == 1
+    assert {
+        draw(token_weights(logits, SamplingSettings(top_p=0.7), np.array([0])), uniform) for uniform in even
+    } == {0, 1}
+    assert draw(token_weights(logits, SamplingSettings(temperature=0), np.array([0])), 0.999) == 0
+    assert draw(token_weights(logits, SamplingSettings(temperature=1e-30), np.array([0])), 0.999) == 0
+    assert (
+        draw(token_weights(logits, SamplingSettings(temperature=0, repetition_penalty=9), np.array([0])), 0.0)
+        == 1
+    )
 
 
 def test_draws_find_their_place_in_a_large_vocabulary():
@@ -111,7 +118,7 @@ def test_draws_find_their_place_in_a_large_vocabulary():
         weights = token_weights(logits, chosen, np.array([0])).astype(np.float64)
         cumulated = np.cumsum(weights) / weights.sum()
         for uniform in (0.0, *random.random(300), 1 - 1e-16):
-            token = draw(logits, chosen, np.array([0]), uniform)
+            token = draw(token_weights(logits, chosen, np.array([0])), uniform)
             assert weights[token] > 0
             assert cumulated[token] > uniform - 1e-9
             assert token == 0 or cumulated[token - 1] <= uniform + 1e-9

@@ -36,7 +36,7 @@ def options_of(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(*args: Any, **given: Any) -> None:
-            changes = {name: value for name in fields if (value := given.pop(name)) is not None}
+            changes = {name: value for name in fields if (value := given.pop(name)) not in (None, [])}
             command(*args, **given, **{parameter: changes})
 
         signature = inspect.signature(command)
@@ -56,12 +56,13 @@ def _sparse_option(
     name: str, field: FieldInfo, unset: str | None, flags: tuple[str, ...] | None
 ) -> inspect.Parameter:
     kind: Any = next((each for each in get_args(field.annotation) if each is not NoneType), field.annotation)
+    kind = list[str] if get_origin(field.annotation) is tuple else kind
     spelled = name.replace("_", "-")
     default = ("off", "on")[bool(field.default)] if kind is bool else field.default
     option = typer.Option(
         *(flags or (f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}",)),
         help=field.description,
-        show_default=f"{unset}, or {default}" if unset else field.default is not None,
+        show_default=f"{unset}, or {default}" if unset and default != () else field.default is not None,
     )
     return inspect.Parameter(
         name,

@@ -43,7 +43,7 @@ class WriteOptions(Record):
     )
 
 
-@options_of("settings", SamplingSettings, unset="the model's setting")
+@options_of("settings", SamplingSettings, unset="the model's setting", flags={"banned_phrases": ("--ban",)})
 @options_of("options", WriteOptions, flags={"num_stories": ("--num-stories", "-n"), "as_json": ("--json",)})
 def write(
     context: typer.Context,

@@ -1,6 +1,9 @@
 """Drafts, the stories that are being written, and the batches that they share."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from tokenizers.decoders import DecodeStream
@@ -8,7 +11,7 @@ from tokenizers.decoders import DecodeStream
 from fabula.errors import FabulaError
 from fabula.generation.engine import Batch, Engine
 from fabula.generation.healing import covers, take_back
-from fabula.generation.sampling import draw
+from fabula.generation.sampling import draw, token_weights
 from fabula.generation.sentences import last_sentence_end, last_word_end
 from fabula.generation.settings import SamplingSettings
 from fabula.results import FinishReason, WrittenStory
@@ -19,6 +22,14 @@ CHUNK = 64
 MAX_MORE_TOKENS = 40
 """Tokens beyond `max_new_tokens` within which a sentence may end."""
 
+MAX_REWINDS = 200
+"""How often one story goes back to avoid a banned phrase; then it ends before the phrase."""
+
+MAX_PHRASE = 100
+"""Longest banned phrase, in characters."""
+
+DRY_BREAKERS = (b"\n", b":", b'"', b"*", "\u201c".encode(), "\u201d".encode())
+
 HELD_TOKENS = 64
 """Tokens before `max_new_tokens` from which on only whole sentences are shown, so that what is shown need not be cut off."""
 
@@ -26,8 +37,9 @@ HELD_TOKENS = 64
 class Draft:
     """A story that is being written.
 
-    The text of a token is not shown at once where it may still be cut off: with `whole_sentences` the last tokens before
-    `max_new_tokens` are shown sentence by sentence.
+    The text of a token is not shown while it may still change: with `whole_sentences` the last tokens before
+    `max_new_tokens` are shown sentence by sentence, and what may be the beginning of a banned phrase is held back. Where a
+    banned phrase is complete, the story goes back to before its first token, which is forbidden there from then on.
 
     Attributes:
         index: its number among the stories of one call.
@@ -73,6 +85,19 @@ class Draft:
         self._must_reread = False
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
+        self._steps: list[tuple[int, int, str, int]] = []
+        """Before each draw: the numbers of ids and of characters written, and what of the prompt was still to spell."""
+        self._forbidden: dict[int, set[tuple[int, ...]]] = {}
+        """By draw: what must not be drawn there."""
+        self._num_rewinds = 0
+        phrases = "|".join(re.escape(phrase.strip()) for phrase in settings.banned_phrases)
+        self._banned = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)", re.IGNORECASE) if phrases else None
+
+    @cached_property
+    def _breakers(self) -> frozenset[int]:
+        """The tokens over which DRY sees no repetition."""
+        texts = enumerate(self.engine.vocabulary.token_bytes)
+        return frozenset(i for i, text in texts if any(breaker in text for breaker in DRY_BREAKERS))
 
     @property
     def is_unfinished(self) -> bool:
@@ -93,8 +118,8 @@ class Draft:
 
     def window(self) -> list[int]:
         """The tokens that the model should read: the whole story, or the last half context of a long one."""
-        if self._is_full():
-            self._window_start = len(self.ids) - max(self.engine.context_length // 2, 1)
+        if self._is_full() or self._window_start >= len(self.ids):
+            self._window_start = max(len(self.ids) - max(self.engine.context_length // 2, 1), 0)
         self._must_reread = False
         return self._read_ids()
 
@@ -106,28 +131,81 @@ class Draft:
 
     def draw(self, logits_V: np.ndarray) -> str:
         """Draw the next token; return the text that can be shown now."""
-        if self._to_spell:
-            drawn = self._draw_healed(logits_V)
-        else:
-            drawn = (draw(logits_V, self.settings, np.array(self.ids), self._random.random()),)
+        forbidden = self._forbidden.get(self.num_tokens, set())
+        self._steps.append((len(self.ids), len(self._written), self._to_spell, self._num_healed))
+        drawn = (
+            self._draw_healed(logits_V, forbidden)
+            if self._to_spell
+            else self._draw_token(logits_V, forbidden)
+        )
         self.num_tokens += 1
         for token in drawn:
             self.ids.append(token)
             if token not in self.engine.end_ids:
                 self._add(self._decoder.step(self.engine.text_tokenizer, token) or "")
         self._finish_if_due(is_ended=drawn[-1] in self.engine.end_ids)
+        if self._banned is not None:
+            self._avoid_banned()
         shown = self._written[len(self.text) : self._num_final()]
         self.text += shown
         return shown
 
-    def _draw_healed(self, logits_V: np.ndarray) -> tuple[int, ...]:
+    def _draw_token(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
+        if forbidden:
+            logits_V = logits_V.copy()
+            logits_V[[sequence[0] for sequence in forbidden]] = -np.inf
+        breakers = self._breakers if self.settings.dry_multiplier else frozenset[int]()
+        return (self._draw_one(logits_V, np.array(self.ids), breakers),)
+
+    def _draw_healed(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
         """Draw the tokens that spell the end of the prompt and may go beyond it."""
         found = covers(self.engine, self._read_ids(), self._to_spell, logits_V)
         self._to_spell = ""
-        nothing_used = np.zeros(0, dtype=np.int64)
-        sequence = found.sequence(draw(found.scores, self.settings, nothing_used, self._random.random()))
+        if forbidden:
+            for index in range(len(found.scores)):
+                if found.sequence(index) in forbidden:
+                    found.scores[index] = -np.inf
+        sequence = found.sequence(self._draw_one(found.scores, np.zeros(0, dtype=np.int64), frozenset()))
         self._must_reread = len(sequence) > 1
         return sequence
+
+    def _draw_one(self, scores: np.ndarray, used_ids: np.ndarray, breakers: frozenset[int]) -> int:
+        uniform, chance = self._random.random(), self.settings.xtc_probability
+        without_likeliest = chance > 0 and self._random.random() < chance
+        weights = token_weights(
+            scores, self.settings, used_ids, breakers=breakers, without_likeliest=without_likeliest
+        )
+        return draw(weights, uniform)
+
+    def _avoid_banned(self) -> None:
+        """Go back to before the first token of a banned phrase, if there is one in what was written."""
+        assert self._banned is not None
+        before = self.prompt[-MAX_PHRASE:]
+        text = before + self._written
+        for match in self._banned.finditer(text):
+            is_complete = match.end() < len(text) or self.finish_reason is not None or not text[-1].isalnum()
+            if match.end() > len(before) and is_complete:
+                self._rewind(max(match.start() - len(before), 0))
+                return
+
+    def _rewind(self, start: int) -> None:
+        """Go back to before the token that wrote the character `start`, and forbid it there."""
+        step = self._step_of(start)
+        num_ids, num_written, to_spell, num_healed = self._steps[step]
+        end = self._steps[step + 1][0] if step + 1 < len(self._steps) else len(self.ids)
+        drawn = tuple(self.ids[num_ids:end])
+        self._num_rewinds += 1
+        self._written, self._at_limit = self._written[:num_written], None
+        if self._num_rewinds > MAX_REWINDS:
+            self.finish_reason = "length"
+            return
+        self.finish_reason = None
+        self._steps, self.ids, self.num_tokens = self._steps[:step], self.ids[:num_ids], step
+        self._to_spell, self._num_healed = to_spell, num_healed
+        self._forbidden = {place: each for place, each in self._forbidden.items() if place <= step}
+        self._forbidden.setdefault(step, set()).add(drawn)
+        self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
+        self._must_reread = True
 
     def _add(self, text: str) -> None:
         healed = min(self._num_healed, len(text))
@@ -170,13 +248,28 @@ class Draft:
         self._written = self._written[:end]
 
     def _num_final(self) -> int:
-        """The number of characters written that can no longer be cut off."""
-        is_held = (
-            self.settings.whole_sentences and self.num_tokens > self.settings.max_new_tokens - HELD_TOKENS
-        )
-        if self.finish_reason is not None or not is_held:
+        """The number of characters written that can no longer change."""
+        final = len(self._written)
+        if self.finish_reason is not None:
+            return final
+        if self.settings.whole_sentences and self.num_tokens > self.settings.max_new_tokens - HELD_TOKENS:
+            final = last_sentence_end(self._written)
+        if self._banned is not None:
+            final = min(final, self._before_banned())
+        return max(final, len(self.text))
+
+    def _before_banned(self) -> int:
+        """The number of characters before the token in which a banned phrase may have begun; all if none may have."""
+        text = (self.prompt[-MAX_PHRASE:] + self._written).lower()
+        phrases = [phrase.strip().lower() for phrase in self.settings.banned_phrases]
+        begun = max(size for each in phrases for size in range(len(each) + 1) if text.endswith(each[:size]))
+        if not begun:
             return len(self._written)
-        return max(last_sentence_end(self._written), len(self.text))
+        return self._steps[self._step_of(max(len(self._written) - begun, 0))][1]
+
+    def _step_of(self, character: int) -> int:
+        """The draw that wrote a character."""
+        return max(bisect_right(self._steps, character, key=lambda each: each[1]) - 1, 0)
 
     def story(self) -> WrittenStory:
         """The finished story."""

@@ -11,8 +11,21 @@ found with one tool work in the other:
    removed;
 5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability are removed.
 
+Others are off unless their settings say otherwise:
+
+- DRY (p-e-w 2024, text-generation-webui pull request 5677), after 1: where the last n tokens of the story occurred before,
+  the token that followed then loses `dry_multiplier * dry_base ** (n - dry_allowed_length)` from its logit, for the longest
+  such n, if that is at least `dry_allowed_length`. Sequences do not go over tokens with a line end, a colon, a quote or an
+  asterisk;
+- top-n-sigma (Tang et al. 2024, arXiv:2411.07641), next: tokens whose logit is more than n standard deviations of all logits
+  below the largest are removed;
+- XTC (p-e-w 2024, text-generation-webui pull request 6335), last: with `xtc_probability`, all tokens with a probability of at
+  least `xtc_threshold` are removed, except the least likely of them.
+
 Where several tokens at the edge of top-p are exactly equally likely, all of them stay; transformers keeps some.
 """
+
+from collections.abc import Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +36,26 @@ BLOCK = 256
 """Tokens whose weights are summed as one block when a token is drawn."""
 
 
+MAX_REPEATED = 50
+"""Longest repeated sequence that DRY distinguishes."""
+
+
 def token_weights(
-    logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64]
+    logits_V: NDArray[np.float32],
+    settings: SamplingSettings,
+    used_ids: NDArray[np.int64],
+    *,
+    breakers: Set[int] = frozenset(),
+    without_likeliest: bool = False,
 ) -> NDArray[np.float32]:
     """How likely each token is to come next: weights_V, in proportion to the probability, 0 where it cannot.
 
     Args:
         logits_V: the model's logits for the next token, one for each of the V tokens of the vocabulary.
         settings: `temperature` 0 leaves the likeliest token alone.
-        used_ids: the tokens of the story so far.
+        used_ids: the tokens of the story so far, in order.
+        breakers: tokens that end a sequence for DRY.
+        without_likeliest: whether XTC applies to this token.
     """
     scores = logits_V.astype(np.float32)
     if settings.repetition_penalty != 1 and len(used_ids):
@@ -40,6 +64,14 @@ def token_weights(
         scores[used] = np.where(
             seen < 0, seen * settings.repetition_penalty, seen / settings.repetition_penalty
         )
+    if settings.dry_multiplier > 0:
+        for token, length in repeated_lengths(used_ids, breakers).items():
+            if length >= settings.dry_allowed_length:
+                growth = settings.dry_base ** (length - settings.dry_allowed_length)
+                scores[token] -= np.float32(settings.dry_multiplier * growth)
+    if settings.top_n_sigma > 0:
+        spread = logits_V[np.isfinite(logits_V)].std()
+        scores[scores < scores.max() - settings.top_n_sigma * spread] = -np.inf
     if settings.temperature == 0:
         weights = np.zeros_like(scores)
         weights[scores.argmax()] = 1
@@ -51,7 +83,30 @@ def token_weights(
         weights *= weights >= nucleus_edge(weights, settings.top_p)
     if settings.min_p > 0:
         weights *= weights >= settings.min_p  # the largest weight is 1
+    if without_likeliest:
+        likeliest = np.flatnonzero(weights >= settings.xtc_threshold * weights.sum())
+        if len(likeliest) > 1:
+            kept = likeliest[weights[likeliest].argmin()]
+            weights[likeliest[likeliest != kept]] = 0
     return weights
+
+
+def repeated_lengths(ids: NDArray[np.int64], breakers: Set[int]) -> dict[int, int]:
+    """For each token that followed an earlier occurrence of the last tokens: how many last tokens that is at most."""
+    longest: dict[int, int] = {}
+    if not len(ids) or int(ids[-1]) in breakers:
+        return longest
+    for place in np.flatnonzero(ids[:-1] == ids[-1]):
+        follower, length = int(ids[place + 1]), 1
+        while (
+            length < min(MAX_REPEATED, place + 1)
+            and ids[place - length] == ids[-1 - length]
+            and int(ids[-1 - length]) not in breakers
+        ):
+            length += 1
+        if follower not in breakers:
+            longest[follower] = max(longest.get(follower, 0), length)
+    return longest
 
 
 def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
@@ -74,14 +129,11 @@ def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
     return float(members[min(num_gone, len(members) - 1)])
 
 
-def draw(
-    logits_V: NDArray[np.float32], settings: SamplingSettings, used_ids: NDArray[np.int64], uniform: float
-) -> int:
+def draw(weights_V: NDArray[np.float32], uniform: float) -> int:
     """The next token by inversion: the first whose cumulative probability, in order of ids, exceeds `uniform`.
 
-    One number in [0, 1) decides one token, so the same numbers give the same story wherever the logits agree.
+    One number in [0, 1) decides one token, so the same numbers give the same story wherever the weights agree.
     """
-    weights_V = token_weights(logits_V, settings, used_ids)
     mass = np.cumsum(np.add.reduceat(weights_V, np.arange(0, len(weights_V), BLOCK), dtype=np.float64))
     sought = uniform * mass[-1]
     block = min(int(np.searchsorted(mass, sought, side="right")), len(mass) - 1)

@@ -1,7 +1,7 @@
 """The sampling settings: how the next token is drawn."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -47,6 +47,40 @@ class SamplingSettings(Record):
         gt=0,
         le=100,
         description="Above 1, tokens that the story has already used become less likely.",
+    )
+    top_n_sigma: float = Field(
+        default=0.0,
+        ge=0,
+        description="Draw only from tokens whose logit is within this many standard deviations of the largest; 0 for all.",
+    )
+    xtc_probability: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="How often XTC leaves out the likeliest tokens, to be less predictable; 0 for never.",
+    )
+    xtc_threshold: float = Field(
+        default=0.1,
+        gt=0,
+        le=0.5,
+        description="XTC leaves out all tokens with at least this probability, except the least likely of them.",
+    )
+    dry_multiplier: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Strength of DRY, which makes tokens less likely that would repeat a sequence of the story; 0 for none.",
+    )
+    dry_base: float = Field(
+        default=1.75, ge=1, le=8, description="DRY's penalty grows by this factor with each repeated token."
+    )
+    dry_allowed_length: int = Field(
+        default=2, ge=1, description="DRY does not penalise repeated sequences shorter than this many tokens."
+    )
+    banned_phrases: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
+        default=(),
+        max_length=100,
+        description="Words and phrases that the story must not contain, in any case.",
     )
     start_of_story: bool = Field(
         default=True,

@@ -39,7 +39,20 @@ MAX_STORIES = 128
 MAX_STOPS = 16
 MAX_STOP_CHARS = 1000
 
-SAMPLING_FIELDS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+SAMPLING_FIELDS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "top_n_sigma",
+    "xtc_probability",
+    "xtc_threshold",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "banned_phrases",
+)
 """Fields of a request that are sampling settings of the same name."""
 
 
@@ -58,6 +71,13 @@ class CompletionRequest(Record):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    top_n_sigma: float | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    banned_phrases: list[str] | None = Field(default=None, max_length=100)
     n: int = Field(default=1, ge=1, le=128)
     seed: int | None = Field(default=None, ge=0)
     stop: str | list[str] | None = None
