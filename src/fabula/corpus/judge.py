@@ -12,10 +12,10 @@ from fabula.errors import FabulaError
 from fabula.results import CleaningCounts
 from fabula.story import Story
 
-MAX_EXAMINED = 2000
+MAX_EXAMINED = 500
 """Stories that are looked at closely, at equal distances."""
 
-EXAMINED_CHARS = 20_000
+EXAMINED_CHARS = 8000
 """Characters of each of them that are looked at."""
 
 FEW_WORDS = 40
@@ -40,9 +40,7 @@ _MARKUP = re.compile(
 )
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
-_NUMBER_LINE = re.compile(
-    r"^[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}$", re.MULTILINE | re.IGNORECASE
-)
+_NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
 _SCRIPTS = {
     "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),
     "Cyrillic": re.compile("[\u0400-\u04ff]"),
@@ -90,7 +88,7 @@ class Examination:
 def oddities(text: str) -> list[str]:
     """What is odd about a text that should be a story."""
     found = []
-    if len(_MARKUP.findall(text)) >= 3:
+    if ("<" in text or "\\" in text) and len(_MARKUP.findall(text)) >= 3:
         found.append("markup")
     if _is_json(text):
         found.append("json")
@@ -128,7 +126,7 @@ def _has_running_heads(text: str) -> bool:
 
 def script_of(text: str) -> str:
     """The commonest script of a text, or "" where it has no letter of a known one."""
-    counts = {name: len(script.findall(text[:2000])) for name, script in _SCRIPTS.items()}
+    counts = {name: len(script.findall(text[:500])) for name, script in _SCRIPTS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""
 
