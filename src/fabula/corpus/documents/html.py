@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from fabula.corpus.documents.document import Collector, Document
 from fabula.corpus.documents.xml import Element, attribute, parse_xml, tag

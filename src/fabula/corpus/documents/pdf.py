@@ -204,7 +204,8 @@ def _recurring(outer: list[tuple[int, _Line, bool]], num_pages: int) -> list[str
     for number, line, top in outer:
         value = _page_number(line.text)
         words, shown = _head(line.text)
-        offset = None if value is None and shown is None else (value if shown is None else shown) - number
+        printed = value if shown is None else shown
+        offset = None if printed is None else printed - number
         where = round(line.bottom / 6)
         if offset is not None:
             offsets[top, offset] += 1

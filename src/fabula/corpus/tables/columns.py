@@ -60,12 +60,13 @@ class Columns:
     joint: str = "\n"
 
     def describe(self) -> str:
-        if len(self.text) > 3:
-            named = f"text in columns {self.text[0]!r} to {self.text[-1]!r}, joined"
-        elif len(self.text) > 1:
-            named = f"text in columns {', '.join(map(repr, self.text))}, joined"
+        names = [repr(name) for name in self.text]
+        if len(names) > 3:
+            named = f"text in columns {names[0]} to {names[-1]}, joined"
+        elif len(names) > 1:
+            named = f"text in columns {', '.join(names)}, joined"
         else:
-            named = f"text in column {self.text[0]!r}"
+            named = f"text in column {', '.join(names)}"
         return named + (f", not in {', '.join(map(repr, self.unused))}" if self.unused else "")
 
 
@@ -103,7 +104,7 @@ def choose_columns(
     folded = {_bare(name): name for name in reversed(names)}
     title = next((folded[name] for name in TITLE_COLUMNS if name in folded and folded[name] not in text), "")
     split = folded.get("split", "")
-    formats = tuple(find_format(values.get(name, [])) for name in text)
+    formats: tuple[FieldFormat, ...] = tuple(find_format(values.get(name, [])) for name in text)
     unused = (
         []
         if column is not None
