@@ -10,11 +10,15 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import (
+    DefaultWeightOnlyQuantConfig,
+    MatMulNBitsQuantizer,
+)
 from transformers import DynamicCache
 from transformers.exporters.configs import OnnxConfig
 from transformers.exporters.exporter_onnx import OnnxExporter
@@ -25,6 +29,10 @@ FILES = {"none": "model.onnx", "int8": "model_quantized.onnx"}
 """Quantisations, and the names under which transformers.js looks for them (`dtype` "fp32" and "q8")."""
 
 QUANTIZATIONS = tuple(FILES)
+
+WEIGHTS_PER_SCALE = 32
+"""Numbers of a matrix's row that share a scale. With one scale for a whole column, and inputs rounded by the whole matrix,
+SmolLM2-135M loses 3.8 % of its bits per byte; so it loses less than half a per cent."""
 
 
 def write(folder: Path, out: Path, quantize: str) -> None:
@@ -47,14 +55,13 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     (out / "onnx").mkdir()
     onnx_ir.save(program, out / "onnx" / FILES["none"])
     if quantize == "int8":
+        config = DefaultWeightOnlyQuantConfig(
+            block_size=WEIGHTS_PER_SCALE, is_symmetric=True, accuracy_level=4, bits=8
+        )
         with _quiet():
-            quantize_dynamic(
-                out / "onnx" / FILES["none"],
-                out / "onnx" / FILES["int8"],
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                extra_options={"MatMulConstBOnly": True},
-            )
+            quantizer = MatMulNBitsQuantizer(onnx.load(out / "onnx" / FILES["none"]), algo_config=config)
+            quantizer.process()
+            quantizer.model.save_model_to_file(str(out / "onnx" / FILES["int8"]), False)
     for file in folder.glob("*.json"):
         if file.name != "manifest.json":
             shutil.copy(file, out)
