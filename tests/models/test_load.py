@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fabula.errors import FabulaError
-from fabula.models import load
+from fabula.models.bases import BUNDLED_TINY
+from fabula.models.find import cached_names, find_model
 from fabula.models.fresh import SIZES, fresh_model, fresh_vocab_size, read_config
-from fabula.models.load import cached_names, context_length_of, find_model, load_model
+from fabula.models.load import context_length_of, load_model
 from fabula.models.memory import keep_freed_memory
 
 
@@ -143,7 +144,7 @@ def test_a_path_that_is_not_there(name: str):
 
 def test_a_file_is_no_base(tmp_path: Path):
     (tmp_path / "model.bin").write_bytes(b"")
-    with pytest.raises(FabulaError, match="folder, not a file"):
+    with pytest.raises(FabulaError, match="folder or a GGUF file"):
         find_model(tmp_path / "model.bin")
 
 
@@ -183,7 +184,7 @@ def test_tiny_comes_with_fabula_and_loads_with_plain_transformers():
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = find_model("tiny")
-    assert folder == load.BUNDLED_TINY
+    assert folder == BUNDLED_TINY
     assert (folder / "model.safetensors").stat().st_size <= 12e6
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")

@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerFast
 from fabula.errors import FabulaError
 from fabula.files import cache_place
 from fabula.models import story_format
-from fabula.models.load import BUNDLED_TINY, load_model
+from fabula.models.bases import BUNDLED_TINY
+from fabula.models.load import load_model
 from fabula.models.story_format import (
     STORY_FORMAT,
     StoryFormat,

@@ -197,6 +197,7 @@ def suggest_option(mistyped: str, known: list[str]) -> str:
 
 def register() -> None:
     """Hang each command under its name. One module a command; each imports what it needs when it is called."""
+    from fabula.cli.bases import bases
     from fabula.cli.clean import clean, restore
     from fabula.cli.compare import compare
     from fabula.cli.doctor import doctor
@@ -222,6 +223,7 @@ def register() -> None:
         serve,
         publish,
         doctor,
+        bases,
     ):
         app.command()(command)
 

@@ -31,7 +31,8 @@ def doctor(
     import torch
 
     from fabula.files import library_versions
-    from fabula.models.load import TINY, cached_names
+    from fabula.models.bases import TINY
+    from fabula.models.find import cached_names
 
     versions = library_versions("torch", "transformers", "tokenizers")
     print(f"python     {platform.python_version()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()))

@@ -57,7 +57,7 @@ def write(
     """Write stories with a model."""
     from fabula.generation.draft import make_drafts
     from fabula.generation.engines import load_engine
-    from fabula.models.load import locate_model
+    from fabula.models.find import locate_model
 
     chosen = WriteOptions.parse(options, where="write")
     if chosen.prompts is not None and prompt:

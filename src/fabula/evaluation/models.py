@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fabula.config import read_toml
 from fabula.evaluation.likelihood import TextScores, score_texts
 from fabula.files import hash_file
-from fabula.models.load import MODEL_FILES
+from fabula.models.check import MODEL_FILES
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, RECIPE_FILE, TrainingLog, TrainingManifest, TrainingSummary
 
@@ -21,7 +21,7 @@ def model_folder(model: str | Path) -> Path:
     folder = Path(model)
     if (folder / "config.json").is_file():
         return folder
-    from fabula.models.load import find_model
+    from fabula.models.find import find_model
 
     return find_model(model)
 

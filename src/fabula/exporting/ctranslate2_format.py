@@ -9,7 +9,7 @@ from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 
 from fabula.errors import FabulaError
-from fabula.models.load import quiet
+from fabula.models.quiet import quiet
 
 QUANTIZATIONS = ("float32", "float16", "int8", "int8_float32")
 

@@ -15,7 +15,8 @@ from fabula.errors import FabulaError, did_you_mean
 from fabula.exporting.fidelity import Fidelity, compare
 from fabula.files import atomic_folder, library_versions, write_json
 from fabula.install import missing_extra
-from fabula.models.load import context_length_of, find_model, load_model
+from fabula.models.find import find_model
+from fabula.models.load import context_length_of, load_model
 from fabula.models.records import weights_mark
 from fabula.models.story_format import find_story_format
 from fabula.progress import OnProgress, Progress, silent

@@ -8,7 +8,7 @@ from fabula.errors import FabulaError, did_you_mean
 from fabula.files import read_json
 from fabula.generation.engine import Engine
 from fabula.install import missing_extra
-from fabula.models.load import locate_model
+from fabula.models.find import locate_model
 from fabula.progress import OnProgress, silent
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")

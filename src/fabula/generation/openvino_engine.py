@@ -25,8 +25,8 @@ from fabula.files import (
 )
 from fabula.generation.engine import Batch, Engine, TextSide, left_padded
 from fabula.generation.openvino_graph import VERSION, decoder_graph, ov
+from fabula.models.check import weight_files
 from fabula.models.decoder import decoder_of, unsupported
-from fabula.models.load import weight_files
 from fabula.progress import OnProgress, Progress, silent
 
 GRAPH = "decoder.xml"

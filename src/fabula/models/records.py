@@ -6,7 +6,7 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, PARTIAL, hash_file, read_json
-from fabula.models.load import weight_files
+from fabula.models.check import weight_files
 from fabula.results import (
     CORPUS_RECORD,
     EXPORT,

@@ -16,7 +16,8 @@ from fabula.config import Record
 from fabula.corpus.read import open_stories
 from fabula.errors import FabulaError
 from fabula.files import cache_place, fingerprint, hash_file, read_json, write_json
-from fabula.models.load import context_length_of, load_model, weight_files
+from fabula.models.check import weight_files
+from fabula.models.load import context_length_of, load_model
 from fabula.tokens.tokenizer import TOKENIZER_FILES, encode
 
 STORY_FORMAT = "story_format.json"

@@ -111,7 +111,7 @@ def run(
     source = sample_stories() if stories is None else stories
     folder = run_folder(arguments) if out is None else Path(out)
     check_is_run_folder(folder)
-    check_arguments(source, arguments)
+    check_arguments(source, arguments, on_progress)
     check_keeps_model(folder, arguments)
     with sole_owner(folder):
         return run_stages(source, arguments, folder, on_progress)
@@ -168,15 +168,17 @@ def check_keeps_model(folder: Path, arguments: RunArguments) -> None:
     )
 
 
-def check_arguments(source: str | Path | Sequence[str | Path], arguments: RunArguments) -> None:
+def check_arguments(
+    source: str | Path | Sequence[str | Path], arguments: RunArguments, on_progress: OnProgress
+) -> None:
     """Find what is wrong with the arguments before a folder is made and work begins."""
     from fabula.corpus.read import open_stories
-    from fabula.models.load import locate_base
+    from fabula.models.find import locate_base
     from fabula.training.recipe import load_recipe
 
     load_recipe(arguments.recipe)
     open_stories(source, **dict(reading_of(arguments)))
-    locate_base(arguments.base)
+    locate_base(arguments.base, on_progress)
 
 
 def run_stages(

@@ -6,7 +6,7 @@ from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fabula.formatting import shorten
-from fabula.models.load import SHORT_NAMES
+from fabula.models.bases import SHORT_NAMES
 from fabula.models.records import ModelRecords
 from fabula.report.facts import describe, state_settings
 from fabula.results import Sample

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, atomic_folder, write_json
-from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, MODEL_FILES, TINY
+from fabula.models.bases import ATTRIBUTION, BUNDLED_TINY, TINY
+from fabula.models.check import MODEL_FILES
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, silent
 from fabula.publishing.licences import check_licence
@@ -84,7 +85,7 @@ def publish(
     for name, option in ((repo, "--repo"), (space, "--space")):
         if name is not None:
             check_repo_name(name, option)
-    from fabula.models.load import find_model
+    from fabula.models.find import find_model
 
     records = ModelRecords.of(find_model(model))
     with ExitStack() as stack:

@@ -84,7 +84,8 @@ def publish_static(
             "this holds something else already", where=out, hint="name another folder with --static"
         )
     from fabula.exporting.export import export
-    from fabula.models.load import ATTRIBUTION, BUNDLED_TINY, TINY, find_model
+    from fabula.models.bases import ATTRIBUTION, BUNDLED_TINY, TINY
+    from fabula.models.find import find_model
 
     folder = find_model(model)
     records = ModelRecords.of(folder)

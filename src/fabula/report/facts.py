@@ -8,7 +8,7 @@ from pydantic import Field
 from fabula.config import Record
 from fabula.formatting import format_estimate, format_number
 from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
-from fabula.models.load import ATTRIBUTION, TINY
+from fabula.models.bases import ATTRIBUTION, TINY
 from fabula.models.records import ModelRecords
 from fabula.report.verdict import judge
 from fabula.results import CorpusCounts, Evaluation, ExportRecord

@@ -10,7 +10,7 @@ from typing import Any
 from fabula.errors import FabulaError
 from fabula.generation.engines import load_engine
 from fabula.install import missing_extra
-from fabula.models.load import locate_model
+from fabula.models.find import locate_model
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, Progress, silent
 from fabula.serving.settings import Limits, ServeSettings

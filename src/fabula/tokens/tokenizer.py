@@ -15,7 +15,7 @@ from fabula.files import read_json
 
 END_OF_TEXT = "<|endoftext|>"
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
 """A folder without any of these has no tokenizer that can be loaded without running code."""
 
 
@@ -38,6 +38,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         raise FabulaError(
             "the tokenizer has no tokenizer.json, and none can be made from its files", where=folder
         )
+    if tokenizer.eos_token is None and tokenizer.sep_token is not None:  # BERT's, which some GPT-2s have
+        tokenizer.bos_token, tokenizer.eos_token = tokenizer.cls_token, tokenizer.sep_token
     if tokenizer.eos_token_id is None:
         raise FabulaError("the tokenizer has no end-of-text token (eos_token)", where=folder)
     _check_ids(tokenizer, folder)

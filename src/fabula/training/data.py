@@ -9,7 +9,8 @@ import numpy as np
 from fabula.corpus.store import Corpus
 from fabula.files import atomic_folder, fingerprint
 from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
-from fabula.models.load import context_length_of, quiet
+from fabula.models.load import context_length_of
+from fabula.models.quiet import quiet
 from fabula.models.story_format import StoryFormat, story_format_by_rule
 from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories, tokenise

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from fabula.files import atomic_folder, library_versions
-from fabula.models.load import load_model, quiet
+from fabula.models.load import load_model
+from fabula.models.quiet import quiet
 from fabula.results import LOG, RECIPE_FILE, TrainingCounts, TrainingManifest
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.job import FRESH_BASE

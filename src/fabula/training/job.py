@@ -8,7 +8,8 @@ from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import BASE, SEED
 from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_path
-from fabula.models.load import locate_base
+from fabula.models.find import locate_base
+from fabula.progress import OnProgress, silent
 from fabula.results import TrainingManifest
 from fabula.training.recipe import Recipe, load_recipe
 
@@ -75,6 +76,7 @@ def plan(
     max_minutes: float | None = None,
     track: str | None = None,
     is_continued: bool = False,
+    on_progress: OnProgress = silent,
 ) -> Job:
     """The job that `train` does with these arguments."""
     opened = open_corpus(corpus)
@@ -92,7 +94,7 @@ def plan(
         )
     if is_continued and TrainingManifest.find(out) is None:
         raise FabulaError("there is no finished model to continue", where=out, hint="leave --continue out")
-    folder = out if is_continued else locate_base(base) if init is None else None
+    folder = out if is_continued else locate_base(base, on_progress) if init is None else None
     start = folder or Path(init or "")
     origin = hash_path(start) if start.exists() else init
     config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}

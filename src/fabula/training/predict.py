@@ -19,7 +19,8 @@ from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
-from fabula.models.load import locate_base, weight_files
+from fabula.models.check import weight_files
+from fabula.models.find import locate_base
 from fabula.progress import silent
 from fabula.training.recipe import Recipe
 

@@ -83,6 +83,7 @@ def train(
         max_minutes=max_minutes,
         track=track,
         is_continued=if_trained == "continue",
+        on_progress=on_progress,
     )
     finished = TrainingManifest.find(job.out)
     if resume and finished is not None and finished.fingerprint == job.fingerprint:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fabula.models.load import quiet
+from fabula.models.quiet import quiet
 from fabula.models.scoring import score_tokens
 from fabula.progress import Progress
 from fabula.training.data import ValidationStories

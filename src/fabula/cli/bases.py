@@ -1,0 +1,40 @@
+"""`fabula bases`."""
+
+from typing import Annotated
+
+import typer
+
+
+def bases(
+    context: typer.Context,
+    fetch: Annotated[
+        str | None,
+        typer.Option(
+            help="Download this base now, so that a later run needs no network.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List the base models that have a short name, with what each needs.
+
+    Any other name on the Hugging Face hub, a model's folder, an adapter's folder and a GGUF file do as well.
+    """
+    from fabula.models.bases import BASES
+    from fabula.models.find import is_at_hand, locate_base
+
+    if fetch is not None:
+        with context.obj as terminal:
+            folder = locate_base(fetch, terminal)
+        print(folder)
+        return
+    print("                                                      memory, GB     bytes")
+    print("name          licence            parameters  context  train  write   per token  here")
+    for base in BASES:
+        density = f"{base.bytes_per_token:.2f}" if base.bytes_per_token else "-"
+        print(
+            f"{base.name:<13} {base.licence:<18} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"
+            f" {base.training_gb:>6.1f} {base.writing_gb:>6.1f} {density:>11}  {'yes' if is_at_hand(base.name) else 'no'}"
+        )
+    print(
+        "Memory is estimated, for float32 (all weights trained); LoRA and frozen layers need far less to train."
+    )
+    print("Bytes per token are measured on the bundled stories; - where the tokenizer was not at hand.")

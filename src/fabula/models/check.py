@@ -1,0 +1,229 @@
+"""Looks at a base model's files before any memory is taken. Weights come from safetensors only; no code of a model's
+folder is ever run."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fabula.errors import FabulaError
+from fabula.files import read_json
+from fabula.models.quiet import quiet
+
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "story_format.json",
+)
+"""The files of a model, its tokenizer among them. Folders beside them hold other formats of the same weights."""
+
+ADAPTER = "adapter_config.json"
+
+OWN_ATTENTION = (None, "eager", "sdpa", "flex_attention")
+"""Attention that comes with torch and transformers."""
+
+DTYPES = ("F32", "BF16", "F16", "F64")
+
+MANY_PARTS = 256
+SLACK = 1_000_000
+"""Layers, and numbers, that a configuration may ask for beyond what the files hold before that is looked at: neither costs
+anything worth mentioning."""
+
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "pytorch_model.pt")
+
+
+def check_model_folder(folder: Path) -> None:
+    """Look at a model's files before any memory is taken.
+
+    Raises:
+        FabulaError: no config.json, pickled weights only, a damaged weight file, an architecture that is no causal
+            language model or that needs code from the folder, or weights whose shapes do not fit config.json.
+    """
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not (folder / "config.json").is_file():
+        raise FabulaError(
+            "this folder is no model: it has no config.json", where=folder, hint=what_to_type(folder)
+        )
+    _check_links(folder)
+    if (folder / ADAPTER).exists():
+        # transformers would go after the base model that it names, wherever that is
+        raise FabulaError(
+            f"this folder holds an adapter ({ADAPTER})",
+            where=folder,
+            hint="name the adapter alone with --base, and it is merged with its base",
+        )
+    config = read_json(folder / "config.json")
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        remote = (
+            " (it would need code from the folder, which fabula never runs)"
+            if isinstance(config, dict) and "auto_map" in config
+            else ""
+        )
+        raise FabulaError(f"unknown architecture {kind!r}{remote}", where=folder / "config.json")
+    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
+    causal = {known} if isinstance(known, str) else set(known or ())
+    named = config.get("architectures") or sorted(causal)
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise FabulaError("architectures is no list of names", where=folder / "config.json")
+    if not causal.intersection(named) or config.get("is_encoder_decoder"):
+        raise FabulaError(
+            f"{', '.join(named) or kind} is not a causal language model",
+            where=folder,
+            hint="GPT-2, Llama, Qwen are",
+        )
+    if not list(folder.glob("*.safetensors")):
+        pickled = [name for name in PICKLED if (folder / name).exists()]
+        if pickled:
+            raise FabulaError(
+                f"the weights are pickled only ({pickled[0]}), and loading a pickle can run any code",
+                where=folder,
+                hint=safe_copy_hint(folder),
+            )
+        raise FabulaError("this folder has no weights (model.safetensors)", where=folder)
+    _check_fields(config, folder)
+    _check_weights(folder, config)
+
+
+def what_to_type(folder: Path) -> str:
+    """What to do about a folder without config.json, where what it is can be told; "" where not."""
+    checkpoints = sorted(
+        (path for path in folder.glob("checkpoint-*") if (path / "config.json").is_file()),
+        key=lambda path: (len(path.name), path.name),
+    )
+    if checkpoints:
+        return f"name one of its checkpoints: --base {checkpoints[-1]}"
+    inner = [path.name for path in sorted(folder.iterdir()) if (path / "config.json").is_file()]
+    if inner:
+        return f"name the model inside it: --base {folder / inner[0]}"
+    if (folder / "hparams.json").is_file() or list(folder.glob("*/hparams.json")):
+        return (
+            "these are weights of gpt-2-simple (TensorFlow); with transformers below 5 and tensorflow:"
+            " `transformers-cli convert --model_type gpt2 --tf_checkpoint FOLDER/model-N --config FOLDER/hparams.json"
+            " --pytorch_dump_output OUT` makes a model that can be saved as safetensors"
+        )
+    return ""
+
+
+def safe_copy_hint(model: str | Path) -> str:
+    """What to type to make a safe copy of pickled weights."""
+    load = f"from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; n = {str(model)!r}"
+    save = "M.from_pretrained(n).save_pretrained('safe'); T.from_pretrained(n).save_pretrained('safe')"
+    return f'if you trust them: python -c "{load}; {save}", then --base safe'
+
+
+def _check_links(folder: Path) -> None:
+    """See that no file of a model is a link to somewhere else. The hub's cache links its snapshots to its blobs."""
+    home = folder.resolve()
+    homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
+    for path in folder.iterdir():
+        if path.is_symlink() and not any(path.resolve().is_relative_to(each) for each in homes):
+            raise FabulaError(
+                f"{path.name} is a link to a place outside the folder",
+                where=folder,
+                hint="copy the file there",
+            )
+
+
+def _fields(config: Any) -> Iterator[tuple[str, Any]]:
+    """All fields of a configuration, those of its parts included."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            yield name, value
+            yield from _fields(value)
+
+
+def _check_fields(config: dict[str, Any], folder: Path) -> None:
+    """Refuse what would fetch code: transformers takes a name it does not know for a repository of kernels."""
+    for name, value in _fields(config):
+        if name.endswith("attn_implementation") and value not in OWN_ATTENTION:
+            raise FabulaError(
+                f"{name} = {value!r} asks for code that does not come with fabula",
+                where=folder / "config.json",
+            )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that hold the model's weights: one, or the shards that the index names."""
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file() or not index.is_file():
+        single = folder / "model.safetensors"
+        return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    try:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError):
+        raise FabulaError("this index of weights is damaged", where=index) from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise FabulaError(f"{name!r} lies outside the folder", where=index)
+        if not (folder / name).is_file():
+            raise FabulaError(f"the weight file {name} is missing", where=folder)
+    return [folder / name for name in names]
+
+
+def _check_weights(folder: Path, config: dict[str, Any]) -> None:
+    """Compare the headers of the weight files with their sizes and with what config.json asks for."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    dtypes: dict[str, str] = {}
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (no mapping)
+                    part = tensors.get_slice(name)
+                    shapes[name], dtypes[name] = tuple(part.get_shape()), part.get_dtype()
+        except (SafetensorError, OSError, ValueError) as error:
+            raise FabulaError(f"this weight file is damaged ({error})", where=file) from None
+    most_parts = max(MANY_PARTS, len(shapes), *(max(shape, default=0) for shape in shapes.values() if shape))
+    for name, value in _fields(config):
+        most = most_parts if "expert" in name else max(MANY_PARTS, len(shapes))
+        if ("layer" in name or "expert" in name) and isinstance(value, int) and value > most:
+            raise FabulaError(
+                f"the weights do not fit config.json: {name} = {value:,}, and the files hold {len(shapes):,} tensors",
+                where=folder,
+            )
+    try:
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        parsed = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with quiet(), torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(parsed)
+            wanted = model.state_dict()
+            num_buffered = sum(buffer.numel() for buffer in model.buffers())
+    except Exception as error:  # whatever a strange config.json makes the library do
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FabulaError(
+            f"this configuration does not make a model ({message})", where=folder / "config.json"
+        ) from None
+    for name, tensor in wanted.items():
+        # Some files leave the name of the inner model out, as GPT-2's own does.
+        found = shapes.get(name) or next((s for key, s in shapes.items() if name.endswith("." + key)), None)
+        if found is not None and found != tuple(tensor.shape):
+            raise FabulaError(
+                f"the weights do not fit config.json: {name} is {list(found)}, not {list(tensor.shape)}",
+                where=folder,
+            )
+        if dtypes.get(name, "F32") not in DTYPES and tensor.is_floating_point():
+            raise FabulaError(f"{name} is of type {dtypes[name]}, not {', '.join(DTYPES)}", where=folder)
+    held = sum(math.prod(shape) for shape in shapes.values())
+    asked = sum(tensor.numel() for tensor in wanted.values())
+    # A matrix that is embedding and output at once is in the files only once. Missing tensors are named when loading.
+    if asked > 2 * held + SLACK or num_buffered > held + 100 * SLACK:
+        raise FabulaError(
+            f"the weights do not fit config.json: it asks for {max(asked, num_buffered):,} numbers, the files hold"
+            f" {held:,}",
+            where=folder,
+        )

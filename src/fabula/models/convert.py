@@ -1,0 +1,135 @@
+"""Bases that are not a model folder yet: GGUF files, and adapters beside their base. Each becomes a folder in the cache,
+once."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from fabula.errors import FabulaError
+from fabula.files import atomic_folder, cache_place, fingerprint, hash_file, hash_path, read_json
+from fabula.models.check import ADAPTER, check_model_folder
+from fabula.models.load import load_model
+from fabula.models.quiet import quiet
+from fabula.progress import OnProgress, Progress, silent
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+NOT_OF_THE_MODEL = ("quantization_config", "_name_or_path", "_model_name_or_path")
+"""Fields of a configuration that only say which file it was read from."""
+
+
+def base_of_gguf(file: Path, on_progress: OnProgress = silent) -> Path:
+    """The model folder of a GGUF file: its weights in float32, and its tokenizer.
+
+    Raises:
+        FabulaError: a damaged file, or an architecture that transformers does not read from GGUF.
+    """
+    folder = cache_place("bases") / f"gguf-{hash_file(file)}"
+    if not (folder / "config.json").is_file():
+        on_progress(Progress("base", message=f"reading {file.name}: {_quantisation(file)}"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with atomic_folder(folder) as partial, quiet():
+                _write_gguf(file, partial)
+        except (FabulaError, OSError):
+            raise
+        except Exception as error:  # transformers and gguf raise many kinds
+            message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise FabulaError(f"this GGUF file cannot be read as a base ({message})", where=file) from None
+    check_model_folder(folder)
+    return folder
+
+
+def _quantisation(file: Path) -> str:
+    """What holds the weights of a GGUF file, and what that means."""
+    from gguf import GGML_QUANT_SIZES, GGUFReader
+
+    try:
+        counts = Counter[Any]()
+        for tensor in GGUFReader(file).tensors:
+            counts[tensor.tensor_type] += int(tensor.n_elements)
+    except Exception as error:
+        raise FabulaError(f"this GGUF file is damaged ({str(error).splitlines()[0]})", where=file) from None
+    kind = counts.most_common(1)[0][0]
+    block, size = GGML_QUANT_SIZES[kind]
+    bits = 8 * size / block
+    lost = "" if bits >= 16 else "; what its quantisation lost stays lost, so the original is the better base"
+    return f"most weights in {kind.name} ({bits:.3g} bits each){lost}"
+
+
+def _write_gguf(file: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    read: Any = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
+    )
+    fields = {name: value for name, value in read.config.to_dict().items() if name not in NOT_OF_THE_MODEL}
+    # The model that was read counts as quantised, which cannot be saved; the same weights in a plain one can.
+    model: Any = AutoModelForCausalLM.from_config(type(read.config)(**fields), dtype=torch.float32)
+    model.load_state_dict(read.state_dict())
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True).save_pretrained(
+        folder
+    )
+
+
+def adapter_base_name(folder: Path) -> str:
+    """Name or folder of the base that an adapter was trained on.
+
+    Raises:
+        FabulaError: its configuration does not say.
+    """
+    config = read_json(folder / ADAPTER)
+    name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(name, str) or not name:
+        raise FabulaError("this adapter does not say what its base is", where=folder / ADAPTER)
+    return name
+
+
+def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) -> Path:
+    """The model folder of a peft adapter merged with its base.
+
+    Raises:
+        FabulaError: peft is not installed, the adapter is pickled, or it does not fit the base.
+    """
+    from fabula.tokens.tokenizer import TOKENIZER_FILES  # loads transformers
+
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise FabulaError(
+            f"this adapter has no {ADAPTER_WEIGHTS}, and pickled weights are never loaded", where=folder
+        )
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise FabulaError("merging an adapter needs peft", hint="pip install 'fabula[lora]'") from None
+    merged = cache_place("bases") / f"adapter-{fingerprint([hash_path(folder), hash_path(base)])}"
+    if not (merged / "config.json").is_file():
+        on_progress(
+            Progress("base", message=f"merging the adapter in {folder.name} with its base {base.name}")
+        )
+        model = load_model(base)
+        try:
+            with quiet():
+                model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        except Exception as error:  # peft raises many kinds
+            message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise FabulaError(f"the adapter does not fit its base ({message})", where=folder) from None
+        own_tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES)
+        merged.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(merged) as partial, quiet():
+            model.save_pretrained(partial)
+            _copy_tokenizer(folder if own_tokenizer else base, partial)
+    check_model_folder(merged)
+    return merged
+
+
+def _copy_tokenizer(source: Path, folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+    if len(tokenizer) > config["vocab_size"]:
+        raise FabulaError("the adapter's tokenizer has more tokens than its base", where=source)
+    tokenizer.save_pretrained(folder)

