@@ -143,9 +143,9 @@ def test_a_path_that_is_not_there(name: str):
 
 
 def test_a_file_is_no_base(tmp_path: Path):
-    (tmp_path / "model.bin").write_bytes(b"")
+    (tmp_path / "notes.md").write_bytes(b"")
     with pytest.raises(FabulaError, match="folder or a GGUF file"):
-        find_model(tmp_path / "model.bin")
+        find_model(tmp_path / "notes.md")
 
 
 @pytest.mark.parametrize("name", ["gpt2", "someone/some-model", "gpt-two"])

