@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fabula.generation.write import stream as stream
     from fabula.generation.write import write as write
     from fabula.pipeline.run import run as run
+    from fabula.models.bases import list_bases as bases
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve
@@ -36,6 +37,7 @@ _HOME = {
     "EvaluationOptions": "fabula.evaluation.options",
     "TuningOptions": "fabula.evaluation.options",
     "FabulaError": "fabula.errors",
+    "bases": "fabula.models.bases",
     "clean": "fabula.corpus.clean",
     "compare": "fabula.report.compare",
     "doctor": "fabula.training.predict",
@@ -51,7 +53,7 @@ _HOME = {
     "tune": "fabula.evaluation.tune",
     "write": "fabula.generation.write",
 }
-_NAME_THERE = {"doctor": "predict_training", "restore": "restore_story"}
+_NAME_THERE = {"bases": "list_bases", "doctor": "predict_training", "restore": "restore_story"}
 """Functions that have another name in their module."""
 
 
@@ -60,6 +62,7 @@ __all__ = [
     "FabulaError",
     "TuningOptions",
     "__version__",
+    "bases",
     "clean",
     "compare",
     "doctor",

@@ -18,7 +18,7 @@ def bases(
 
     Any other name on the Hugging Face hub, a model's folder, an adapter's folder and a GGUF file do as well.
     """
-    from fabula.models.bases import BASES
+    from fabula.models.bases import list_bases
     from fabula.models.find import is_at_hand, locate_base
 
     if fetch is not None:
@@ -28,7 +28,7 @@ def bases(
         return
     print("                                                      memory, GB     bytes")
     print("name          licence            parameters  context  train  write   per token  here")
-    for base in BASES:
+    for base in list_bases():
         density = f"{base.bytes_per_token:.2f}" if base.bytes_per_token else "-"
         print(
             f"{base.name:<13} {base.licence:<18} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"

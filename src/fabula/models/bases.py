@@ -85,5 +85,11 @@ BASES = (
 
 BASE_BY_NAME = {base.name: base for base in BASES}
 
+
+def list_bases() -> tuple[Base, ...]:
+    """The bases that have a short name, the bundled one first."""
+    return BASES
+
+
 SHORT_NAMES = {base.name: base.repository for base in BASES if base.repository is not None}
 """Repositories on the hub by short name."""

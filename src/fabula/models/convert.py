@@ -3,6 +3,8 @@ once."""
 
 import json
 from collections import Counter
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ def base_of_gguf(file: Path, on_progress: OnProgress = silent) -> Path:
         on_progress(Progress("base", message=f"reading {file.name}: {_quantisation(file)}"))
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with atomic_folder(folder) as partial, quiet():
+            # transformers draws a bar of its own, which nothing else turns off.
+            with atomic_folder(folder) as partial, quiet(), redirect_stderr(StringIO()):
                 _write_gguf(file, partial)
         except (FabulaError, OSError):
             raise
