@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fabula.generation.write import load as load
     from fabula.generation.write import stream as stream
     from fabula.generation.write import write as write
-    from fabula.pipeline.run import run as run
     from fabula.models.bases import list_bases as bases
+    from fabula.pipeline.run import run as run
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve

@@ -34,7 +34,8 @@ def write_llama_gguf(folder: Path, file: Path) -> None:
     """The model of a folder ("llama-chat") as a GGUF file in Q8_0, as llama.cpp's converter writes one."""
     import gguf
 
-    model, tokenizer = load_model(folder), chat_tokenizer()
+    model = load_model(folder)
+    tokenizer: Any = chat_tokenizer()
     config = model.config
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_context_length(config.max_position_embeddings)
@@ -47,7 +48,7 @@ def write_llama_gguf(folder: Path, file: Path) -> None:
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_vocab_size(config.vocab_size)
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())  # pyright: ignore
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
     tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
     special = set(tokenizer.all_special_tokens)
     writer.add_tokenizer_model("gpt2")
