@@ -549,8 +549,8 @@ class RunArguments(Record):
 
     stories: str | tuple[str, ...] | None
     """One input or several; None for the bundled sample stories."""
-    base: str | None
-    """None only where a model was published, and its base is not on record."""
+    base: str
+    """Empty where a model was published whose base is not on record."""
     recipe: str
     seed: int
     max_minutes: float | None

@@ -20,7 +20,7 @@ from fabula.report.pages import code, nearest_to_people
 from fabula.report.render import pair_samples, render
 from fabula.results import CopiedSpan, RunArguments
 
-ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {"recipe": "default", "seed": 1}
+ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {"base": "tiny", "recipe": "default", "seed": 1}
 EVIL = "<script>alert('&')</script>"
 
 

@@ -122,7 +122,7 @@ def writing_rows(evaluation: Evaluation, human: Writing) -> list[tuple[str, list
     def cell(figure: Estimate | float | None, digits: int) -> str:
         if figure is None:
             return ""
-        return f"{figure:.{digits}f}" if isinstance(figure, float) else format_estimate(figure, digits)
+        return format_estimate(figure, digits) if isinstance(figure, Estimate) else f"{figure:.{digits}f}"
 
     gaps = [model.perplexity_gap for model in models]
     return [

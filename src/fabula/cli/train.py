@@ -92,12 +92,8 @@ def train(
         f"Bits per byte on held-out stories: {counts.base_bits_per_byte:.3f} before, {counts.bits_per_byte:.3f} after"
         f" {counts.num_steps:,} steps ({counts.num_tokens:,} tokens, {format_duration(result.seconds)})."
     )
-    if counts.is_base:
-        print(
-            "Nothing was gained: no step made the model better on held-out stories, so it is the base model as it was."
-        )
     print(f"Model: {result.model}")
-    if failure := describe_failure(result.num_steps, result.best_step):
+    if failure := describe_failure(counts.num_steps, counts.best_step):
         print(failure)
     else:
         print(f"Next:  fabula write {result.model} 'Once upon a time,'")

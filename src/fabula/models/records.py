@@ -95,7 +95,7 @@ class ModelRecords:
         if self.training and "init" in self.training.inputs:
             return None  # it began with random weights
         named = self.run.arguments.base if self.run else None
-        if named is None:
+        if not named:
             return None
         is_folder = named.startswith((".", "/", "~")) or named.count("/") > 1 or Path(named).is_dir()
         return PurePath(named.replace("\\", "/")).name if is_folder or "\\" in named else named

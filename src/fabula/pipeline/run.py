@@ -98,17 +98,19 @@ def run(
         FabulaError: bad input, a folder that holds something else or a finished run with other arguments, or one that
             another process works in.
     """
-    if stories is not None and not isinstance(stories, str | Path):
-        stories = tuple(map(str, stories)) if len(stories) != 1 else stories[0]
+    if stories is None or isinstance(stories, str | Path):
+        named = None if stories is None else str(stories)
+    else:
+        named = str(stories[0]) if len(stories) == 1 else tuple(map(str, stories))
     arguments = RunArguments(
-        stories=str(stories) if isinstance(stories, Path) else stories,
+        stories=named,
         base=base,
         recipe=recipe,
         seed=seed,
         max_minutes=max_minutes,
         **dict(reading or ReadingOptions()),
     )
-    source = sample_stories() if stories is None else stories
+    source = sample_stories() if named is None else named
     folder = run_folder(arguments) if out is None else Path(out)
     check_is_run_folder(folder)
     check_arguments(source, arguments, on_progress)

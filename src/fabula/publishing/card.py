@@ -31,8 +31,9 @@ def hub_name(base: str | None) -> str | None:
 
 def hub_dataset(stories: str | tuple[str, ...] | None) -> str | None:
     """The name on the hub of the stories, where they came from there."""
-    is_hub = isinstance(stories, str) and stories.startswith("hub:")
-    return stories.removeprefix("hub:") if is_hub else None
+    if isinstance(stories, str) and stories.startswith("hub:"):
+        return stories.removeprefix("hub:")
+    return None
 
 
 def card_data(records: ModelRecords, licence: str, repo: str | None) -> ModelCardData:
