@@ -160,12 +160,16 @@ def write_model(
     space: str | None,
 ) -> None:
     """Fill `folder` with the model, its records without what belongs to this machine, and its card."""
+    from fabula.models.story_format import STORY_FORMAT, find_story_format
     from fabula.publishing.card import render_card
+    from fabula.tokens.tokenizer import load_tokenizer
 
     for pattern in (*MODEL_FILES, RECIPE_FILE, LOG, MANIFEST):
         for file in sorted(records.folder.glob(pattern)):
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)
+    if not (folder / STORY_FORMAT).is_file():  # it is measured on stories that a Space does not have
+        find_story_format(records.folder, load_tokenizer(records.folder)).write(folder)
     if records.metrics is not None:
         records.metrics.save(folder / METRICS)
     if records.samples:
