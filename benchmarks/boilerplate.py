@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "corpus"))
-from site_cases import site_cases
+from site_cases import site_cases  # pyright: ignore[reportMissingImports]
 
 from fabula.corpus.boilerplate import RULE_SETS, classifier, evidence, find_boilerplate
 from fabula.corpus.boilerplate.paragraphs import fold, from_the_end, from_the_start

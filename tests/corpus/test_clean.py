@@ -18,7 +18,7 @@ from fabula.corpus import clean as clean_module
 from fabula.corpus import lines
 from fabula.corpus.filters import reason_to_drop
 from fabula.corpus.formats.base import make_story
-from fabula.corpus.ledger import DroppedRow
+from fabula.corpus.ledger import DroppedRow, RemovalRow
 from fabula.corpus.normalise import normalise
 from fabula.corpus.options import Filters
 from fabula.corpus.read import open_stories
@@ -186,7 +186,7 @@ def test_decisions_are_honoured(tmp_path: Path) -> None:
     texts = [story(number) + NOTE for number in range(6)]
     path = stories_file(tmp_path / "a.jsonl", texts)
     clean(path, tmp_path / "out", rules="reddit")
-    rows = list(open_corpus(tmp_path / "out").ledger())
+    rows = [row for row in open_corpus(tmp_path / "out").ledger() if isinstance(row, RemovalRow)]
     undo = {"story": rows[0].story, "start": rows[0].start, "end": rows[0].end, "decision": "undo"}
     stranger = undo | {"story": "0" * 32}
     extra = {"story": rows[1].story, "start": 0, "end": texts[1].index("\n"), "decision": "confirm"}

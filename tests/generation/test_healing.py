@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def vocabulary() -> tuple[Tokenizer, Vocabulary]:
     tokenizer = train_tokenizer(
         ["Once upon a time there was a fox, “naïve” and 狐."] * 4, 320, context_length=32
     )
-    backend = tokenizer.backend_tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    backend: Any = tokenizer.backend_tokenizer  # pyright: ignore[reportAttributeAccessIssue]
     return backend, Vocabulary(backend)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,7 +190,7 @@ def test_a_story_ends_with_a_whole_sentence(
 ):
     """Each token is a byte here; streamed or not, nothing is shown that is then cut off."""
     writer = Writer(Scripted(model, text))
-    settings = {"temperature": 0, "max_new_tokens": max_new_tokens}
+    settings: dict[str, Any] = {"temperature": 0, "max_new_tokens": max_new_tokens}
     story = writer.write(**settings)
     assert (story.text, story.finish_reason) == (written, finish_reason)
     assert "".join(piece.text for piece in writer.stream(**settings)) == written

@@ -123,6 +123,7 @@ def _add_shape(writer: gguf.GGUFWriter, decoder: Decoder, config: Any) -> int:
         writer.add_parallel_residual(decoder.is_parallel)
     rope = getattr(config, "rope_parameters", None)
     if config.model_type == "gemma3_text":
+        assert rope is not None
         writer.add_sliding_window(config.sliding_window)
         writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         rope = rope["full_attention"]

@@ -8,6 +8,8 @@ llama.cpp (`make_qkx2_quants` and `make_qx_quants` of ggml-quants.c).
 Shapes: N blocks, P parts of a block, W numbers of a part.
 """
 
+from typing import Any
+
 import gguf
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +33,18 @@ def quantize(matrix: Array, kind: gguf.GGMLQuantizationType) -> NDArray[np.uint8
     return np.concatenate(packed).reshape(len(matrix), -1)
 
 
-def _divided(numerator: Array, denominator: Array) -> Array:
+def _divided(numerator: NDArray[Any], denominator: NDArray[Any]) -> Array:
     """0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
 
 
-def _half(values: Array) -> tuple[NDArray[np.uint8], Array]:
+def _half(values: NDArray[Any]) -> tuple[NDArray[np.uint8], Array]:
     """As bytes of 16-bit numbers, and as what those are."""
     halves = values.astype(np.float16)
     return halves.view(np.uint8), halves.astype(np.float32)
 
 
-def _q4_k(blocks: Array) -> NDArray[np.uint8]:
+def _q4_k(blocks: Array) -> NDArray[Any]:
     parts_NPW = blocks.reshape(-1, 8, 32)
     scales_NP, minima_NP = _scales_and_minima(parts_NPW)
     d_bytes, d = _half(scales_NP.max(axis=1, keepdims=True) / 63)
@@ -84,7 +86,7 @@ def _scales_and_minima(x: Array) -> tuple[Array, Array]:
     return best_scale, -best_low
 
 
-def _q6_k(blocks: Array) -> NDArray[np.uint8]:
+def _q6_k(blocks: Array) -> NDArray[Any]:
     parts_NPW = blocks.reshape(-1, 16, 16)
     scales_NP = _symmetric_scales(parts_NPW)
     largest = np.take_along_axis(scales_NP, np.abs(scales_NP).argmax(axis=1)[:, None], axis=1)

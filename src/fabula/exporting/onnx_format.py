@@ -61,7 +61,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
         with _quiet():
             quantizer = MatMulNBitsQuantizer(onnx.load(out / "onnx" / FILES["none"]), algo_config=config)
             quantizer.process()
-            quantizer.model.save_model_to_file(str(out / "onnx" / FILES["int8"]), False)
+            quantizer.model.save_model_to_file(str(out / "onnx" / FILES["int8"]), False)  # pyright: ignore[reportAttributeAccessIssue]
     for file in folder.glob("*.json"):
         if file.name != "manifest.json":
             shutil.copy(file, out)

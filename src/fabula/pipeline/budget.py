@@ -65,15 +65,20 @@ def fit_sizes(seconds: float, speeds: Speeds, story_bytes: list[int]) -> Evaluat
     Args:
         story_bytes: size of each held-out story, in the order in which they are scored.
     """
-    for eighths in range(8, -1, -1):
-        sizes = EvaluationSizes(
-            num_settings=SHORT_TUNING.num_settings * eighths // 8,
-            num_samples=max(FEWEST_SAMPLES, NUM_SAMPLES * eighths // 8 // 2 * 2),
-            max_stories=max(min(FEWEST_STORIES, len(story_bytes)), len(story_bytes) * eighths // 8),
-        )
+    for eighths in range(8, 0, -1):
+        sizes = sizes_of(eighths, len(story_bytes))
         if predict_seconds(sizes, speeds, sum(story_bytes[: sizes.max_stories])) <= seconds:
-            break
-    return sizes
+            return sizes
+    return sizes_of(0, len(story_bytes))
+
+
+def sizes_of(eighths: int, num_stories: int) -> EvaluationSizes:
+    """So many eighths of the full evaluation, but never less than the smallest one."""
+    return EvaluationSizes(
+        num_settings=SHORT_TUNING.num_settings * eighths // 8,
+        num_samples=max(FEWEST_SAMPLES, NUM_SAMPLES * eighths // 8 // 2 * 2),
+        max_stories=max(min(FEWEST_STORIES, num_stories), num_stories * eighths // 8),
+    )
 
 
 def size_evaluation(model: Path, corpus: Path, seconds: float, on_progress: OnProgress) -> EvaluationSizes:

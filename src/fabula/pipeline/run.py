@@ -180,6 +180,7 @@ def check_arguments(
 
     load_recipe(arguments.recipe)
     open_stories(source, **dict(reading_of(arguments)))
+    assert arguments.base is not None  # only the record of a published run names no base
     locate_base(arguments.base, on_progress)
 
 
@@ -192,6 +193,7 @@ def run_stages(
     from fabula.report.render import render
     from fabula.training.train import train
 
+    assert arguments.base is not None
     began = time.monotonic()
     record = begin_record(arguments, folder)
     corpus, model = folder / "corpus", folder / "model"

@@ -56,6 +56,9 @@ class _Style:
     break_before: bool | None = None
 
 
+_INHERITED = ("level", "bold", "centred", "size", "break_before")
+
+
 def _styles(package: Package, main: str, name: str) -> dict[str, _Style]:
     """Styles by id, with what they inherit; "" is the default one."""
     part = resolve(main, "styles.xml")[0]
@@ -88,7 +91,7 @@ def _inherit(key: str, plain: dict[str, _Style]) -> _Style:
         seen.add(style.based_on)
         # A style made from "heading 1" heads a chapter too, whatever its author called it.
         name = below.name if _HEADING.fullmatch(below.name) and style.level is None else style.name
-        style = _Style(name, below.based_on, *(_first(style, below, field) for field in _Style.__slots__[2:]))
+        style = _Style(name, below.based_on, *(_first(style, below, field) for field in _INHERITED))
     return style
 
 
