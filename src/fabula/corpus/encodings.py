@@ -239,7 +239,7 @@ def _fits_script(common: set[str], cased: bool) -> Callable[[str, str, str], flo
 
 
 def _fits_hangul(char: str, before: str, after: str) -> float:
-    if _decoded(char.encode("cp949"), "euc-kr") is None:
+    if char > "\ud7a3" or _decoded(char.encode("cp949"), "euc-kr") is None:
         return 0.2  # a syllable that is in no word
     strange = sum(other.isalpha() and not "\uac00" <= other <= "\ud7af" for other in (before, after))
     return 1.0 - 0.4 * strange
