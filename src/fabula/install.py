@@ -37,6 +37,11 @@ def program() -> str:
     return quote_command([str(path)])
 
 
+def command(*words: str | Path) -> str:
+    """A command of fabula as the user can paste it."""
+    return f"{program()} {quote_command([str(word) for word in words])}"
+
+
 def as_typed(text: str) -> str:
     """The text with each `fabula COMMAND` in it as the user has to type it."""
     name = program()

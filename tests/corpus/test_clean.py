@@ -188,10 +188,10 @@ def test_decisions_are_honoured(tmp_path: Path) -> None:
     clean(path, tmp_path / "out", rules="reddit")
     rows = [row for row in open_corpus(tmp_path / "out").ledger() if isinstance(row, RemovalRow)]
     undo = {"story": rows[0].story, "start": rows[0].start, "end": rows[0].end, "decision": "undo"}
-    stranger = undo | {"story": "0" * 32}
+    unknown = undo | {"story": "0" * 32}
     extra = {"story": rows[1].story, "start": 0, "end": texts[1].index("\n"), "decision": "confirm"}
     decisions = tmp_path / "decisions.jsonl"
-    decisions.write_text("".join(json.dumps(row) + "\n" for row in (undo, extra, stranger)))
+    decisions.write_text("".join(json.dumps(row) + "\n" for row in (undo, extra, unknown)))
     said: list[str] = []
     result = clean(
         path,

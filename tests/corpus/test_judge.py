@@ -32,7 +32,7 @@ def test_what_was_read_is_shown_and_a_preview_writes_nothing(tmp_path: Path) -> 
 def test_the_next_step_can_be_typed(tmp_path: Path) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(9)])
     done = command("-q", "clean", path, "--out", tmp_path / "tales.corpus")
-    assert f"fabula train {tmp_path / 'tales.corpus'} --out tales.model" in done.stdout
+    assert f"-m fabula train {tmp_path / 'tales.corpus'} --out tales.model" in done.stdout
 
 
 @pytest.mark.parametrize(

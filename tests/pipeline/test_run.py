@@ -83,7 +83,11 @@ def test_a_run_goes_the_whole_way(work: Path):
         assert (folder / name).exists(), name
         assert not list(folder.rglob("*.partial"))
     assert "mine/report.html" in done.stdout
-    assert "fabula write mine/model" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if "fabula write" in line]
+    pasted = subprocess.run(
+        f"{line} --max-new-tokens 5", shell=True, cwd=work, capture_output=True, text=True, check=False
+    )
+    assert (pasted.returncode, pasted.stdout[:5]) == (0, "Once ")
 
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert any("train_loss" in row for row in rows)

@@ -1,6 +1,5 @@
 """`fabula clean` and `fabula restore`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 from fabula.cli.options import with_options
 from fabula.cli.terminal import visible
 from fabula.corpus.options import CleaningOptions, ReadingOptions, WorkerOptions
+from fabula.install import command
 
 if TYPE_CHECKING:
     from fabula.corpus.clean import CleanResult
@@ -87,10 +87,10 @@ def print_result(result: "CleanResult") -> None:
     if result.corpus is None:
         print("preview: nothing was written")
         return
-    corpus = shlex.quote(str(result.corpus))
     print(f"corpus    {result.corpus}{' (unchanged)' if result.unchanged else ''}")
     print(f"review    {result.corpus / 'review.html'}")
-    print(f"next      fabula train {corpus} --out {shlex.quote(default_model(str(result.corpus)))}")
+    out = default_model(str(result.corpus))
+    print(f"next      {command('train', result.corpus, '--out', out)}")
 
 
 def default_model(corpus: str) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from fabula.defaults import BASE, RECIPE
 from fabula.formatting import format_duration
+from fabula.install import command
 
 
 def doctor(
@@ -43,7 +44,7 @@ def doctor(
     print(f"GPU        {', '.join(gpus) or 'none'}")
     print(f"bases      offline: {', '.join([TINY, *cached_names()])}, or a folder")
     if stories is None:
-        print("next       fabula doctor STORIES [--base BASE] predicts a training")
+        print(f"next       {command('doctor', 'STORIES')} predicts a training")
         return
     from fabula.training.predict import predict_training
 

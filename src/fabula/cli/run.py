@@ -1,6 +1,5 @@
 """`fabula run`."""
 
-import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from fabula.cli.options import with_options
 from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.formatting import format_duration
+from fabula.install import command
 
 
 @with_options
@@ -68,9 +68,9 @@ def run(
     print(f"  model    {result.model}")
     print(f"  samples  {result.samples}")
     print("Next:")
-    print(f'  fabula write {shlex.quote(str(result.model))} "Once upon a time,"')
+    print(f"  {command('write', result.model, 'Once upon a time,')}")
     if base == BASE:
-        print(f"  fabula run {shlex.join(stories)} --base gpt2" if stories else "  fabula run --base gpt2")
+        print(f"  {command('run', *(stories or ()), '--base', 'smollm2-135m')}")
     print("Result:")
     for sentence in judge(result.evaluation).sentences:
         print(f"  {sentence}")

@@ -8,6 +8,7 @@ import typer
 
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.formatting import format_duration
+from fabula.install import command
 
 
 def train(
@@ -96,4 +97,4 @@ def train(
     if failure := describe_failure(counts.num_steps, counts.best_step):
         print(failure)
     else:
-        print(f"Next:  fabula write {result.model} 'Once upon a time,'")
+        print(f"Next:  {command('write', result.model, 'Once upon a time,')}")

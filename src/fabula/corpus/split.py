@@ -43,7 +43,7 @@ def assign(positions: np.ndarray, ratios: Sequence[float], given: np.ndarray) ->
     """The split of each cluster, as its number in `NAMES`: by its position, the last stretches up to 1 being held out.
 
     Where chance leaves a wanted split empty, the cluster nearest to its stretch goes there, unless that leaves
-    another one empty: two stories are enough for one of validation.
+    another one empty: of two stories, one is held out.
 
     Args:
         positions: [num_clusters] of `position`.

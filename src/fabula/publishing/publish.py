@@ -143,9 +143,9 @@ def check_target(folder: Path) -> None:
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another with --dry-run")
     if folder.is_dir():
         ours = {"model", "space"} if (folder / "model" / CARD).is_file() else set()
-        if strangers := sorted({path.name for path in folder.iterdir()} - ours):
+        if unexpected := sorted({path.name for path in folder.iterdir()} - ours):
             raise FabulaError(
-                f"this folder holds something else ({strangers[0]})",
+                f"this folder holds something else ({unexpected[0]})",
                 where=folder,
                 hint="name another with --dry-run",
             )

@@ -1,4 +1,4 @@
-"""XML that strangers wrote: parsed without entities of its own, without a network, with bounds on depth and size."""
+"""Untrusted XML: parsed without entities of its own, without a network, with bounds on depth and size."""
 
 import html.entities
 import re
