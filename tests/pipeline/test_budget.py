@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fabula.corpus.options import ReadingOptions
 from fabula.evaluation.options import EvaluationOptions
+from fabula.generation.settings import SamplingSettings
 from fabula.pipeline.budget import (
     FEWEST_SAMPLES,
     FEWEST_STORIES,
@@ -74,5 +75,7 @@ def test_a_run_is_evaluated_as_far_as_its_record_says(
     evaluation = tune_and_evaluate(tiny_gpt2_dir, tmp_path, record, silent)
     assert (tmp_path / "tuning.json").exists() == is_tuned
     assert evaluation.held_out.num_stories == 2
+    if not is_tuned:
+        assert SamplingSettings.of_model(tmp_path / "model").temperature == 0.8
     rows = (tmp_path / "samples.jsonl").read_text().splitlines()
     assert [json.loads(row)["model"] for row in rows] == ["base"] * 4 + ["tuned"] * 4

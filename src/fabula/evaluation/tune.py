@@ -48,6 +48,10 @@ SAMPLERS: dict[str, list[dict[str, float]]] = {
 SHORT_TUNING = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100)
 """The tuning that is part of a run: at most 12,000 tokens."""
 
+UNTUNED = SamplingSettings(temperature=0.8, top_p=0.95)
+"""What a model writes with where a run has no time for tuning, or too few stories: at temperature 1 a model that has
+trained for minutes wanders."""
+
 MIN_PEOPLE = 4
 """Held-out stories that it takes to say how much people's stories differ."""
 

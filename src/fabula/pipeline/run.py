@@ -255,7 +255,7 @@ def tune_and_evaluate(base: Path, folder: Path, record: RunRecord, on_progress: 
     """Choose the model's sampling settings, and compare it with its base; as much of it as the record says."""
     from fabula.evaluation.evaluate import evaluate
     from fabula.evaluation.options import EvaluationOptions
-    from fabula.evaluation.tune import MIN_PEOPLE, SHORT_TUNING, tune
+    from fabula.evaluation.tune import MIN_PEOPLE, SHORT_TUNING, UNTUNED, apply_settings, tune
 
     corpus, model = folder / "corpus", folder / "model"
     seed, sizes = record.arguments.seed, record.evaluation
@@ -266,6 +266,8 @@ def tune_and_evaluate(base: Path, folder: Path, record: RunRecord, on_progress: 
     if num_settings and open_corpus(corpus).num_stories("validation") >= MIN_PEOPLE:
         tuning = SHORT_TUNING.model_copy(update={"seed": seed, "num_settings": num_settings})
         tune(model, corpus, out=folder, options=tuning, on_progress=on_progress)
+    else:
+        apply_settings(model, UNTUNED)
     return evaluate(
         [base, model], corpus, names=["base", "tuned"], out=folder, options=options, on_progress=on_progress
     )
