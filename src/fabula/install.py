@@ -67,11 +67,9 @@ def missing_requirements(extra: str) -> list[str]:
 
 def install_command(requirements: Sequence[str]) -> str:
     """The command that installs these requirements beside fabula."""
-    pip = [sys.executable, "-m", "pip"]
     if importlib.util.find_spec("pip") is None and shutil.which("uv"):
-        pip = ["uv", "pip"]
-        return quote_command([*pip, "install", "--python", sys.executable, *requirements])
-    return quote_command([*pip, "install", *requirements])
+        return quote_command(["uv", "pip", "install", "--python", sys.executable, *requirements])
+    return quote_command([sys.executable, "-m", "pip", "install", *requirements])
 
 
 def missing_extra(what: str, extra: str, *, where: str | Path | None = None) -> FabulaError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fabula.corpus.store import open_corpus
 from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS
 from fabula.evaluation.models import Scorer
+from fabula.evaluation.stories import held_out_stories
 from fabula.evaluation.tune import SHORT_TUNING, num_short_tuning_tokens
 from fabula.progress import OnProgress, Progress
 from fabula.results import EvaluationSizes
@@ -84,7 +85,7 @@ def sizes_of(eighths: int, num_stories: int) -> EvaluationSizes:
 def size_evaluation(model: Path, corpus: Path, seconds: float, on_progress: OnProgress) -> EvaluationSizes:
     """Measure how fast the model is, and choose how much of it is evaluated in so many seconds."""
     began = time.monotonic()
-    stories = sorted(open_corpus(corpus).stories("validation"), key=lambda story: story.id)
+    stories = held_out_stories(open_corpus(corpus), "validation", None)
     speeds = measure_speeds(model, stories[0].text[:4000])
     sizes = fit_sizes(
         seconds - (time.monotonic() - began), speeds, [len(story.text.encode()) for story in stories]
