@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from fabula.evaluation.verdict import judge
 from fabula.generation.settings import SamplingSettings
 from fabula.results import (
     CorpusCounts,
     Estimate,
     Evaluation,
+    EvaluationFigures,
     HeldOutSummary,
     Likelihood,
     Memorisation,
@@ -85,7 +87,7 @@ def trained(name: str, bits: float, difference: Estimate, **changes: Any) -> Mod
 
 def evaluation(*models: ModelEvaluation, **changes: Any) -> Evaluation:
     """An evaluation of these models; by default of a base and a model that is better by a bit per byte."""
-    made = Evaluation(
+    made = EvaluationFigures(
         fingerprint="e" * 16,
         held_out=HeldOutSummary(
             split="validation", num_stories=50, num_clusters=50, num_words=10_000, num_bytes=50_000
@@ -95,8 +97,8 @@ def evaluation(*models: ModelEvaluation, **changes: Any) -> Evaluation:
         settings=SamplingSettings(),
         opening_words=12,
         versions={"fabula": "0.1.0"},
-    )
-    return made.model_copy(update=changes)
+    ).model_copy(update=changes)
+    return Evaluation(**dict(made), verdict=judge(made))
 
 
 def sample(**changes: Any) -> Sample:

@@ -19,8 +19,11 @@ from fabula.results import (
     TrainingManifest,
     TrainingRow,
     ValidationRow,
+    Vote,
+    add_vote,
     parse_log_row,
     read_samples,
+    read_votes,
     write_samples,
 )
 
@@ -126,3 +129,22 @@ def test_manifests_are_told_apart_by_what_they_count(tmp_path: Path):
 
 def test_an_estimate_without_an_interval():
     assert Estimate.parse({"value": 1}) == Estimate(value=1.0, low=None, high=None)
+
+
+def test_votes_are_kept_and_those_about_other_models_left_out(tmp_path: Path):
+    path = tmp_path / "run" / "votes.jsonl"
+    vote = Vote(
+        question="person",
+        authors=("people", "tuned"),
+        passages=("story 3", "“Once”, seed 42"),
+        chosen=0,
+        fingerprint="a" * 16,
+    )
+    undecided = vote.model_copy(update={"chosen": None})
+    for each in (vote, vote.model_copy(update={"fingerprint": "b" * 16}), undecided):
+        add_vote(path, each)
+    assert read_votes(path, vote.fingerprint) == [vote, undecided]
+    assert read_votes(tmp_path / "none.jsonl", vote.fingerprint) == []
+    path.write_text('{"chosen": 2}\n')
+    with pytest.raises(FabulaError, match=r"votes\.jsonl:1"):
+        read_votes(path, vote.fingerprint)

@@ -20,6 +20,7 @@ RUN = "run.json"
 METRICS = "metrics.json"
 SAMPLES = "samples.jsonl"
 TUNING = "tuning.json"
+VOTES = "votes.jsonl"
 LOG = "log.jsonl"
 RECIPE_FILE = "recipe.toml"
 
@@ -391,8 +392,39 @@ class ModelEvaluation(Record):
         return self.bits_per_byte_of_own_stories - self.bits_per_byte_of_human_stories
 
 
-class Evaluation(Result):
-    """What `metrics.json` holds."""
+Outcome = Literal["untrained", "unchanged", "no better", "uncertain", "better", "not compared"]
+
+
+class Verdict(Record):
+    """What an evaluation says about its last model, in words."""
+
+    outcome: Outcome
+    """`untrained`: no step was done. `unchanged`: no step improved on the base model, whose weights were kept.
+    `uncertain`: better, but perhaps by chance. `not compared`: there is no base model to compare with."""
+    is_evidence: bool
+    """Whether the figures are evidence that the model learned something; where not, it is published only on request."""
+    headline: str
+    """The outcome in one sentence, with its figures."""
+    doubts: list[str]
+    """Why the figures may mislead, a sentence each."""
+    learned: list[str]
+    """What the model learned of the stories, a sentence for each aspect."""
+    not_learned: list[str]
+    """What it did not learn, a sentence for each aspect."""
+    copied: str | None
+    """A sentence about what it copies; None where it wrote nothing."""
+    advice: str | None
+    """What would help most next, and why."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """The whole verdict, most important first."""
+        ends = [each for each in (self.copied, self.advice) if each]
+        return [self.headline, *self.doubts, *self.learned, *self.not_learned, *ends]
+
+
+class EvaluationFigures(Result):
+    """What was measured of one model or several."""
 
     fingerprint: str
     """Of all that the figures depend on."""
@@ -406,6 +438,12 @@ class Evaluation(Result):
     opening_words: int
     """Words of a held-out story that every other written story continues; the rest begin from nothing."""
     versions: dict[str, str]
+
+
+class Evaluation(EvaluationFigures):
+    """What `metrics.json` holds."""
+
+    verdict: Verdict
 
 
 # samples.jsonl
@@ -481,6 +519,45 @@ def write_samples(path: Path, samples: Iterable[Sample], *, with_context: bool =
     # The model comes first, so that a person who looks into the file sees whose story it is.
     rows = [{"model": sample.model, **sample.model_dump(mode="json", exclude=left_out)} for sample in samples]
     write_jsonl(path, rows)
+
+
+# votes.jsonl
+
+
+PEOPLE = "people"
+"""Stands for the author of a passage that a person wrote."""
+
+
+class Vote(Result):
+    """A row of `votes.jsonl`: which of two passages, shown without names, somebody chose."""
+
+    question: Literal["better", "person"]
+    """`better`: which one they would rather read on. `person`: which one a person wrote."""
+    authors: tuple[str, str]
+    """Who wrote the passages, in the order in which they were shown: names of models or runs, or `PEOPLE`."""
+    passages: tuple[str, str]
+    """What tells the passages from others of the same authors: a story's id, or prompt and seed."""
+    chosen: Literal[0, 1] | None
+    """Index of the chosen passage; None where no difference was seen."""
+    fingerprint: str
+    """Of what was compared: votes about other models or stories do not count."""
+
+
+def read_votes(path: Path, fingerprint: str) -> list[Vote]:
+    """The votes in a file about what has this fingerprint; none where there is no file.
+
+    Raises:
+        FabulaError: a row is damaged (with its line).
+    """
+    votes = (Vote.of(value, path, line) for line, value in read_rows(path))
+    return [vote for vote in votes if vote.fingerprint == fingerprint]
+
+
+def add_vote(path: Path, vote: Vote) -> None:
+    """Append a row to a file of votes, which is made where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(vote.model_dump(mode="json"), ensure_ascii=False) + "\n")
 
 
 # tuning.json

@@ -26,8 +26,10 @@ from fabula.models.records import ModelRecords, weights_mark
 from fabula.progress import silent
 from fabula.publishing.card import hub_name, quoted, render_card
 from fabula.publishing.check import check_space
+from fabula.publishing.evidence import check_evidence
 from fabula.publishing.publish import portable_run, publish
 from fabula.publishing.space import pinned, write_wheel
+from fabula.publishing.static import publish_static
 from fabula.publishing.upload import upload
 from fabula.report.facts import Section, describe
 from fabula.results import (
@@ -82,7 +84,7 @@ def finished_run(tmp_path: Path, tiny_gpt2_dir: Path) -> Path:
     evaluation(
         model("base", 2.5),
         trained("tuned", 1.5, estimate(-1.0), writing=writing(copied=0.25, spread=0.125)),
-        human=writing(copied=0.125),
+        human=writing(copied=0.0625),
     ).save(run / "metrics.json")
     span = CopiedSpan(
         start=0,
@@ -136,6 +138,26 @@ def test_the_card_is_what_the_records_say(finished_run: Path):
         assert words in text
     assert "````text\nThe ``` | <b>fox slept.\n````" in text
     assert "From “The ``` \\| &lt;b>fox”" in text
+
+
+def test_a_result_that_says_nothing_is_published_only_on_request(finished_run: Path):
+    unchanged = trained("tuned", 2.5, estimate(0.0))
+    evaluation(model("base", 2.5), unchanged).save(finished_run / "metrics.json")
+    for call in (
+        lambda: publish(finished_run, dry_run=finished_run.parent / "out", **LICENCES),
+        lambda: publish_static(finished_run, finished_run.parent / "site", **LICENCES),
+    ):
+        with pytest.raises(FabulaError, match=r"my-run: .*learned nothing .*--anyway"):
+            call()
+    records = ModelRecords.of(finished_run / "model")
+    check_evidence(records, anyway=True)
+    card = render_card(records, licence="mit", corpus_licence="mit", repo=None, space=None)
+    assert "model-index" not in card
+    assert "tuned learned nothing that helps it predict the 50 stories" in card
+    repeated = trained("tuned", 0.119, estimate(-1.0))
+    evaluation(model("base", 2.5), repeated, human=writing(copied=0.89)).save(finished_run / "metrics.json")
+    with pytest.raises(FabulaError, match="The figures measure memory"):
+        check_evidence(ModelRecords.of(finished_run / "model"), anyway=False)
 
 
 def test_the_card_shows_what_exports_lost(finished_run: Path):

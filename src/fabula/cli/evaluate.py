@@ -42,7 +42,6 @@ def evaluate(
     """Compare models: how well they predict held-out stories, what they write, and what they copy."""
     from fabula.evaluation.evaluate import evaluate as evaluate_models
     from fabula.report.render import render
-    from fabula.report.verdict import judge
 
     with context.obj as terminal:
         evaluation = evaluate_models(models, on, out=out, options=options, on_progress=terminal)
@@ -54,7 +53,7 @@ def evaluate(
     if report is not None:
         print(f"\nreport  {report}")
     print()
-    for sentence in judge(evaluation).sentences:
+    for sentence in evaluation.verdict.sentences:
         print(sentence)
 
 

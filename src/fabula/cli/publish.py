@@ -47,6 +47,13 @@ def publish(
             help="Licence of the stories that it was trained on. Must be stated.", show_default=False
         ),
     ] = None,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway",
+            help="Publish a model whose evaluation does not show that it learned anything; its card says so.",
+        ),
+    ] = False,
     clean_check: Annotated[
         bool,
         typer.Option(
@@ -70,6 +77,7 @@ def publish(
                 license=license,
                 corpus_license=corpus_license,
                 vendored=vendor,
+                anyway=anyway,
                 on_progress=terminal,
             )
             library = f"{site.library_bytes / 1e6:.1f} MB" if vendor else "from a CDN"
@@ -88,6 +96,7 @@ def publish(
             dry_run=dry_run,
             license=license,
             corpus_license=corpus_license,
+            anyway=anyway,
             clean_check=clean_check,
             on_progress=terminal,
         )

@@ -49,7 +49,6 @@ def run(
     Run it again to continue where it stopped. When it is done, it does nothing.
     """
     from fabula.pipeline.run import run as run_pipeline
-    from fabula.report.verdict import judge
 
     began = time.monotonic()
     with context.obj as terminal:
@@ -72,5 +71,5 @@ def run(
     if base == BASE:
         print(f"  {command('run', *(stories or ()), '--base', 'smollm2-135m')}")
     print("Result:")
-    for sentence in judge(result.evaluation).sentences:
+    for sentence in result.evaluation.verdict.sentences:
         print(f"  {sentence}")

@@ -63,7 +63,7 @@ def train(
 
     Run it again to resume a training that was stopped. A finished model is never replaced unless you ask for it.
     """
-    from fabula.report.verdict import describe_failure
+    from fabula.evaluation.verdict import describe_failure
     from fabula.training.recipe import load_recipe
     from fabula.training.train import train as train_model
 

@@ -19,6 +19,7 @@ from fabula.evaluation.stories import (
     cut_stories,
     held_out_stories,
 )
+from fabula.evaluation.verdict import judge
 from fabula.evaluation.writing import measure_story, measure_writing
 from fabula.files import fingerprint, library_versions
 from fabula.generation.settings import SamplingSettings
@@ -27,6 +28,7 @@ from fabula.results import (
     METRICS,
     SAMPLES,
     Evaluation,
+    EvaluationFigures,
     HeldOutSummary,
     ModelEvaluation,
     Sample,
@@ -217,7 +219,7 @@ def measure(
             for name, group, found in zip(plan.folders, written.by_model, copying[1:], strict=True)
             for story, copies in zip(group, found, strict=True)
         ]
-    evaluation = Evaluation(
+    figures = EvaluationFigures(
         fingerprint=mark,
         held_out=HeldOutSummary(
             split=plan.options.split,
@@ -246,7 +248,7 @@ def measure(
         opening_words=OPENING_WORDS,
         versions=plan.versions,
     )
-    return evaluation, samples
+    return Evaluation(**dict(figures), verdict=judge(figures)), samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def card_data(records: ModelRecords, licence: str, repo: str | None) -> ModelCar
 
 
 def eval_results(records: ModelRecords, dataset: str | None) -> list[EvalResult]:
-    """The figures of `metrics.json` as the hub's model-index."""
-    if records.tuned is None or records.metrics is None:
+    """The figures of `metrics.json` as the hub's model-index; none where they are no evidence."""
+    if records.tuned is None or records.metrics is None or not records.metrics.verdict.is_evidence:
         return []
     corpus = records.training.inputs.get("corpus") if records.training else None
     likelihood = records.tuned.likelihood

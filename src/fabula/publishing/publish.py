@@ -12,6 +12,7 @@ from fabula.models.bases import ATTRIBUTION, BUNDLED_TINY, TINY
 from fabula.models.check import MODEL_FILES
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, silent
+from fabula.publishing.evidence import check_evidence
 from fabula.publishing.licences import check_licence
 from fabula.results import (
     CORPUS_RECORD,
@@ -54,6 +55,7 @@ def publish(
     dry_run: str | Path | None = None,
     license: str | None = None,
     corpus_license: str | None = None,
+    anyway: bool = False,
     clean_check: bool = False,
     on_progress: OnProgress = silent,
 ) -> Published:
@@ -70,10 +72,11 @@ def publish(
         dry_run: a folder for what would be uploaded; nothing is.
         license: of the model, as the hub names licences ("cc-by-4.0").
         corpus_license: of the stories that it was trained on.
+        anyway: publish a model, too, whose evaluation is no evidence that it learned anything.
         clean_check: start the Space's app in a new environment, made from its own requirements alone (minutes).
 
     Raises:
-        FabulaError: a licence that is not stated, a name that the hub does not allow, a Space that does not work, or an
+        FabulaError: a licence that is not stated, an evaluation that is no evidence, a name that the hub does not allow, a Space that does not work, or an
             upload that the hub refuses or that breaks off.
     """
     licence = check_licence(license, "--license", "the model")
@@ -88,6 +91,7 @@ def publish(
     from fabula.models.find import find_model
 
     records = ModelRecords.of(find_model(model))
+    check_evidence(records, anyway=anyway)
     with ExitStack() as stack:
         if dry_run is None:
             target = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fabula-publish-")))

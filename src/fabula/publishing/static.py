@@ -14,6 +14,7 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_folder, fingerprint, hash_file, write_json
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, Progress, silent
+from fabula.publishing.evidence import check_evidence
 from fabula.publishing.licences import check_licence
 from fabula.publishing.vendor import CDN, IMPORTS, cdn_files, vendor
 from fabula.report.facts import PageData, Section, export_facts
@@ -58,6 +59,7 @@ def publish_static(
     license: str | None = None,
     corpus_license: str | None = None,
     vendored: bool = True,
+    anyway: bool = False,
     on_progress: OnProgress = silent,
 ) -> StaticSite:
     """Write a static site that runs a model in the visitor's browser.
@@ -68,12 +70,12 @@ def publish_static(
     Args:
         model: folder of a model or of a run.
         out: the site's folder; an earlier site in it is replaced.
-        license, corpus_license: as for `publish`.
+        license, corpus_license, anyway: as for `publish`.
         vendored: whether the libraries lie in the site, which then loads nothing from elsewhere; if not, the visitor's
             browser takes the very same files from a CDN, and refuses any other.
 
     Raises:
-        FabulaError: a licence that is not stated, a folder that holds something else, a model that cannot be exported,
+        FabulaError: a licence that is not stated, an evaluation that is no evidence, a folder that holds something else, a model that cannot be exported,
             or a library that cannot be fetched.
     """
     licence = check_licence(license, "--license", "the model")
@@ -89,6 +91,7 @@ def publish_static(
 
     folder = find_model(model)
     records = ModelRecords.of(folder)
+    check_evidence(records, anyway=anyway)
     with tempfile.TemporaryDirectory(prefix="fabula-static-") as temporary, atomic_folder(out) as site:
         exported = Path(temporary) / "onnx"
         measured = export(folder, "onnx", out=exported, on_progress=on_progress)

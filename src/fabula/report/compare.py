@@ -10,7 +10,6 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_file
 from fabula.report.pages import MEASURES, environment
 from fabula.report.render import Pair, pair_samples
-from fabula.report.verdict import Verdict, judge
 from fabula.results import (
     LOG,
     METRICS,
@@ -41,7 +40,6 @@ class ComparedRun:
     command: str | None
     colour: str
     metrics: Evaluation
-    verdict: Verdict
     log: TrainingLog
     stories_id: str
     pairs: list[Pair]
@@ -107,7 +105,6 @@ def read_run(folder: Path, colour: str) -> ComparedRun:
         command=run.command if run else None,
         colour=colour,
         metrics=metrics,
-        verdict=judge(metrics),
         log=TrainingLog.load(folder / "model" / LOG),
         stories_id=f"{corpus.counts.content if corpus else folder} {metrics.held_out.model_dump_json()}",
         pairs=pairs,

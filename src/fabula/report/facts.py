@@ -10,7 +10,6 @@ from fabula.formatting import format_estimate, format_number
 from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
 from fabula.models.bases import ATTRIBUTION, TINY
 from fabula.models.records import ModelRecords
-from fabula.report.verdict import judge
 from fabula.results import CorpusCounts, Evaluation, ExportRecord
 
 MAX_OWN_OPENINGS = 3
@@ -95,8 +94,15 @@ def verdict_facts(records: ModelRecords) -> list[tuple[str, str]]:
     """The verdict on the model's training."""
     if records.metrics is None:
         return []
-    verdict = judge(records.metrics)
-    return [("Result", verdict.headline), *(("But", doubt) for doubt in verdict.doubts)]
+    verdict = records.metrics.verdict
+    parts = [
+        ("Result", [verdict.headline]),
+        ("But", verdict.doubts),
+        ("Learned", verdict.learned),
+        ("Not learned", verdict.not_learned),
+        ("Copying", [verdict.copied] if verdict.copied else []),
+    ]
+    return [(label, " ".join(sentences)) for label, sentences in parts if sentences]
 
 
 def model_facts(records: ModelRecords) -> list[tuple[str, str]]:

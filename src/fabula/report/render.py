@@ -11,7 +11,6 @@ from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
 from fabula.formatting import format_interval, format_number, format_percent, shorten
 from fabula.report.pages import MEASURES, TEMPLATES, environment, nearest_to_people
-from fabula.report.verdict import judge
 from fabula.results import (
     LOG,
     METRICS,
@@ -119,7 +118,7 @@ def gather(folder: Path) -> dict[str, Any]:
         "nearest": nearest_to_people(metrics) if metrics else {},
         "memories": [author.memorisation for author in authors if author],
         "colours": shades,
-        "verdict": judge(metrics) if metrics else None,
+        "verdict": metrics.verdict if metrics else None,
         "highlights": highlights(metrics) if metrics else [],
         "provenance": provenance(folder, run, metrics),
     }

@@ -1,16 +1,17 @@
 """The verdict on a training: what it achieved, how far the figures can be believed, and what would help next.
 
-All of it is decided here, from `metrics.json` alone, so that the terminal, the report, the page and the card agree.
+All of it is decided here, from the figures alone, when a model is evaluated; the terminal, the report, the page and the
+card show what `metrics.json` then holds, so that they agree.
 """
 
-from typing import Literal
-
-from fabula.config import Record
 from fabula.formatting import format_number, format_percent
-from fabula.results import Evaluation, Writing
+from fabula.results import Estimate, EvaluationFigures, Outcome, Verdict, Writing
 
 FEW_CLUSTERS = 10
 """With fewer held-out stories than this, near-duplicates counted once, the intervals themselves are unreliable."""
+
+MIN_CLUSTERS = 5
+"""With fewer than this, an interval says nothing: resampling so few stories cannot show how much others would differ."""
 
 REPEATED_SHARE = 0.1
 """From this share of held-out text that also occurs in training stories on, bits per byte measure memory. Stories that
@@ -25,47 +26,20 @@ MIN_BITS_PER_BYTE = 0.6
 SMALL_MODEL = 50_000_000
 """Below this number of parameters a larger base model helps more than anything else."""
 
-Outcome = Literal["untrained", "unchanged", "no better", "uncertain", "better", "not compared"]
 
-
-class Verdict(Record):
-    """What an evaluation says about its last model."""
-
-    outcome: Outcome
-    """`untrained`: no step was done. `unchanged`: no step improved on the base model, whose weights were kept.
-    `uncertain`: better, but perhaps by chance. `not compared`: there is no base model to compare with."""
-    headline: str
-    """The outcome in one sentence, with its figures."""
-    doubts: list[str]
-    """Why the figures may mislead, a sentence each."""
-    learned: list[str]
-    """Sentences about the stories that the model writes."""
-    copied: str | None
-    """A sentence about what it copies; None where it wrote nothing."""
-    advice: str | None
-    """What would help most next, and why."""
-
-    @property
-    def sentences(self) -> list[str]:
-        """The verdict in short: the outcome, the doubts and the advice."""
-        return [self.headline, *self.doubts, *([self.advice] if self.advice else [])]
-
-    @property
-    def details(self) -> list[str]:
-        """What the model writes and copies, and the advice."""
-        return [*self.learned, *(each for each in (self.copied, self.advice) if each)]
-
-
-def judge(evaluation: Evaluation) -> Verdict:
+def judge(figures: EvaluationFigures) -> Verdict:
     """The verdict on the last model of an evaluation, which is compared with the first one."""
-    outcome = find_outcome(evaluation)
+    outcome = find_outcome(figures)
+    aspects = [*judge_endings(figures), *judge_repetition(figures)]
     return Verdict(
         outcome=outcome,
-        headline=write_headline(evaluation, outcome),
-        doubts=find_doubts(evaluation),
-        learned=describe_writing(evaluation),
-        copied=describe_copying(evaluation),
-        advice=advise(evaluation, outcome),
+        is_evidence=is_evidence(figures, outcome),
+        headline=write_headline(figures, outcome),
+        doubts=find_doubts(figures),
+        learned=[sentence for learned, sentence in aspects if learned],
+        not_learned=[sentence for learned, sentence in aspects if not learned],
+        copied=describe_copying(figures),
+        advice=advise(figures, outcome),
     )
 
 
@@ -86,9 +60,9 @@ def describe_failure(num_steps: int, best_step: int) -> str | None:
     return None
 
 
-def find_outcome(evaluation: Evaluation) -> Outcome:
+def find_outcome(figures: EvaluationFigures) -> Outcome:
     """Which of the outcomes it is."""
-    last = evaluation.models[-1]
+    last = figures.models[-1]
     if last.training and last.training.num_steps == 0:
         return "untrained"
     if last.training and last.training.best_step == 0:
@@ -101,33 +75,52 @@ def find_outcome(evaluation: Evaluation) -> Outcome:
     return "uncertain" if change.high is None or change.high >= 0 else "better"
 
 
-def write_headline(evaluation: Evaluation, outcome: Outcome) -> str:
+def is_evidence(figures: EvaluationFigures, outcome: Outcome) -> bool:
+    """Whether the figures show that the model learned something that holds for new stories."""
+    if outcome == "not compared":
+        return True  # nothing is claimed of a training
+    return (
+        outcome == "better"
+        and figures.held_out.num_clusters >= MIN_CLUSTERS
+        and not repeated_share(figures.human)
+        and figures.models[-1].likelihood.bits_per_byte.value >= MIN_BITS_PER_BYTE
+    )
+
+
+def write_headline(figures: EvaluationFigures, outcome: Outcome) -> str:
     """The outcome in one sentence."""
-    first, last = evaluation.models[0], evaluation.models[-1]
+    first, last = figures.models[0], figures.models[-1]
     failure = describe_failure(last.training.num_steps, last.training.best_step) if last.training else None
     if failure:
         return failure
-    stories = f"the {format_number(evaluation.held_out.num_stories)} held-out stories"
+    num_stories = figures.held_out.num_stories
+    stories = (
+        "the 1 story that was held out"
+        if num_stories == 1
+        else f"the {format_number(num_stories)} stories that were held out"
+    )
     after = last.likelihood.bits_per_byte.value
     if outcome == "not compared":
-        return f"{last.name} takes {format_number(after, 3)} bits per byte for {stories}."
+        return f"{last.name} predicts {stories} at {format_number(after, 3)} bits per byte."
     before = first.likelihood.bits_per_byte.value
-    figures = f"{format_number(after, 3)} bits per byte instead of {format_number(before, 3)}"
+    bits = f"{format_number(after, 3)} bits per byte instead of {format_number(before, 3)}"
     if outcome == "no better":
-        return f"{last.name} does not predict {stories} better than {first.name}: {figures}."
+        return f"{last.name} learned nothing that helps it predict {stories}: {bits}."
     saved = 1 - after / before
-    figures += f", {format_percent(saved, 0 if saved >= 0.1 else 1)} fewer"
+    gain = f"{bits}, {format_percent(saved, 0 if saved >= 0.1 else 1)} fewer"
     if outcome == "uncertain":
-        return f"{last.name} may predict {stories} better than {first.name} ({figures}), or that is chance."
-    return f"{last.name} predicts {stories} better than {first.name}: {figures}."
+        return f"{last.name} may have learned from the stories, or the difference is chance: {gain}, for {stories}."
+    return (
+        f"{last.name} learned from the stories: it predicts {stories} better than {first.name} does ({gain})."
+    )
 
 
-def find_doubts(evaluation: Evaluation) -> list[str]:
+def find_doubts(figures: EvaluationFigures) -> list[str]:
     """Why the figures may mislead, a sentence each."""
     doubts = []
-    last, num_clusters = evaluation.models[-1], evaluation.held_out.num_clusters
+    last, num_clusters = figures.models[-1], figures.held_out.num_clusters
     bits, change = last.likelihood.bits_per_byte.value, last.likelihood.bits_per_byte_difference
-    if repeated := repeated_share(evaluation.human):
+    if repeated := repeated_share(figures.human):
         doubts.append(
             f"The figures measure memory: {format_percent(repeated, 0)} of the held-out text also occurs in training"
             " stories."
@@ -156,50 +149,77 @@ def repeated_share(human: Writing | None) -> float:
     return share if share >= REPEATED_SHARE else 0.0
 
 
-def describe_writing(evaluation: Evaluation) -> list[str]:
-    """What the model's stories are like beside people's."""
-    writing, human = evaluation.models[-1].writing, evaluation.human
+Aspect = tuple[bool, str]
+"""Whether something was learned, and a sentence about it."""
+
+
+def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
+    """Whether the model's stories come to an end as often as people's."""
+    writing, human = figures.models[-1].writing, figures.human
     if writing is None or human is None:
         return []
-    ended, looping = writing.measures.ended_share, writing.measures.looping_share
-    people = human.measures
-    sentences = [
-        f"{format_percent(ended.value, 0)} of its stories come to an end within the length allowed"
-        f" ({format_percent(people.ended_share.value, 0)} of people's)."
+    own, people = writing.measures.ended_share, human.measures.ended_share
+    shares = f"{format_percent(own.value, 0)} end within the length allowed, {format_percent(people.value, 0)} of people's"
+    if highest(own) >= people.value:
+        return [(True, f"Endings: its stories come to an end as people's do ({shares}).")]
+    return [(False, f"Endings: few of its stories come to an end ({shares}).")]
+
+
+def judge_repetition(figures: EvaluationFigures) -> list[Aspect]:
+    """Whether the model's stories get stuck; silence where they do not."""
+    writing, human = figures.models[-1].writing, figures.human
+    if writing is None or human is None:
+        return []
+    looping = writing.measures.looping_share
+    if lowest(looping) <= human.measures.looping_share.value:
+        return []
+    return [
+        (
+            False,
+            f"Going on: {format_percent(looping.value, 0)} of its stories get stuck and repeat themselves.",
+        )
     ]
-    if looping.low is not None and looping.low > people.looping_share.value:
-        sentences.append(f"{format_percent(looping.value, 0)} of them get stuck and repeat themselves.")
-    return sentences
 
 
-def describe_copying(evaluation: Evaluation) -> str | None:
+def lowest(estimate: Estimate) -> float:
+    """The lower bound, or the value where there is no interval."""
+    return estimate.value if estimate.low is None else estimate.low
+
+
+def highest(estimate: Estimate) -> float:
+    """The upper bound, or the value where there is no interval."""
+    return estimate.value if estimate.high is None else estimate.high
+
+
+def describe_copying(figures: EvaluationFigures) -> str | None:
     """How much the model copies beside people."""
-    writing, human = evaluation.models[-1].writing, evaluation.human
+    writing, human = figures.models[-1].writing, figures.human
     if writing is None or human is None:
         return None
     own, people = writing.memorisation.copied_share.value, human.memorisation.copied_share.value
-    figures = f"{format_percent(own)} of its text is copied, {format_percent(people)} of people's"
+    shares = f"{format_percent(own)} of its text is copied, {format_percent(people)} of people's"
     if copies_too_much(writing, human):
-        return f"It repeats training stories word for word: {figures}."
-    return f"It does not copy training stories more than people do: {figures}."
+        return f"It repeats training stories word for word: {shares}."
+    return f"It does not copy training stories more than people do: {shares}."
 
 
 def copies_too_much(writing: Writing, human: Writing) -> bool:
     """Whether a model copies more than people do, by more than chance."""
     own, people = writing.memorisation.copied_share, human.memorisation.copied_share
-    least = own.value if own.low is None else own.low
-    return least > max(COPIED_SHARE, people.value if people.high is None else people.high)
+    return lowest(own) > max(COPIED_SHARE, highest(people))
 
 
-def advise(evaluation: Evaluation, outcome: Outcome) -> str | None:
+def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
     """The one thing that would help most, and why; None where nothing is known of a training."""
-    last, human = evaluation.models[-1], evaluation.human
+    last, human = figures.models[-1], figures.human
     training = last.training
     if outcome == "untrained":
         return "Give it more time (--max-minutes), because preparing the training used up what it had."
-    if repeated_share(human):
+    if repeated_share(human) or (
+        figures.models[0] is not last and last.likelihood.bits_per_byte.value < MIN_BITS_PER_BYTE
+    ):
         return "Remove what the stories share, such as a template or boilerplate, because only then can the figures show what was learned."
-    if evaluation.held_out.num_clusters < FEW_CLUSTERS:
+    if figures.held_out.num_clusters < FEW_CLUSTERS:
         return "Add stories, because both the training and the figures need more of them."
     if outcome in ("unchanged", "no better"):
         return "Lower the learning_rate in the recipe or add stories, because this training makes the model worse."

@@ -1,0 +1,25 @@
+"""What is published has been shown to have learned something, or its maker publishes it knowingly."""
+
+from fabula.errors import FabulaError
+from fabula.models.records import ModelRecords
+
+
+def check_evidence(records: ModelRecords, *, anyway: bool) -> None:
+    """Refuse a model whose evaluation is no evidence that it learned anything; one without an evaluation passes.
+
+    Args:
+        anyway: whether the user publishes it all the same; the card then says what is wrong.
+
+    Raises:
+        FabulaError: the verdict says so, and `anyway` is false.
+    """
+    verdict = records.metrics.verdict if records.metrics else None
+    if verdict is None or verdict.is_evidence or anyway:
+        return
+    # Where training achieved nothing the headline says it; where it seems to have, a doubt says why that is not so.
+    reason = verdict.doubts[0] if verdict.outcome == "better" else verdict.headline
+    raise FabulaError(
+        f"the evaluation does not show that this model learned anything. {reason}",
+        where=records.name,
+        hint="publish it all the same with --anyway; its card then says so",
+    )
