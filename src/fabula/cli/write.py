@@ -27,6 +27,7 @@ BETWEEN_STORIES = "\n\n* * *\n\n"
 class WriteOptions(Record):
     """What `fabula write` takes besides the sampling settings."""
 
+    start: str | None = Field(default=None, description="How the story begins: the prompt as an option.")
     num_stories: int = Field(default=1, ge=1, description="Number of stories for each prompt.")
     prompts: Path | None = Field(default=None, description="A text file with one prompt on each line.")
     seed: int = Field(default=SEED, ge=0, description="Story number i, from 0, has the seed `seed + i`.")
@@ -43,8 +44,17 @@ class WriteOptions(Record):
     )
 
 
-@options_of("settings", SamplingSettings, unset="the model's setting", flags={"banned_phrases": ("--ban",)})
-@options_of("options", WriteOptions, flags={"num_stories": ("--num-stories", "-n"), "as_json": ("--json",)})
+@options_of(
+    "settings",
+    SamplingSettings,
+    unset="the model's setting",
+    flags={"banned_phrases": ("--ban",), "following": ("--to",)},
+)
+@options_of(
+    "options",
+    WriteOptions,
+    flags={"start": ("--from",), "num_stories": ("--num-stories", "-n"), "as_json": ("--json",)},
+)
 def write(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
@@ -60,11 +70,11 @@ def write(
     from fabula.models.find import locate_model
 
     chosen = WriteOptions.parse(options, where="write")
-    if chosen.prompts is not None and prompt:
-        raise FabulaError("give a prompt or a file of prompts, not both", where="--prompts")
+    if sum(bool(each) for each in (prompt, chosen.start, chosen.prompts)) > 1:
+        raise FabulaError("give one of a prompt, --from and --prompts")
     if chosen.stream and chosen.as_json:
         raise FabulaError("--json prints finished stories", where="--stream", hint="leave out one of the two")
-    prompts = [prompt] if chosen.prompts is None else read_prompts(chosen.prompts)
+    prompts = [chosen.start or prompt] if chosen.prompts is None else read_prompts(chosen.prompts)
     folder = locate_model(model)
     sampling = SamplingSettings.of_model(folder).with_changes(**settings)
     with context.obj as terminal:
@@ -109,6 +119,8 @@ def show(drafts: "list[Draft]", options: WriteOptions, terminal: Any) -> bool:
                     shown = draft.index
                     sys.stdout.write((BETWEEN_STORIES if shown else "") + printable(draft.prompt))
                 sys.stdout.write(printable(text))
+                if draft.finish_reason is not None:
+                    sys.stdout.write(printable(draft.settings.following))
                 sys.stdout.flush()
     except KeyboardInterrupt:
         is_whole = False
@@ -119,7 +131,7 @@ def show(drafts: "list[Draft]", options: WriteOptions, terminal: Any) -> bool:
     elif stream:
         print()
     elif finished:
-        print(BETWEEN_STORIES.join(printable(str(story)) for story in finished))
+        print(BETWEEN_STORIES.join(printable(str(story) + story.settings.following) for story in finished))
     return is_whole
 
 

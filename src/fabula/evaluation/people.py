@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 
 from fabula.corpus.store import Corpus
-from fabula.evaluation.writing import StoryMeasures, pooled_words, set_measures, words_of
+from fabula.corpus.words import words_of
+from fabula.evaluation.writing import StoryMeasures, pooled_words, set_measures
 from fabula.generation.settings import SamplingSettings
 from fabula.results import Candidate, TuningFigures
 

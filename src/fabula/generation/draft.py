@@ -1,17 +1,17 @@
-"""Drafts, the stories that are being written, and the batches that they share."""
+"""Drafts, the stories that are being written."""
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from tokenizers.decoders import DecodeStream
 
 from fabula.errors import FabulaError
-from fabula.generation.engine import Batch, Engine
+from fabula.generation.engine import Engine
 from fabula.generation.healing import covers, take_back
-from fabula.generation.sampling import draw, token_weights
+from fabula.generation.sampling import draw, loss_of, token_weights
 from fabula.generation.sentences import last_sentence_end, last_word_end
 from fabula.generation.settings import SamplingSettings
 from fabula.results import FinishReason, WrittenStory
@@ -49,12 +49,23 @@ class Draft:
         finish_reason: None until it is finished.
         is_wanted: set it to False to stop writing this draft.
 
+    Args:
+        candidate: its number among the drafts of which one is kept (`best_of`); number 0 is what is written without others.
+        leader: the draft that becomes the one of them that is kept.
+
     Raises:
         FabulaError: there is neither a prompt nor a start token, so that the model has nothing to read.
     """
 
     def __init__(
-        self, engine: Engine, index: int, prompt: str, settings: SamplingSettings, seed: int
+        self,
+        engine: Engine,
+        index: int,
+        prompt: str,
+        settings: SamplingSettings,
+        seed: int,
+        candidate: int = 0,
+        leader: "Draft | None" = None,
     ) -> None:
         self.engine = engine
         self.index, self.prompt, self.settings, self.seed = index, prompt, settings, seed
@@ -74,6 +85,7 @@ class Draft:
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None
         self.is_wanted = True
+        self.leader = leader
         self._written = ""
         """All text after the prompt, shown or not."""
         self._num_read = len(engine.text_tokenizer.decode(self.ids)) + len(self._to_spell)
@@ -83,10 +95,12 @@ class Draft:
         """The text when `max_new_tokens` was reached."""
         self._window_start = 0
         self._must_reread = False
-        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._random = np.random.Generator(np.random.PCG64([seed, candidate] if candidate else seed))
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
         self._steps: list[tuple[int, int, str, int]] = []
         """Before each draw: the numbers of ids and of characters written, and what of the prompt was still to spell."""
+        self._nats: list[float] = []
+        """The loss of each draw under the model, where one of several candidates is kept."""
         self._forbidden: dict[int, set[tuple[int, ...]]] = {}
         """By draw: what must not be drawn there."""
         self._num_rewinds = 0
@@ -102,7 +116,8 @@ class Draft:
     @property
     def is_unfinished(self) -> bool:
         """Whether it should be continued."""
-        return self.is_wanted and self.finish_reason is None
+        wanted = self if self.leader is None else self.leader
+        return wanted.is_wanted and self.finish_reason is None
 
     def needs_new_window(self) -> bool:
         """Whether the model must read anew: it has not read the last tokens, or has no room left for the next ones.
@@ -143,6 +158,8 @@ class Draft:
             self.ids.append(token)
             if token not in self.engine.end_ids:
                 self._add(self._decoder.step(self.engine.text_tokenizer, token) or "")
+        if self.settings.num_candidates > 1:
+            self._nats.append(0.0 if len(drawn) > 1 else loss_of(logits_V, drawn[0]))
         self._finish_if_due(is_ended=drawn[-1] in self.engine.end_ids)
         if self._banned is not None:
             self._avoid_banned()
@@ -201,6 +218,7 @@ class Draft:
             return
         self.finish_reason = None
         self._steps, self.ids, self.num_tokens = self._steps[:step], self.ids[:num_ids], step
+        self._nats = self._nats[:step]
         self._to_spell, self._num_healed = to_spell, num_healed
         self._forbidden = {place: each for place, each in self._forbidden.items() if place <= step}
         self._forbidden.setdefault(step, set()).add(drawn)
@@ -214,7 +232,7 @@ class Draft:
 
     def _finish_if_due(self, *, is_ended: bool) -> None:
         """Set the finish reason, and cut the text where it ends, if the story ends here."""
-        over = self.num_tokens - self.settings.max_new_tokens
+        over = self.num_tokens - self.settings.most_tokens
         if not is_ended and over < 0:
             return
         if is_ended or over == (MAX_MORE_TOKENS if self.settings.whole_sentences else 0):
@@ -252,7 +270,7 @@ class Draft:
         final = len(self._written)
         if self.finish_reason is not None:
             return final
-        if self.settings.whole_sentences and self.num_tokens > self.settings.max_new_tokens - HELD_TOKENS:
+        if self.settings.whole_sentences and self.num_tokens > self.settings.most_tokens - HELD_TOKENS:
             final = last_sentence_end(self._written)
         if self._banned is not None:
             final = min(final, self._before_banned())
@@ -270,6 +288,17 @@ class Draft:
     def _step_of(self, character: int) -> int:
         """The draw that wrote a character."""
         return max(bisect_right(self._steps, character, key=lambda each: each[1]) - 1, 0)
+
+    @property
+    def mean_loss(self) -> float:
+        """Nats per token under the model, where one of several candidates is kept."""
+        return sum(self._nats) / max(1, len(self._nats))
+
+    def take(self, best: "Draft", join: str) -> str:
+        """Become the best of its candidates, followed by `join`; return the text."""
+        self.ids, self.num_tokens, self.finish_reason = best.ids, best.num_tokens, best.finish_reason
+        self.text = best.text + join
+        return self.text
 
     def story(self) -> WrittenStory:
         """The finished story."""
@@ -294,40 +323,3 @@ def make_drafts(
         raise FabulaError("a seed must be 0 or more", where=f"seed {seed}")
     repeated = [prompt for prompt in prompts for _ in range(num_stories)]
     return [Draft(engine, index, each, settings, seed + index) for index, each in enumerate(repeated)]
-
-
-class Batcher:
-    """Writes many drafts of one engine at once. Drafts that are added together share a batch.
-
-    A draft that needs a new window leaves its batch and starts another, together with all drafts that do so or are added
-    at the same time. The others are not read again, so a story never depends on the stories beside it.
-    """
-
-    def __init__(self) -> None:
-        self._unread: list[Draft] = []
-        self._groups: list[tuple[Batch, list[Draft]]] = []
-
-    def __len__(self) -> int:
-        """Drafts that are being written."""
-        return len(self._unread) + sum(len(members) for _, members in self._groups)
-
-    def add(self, drafts: Sequence[Draft]) -> None:
-        self._unread += drafts
-
-    def step(self) -> Iterator[tuple[Draft, str]]:
-        """Draw one token of each draft; yield the draft, and the text that its token completes."""
-        if unread := [draft for draft in self._unread if draft.is_unfinished]:
-            self._groups.append((unread[0].engine.read([draft.window() for draft in unread]), unread))
-        self._unread = []
-        groups, self._groups = self._groups, []
-        for batch, members in groups:
-            for draft, logits_V in zip(members, batch.logits_BV, strict=True):
-                if draft.is_wanted:
-                    yield draft, draft.draw(logits_V)
-            leaving = [draft for draft in members if draft.is_unfinished and draft.needs_new_window()]
-            self._unread += leaving
-            rows = [row for row, draft in enumerate(members) if draft.is_unfinished and draft not in leaving]
-            if rows:
-                members = [members[row] for row in rows]
-                batch.step(rows, [draft.ids[-1] for draft in members])
-                self._groups.append((batch, members))

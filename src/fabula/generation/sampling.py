@@ -144,3 +144,9 @@ def draw(weights_V: NDArray[np.float32], uniform: float) -> int:
     if place == len(within):  # rounding error: take the last possible token
         place = int(np.flatnonzero(weights_V[first : first + BLOCK])[-1])
     return first + place
+
+
+def loss_of(logits_V: NDArray[np.float32], token: int) -> float:
+    """The loss of a token in nats."""
+    most = float(logits_V.max())
+    return most + float(np.log(np.exp(logits_V - most).sum(dtype=np.float64))) - float(logits_V[token])

@@ -11,6 +11,13 @@ from fabula.files import read_json
 
 GENERATION_CONFIG = "generation_config.json"
 
+MAX_TEXT = 4000
+"""Longest text among the settings, in characters."""
+
+NUM_BRIDGES = 8
+MAX_BRIDGE_TOKENS = 120
+"""Bridges to a following text that are written to choose from, and the longest of them."""
+
 TRANSFORMERS_FIELDS = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 """The settings that transformers' `GenerationConfig` has, too."""
 
@@ -82,6 +89,18 @@ class SamplingSettings(Record):
         max_length=100,
         description="Words and phrases that the story must not contain, in any case.",
     )
+    best_of: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Write so many and keep the best: of stories the likeliest to the model, without loops and copies first;"
+        " with `following` that after which it is likeliest. Not set: 1, or 8 with `following`.",
+    )
+    following: str = Field(
+        default="",
+        max_length=MAX_TEXT,
+        description="A text that comes after what is written: the model writes a bridge to it, of at most 120 tokens.",
+    )
     start_of_story: bool = Field(
         default=True,
         description="Put the model's start token before the prompt, as in training.",
@@ -94,6 +113,16 @@ class SamplingSettings(Record):
         default=True,
         description="At max_new_tokens, finish the sentence (at most 40 tokens more), or cut back to the last whole one.",
     )
+
+    @property
+    def num_candidates(self) -> int:
+        """Stories that are written to choose one from."""
+        return self.best_of or (NUM_BRIDGES if self.following else 1)
+
+    @property
+    def most_tokens(self) -> int:
+        """The longest story in tokens, without what finishes its last sentence."""
+        return min(self.max_new_tokens, MAX_BRIDGE_TOKENS) if self.following else self.max_new_tokens
 
     @classmethod
     def of_model(cls, folder: str | Path) -> Self:

@@ -7,7 +7,8 @@ from typing import Any
 
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
-from fabula.generation.draft import Batcher, Draft, FinishReason, WrittenStory, make_drafts
+from fabula.generation.batcher import Batcher
+from fabula.generation.draft import Draft, FinishReason, WrittenStory, make_drafts
 from fabula.generation.engine import Engine
 from fabula.generation.engines import load_engine
 from fabula.generation.settings import SamplingSettings

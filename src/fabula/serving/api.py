@@ -1,7 +1,7 @@
 """`fabula serve --api`: completions over HTTP in the form of OpenAI's API, for programs that speak it.
 
 `GET /v1/models`, and `POST /v1/completions` (with `"stream": true` as server-sent events). Beyond OpenAI's fields it takes
-`top_k`, `min_p`, `repetition_penalty` and `whole_sentences`; the model's own setting stands for a field that is not given.
+the other sampling settings and `whole_sentences`; the model's own setting stands for a field that is not given.
 """
 
 import json
@@ -52,6 +52,7 @@ SAMPLING_FIELDS = (
     "dry_base",
     "dry_allowed_length",
     "banned_phrases",
+    "best_of",
 )
 """Fields of a request that are sampling settings of the same name."""
 
@@ -78,6 +79,9 @@ class CompletionRequest(Record):
     dry_base: float | None = None
     dry_allowed_length: int | None = None
     banned_phrases: list[str] | None = Field(default=None, max_length=100)
+    best_of: int | None = None
+    suffix: str | None = None
+    """The text that follows: the setting `following`."""
     n: int = Field(default=1, ge=1, le=128)
     seed: int | None = Field(default=None, ge=0)
     stop: str | list[str] | None = None
@@ -192,6 +196,7 @@ class Api:
         settings = self.settings.with_changes(
             max_new_tokens=asked.max_tokens,
             whole_sentences=asked.whole_sentences,
+            following=asked.suffix,
             **{name: getattr(asked, name) for name in SAMPLING_FIELDS},
         )
         seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from fabula.generation.draft import Batcher, Draft
+from fabula.generation.batcher import Batcher
+from fabula.generation.draft import Draft
 from fabula.generation.draft import FinishReason as DraftFinishReason
 from fabula.serving.requests import Refusal
 from fabula.serving.settings import Limits
@@ -188,7 +189,8 @@ class GenerationQueue:
             if not job.num_begun:
                 job.began = time.monotonic()
                 job.tell(Started())
-            end = job.num_begun + self._limits.max_stories - len(self._batcher)
+            room = self._limits.max_stories - len(self._batcher)
+            end = job.num_begun + max(1, room // job.drafts[0].settings.num_candidates)
             begun = job.drafts[job.num_begun : end]
             self._jobs |= dict.fromkeys(begun, job)
             self._batcher.add(begun)

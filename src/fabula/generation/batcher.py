@@ -1,0 +1,90 @@
+"""The batches that drafts share."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fabula.generation.candidates import choose, make_candidates
+from fabula.generation.draft import Draft
+from fabula.generation.engine import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Drafts that share a batch.
+
+    Attributes:
+        rows: the row of the batch with the logits of each, ascending.
+    """
+
+    batch: Batch
+    members: list[Draft]
+    rows: list[int]
+
+    @classmethod
+    def read(cls, drafts: Sequence[Draft]) -> "Group":
+        """Read the windows of drafts of one engine; a window that several have, once."""
+        windows = [tuple(draft.window()) for draft in drafts]
+        row_of = {window: row for row, window in enumerate(dict.fromkeys(windows))}
+        in_order = sorted(range(len(drafts)), key=lambda index: row_of[windows[index]])
+        batch = drafts[0].engine.read(list(row_of))
+        return cls(
+            batch, [drafts[index] for index in in_order], [row_of[windows[index]] for index in in_order]
+        )
+
+
+class Batcher:
+    """Writes many drafts of one engine at once. Drafts that are added together share a batch.
+
+    A draft that needs a new window leaves its batch and starts another, together with all drafts that do so or are added
+    at the same time. The others are not read again, so a story never depends on the stories beside it.
+
+    Where a draft's settings ask for the best of several, so many are written in its place, and it becomes that one when all
+    are finished.
+    """
+
+    def __init__(self) -> None:
+        self._unread: list[Draft] = []
+        self._groups: list[Group] = []
+        self._candidates: dict[Draft, list[Draft]] = {}
+
+    def __len__(self) -> int:
+        """Drafts that are being written, each candidate counted."""
+        return len(self._unread) + sum(len(group.members) for group in self._groups)
+
+    def add(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            if draft.settings.num_candidates > 1:
+                self._candidates[draft] = make_candidates(draft)
+            self._unread += self._candidates.get(draft, [draft])
+
+    def step(self) -> Iterator[tuple[Draft, str]]:
+        """Draw one token of each draft; yield the draft, and the text that its token completes."""
+        if unread := [draft for draft in self._unread if draft.is_unfinished]:
+            self._groups.append(Group.read(unread))
+        self._unread = []
+        groups, self._groups = self._groups, []
+        for group in groups:
+            for draft, row in zip(group.members, group.rows, strict=True):
+                if draft.is_unfinished:
+                    yield self._report(draft, draft.draw(group.batch.logits_BV[row]))
+            leaving = [draft for draft in group.members if draft.is_unfinished and draft.needs_new_window()]
+            self._unread += leaving
+            staying = [
+                (draft, row)
+                for draft, row in zip(group.members, group.rows, strict=True)
+                if draft.is_unfinished and draft not in leaving
+            ]
+            if staying:
+                members = [draft for draft, _ in staying]
+                group.batch.step([row for _, row in staying], [draft.ids[-1] for draft in members])
+                self._groups.append(Group(group.batch, members, list(range(len(members)))))
+        self._candidates = {draft: each for draft, each in self._candidates.items() if draft.is_unfinished}
+
+    def _report(self, draft: Draft, text: str) -> tuple[Draft, str]:
+        """What was written of a draft that a caller added."""
+        if draft.leader is None:
+            return draft, text
+        candidates = self._candidates[draft.leader]
+        if any(each.finish_reason is None for each in candidates):
+            return draft.leader, ""
+        return draft.leader, draft.leader.take(*choose(candidates))

@@ -1,0 +1,106 @@
+"""The best of several, and bridges."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from fabula.generation.candidates import choose_bridge, context_of, faults, losses_of, make_candidates
+from fabula.generation.draft import make_drafts
+from fabula.generation.settings import MAX_BRIDGE_TOKENS, SamplingSettings
+from fabula.generation.transformers_engine import TransformersEngine
+from fabula.generation.write import Writer, write_drafts
+from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
+    folder: Path = tmp_path_factory.mktemp("random")
+    tokenizer = train_tokenizer(["the cat and the dog ate the fish."] * 4, 300, context_length=64)
+    torch.manual_seed(1)
+    end = end_of_text_id(tokenizer)
+    shape = {"n_positions": 512, "n_embd": 32, "n_layer": 2, "n_head": 2, "initializer_range": 0.3}
+    config = GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **shape)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return TransformersEngine(folder)
+
+
+def test_losses_are_those_of_the_model(engine: TransformersEngine):
+    contexts = [[5, 6, 7], [8, 9]]
+    continuations = [(0, [10, 11, 12]), (0, [13]), (1, []), (1, [14, 15])]
+    found = losses_of(engine, contexts, continuations)
+    for (row, ids), loss in zip(continuations, found, strict=True):
+        tokens = torch.tensor([contexts[row] + ids])
+        with torch.inference_mode():
+            log_probs = engine.model(tokens).logits[0].log_softmax(-1)
+        places = range(len(contexts[row]) - 1, tokens.shape[1] - 1)
+        expected = -sum(float(log_probs[place, tokens[0, place + 1]]) for place in places)
+        assert loss == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"best_of": 4}, {"following": "the fish ate the dog."}])
+def test_one_of_the_candidates_is_kept_and_seeds_repeat_it(engine: TransformersEngine, settings: dict):
+    chosen = SamplingSettings(max_new_tokens=24, **settings)
+    [leader] = make_drafts(engine, ["the cat"], chosen, 3)
+    candidates = make_candidates(leader)
+    assert len(candidates) == chosen.num_candidates
+    alone = [draft for draft in candidates for _ in _written_alone(draft)]
+    texts = [draft.text for draft in alone]
+    assert len(set(texts)) == len(texts)
+    assert texts[0] == Writer(engine).write("the cat", seed=3, max_new_tokens=24).text
+    story = Writer(engine).write("the cat", seed=3, max_new_tokens=24, **settings)
+    if chosen.following:
+        best, join = choose_bridge(alone, chosen.following)
+        assert story.text == best.text + join
+    else:
+        assert story.text == min(alone, key=faults).text
+    pieces = list(Writer(engine).stream("the cat", seed=3, max_new_tokens=24, **settings))
+    assert [piece.text for piece in pieces] == [story.text]
+    several = make_drafts(engine, ["the cat"], chosen, 3, num_stories=3)
+    for _ in write_drafts(several, batch_size=3):
+        pass
+    assert several[0].text == story.text
+
+
+def _written_alone(draft):
+    """Write a candidate without the others."""
+    while draft.finish_reason is None:
+        logits = draft.engine.read([draft.window()]).logits_BV[0]
+        draft.draw(logits)
+        draft._must_reread = True
+    yield draft
+
+
+def test_a_bridge_is_the_one_after_which_the_text_is_likeliest(engine: TransformersEngine):
+    following = " the dog ate."
+    settings = SamplingSettings(max_new_tokens=12, following=following, best_of=3)
+    [leader] = make_drafts(engine, ["the cat"], settings, 0)
+    candidates = make_candidates(leader)
+    for draft in candidates:
+        list(_written_alone(draft))
+    best, join = choose_bridge(candidates, following)
+    assert join == ""
+    losses = [
+        losses_of(engine, [context_of(engine, "the cat" + draft.text)], [(0, engine.encode(following))])[0]
+        for draft in candidates
+    ]
+    assert candidates[int(np.argmin(losses))] is best
+
+
+def test_bridges_are_short():
+    assert SamplingSettings(following="x").most_tokens == MAX_BRIDGE_TOKENS
+    assert SamplingSettings(following="x", max_new_tokens=20).most_tokens == 20
+    assert SamplingSettings().most_tokens == SamplingSettings().max_new_tokens
+    assert SamplingSettings(following="x").num_candidates == 8
+
+
+def test_a_draft_that_nobody_wants_stops_its_candidates(engine: TransformersEngine):
+    [leader] = make_drafts(engine, ["the cat"], SamplingSettings(best_of=3), 0)
+    written = write_drafts([leader])
+    next(written)
+    leader.is_wanted = False
+    assert list(written) == []
+    assert leader.finish_reason is None
