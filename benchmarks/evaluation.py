@@ -55,7 +55,7 @@ def score(model_folder: Path, stories: Path, script: Path, limit: int | None, ro
     the process."""
     from transformers import AutoModelForCausalLM
 
-    from fabula.evaluation.likelihood import TextScores, score_texts
+    from fabula.evaluation.likelihood import TextScores, score_texts, sum_scores
     from fabula.models.load import fuse_activations
     from fabula.models.memory import keep_freed_memory
     from fabula.models.scoring import default_context_length
@@ -81,7 +81,7 @@ def score(model_folder: Path, stories: Path, script: Path, limit: int | None, ro
 
     def run_fabula(name: str) -> TextScores:
         began = time.perf_counter(), time.process_time()
-        found = score_texts(model, tokenizer, texts, story_format)
+        found = sum_scores(score_texts(model, tokenizer, texts, story_format))
         seconds[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
         return found
 

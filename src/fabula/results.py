@@ -376,8 +376,8 @@ class ModelEvaluation(Record):
     training: TrainingSummary | None = None
     """None for a model that fabula did not train."""
     likelihood: Likelihood
-    notebook_loss: float
-    """Validation loss as the notebook baseline counts it, markers and padding included."""
+    notebook_loss: float | None
+    """Validation loss as the notebook baseline counts it, markers and padding included; None in a shortened evaluation."""
     writing: Writing | None
     bits_per_byte_of_own_stories: float | None
     """Under the model itself. Far below the next figure, it writes what is too likely."""

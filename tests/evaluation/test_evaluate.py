@@ -5,12 +5,15 @@ import math
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import TINY_STORIES, write_corpus
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from fabula.baseline.loss import NUM_TOKENS, notebook_loss
 from fabula.cli.evaluate import print_evaluation
@@ -18,8 +21,8 @@ from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.evaluate import evaluate, measure_sets
 from fabula.evaluation.intervals import Bootstrap, mean_estimate, share_estimate
-from fabula.evaluation.likelihood import TextScores, score_texts, summarise_scores
-from fabula.evaluation.models import unique_names
+from fabula.evaluation.likelihood import TextScores, score_texts, sum_scores, summarise_scores
+from fabula.evaluation.models import LoadedModels, unique_names
 from fabula.evaluation.options import EvaluationOptions
 from fabula.evaluation.stories import choose_prompts, cut_stories
 from fabula.evaluation.writing import (
@@ -273,7 +276,9 @@ def test_a_random_model_is_caught(hand_built, tiny_gpt2_dir, tiny_corpus_dir):
     # And by its likelihood: untrained, it needs about log2(vocabulary) bits a token.
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
     tokenizer = load_tokenizer(tiny_gpt2_dir)
-    scores = score_texts(load_model(tiny_gpt2_dir), tokenizer, texts, story_format_by_rule(tokenizer))
+    scores = sum_scores(
+        score_texts(load_model(tiny_gpt2_dir), tokenizer, texts, story_format_by_rule(tokenizer))
+    )
     per_token = scores.nats.sum() / math.log(2) / scores.num_tokens.sum()
     assert per_token > 0.9 * math.log2(len(tokenizer))
 
@@ -381,3 +386,49 @@ def test_the_command(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
     assert missing.returncode == 2
     assert "no such corpus" in missing.stderr
     assert "Traceback" not in missing.stderr
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text("aé🦊 \n.", min_size=1, max_size=150), share=st.floats(0, 1))
+def test_the_beginning_of_a_text_costs_what_it_costs_alone(tiny_gpt2_dir, text: str, share: float):
+    """What follows a beginning changes nothing, so it is not scored by itself."""
+    model, tokenizer = loaded_gpt2(tiny_gpt2_dir)
+    ends = [end for _, end in tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
+    cut = ends[round(share * (len(ends) - 1))]
+    ids = tokenizer(text)["input_ids"]
+    assume(tokenizer(text[:cut])["input_ids"] == ids[: ends.index(cut) + 1] and ends.count(cut) == 1)
+    whole = score_texts(model, tokenizer, [text], story_format_by_rule(tokenizer))
+    alone = sum_scores(score_texts(model, tokenizer, [text[:cut]], story_format_by_rule(tokenizer)))
+    beginning = sum_scores(whole, [cut])
+    assert beginning.nats == pytest.approx(alone.nats, abs=1e-4)
+    assert beginning.num_tokens == alone.num_tokens
+    assert beginning.num_bytes == alone.num_bytes
+
+
+@cache
+def loaded_gpt2(folder: Path) -> tuple[Any, Any]:
+    return load_model(folder), load_tokenizer(folder)
+
+
+def test_a_shortened_evaluation_leaves_the_notebooks_loss_out(tiny_gpt2_dir, tmp_path, capsys):
+    corpus = write_corpus(tmp_path / "corpus", TINY_STORIES[:10], TINY_STORIES[10:16])
+    options = EvaluationOptions(num_samples=2, max_new_tokens=8, max_stories=4)
+    shortened = evaluate([tiny_gpt2_dir], corpus, options=options)
+    assert shortened.models[0].notebook_loss is None
+    print_evaluation(shortened)
+    assert "notebook" not in capsys.readouterr().out
+    whole = evaluate([tiny_gpt2_dir], corpus, options=options.model_copy(update={"max_stories": None}))
+    assert whole.models[0].notebook_loss is not None
+
+
+def test_stages_that_follow_each_other_load_a_model_once(tiny_gpt2_dir, tmp_path):
+    loaded = LoadedModels()
+    corpus = write_corpus(tmp_path / "corpus", TINY_STORIES[:10], TINY_STORIES[10:16])
+    engine, scorer = loaded.engine(tiny_gpt2_dir), loaded.scorer(tiny_gpt2_dir)
+    options = EvaluationOptions(num_samples=2, max_new_tokens=8)
+    evaluate([tiny_gpt2_dir], corpus, options=options, loaded=loaded)
+    assert loaded.engine(tiny_gpt2_dir) is engine
+    assert loaded.scorer(tiny_gpt2_dir) is scorer
+    assert scorer.with_windows(16, None).stride == 8
+    loaded.release()
+    assert loaded.scorer(tiny_gpt2_dir) is not scorer

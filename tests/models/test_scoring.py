@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabula.evaluation.likelihood import score_texts
+from fabula.evaluation.likelihood import score_texts, sum_scores
 from fabula.models.load import load_model
 from fabula.models.scoring import LOGITS_PER_BATCH, TOKENS_PER_BATCH, Window, batches_of, score_tokens
 from fabula.models.story_format import StoryFormat
@@ -126,8 +126,10 @@ def test_bits_per_byte_equal_the_held_out_scripts(
     stories = [["Ada found a lamp.", "It was lost; the fox sang to it!"] * n for n in (1, 3, 9)]
     scored = [script.story_bits(model, tokenizer, story, script_markup, 64, stride) for story in stories]
     expected = sum(bits for bits, _ in scored) / sum(num_bytes for _, num_bytes in scored)
-    scores = score_texts(
-        model, tokenizer, ["\n".join(story) for story in stories], FORMAT, markup=markup, stride=stride
+    scores = sum_scores(
+        score_texts(
+            model, tokenizer, ["\n".join(story) for story in stories], FORMAT, markup=markup, stride=stride
+        )
     )
     assert scores.bits_per_byte == pytest.approx(expected, abs=1e-4)
     assert scores.num_bytes.sum() == sum(num_bytes for _, num_bytes in scored)
@@ -136,7 +138,7 @@ def test_bits_per_byte_equal_the_held_out_scripts(
 def test_newlines_are_context_and_bytes_are_those_of_the_text(tiny_gpt2_dir):
     model, tokenizer = load_model(tiny_gpt2_dir), load_tokenizer(tiny_gpt2_dir)
     text = "“Ada,” he said.\n\nThe end."
-    scores = score_texts(model, tokenizer, [text], FORMAT)
+    scores = sum_scores(score_texts(model, tokenizer, [text], FORMAT))
     ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
     losses = plain_losses(model, ids, 64, 32)
     expected = sum(

@@ -94,7 +94,7 @@ def test_the_log_has_losses_and_validations(undisturbed: TrainResult):
 
 def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpus_dir: Path):
     from fabula.corpus.store import open_corpus
-    from fabula.evaluation.likelihood import score_texts
+    from fabula.evaluation.likelihood import score_texts, sum_scores
     from fabula.models.load import load_model
     from fabula.models.story_format import find_story_format
     from fabula.tokens.tokenizer import load_tokenizer
@@ -102,7 +102,9 @@ def test_the_model_scores_what_the_log_says(undisturbed: TrainResult, tiny_corpu
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
     folder = undisturbed.model
     tokenizer = load_tokenizer(folder)
-    scores = score_texts(load_model(folder), tokenizer, texts, find_story_format(folder, tokenizer))
+    scores = sum_scores(
+        score_texts(load_model(folder), tokenizer, texts, find_story_format(folder, tokenizer))
+    )
     assert scores.bits_per_byte == pytest.approx(undisturbed.counts.bits_per_byte, rel=1e-6)
 
 

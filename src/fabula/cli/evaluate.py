@@ -105,12 +105,14 @@ def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
         rows.append(
             (f"  less {models[0].name}'s", [format_estimate(each) if each else "" for each in differences])
         )
-    return [
-        *rows,
+    rows += [
         ("perplexity per token", [format_estimate(each.perplexity_per_token, 1) for each in scores]),
         ("perplexity per word", [format_estimate(each.perplexity_per_word, 0) for each in scores]),
-        ("loss as the notebook counts", [f"{model.notebook_loss:.3f}" for model in models]),
     ]
+    losses = [model.notebook_loss for model in models if model.notebook_loss is not None]
+    if losses:
+        rows.append(("loss as the notebook counts", [f"{loss:.3f}" for loss in losses]))
+    return rows
 
 
 def writing_rows(evaluation: Evaluation, human: Writing) -> list[tuple[str, list[str]]]:

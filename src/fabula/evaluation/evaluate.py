@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.errors import FabulaError
-from fabula.evaluation.likelihood import TextScores, summarise_scores
+from fabula.evaluation.likelihood import TextScores, sum_scores, summarise_scores
 from fabula.evaluation.memorisation import Copying, find_copied_passages, measure_memorisation
-from fabula.evaluation.models import Scorer, hashes_of, model_folder, training_of, unique_names
+from fabula.evaluation.models import LoadedModels, hashes_of, model_folder, training_of, unique_names
 from fabula.evaluation.options import EvaluationOptions
 from fabula.evaluation.stories import (
     MAX_HUMAN_STORIES,
@@ -90,6 +90,7 @@ def evaluate(
     out: str | Path | None = None,
     settings: SamplingSettings | None = None,
     options: EvaluationOptions | None = None,
+    loaded: LoadedModels | None = None,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Score models on held-out stories, let them write, and compare what they write with what people wrote.
@@ -104,6 +105,7 @@ def evaluate(
         out: a folder to write `metrics.json` and `samples.jsonl` into; None writes nothing.
         settings: how tokens are drawn; None for what the last model's folder states.
         options: None for the defaults.
+        loaded: models that may be loaded already.
 
     Raises:
         FabulaError: no such model or corpus, or no stories in the split.
@@ -112,8 +114,9 @@ def evaluate(
     mark = plan.fingerprint
     if out is not None and (done := finished_evaluation(Path(out), mark)) is not None:
         return done
-    written = write_samples_of(plan, on_progress) if plan.options.num_samples else None
-    evaluation, samples = measure(plan, mark, written, on_progress)
+    loaded = loaded or LoadedModels(on_progress)
+    written = write_samples_of(plan, loaded, on_progress) if plan.options.num_samples else None
+    evaluation, samples = measure(plan, mark, written, loaded, on_progress)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_samples(Path(out) / SAMPLES, samples)
@@ -161,9 +164,8 @@ def finished_evaluation(out: Path, mark: str) -> Evaluation | None:
     return done if done.fingerprint == mark and (out / SAMPLES).is_file() else None
 
 
-def write_samples_of(plan: Plan, on_progress: OnProgress) -> WrittenStories:
-    """Let each model write."""
-    from fabula.generation.engines import load_engine
+def write_samples_of(plan: Plan, loaded: LoadedModels, on_progress: OnProgress) -> WrittenStories:
+    """Let each model write, the last one first: it was tuned just before, and is loaded."""
     from fabula.generation.write import write_stories
     from fabula.tokens.tokenizer import load_tokenizer
 
@@ -176,32 +178,33 @@ def write_samples_of(plan: Plan, on_progress: OnProgress) -> WrittenStories:
     human = cut_stories(plan.stories[:MAX_HUMAN_STORIES], load_tokenizer(last), options.max_new_tokens)
     prompts = choose_prompts(human, options.num_samples)
     by_model = []
-    for name, folder in plan.folders.items():
+    for name, folder in reversed(plan.folders.items()):
         on_progress(Progress("evaluate", message=f"{name} writes {options.num_samples} stories"))
         by_model.append(
             write_stories(
-                load_engine(folder, options.engine, on_progress=on_progress),
+                loaded.engine(folder, options.engine),
                 prompts,
                 settings=settings,
                 seeds=range(options.seed, options.seed + options.num_samples),
                 on_progress=on_progress,
             )
         )
-    return WrittenStories(settings, human, by_model)
+    return WrittenStories(settings, human, by_model[::-1])
 
 
 def measure(
-    plan: Plan, mark: str, written: WrittenStories | None, on_progress: OnProgress
+    plan: Plan, mark: str, written: WrittenStories | None, loaded: LoadedModels, on_progress: OnProgress
 ) -> tuple[Evaluation, list[Sample]]:
     """Score held-out and written stories, and find what the written ones copy."""
     stories = plan.stories
     clusters = [story.cluster or story.id for story in stories]
     scored = []
-    for index, (name, folder) in enumerate(plan.folders.items()):
+    for index, (name, folder) in reversed(list(enumerate(plan.folders.items()))):
         on_progress(Progress("evaluate", message=f"{name} reads {len(stories)} held-out stories"))
         own = written.by_model[index] if written else []
         human = written.human if written else []
-        scored.append(score_model(plan, folder, own, human, on_progress))
+        scored.append(score_model(plan, loaded, folder, own, human))
+    scored.reverse()
     likelihoods = summarise_scores(
         [scores.held_out for scores in scored], [story.num_words for story in stories], clusters
     )
@@ -259,34 +262,39 @@ class ModelScores:
     context_length: int
     stride: int
     held_out: TextScores
-    notebook_loss: float
+    notebook_loss: float | None
     own: float | None
     human: float | None
 
 
 def score_model(
     plan: Plan,
+    loaded: LoadedModels,
     folder: Path,
     own: Sequence[WrittenStory],
     human: Sequence[HumanStory],
-    on_progress: OnProgress,
 ) -> ModelScores:
-    """Load a model and score all texts with it."""
+    """Score all texts with a model.
+
+    People's stories are beginnings of held-out ones, so what these cost is known. The notebook's loss takes as long as
+    everything else together: a shortened evaluation leaves it out.
+    """
     from fabula.baseline.loss import notebook_loss
 
     options = plan.options
-    scorer = Scorer.load(
-        folder, context_length=options.context_length, stride=options.stride, on_progress=on_progress
-    )
+    scorer = loaded.scorer(folder).with_windows(options.context_length, options.stride)
     texts = [story.text for story in plan.stories]
+    scored = scorer.score_tokens(texts)
+    lengths = [len(story.opening + story.text) for story in human]
+    whole = options.max_stories is None
     return ModelScores(
         num_parameters=scorer.model.num_parameters(),
         context_length=scorer.context_length,
         stride=scorer.stride,
-        held_out=scorer.score(texts),
-        notebook_loss=notebook_loss(scorer.model, scorer.tokenizer, texts),
-        own=scorer.bits_per_byte([story.prompt + story.text for story in own]),
-        human=scorer.bits_per_byte([story.opening + story.text for story in human]),
+        held_out=sum_scores(scored),
+        notebook_loss=notebook_loss(scorer.model, scorer.tokenizer, texts) if whole else None,
+        own=scorer.score([story.prompt + story.text for story in own]).bits_per_byte,
+        human=sum_scores(scored[: len(human)], lengths).bits_per_byte,
     )
 
 

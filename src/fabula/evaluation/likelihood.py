@@ -32,9 +32,26 @@ class TextScores:
     num_bytes: np.ndarray
 
     @property
-    def bits_per_byte(self) -> float:
-        """Of all texts together."""
-        return float(self.nats.sum() / np.log(2) / self.num_bytes.sum())
+    def bits_per_byte(self) -> float | None:
+        """Of all texts together; None where they hold no text."""
+        num_bytes = self.num_bytes.sum()
+        return float(self.nats.sum() / np.log(2) / num_bytes) if num_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredText:
+    """One text of T tokens and what each costs a model.
+
+    Attributes:
+        nats: [T] float64, -ln p of each token.
+        is_text: [T] bool, which tokens count: those that hold a character of the story that is no newline.
+        ends: [T] int64, characters of the story, newlines not counted, up to the end of each token.
+    """
+
+    text: str
+    nats: np.ndarray
+    is_text: np.ndarray
+    ends: np.ndarray
 
 
 def score_texts(
@@ -47,11 +64,8 @@ def score_texts(
     context_length: int | None = None,
     stride: int | None = None,
     on_progress: OnProgress = silent,
-) -> TextScores:
+) -> list[ScoredText]:
     """Score each text as a story of its own, after the token that a story begins after.
-
-    A token counts if it holds any character of the story. Bytes are those of the text, so the tokenizer cannot change
-    what bits per byte are counted over.
 
     Args:
         model: a causal language model in evaluation mode.
@@ -73,12 +87,34 @@ def score_texts(
         stride=stride,
         on_progress=on_progress,
     )
+    return [
+        ScoredText(text, nats, story.is_text, story.ends)
+        for text, nats, story in zip(texts, losses, stories, strict=True)
+    ]
+
+
+def sum_scores(scored: Sequence[ScoredText], num_characters: Sequence[int] | None = None) -> TextScores:
+    """The sums over each text.
+
+    Bytes are those of the text, so the tokenizer cannot change what bits per byte are counted over.
+
+    Args:
+        num_characters: count only the tokens that end within so many characters of each text; None counts all. The
+            beginning of a text is read no differently for what follows it, so it need not be scored by itself.
+    """
+    rows = []
+    for index, each in enumerate(scored):
+        limit = len(each.text) if num_characters is None else num_characters[index]
+        counted = each.is_text & (each.ends <= len(each.text[:limit].replace("\n", "")))
+        covered = each.text.replace("\n", "")
+        if num_characters is not None:
+            covered = covered[: int(each.ends[counted].max(initial=0))]
+        rows.append((float(each.nats[counted].sum()), int(counted.sum()), len(covered.encode())))
+    nats, num_tokens, num_bytes = zip(*rows, strict=True) if rows else ((), (), ())
     return TextScores(
-        nats=np.array(
-            [nats[story.is_text].sum() for nats, story in zip(losses, stories, strict=True)], dtype=np.float64
-        ),
-        num_tokens=np.array([story.is_text.sum() for story in stories], dtype=np.int64),
-        num_bytes=np.array([story.num_bytes for story in stories], dtype=np.int64),
+        nats=np.array(nats, dtype=np.float64),
+        num_tokens=np.array(num_tokens, dtype=np.int64),
+        num_bytes=np.array(num_bytes, dtype=np.int64),
     )
 
 

@@ -1,18 +1,19 @@
 """The models that are judged: where they are, what decides their figures, and how they score texts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fabula.config import read_toml
-from fabula.evaluation.likelihood import TextScores, score_texts
+from fabula.evaluation.likelihood import ScoredText, TextScores, score_texts, sum_scores
 from fabula.files import hash_file
 from fabula.models.check import MODEL_FILES
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, RECIPE_FILE, TrainingLog, TrainingManifest, TrainingSummary
 
 if TYPE_CHECKING:
+    from fabula.generation.engine import Engine
     from fabula.models.story_format import StoryFormat
 
 
@@ -83,15 +84,9 @@ class Scorer:
     on_progress: OnProgress
 
     @classmethod
-    def load(
-        cls,
-        folder: Path,
-        *,
-        context_length: int | None = None,
-        stride: int | None = None,
-        on_progress: OnProgress = silent,
-    ) -> Self:
-        """Load the model in a folder. None stands for the model's own context, at most 2,048, and for half of it."""
+    def load(cls, folder: Path, on_progress: OnProgress = silent) -> Self:
+        """Load the model in a folder, with the windows that it is scored in by default: its own context, at most 2,048
+        tokens, advanced by half of it."""
         import torch
 
         from fabula.models.load import fuse_activations, load_model
@@ -104,19 +99,24 @@ class Scorer:
         model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
         fuse_activations(model)
         tokenizer = load_tokenizer(folder)
-        context_length = context_length or default_context_length(model)
+        context_length = default_context_length(model)
         return cls(
             model=model,
             tokenizer=tokenizer,
             story_format=find_story_format(folder, tokenizer, model),
             markup=markup_of(folder),
             context_length=context_length,
-            stride=stride or max(1, context_length // 2),
+            stride=max(1, context_length // 2),
             on_progress=on_progress,
         )
 
-    def score(self, texts: Sequence[str]) -> TextScores:
-        """The scores of texts, each as a story of its own."""
+    def with_windows(self, context_length: int | None, stride: int | None) -> Self:
+        """The same model with other windows; None for the model's context, and for half a window."""
+        context_length = context_length or self.context_length
+        return replace(self, context_length=context_length, stride=stride or max(1, context_length // 2))
+
+    def score_tokens(self, texts: Sequence[str]) -> list[ScoredText]:
+        """What each token of each text costs, each text a story of its own."""
         return score_texts(
             self.model,
             self.tokenizer,
@@ -128,7 +128,36 @@ class Scorer:
             on_progress=self.on_progress,
         )
 
-    def bits_per_byte(self, texts: Sequence[str]) -> float | None:
-        """Of all texts together; None where they hold no text."""
-        scores = self.score(texts)
-        return scores.bits_per_byte if scores.num_bytes.sum() else None
+    def score(self, texts: Sequence[str]) -> TextScores:
+        """The scores of texts, each as a story of its own."""
+        return sum_scores(self.score_tokens(texts))
+
+
+@dataclass
+class LoadedModels:
+    """The engine and the scorer that were loaded last, so that stages which follow each other with the same model load it
+    once. It holds one of each: more would fill the memory with models that nothing uses any more."""
+
+    on_progress: OnProgress = silent
+    _engine: "tuple[Path, str, Engine] | None" = field(default=None, repr=False)
+    _scorer: tuple[Path, Scorer] | None = field(default=None, repr=False)
+
+    def engine(self, folder: Path, name: str = "auto") -> "Engine":
+        """The engine of this name (see `load_engine`) with the model in a folder."""
+        if self._engine is None or self._engine[:2] != (folder, name):
+            from fabula.generation.engines import load_engine
+
+            self._engine = None  # its memory is free before the next one is loaded
+            self._engine = folder, name, load_engine(folder, name, on_progress=self.on_progress)
+        return self._engine[2]
+
+    def scorer(self, folder: Path) -> Scorer:
+        """The scorer with the model in a folder."""
+        if self._scorer is None or self._scorer[0] != folder:
+            self._scorer = None
+            self._scorer = folder, Scorer.load(folder, self.on_progress)
+        return self._scorer[1]
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self._engine = self._scorer = None

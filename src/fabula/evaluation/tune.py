@@ -9,7 +9,7 @@ import numpy as np
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
-from fabula.evaluation.models import Scorer, hashes_of, model_folder
+from fabula.evaluation.models import LoadedModels, Scorer, hashes_of, model_folder
 from fabula.evaluation.options import TuningOptions
 from fabula.evaluation.people import KNOWN_CHARACTERS, ONE_SIDED, KnownWords, PeoplesStories
 from fabula.evaluation.stories import (
@@ -91,6 +91,7 @@ def tune(
     *,
     out: str | Path | None = None,
     options: TuningOptions | None = None,
+    loaded: LoadedModels | None = None,
     on_progress: OnProgress = silent,
 ) -> Tuning:
     """Try sampling settings, as many of each sampler, and keep those with which the model writes most like people.
@@ -103,6 +104,7 @@ def tune(
         corpus: a folder that `clean` made.
         out: a folder for `tuning.json`; None for the model's.
         options: None for the defaults.
+        loaded: models that may be loaded already.
 
     Raises:
         FabulaError: no such model or corpus, or fewer than `MIN_PEOPLE` stories in the split.
@@ -112,7 +114,7 @@ def tune(
     record = Path(out if out is not None else plan.folder) / TUNING
     tuning = finished_tuning(record, mark)
     if tuning is None:
-        tuning = compare_settings(plan, mark, on_progress)
+        tuning = compare_settings(plan, mark, loaded or LoadedModels(on_progress), on_progress)
         record.parent.mkdir(parents=True, exist_ok=True)
         tuning.save(record)
     apply_settings(plan.folder, tuning.best.settings)
@@ -160,15 +162,15 @@ def finished_tuning(record: Path, mark: str) -> Tuning | None:
     return done if done.fingerprint == mark else None
 
 
-def compare_settings(plan: Plan, mark: str, on_progress: OnProgress) -> Tuning:
+def compare_settings(plan: Plan, mark: str, loaded: LoadedModels, on_progress: OnProgress) -> Tuning:
     """Write stories with each of the settings, and compare them with people's."""
     from fabula.tokens.tokenizer import load_tokenizer
 
     options = plan.options
     human = cut_stories(plan.people, load_tokenizer(plan.folder), options.max_new_tokens)
-    written = write_with_each(plan, choose_prompts(human, options.num_stories), on_progress)
+    written = write_with_each(plan, choose_prompts(human, options.num_stories), loaded, on_progress)
     groups = [[story.text for story in group] for group in [human, *written]]
-    bits = bits_of_each(plan.folder, human, written)
+    bits = bits_of_each(loaded.scorer(plan.folder), human, written)
     found = iter(
         find_copied_passages(
             [text for group in groups for text in group], lambda: plan.corpus.stories("train")
@@ -207,13 +209,14 @@ def compare_settings(plan: Plan, mark: str, on_progress: OnProgress) -> Tuning:
     )
 
 
-def write_with_each(plan: Plan, prompts: Sequence[str], on_progress: OnProgress) -> list[list[WrittenStory]]:
+def write_with_each(
+    plan: Plan, prompts: Sequence[str], loaded: LoadedModels, on_progress: OnProgress
+) -> list[list[WrittenStory]]:
     """The stories that the model writes with each of the settings, to the same prompts and seeds."""
-    from fabula.generation.engines import load_engine
     from fabula.generation.write import write_stories
 
     options = plan.options
-    engine = load_engine(plan.folder, options.engine, on_progress=on_progress)
+    engine = loaded.engine(plan.folder, options.engine)
     seeds = range(options.seed, options.seed + options.num_stories)
     written = []
     for index, (_, settings) in enumerate(plan.tried):
@@ -224,12 +227,12 @@ def write_with_each(plan: Plan, prompts: Sequence[str], on_progress: OnProgress)
 
 
 def bits_of_each(
-    folder: Path, human: Sequence[HumanStory], written: Sequence[Sequence[WrittenStory]]
+    scorer: Scorer, human: Sequence[HumanStory], written: Sequence[Sequence[WrittenStory]]
 ) -> list[np.ndarray]:
     """For people's S stories, and for each set of S written ones, [S, 2]: bits under the model, and bytes."""
     groups = [[story.opening + story.text for story in human]]
     groups += [[story.prompt + story.text for story in group] for group in written]
-    scores = Scorer.load(folder).score([text for group in groups for text in group])
+    scores = scorer.score([text for group in groups for text in group])
     columns = np.stack([scores.nats / np.log(2), scores.num_bytes], axis=1)
     return np.split(columns, np.cumsum([len(group) for group in groups])[:-1])
 

@@ -18,11 +18,13 @@ class StoryTokens:
         input_ids: int64 [T].
         is_text: bool [T - 1], which of the tokens after the first hold a character of the story (and not only newlines,
             markers or the end).
+        ends: int64 [T - 1], characters of the story, newlines not counted, up to the end of each of these tokens.
         num_bytes: UTF-8 bytes of the story without its newlines, whatever the tokenizer.
     """
 
     input_ids: np.ndarray
     is_text: np.ndarray
+    ends: np.ndarray
     num_bytes: int
 
 
@@ -39,11 +41,13 @@ def story_tokens(
     encoded = encode_with_spans(tokenizer, [render(text, markup) for text in texts])
     for text, (ids, spans) in zip(texts, encoded, strict=True):
         story_before = np.concatenate([[0], np.cumsum(story_characters(text, markup))])
-        is_text = story_before[spans[:, 1]] > story_before[spans[:, 0]]
+        ends = story_before[spans[:, 1]]
+        is_text = ends > story_before[spans[:, 0]]
         stories.append(
             StoryTokens(
                 input_ids=np.concatenate([[start], ids, tail]).astype(np.int64),
                 is_text=np.concatenate([is_text, [False] * len(tail)]).astype(bool),
+                ends=np.concatenate([ends, [story_before[-1]] * len(tail)]).astype(np.int64),
                 num_bytes=len(text.replace("\n", "").encode()),
             )
         )
