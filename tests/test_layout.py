@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "fabula"
 
 LEVELS = [
     ["cli"],
+    ["studio"],
     ["pipeline"],
     ["serving", "publishing"],
     ["report"],

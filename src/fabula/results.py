@@ -631,6 +631,8 @@ class RunArguments(Record):
     recipe: str
     seed: int
     max_minutes: float | None
+    decisions: str | None = None
+    """A review file of the cleaning."""
     format: str | None
     column: str | None
     split_at: str | None

@@ -42,6 +42,12 @@ def run(
             min=0.01,
         ),
     ] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Review file, as saved from review.html: what to undo or confirm.", show_default=False
+        ),
+    ] = None,
     reading: ReadingOptions,
 ) -> None:
     """Do everything: clean, train, evaluate, write samples, report.
@@ -60,6 +66,7 @@ def run(
             seed=seed,
             max_minutes=max_minutes,
             reading=reading,
+            decisions=decisions,
             on_progress=terminal,
         )
     print(f"Done in {format_duration(time.monotonic() - began)}.")

@@ -14,6 +14,7 @@ from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, atomic_file, library_versions, sole_owner
 from fabula.pipeline.budget import TRAINING_SHARE, size_evaluation
+from fabula.pipeline.events import EVENTS, EventLog
 from fabula.progress import OnProgress, Progress, silent
 from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecord
 
@@ -42,8 +43,15 @@ def reading_of(arguments: RunArguments) -> ReadingOptions:
     return ReadingOptions(**{name: getattr(arguments, name) for name in ReadingOptions.model_fields})
 
 
-def command_line(arguments: RunArguments, out: Path) -> str:
-    """The command that makes a run again."""
+INPUTS, DECISIONS, PROJECT = "inputs", "decisions.jsonl", "project.json"
+"""What the studio puts into a run's folder before the run begins: the user's files, decisions and choices."""
+
+BEFORE_A_RUN = (".lock", f"{RUN}.partial", EVENTS, INPUTS, DECISIONS, PROJECT, "corpus")
+"""What a folder may hold that a run is begun in."""
+
+
+def command_words(arguments: RunArguments, out: Path) -> list[str]:
+    """The command that makes a run again, as the words of a command line."""
     words = [
         "fabula",
         "run",
@@ -54,7 +62,7 @@ def command_line(arguments: RunArguments, out: Path) -> str:
     for name, value in arguments:
         if name != "stories" and value is not None:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join(words)
+    return words
 
 
 def _named(arguments: RunArguments) -> tuple[str, ...]:
@@ -76,6 +84,7 @@ def run(
     seed: int = SEED,
     max_minutes: float | None = None,
     reading: ReadingOptions | None = None,
+    decisions: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> RunResult:
     """Clean, train, evaluate, write samples and report.
@@ -93,6 +102,7 @@ def run(
         max_minutes: bound on the time of the whole run, in minutes. Three quarters of it are spent on training, whose
             schedule is fitted to them; the evaluation shrinks to what is left.
         reading: how to read the stories, where what is detected is wrong.
+        decisions: a review file, which says of removals whether they are undone; see `fabula.clean`.
 
     Raises:
         FabulaError: bad input, a folder that holds something else or a finished run with other arguments, or one that
@@ -108,6 +118,7 @@ def run(
         recipe=recipe,
         seed=seed,
         max_minutes=max_minutes,
+        decisions=None if decisions is None else str(decisions),
         **dict(reading or ReadingOptions()),
     )
     source = sample_stories() if named is None else named
@@ -115,8 +126,8 @@ def run(
     check_is_run_folder(folder)
     check_arguments(source, arguments, on_progress)
     check_keeps_model(folder, arguments)
-    with sole_owner(folder):
-        return run_stages(source, arguments, folder, on_progress)
+    with sole_owner(folder), EventLog(folder, on_progress) as log:
+        return run_stages(source, arguments, folder, log)
 
 
 def run_folder(arguments: RunArguments, parent: Path = Path("runs")) -> Path:
@@ -146,7 +157,7 @@ def check_is_run_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
     if folder.is_dir() and not (folder / RUN).exists():
-        unexpected = [path.name for path in folder.iterdir() if path.name not in (".lock", f"{RUN}.partial")]
+        unexpected = [path.name for path in folder.iterdir() if path.name not in BEFORE_A_RUN]
         if unexpected:
             raise FabulaError(
                 f"this folder holds something else ({min(unexpected)})",
@@ -202,7 +213,13 @@ def run_stages(
         on_progress(
             Progress("run", message=f"{limit:g} minutes in all, {limit * TRAINING_SHARE:g} of them training")
         )
-    cleaned = clean(source, corpus, reading=reading_of(arguments), on_progress=on_progress)
+    cleaned = clean(
+        source,
+        corpus,
+        reading=reading_of(arguments),
+        decisions=arguments.decisions,
+        on_progress=on_progress,
+    )
     for label, text in overview(cleaned.counts):
         on_progress(Progress("clean", message=f"{label}: {text}"))
     trained = train(
@@ -240,7 +257,7 @@ def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:
     record = RunRecord(
         name=folder.name,
         arguments=arguments,
-        command=command_line(arguments, folder),
+        command=shlex.join(command_words(arguments, folder)),
         versions=library_versions("torch", "transformers", "tokenizers"),
     )
     if (folder / RUN).exists():

@@ -212,6 +212,11 @@ def portable_run(run: RunRecord, base: str | None) -> RunRecord:
     elif stories is not None and hub_dataset(stories) is None:
         stories = Path(stories).name
     shown = arguments.model_copy(
-        update={"base": base or "", "stories": stories, "recipe": Path(arguments.recipe).name}
+        update={
+            "base": base or "",
+            "stories": stories,
+            "recipe": Path(arguments.recipe).name,
+            "decisions": None,
+        }
     )
     return run.model_copy(update={"arguments": shown, "command": None})

@@ -19,6 +19,9 @@ FRESH_BASE = "base"
 CHECKPOINTS = ".checkpoints"
 """Ending of the folder beside the model that holds an unfinished training."""
 
+FINISH = "finish"
+"""A file of this name in that folder ends the training as if its time were over."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -53,6 +56,11 @@ class Job:
     def work(self) -> Path:
         """Folder for checkpoints, the log and a fresh base, while the training is not finished."""
         return self.out.with_name(self.out.name + CHECKPOINTS) / self.fingerprint
+
+    @property
+    def finish_request(self) -> Path:
+        """A file that asks the training to end now and to keep its best weights."""
+        return self.work.parent / FINISH
 
     @property
     def base_folder(self) -> Path:

@@ -73,6 +73,7 @@ class Loop:
         self.recipe, self.sizes, self.workers = setup.recipe, setup.sizes, setup.workers
         self.checkpoints = Checkpoints(setup.job.work)
         self.state = State()
+        self._is_finishing = False
 
     def run(self) -> None:
         """Train until all steps are done, the time is up, or validation stops it early.
@@ -114,7 +115,10 @@ class Loop:
         return False
 
     def _progress(self) -> float:
-        """Share of the training that is done: of the steps, or of the time where that runs out first."""
+        """Share of the training that is done: of the steps, or of the time where that runs out first; all of it where
+        somebody asked for its end."""
+        if self._is_finishing:
+            return 1.0
         return min(1.0, max(self.state.step / self.sizes.num_steps, self.clock.share_used()))
 
     def _step(self) -> None:
@@ -178,9 +182,14 @@ class Loop:
         self.state = state.changed(loss_sum=0.0, loss_tokens=0)
 
     def _leave_if_asked(self) -> None:
-        """Between steps, where all workers stand at the same point: leave if any of them was asked to."""
-        if self.workers.sum([self.interrupt.asked])[0]:
+        """Between steps, where all workers stand at the same point: leave, or come to the end, if any of them was asked
+        to."""
+        leave, finish = self.workers.sum([self.interrupt.asked, self.setup.job.finish_request.exists()])
+        if leave:
             raise Interrupted
+        if finish:
+            self._say("ended early, as you asked; the best weights so far are kept")
+            self._is_finishing = True
 
     # Validation
 

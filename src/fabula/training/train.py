@@ -147,6 +147,7 @@ def _differences(job: Job, finished: TrainingManifest) -> str:
 def _remove_work(job: Job) -> None:
     """Remove this training's checkpoints, and the folder around them unless another training has some there."""
     shutil.rmtree(job.work, ignore_errors=True)
+    job.finish_request.unlink(missing_ok=True)
     parent = job.work.parent
     if parent.is_dir() and all(path.name == ".lock" for path in parent.iterdir()):
         shutil.rmtree(parent, ignore_errors=True)

@@ -18,6 +18,9 @@ from fabula.corpus.splitting.wrapping import unwrap
 from fabula.errors import FabulaError
 from fabula.story import count_words
 
+BEGINNING_CHARS = 90
+"""Characters of a story that a question shows."""
+
 CLOSE = 0.12
 """Two ways whose scores are nearer than this are as good as each other."""
 
@@ -82,6 +85,30 @@ class Candidate:
     def ends(self) -> set[str]:
         """The last letters of each piece: the same for two ways that cut in the same places."""
         return {re.sub(r"\W+", "", text[-80:])[-30:] for text in self.texts}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One of the ways to read that a person is asked to choose from.
+
+    Attributes:
+        split_at: the value of `--split-at` that takes it.
+        description: in words.
+        num_stories, num_words: that it makes of what was looked at.
+        beginnings: the beginnings of its first three stories.
+    """
+
+    split_at: str
+    description: str
+    num_stories: int
+    num_words: int
+    beginnings: tuple[str, ...]
+
+
+class ReadingQuestion(FabulaError):
+    """Where stories begin can be seen in several ways; `readings` are these."""
+
+    readings: tuple[Reading, ...] = ()
 
 
 def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
@@ -314,25 +341,32 @@ def _same(one: Candidate, other: Candidate) -> bool:
     return common >= 0.8 * max(len(one.ends), len(other.ends))
 
 
-def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -> FabulaError:
+def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -> ReadingQuestion:
     """What the user is asked where two ways are as good."""
-    parts = []
+    parts, readings = [], []
     for candidate in (one, other):
         words = [count_words(text) for text in candidate.texts]
         parts.append(
             f"{candidate.split.option}: {candidate.split.description}; {len(words):,} of them, {sum(words):,} words"
         )
         for text in candidate.texts[:3]:
-            first = " ".join(text.split())[:90]
-            parts.append(f"    {first}{'...' if len(text) > 90 else ''}  ({count_words(text):,} words)")
+            first = " ".join(text.split())[:BEGINNING_CHARS]
+            parts.append(
+                f"    {first}{'...' if len(text) > BEGINNING_CHARS else ''}  ({count_words(text):,} words)"
+            )
+        beginnings = tuple(" ".join(text.split())[:BEGINNING_CHARS] for text in candidate.texts[:3])
+        split = candidate.split
+        readings.append(Reading(split.split_at, split.description, len(words), sum(words), beginnings))
     what = (
         "where its stories begin can be seen in two ways"
         if len(samples) == 1
         else "where stories begin can be seen in two ways"
     )
-    return FabulaError(
+    question = ReadingQuestion(
         what,
         where=samples[0].name if len(samples) == 1 else None,
         hint=f"type {one.split.option} or {other.split.option}",
         details="\n".join(parts),
     )
+    question.readings = tuple(readings)
+    return question

@@ -57,19 +57,24 @@ class Split:
         return f"stories after {self.start}" if self.start else f"stories before {self.end}"
 
     @property
-    def option(self) -> str:
-        """The option that names this way to cut, as it is typed."""
-        value = {
+    def split_at(self) -> str:
+        """The value of `--split-at` that names this way to cut."""
+        name = {
             "headings": "chapters",
             "scenes": "scenes",
             "blank-lines": "blank-lines",
             "lines": "lines",
             "file": "files",
         }.get(self.kind, "")
-        if not value:
-            text = self.start if self.kind == "pattern" else self.end or self.start
-            value = "'" + text.replace("'", "'\\''") + "'"
-        return f"--split-at {value}"
+        return name or (self.start if self.kind == "pattern" else self.end or self.start)
+
+    @property
+    def option(self) -> str:
+        """The option that names this way to cut, as it is typed."""
+        value = self.split_at
+        return (
+            f"--split-at {value}" if value in SPLIT_AT else "--split-at '" + value.replace("'", "'\\''") + "'"
+        )
 
 
 WHOLE = Split("file")
