@@ -135,10 +135,10 @@ def walk(engine: Engine) -> list[np.ndarray]:
     """Log probabilities over a batch that shrinks while it goes on."""
     batch = engine.read([[0, 5, 9, 7, 8, 3], [0, 4], [0, 90, 91, 92]])
     other = engine.read([list(range(48))])
-    logits = [batch.logits_BV, other.logits_BV]
+    logits = [batch.logits_BV.copy(), other.logits_BV]
     for rows, input_ids in (([0, 1, 2], [11, 12, 13]), ([0, 2], [14, 15]), ([1], [16])):
         batch.step(rows, input_ids)
-        logits.append(batch.logits_BV)
+        logits.append(batch.logits_BV.copy())
     logits.append(engine.read([[3]]).logits_BV)
     return [log_softmax(each) for each in logits]
 
@@ -166,10 +166,10 @@ def test_architectures_and_their_variants(tmp_path: Path, architecture: str, cha
     ]
     assert np.concatenate(divergences).mean() < 0.01
     batch = fast.read(WINDOWS)
-    steps = [batch.logits_BV]
+    steps = [batch.logits_BV.copy()]
     for token in range(20, 30):
         batch.step(range(len(WINDOWS)), [token] * len(WINDOWS))
-        steps.append(batch.logits_BV)
+        steps.append(batch.logits_BV.copy())
     for row, window in enumerate(WINDOWS):
         alone = fast.read([window])
         for token, logits_BV in zip(range(20, 31), steps, strict=True):

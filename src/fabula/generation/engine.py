@@ -72,7 +72,7 @@ class Batch(ABC):
     """Stories that a model reads together. It keeps what it has read (the keys and values of attention).
 
     Attributes:
-        logits_BV: logits of the next token of each story.
+        logits_BV: logits of the next token of each story. The next step may write over them.
     """
 
     logits_BV: NDArray[np.float32]

@@ -103,7 +103,8 @@ class OpenVINOBatch(Batch):
             "position_ids": positions_BT,
             "rows": rows_B.astype(np.int32),
         }
-        self.logits_BV = self._request.infer(inputs)["logits"][:, 0]
+        results = self._request.infer(inputs, share_inputs=True, share_outputs=True)  # no copies
+        self.logits_BV = results["logits"][:, 0]
 
 
 def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, TextSide]:

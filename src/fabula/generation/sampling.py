@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 
 from fabula.generation.settings import SamplingSettings
 
-BLOCK = 256
-"""Tokens whose weights are summed as one block when a token is drawn."""
+UNLIKELY = 1e-5
+"""Share of the probability below which top-p hardly ever keeps a token."""
 
 
 MAX_REPEATED = 50
@@ -112,21 +112,20 @@ def repeated_lengths(ids: NDArray[np.int64], breakers: Set[int]) -> dict[int, in
 def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
     """The smallest of these weights (positive or 0, in any order, of any sum) that top-p keeps.
 
-    Sorting the whole vocabulary would take a tenth of a fast model's step. Weights below the mean of what is to be
-    removed are left out first, since together they cannot weigh more. The others are counted into bins by their leading
-    bits, which sort as the numbers do, and only the bin at the edge is sorted.
+    Sorting the whole vocabulary would take a tenth of a fast model's step. What weighs no more than is to be removed, all
+    together, is removed without sorting: nearly always all tokens below `UNLIKELY`, else those below the mean of what is to
+    be removed.
     """
-    total = weights.sum(dtype=np.float64)
+    total = float(weights.sum(dtype=np.float64))  # compared with a NumPy number, all weights would be widened
     gone = (1 - top_p) * total
-    likely = weights[weights >= gone / len(weights)]
-    bins = likely.view(np.int32) >> 20
-    mass = np.cumsum(np.bincount(bins, likely))
-    gone -= total - mass[-1]
-    edge = min(np.searchsorted(mass, gone, side="right"), len(mass) - 1)
-    below = mass[edge - 1] if edge else 0.0
-    members = np.sort(likely[bins == edge])
-    num_gone = np.searchsorted(below + np.cumsum(members, dtype=np.float64), gone, side="right")
-    return float(members[min(num_gone, len(members) - 1)])
+    for least in (UNLIKELY * total, gone / len(weights)):
+        likely = weights[weights >= least]
+        below = total - likely.sum(dtype=np.float64)
+        if below <= gone:
+            break
+    likely.sort()
+    num_gone = np.searchsorted(below + np.cumsum(likely, dtype=np.float64), gone, side="right")
+    return float(likely[min(num_gone, len(likely) - 1)])
 
 
 def draw(weights_V: NDArray[np.float32], uniform: float) -> int:
@@ -134,16 +133,10 @@ def draw(weights_V: NDArray[np.float32], uniform: float) -> int:
 
     One number in [0, 1) decides one token, so the same numbers give the same story wherever the weights agree.
     """
-    mass = np.cumsum(np.add.reduceat(weights_V, np.arange(0, len(weights_V), BLOCK), dtype=np.float64))
-    sought = uniform * mass[-1]
-    block = min(int(np.searchsorted(mass, sought, side="right")), len(mass) - 1)
-    first = block * BLOCK
-    within = np.cumsum(weights_V[first : first + BLOCK], dtype=np.float64)
-    before = mass[block - 1] if block else 0.0
-    place = int(np.searchsorted(within, sought - before, side="right"))
-    if place == len(within):  # rounding error: take the last possible token
-        place = int(np.flatnonzero(weights_V[first : first + BLOCK])[-1])
-    return first + place
+    possible = np.flatnonzero(weights_V > 0)
+    mass = np.cumsum(weights_V[possible], dtype=np.float64)
+    place = np.searchsorted(mass, uniform * mass[-1], side="right")
+    return int(possible[min(place, len(possible) - 1)])
 
 
 def loss_of(logits_V: NDArray[np.float32], token: int) -> float:
