@@ -36,7 +36,9 @@ class Record(BaseModel):
                 raise FabulaError(
                     f"unknown field {name!r}", where=place, hint=did_you_mean(name, cls.model_fields)
                 ) from None
-            raise FabulaError(f"field {name!r} = {first['input']!r} {_problem(first)}", where=place) from None
+            raise FabulaError(
+                f"field {name!r} = {first['input']!r} {describe_problem(first)}", where=place
+            ) from None
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -73,15 +75,19 @@ PROBLEMS = {
 """What a field must be, by the type of pydantic's error or the part of it before "_type", "_parsing" or "_from_float"."""
 
 
-def _problem(error: "ErrorDetails") -> str:
-    """What is wrong with a field, to follow its name and value."""
+def describe_problem(error: "ErrorDetails") -> str:
+    """What is wrong with a value, to follow its name and the value: "must be a number"."""
     kind = error["type"]
     plain = PROBLEMS.get(kind) or PROBLEMS.get(
         kind.removesuffix("_type").split("_parsing")[0].split("_from_")[0]
     )
     if plain is not None:
-        return plain.format_map(error.get("ctx", {}))
-    message = error["msg"].removeprefix("Value error, ")
+        bounds = {
+            name: f"{value:g}" if isinstance(value, float) else value
+            for name, value in error.get("ctx", {}).items()
+        }
+        return plain.format_map(bounds)
+    message = error["msg"].removeprefix("Value error, ").rstrip(".")
     return "is refused: " + message[:1].lower() + message[1:]
 
 

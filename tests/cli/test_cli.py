@@ -59,6 +59,22 @@ def test_a_mistyped_word_is_refused_with_a_suggestion(arguments: list[str], sugg
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["serve", "m", "--port", "abc"], "--port = 'abc' must be a whole number"),
+        (["serve", "m", "--port", "65536"], "--port = '65536' must be at most 65535"),
+        (["write", "m", "--seed", "1.5"], "--seed = '1.5' must be a whole number"),
+        (["run", "--max-minutes", "soon"], "--max-minutes = 'soon' must be a number"),
+    ],
+)
+def test_a_bad_value_is_refused_in_plain_words(arguments: list[str], problem: str, tmp_path):
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
     missing = tmp_path / "none.txt"
     result = command("run", str(missing), "--out", str(tmp_path / "run"))

@@ -111,7 +111,7 @@ def test_a_file_of_prompts_from_windows(model: Path, tmp_path: Path, fabula_writ
     [
         (["{}/nothing"], "{}/nothing: no such folder"),
         (["{}"], "no config.json"),
-        (["{model}", "--top-p", "1.5"], "field 'top_p' = 1.5 must be at most 1"),
+        (["{model}", "--top-p", "1.5"], "--top-p = '1.5' must be at most 1;"),
         (["{model}", "--engine", "opnvino"], "unknown engine 'opnvino'"),
         (["{model}", "--prompts", "{}/none.txt"], "{}/none.txt: no such file"),
         (["{model}", "Once", "--prompts", "{}/none.txt"], "not both"),

@@ -8,8 +8,10 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 from fabula.cli.terminal import ProgressMode, Terminal
+from fabula.config import describe_problem
 from fabula.errors import FabulaError, did_you_mean
 from fabula.install import as_typed
 
@@ -147,6 +149,9 @@ def usage_problem(error: typer.TyperException) -> str:
         return (
             f"no such option: {mistyped}; {suggest_option(mistyped, [*known, *SHARED_FLAGS, '--progress'])}"
         )
+    if isinstance(error.__cause__, ValidationError) and isinstance(error, typer.BadParameter) and error.param:
+        first = error.__cause__.errors()[0]
+        message = f"{'/'.join(error.param.opts)} = {first['input']!r} {describe_problem(first)}"
     return f"{message}; `{context.command_path} --help` shows how"
 
 

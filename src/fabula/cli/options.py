@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -13,86 +14,49 @@ from pydantic.fields import FieldInfo
 from fabula.config import Record
 
 
-def options_of(
-    parameter: str,
-    record: type[Record],
-    *,
-    leave_out: tuple[str, ...] = (),
-    unset: str | None = None,
-    flags: Mapping[str, tuple[str, ...]] | None = None,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a command: its parameter `parameter` receives a dict of the options' values, by field name.
+@dataclass(frozen=True)
+class Given:
+    """Marks a parameter of a command that receives only the options that were typed, as a dict by field of `record`.
 
-    Each field of `record` becomes an option. An option without a value is missing from the dict.
-
-    Args:
-        leave_out: fields that are no options.
-        unset: where the value of an option comes from that was not given ("the model's setting"), for help; it is then
-            missing from the dict. None means the field's default.
-        flags: other names of an option than the field's, by field.
+    Attributes:
+        otherwise: where the value of an option comes from that was not typed ("the model's setting"), for help.
     """
-    fields = {name: field for name, field in record.model_fields.items() if name not in leave_out}
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def wrapper(*args: Any, **given: Any) -> None:
-            changes = {name: value for name in fields if (value := given.pop(name)) not in (None, [])}
-            command(*args, **given, **{parameter: changes})
-
-        signature = inspect.signature(command)
-        own = [each for name, each in signature.parameters.items() if name != parameter]
-        added = [
-            _sparse_option(name, field, unset, (flags or {}).get(name)) for name, field in fields.items()
-        ]
-        wrapper.__signature__ = signature.replace(parameters=[*own, *added])  # pyright: ignore[reportAttributeAccessIssue]
-        wrapper.__annotations__ = {each.name: each.annotation for each in (*own, *added)}
-        del wrapper.__wrapped__  # its signature would be taken
-        return wrapper
-
-    return decorate
-
-
-def _sparse_option(
-    name: str, field: FieldInfo, unset: str | None, flags: tuple[str, ...] | None
-) -> inspect.Parameter:
-    kind: Any = next((each for each in get_args(field.annotation) if each is not NoneType), field.annotation)
-    kind = list[str] if get_origin(field.annotation) is tuple else kind
-    spelled = name.replace("_", "-")
-    default = ("off", "on")[bool(field.default)] if kind is bool else field.default
-    option = typer.Option(
-        *(flags or (f"--{spelled}/--no-{spelled}" if kind is bool else f"--{spelled}",)),
-        help=field.description,
-        show_default=f"{unset}, or {default}" if unset and default != () else field.default is not None,
-    )
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None if unset else field.default,
-        annotation=Annotated[kind | None, option],
-    )
+    record: type[Record]
+    otherwise: str
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each field of the records among its parameters; it is called with these records.
 
-    A field that is itself a record is replaced by its fields. A field's description becomes the help, its bounds are
-    checked by the parser, and `json_schema_extra={"shown": ...}` is shown instead of a default of None. Where an option
-    that was not given must be told from one with its default, see `options_of`.
+    A field that is itself a record is replaced by its fields. A field's description becomes the help, and its bounds are
+    checked by the parser. A parameter `Annotated[dict[str, Any], Given(...)]` receives a dict instead of a record.
+    Of a field's `json_schema_extra`, "shown" is shown instead of the default, "flags" are the option's names, and
+    `"option": False` makes it none.
     """
     hints = get_type_hints(command, include_extras=True)
     signature = inspect.signature(command)
     records = {name: hint for name, hint in hints.items() if _is_record(hint)}
+    given = {
+        name: mark for name, hint in hints.items() for mark in get_args(hint)[1:] if isinstance(mark, Given)
+    }
     parameters: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         if name in records:
             parameters += _parameters(records[name])
+        elif name in given:
+            parameters += _parameters(given[name].record, given[name].otherwise)
         else:
             parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(command)
     def expanded(**values: Any) -> None:
-        built = {name: _build(record, values) for name, record in records.items()}
-        command(**built, **{name: values[name] for name in signature.parameters.keys() - records})
+        made: dict[str, Any] = {name: _build(record, values) for name, record in records.items()}
+        for name, mark in given.items():
+            made[name] = {
+                field: values[field] for field in mark.record.model_fields if values[field] not in (None, [])
+            }
+        command(**made, **{name: values[name] for name in signature.parameters.keys() - made})
 
     # Arguments without a default come first only where the parameters have no keywords; these have.
     expanded.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportAttributeAccessIssue]
@@ -109,42 +73,60 @@ def _build(record: type[Record], values: Mapping[str, Any]) -> Record:
     fields = {
         name: _build(field.annotation, values) if _is_record(field.annotation) else values[name]  # pyright: ignore[reportArgumentType]
         for name, field in record.model_fields.items()
+        if _extra(field).get("option", True)
     }
     return record.parse(fields, where="options")
 
 
-def _parameters(record: type[Record]) -> list[inspect.Parameter]:
+def _parameters(record: type[Record], otherwise: str | None = None) -> list[inspect.Parameter]:
     found: list[inspect.Parameter] = []
     for name, field in record.model_fields.items():
         if _is_record(field.annotation):
             found += _parameters(field.annotation)  # pyright: ignore[reportArgumentType]
-        else:
+        elif _extra(field).get("option", True):
             found.append(
                 inspect.Parameter(
                     name,
                     inspect.Parameter.KEYWORD_ONLY,
-                    default=list(field.default) if isinstance(field.default, tuple) else field.default,
-                    annotation=Annotated[_plain(field.annotation), _option(name, field)],
+                    default=_default(field, otherwise),
+                    annotation=Annotated[
+                        _plain(field.annotation, otherwise), _option(name, field, otherwise)
+                    ],
                 )
             )
     return found
 
 
-def _plain(annotation: Any) -> Any:
+def _default(field: FieldInfo, otherwise: str | None) -> Any:
+    if otherwise is not None:
+        return None
+    return list(field.default) if isinstance(field.default, tuple) else field.default
+
+
+def _plain(annotation: Any, otherwise: str | None) -> Any:
     """The type as the parser knows it: a tuple of any length is an option that can be given several times."""
     if get_origin(annotation) is tuple:
-        return list[get_args(annotation)[0]]
-    return annotation
+        annotation = list[str]
+    if otherwise is None:
+        return annotation
+    return next((each for each in get_args(annotation) if each is not NoneType), annotation) | None
 
 
-def _option(name: str, field: FieldInfo) -> Any:
+def _option(name: str, field: FieldInfo, otherwise: str | None) -> Any:
     bounds: dict[str, Any] = {}
     for bound in field.metadata:
         if isinstance(bound, annotated_types.Ge):
             bounds["min"] = bound.ge
         elif isinstance(bound, annotated_types.Le):
             bounds["max"] = bound.le
-    names = [f"--{name.replace('_', '-')}"] if field.default is False else []
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    extra = _extra(field)
+    flags = extra.get("flags") or ([f"--{name.replace('_', '-')}"] if field.default is False else [])
     shown: Any = extra.get("shown", field.default not in (None, False, ()))
-    return typer.Option(*names, help=field.description, show_default=shown, **bounds)
+    if otherwise is not None:
+        default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
+        shown = otherwise if default in (None, "", ()) else f"{otherwise}, or {default}"
+    return typer.Option(*flags, help=field.description, show_default=shown, **bounds)
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

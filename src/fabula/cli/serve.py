@@ -1,18 +1,18 @@
 """`fabula serve`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fabula.cli.options import options_of
+from fabula.cli.options import with_options
 from fabula.serving.settings import ServeSettings
 
 
-@options_of("settings", ServeSettings, leave_out=("max_prompt_chars", "max_per_address", "framed_by"))
+@with_options
 def serve(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
-    settings: dict[str, Any],
+    settings: ServeSettings,
 ) -> None:
     """Show a page where anyone writes with a model, or answer an API."""
     from fabula.serving.serve import model_name
@@ -21,10 +21,10 @@ def serve(
     def say(address: str) -> None:
         said = (
             f"Completions at {address} with model {model_name(model)!r}"
-            if settings.get("api")
+            if settings.api
             else f"Write at {address}"
         )
         print(f"{said}  (Ctrl-C stops)", flush=True)
 
     with context.obj as terminal:
-        serve_model(model, on_ready=say, on_progress=terminal, **settings)
+        serve_model(model, on_ready=say, on_progress=terminal, **dict(settings))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from fabula.cli.options import options_of
+from fabula.cli.options import Given, with_options
 from fabula.cli.terminal import visible
 from fabula.config import Record
 from fabula.defaults import SEED
@@ -27,8 +27,17 @@ BETWEEN_STORIES = "\n\n* * *\n\n"
 class WriteOptions(Record):
     """What `fabula write` takes besides the sampling settings."""
 
-    start: str | None = Field(default=None, description="How the story begins: the prompt as an option.")
-    num_stories: int = Field(default=1, ge=1, description="Number of stories for each prompt.")
+    start: str | None = Field(
+        default=None,
+        description="How the story begins: the prompt as an option.",
+        json_schema_extra={"flags": ["--from"]},
+    )
+    num_stories: int = Field(
+        default=1,
+        ge=1,
+        description="Number of stories for each prompt.",
+        json_schema_extra={"flags": ["--num-stories", "-n"]},
+    )
     prompts: Path | None = Field(default=None, description="A text file with one prompt on each line.")
     seed: int = Field(default=SEED, ge=0, description="Story number i, from 0, has the seed `seed + i`.")
     engine: str = Field(
@@ -40,48 +49,40 @@ class WriteOptions(Record):
         description="Show a story while it is written, or when it is finished; the default streams one story, not several.",
     )
     as_json: bool = Field(
-        default=False, description="Print each story with its settings as one JSON object on a line."
+        default=False,
+        description="Print each story with its settings as one JSON object on a line.",
+        json_schema_extra={"flags": ["--json"]},
     )
 
 
-@options_of(
-    "settings",
-    SamplingSettings,
-    unset="the model's setting",
-    flags={"banned_phrases": ("--ban",), "following": ("--to",)},
-)
-@options_of(
-    "options",
-    WriteOptions,
-    flags={"start": ("--from",), "num_stories": ("--num-stories", "-n"), "as_json": ("--json",)},
-)
+@with_options
 def write(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
-    options: dict[str, Any],
-    settings: dict[str, Any],
     prompt: Annotated[
         str, typer.Argument(help="How the story begins; without it the model begins by itself.")
     ] = "",
+    *,
+    options: WriteOptions,
+    settings: Annotated[dict[str, Any], Given(SamplingSettings, "the model's setting")],
 ) -> None:
     """Write stories with a model."""
     from fabula.generation.draft import make_drafts
     from fabula.generation.engines import load_engine
     from fabula.models.find import locate_model
 
-    chosen = WriteOptions.parse(options, where="write")
-    if sum(bool(each) for each in (prompt, chosen.start, chosen.prompts)) > 1:
+    if sum(bool(each) for each in (prompt, options.start, options.prompts)) > 1:
         raise FabulaError("give one of a prompt, --from and --prompts")
-    if chosen.stream and chosen.as_json:
+    if options.stream and options.as_json:
         raise FabulaError("--json prints finished stories", where="--stream", hint="leave out one of the two")
-    prompts = [chosen.start or prompt] if chosen.prompts is None else read_prompts(chosen.prompts)
+    prompts = [options.start or prompt] if options.prompts is None else read_prompts(options.prompts)
     folder = locate_model(model)
     sampling = SamplingSettings.of_model(folder).with_changes(**settings)
     with context.obj as terminal:
-        engine = load_engine(folder, chosen.engine, on_progress=terminal)
-        drafts = make_drafts(engine, prompts, sampling, chosen.seed, chosen.num_stories)
+        engine = load_engine(folder, options.engine, on_progress=terminal)
+        drafts = make_drafts(engine, prompts, sampling, options.seed, options.num_stories)
         began = time.perf_counter()
-        is_whole = show(drafts, chosen, terminal)
+        is_whole = show(drafts, options, terminal)
         seconds = time.perf_counter() - began
         finished = [draft for draft in drafts if draft.finish_reason is not None]
         if not is_whole:
@@ -94,7 +95,7 @@ def write(
         num_ended = sum(draft.finish_reason == "end" for draft in drafts)
         terminal.note(
             f"stories {len(drafts)} ({num_ended} ended by the model), tokens {num_tokens:,},"
-            f" {num_tokens / seconds:.0f} a second, engine {engine.name}, seed {chosen.seed}"
+            f" {num_tokens / seconds:.0f} a second, engine {engine.name}, seed {options.seed}"
         )
 
 

@@ -88,6 +88,7 @@ class SamplingSettings(Record):
         default=(),
         max_length=100,
         description="Words and phrases that the story must not contain, in any case.",
+        json_schema_extra={"flags": ["--ban"]},
     )
     best_of: int | None = Field(
         default=None,
@@ -100,6 +101,7 @@ class SamplingSettings(Record):
         default="",
         max_length=MAX_TEXT,
         description="A text that comes after what is written: the model writes a bridge to it, of at most 120 tokens.",
+        json_schema_extra={"flags": ["--to"]},
     )
     start_of_story: bool = Field(
         default=True,

@@ -12,7 +12,10 @@ class Limits(Record):
     """What the server allows. It refuses a request beyond a limit with a sentence that names the limit."""
 
     max_prompt_chars: int = Field(
-        default=40_000, ge=1, description="Longest story that the page continues, in characters."
+        default=40_000,
+        ge=1,
+        description="Longest story that the page continues, in characters.",
+        json_schema_extra={"option": False},
     )
     max_new_tokens: int = Field(
         default=400, ge=1, description="Longest passage that the page writes at once, in tokens."
@@ -27,6 +30,7 @@ class Limits(Record):
         default=600,
         ge=1,
         description="Passages that all visitors of one network address may ask for in a minute.",
+        json_schema_extra={"option": False},
     )
     max_waiting: int = Field(default=64, ge=1, description="Requests that may wait in the queue.")
     max_stories: int = Field(
@@ -57,4 +61,8 @@ class ServeSettings(Limits):
         default=False,
         description="Take visitors' addresses from the X-Forwarded-For header; only where a proxy sets it.",
     )
-    framed_by: tuple[str, ...] = Field(default=(), description="Sites that may show the page in a frame.")
+    framed_by: tuple[str, ...] = Field(
+        default=(),
+        description="Sites that may show the page in a frame.",
+        json_schema_extra={"option": False},
+    )
