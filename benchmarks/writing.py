@@ -137,7 +137,7 @@ def held_out_windows(
 ) -> tuple[list[list[int]], int]:
     """Windows of one length from held-out stories, and the bytes that their tokens after the first hold."""
     from fabula.corpus.read import open_stories
-    from fabula.tokens.tokenizer import encode, load_tokenizer, start_id
+    from fabula.tokens.tokenizer import encode, end_of_text_id, load_tokenizer
 
     source = stories or Path(__file__).parents[1] / "src" / "fabula" / "data" / "sample_stories.txt"
     tokenizer: Any = load_tokenizer(folder)
@@ -145,7 +145,7 @@ def held_out_windows(
     for story in open_stories(source):
         [ids] = encode(tokenizer, [story.text])
         if len(ids) >= length:
-            windows.append([start_id(tokenizer), *ids[: length - 1].tolist()])
+            windows.append([end_of_text_id(tokenizer), *ids[: length - 1].tolist()])
             num_bytes += len(tokenizer.decode(ids[: length - 1]).encode())
         if len(windows) == count:
             break

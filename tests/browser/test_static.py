@@ -100,14 +100,14 @@ def finished(page: Page) -> str:
 
 def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
     from fabula.exporting.onnx_format import predict
-    from fabula.tokens.tokenizer import load_tokenizer, start_id
+    from fabula.tokens.tokenizer import load_tokenizer
 
     choose(page, temperature=0, max_new_tokens=10)
     page.locator("#story").fill("Once upon a time")
     page.locator("#go").click()
     text = finished(page)
     tokenizer = load_tokenizer(site / "model")
-    ids = [start_id(tokenizer), *tokenizer.encode("Once upon a time", add_special_tokens=False)]
+    ids = [tokenizer.bos_token_id, *tokenizer.encode("Once upon a time", add_special_tokens=False)]
     begun = len(ids)
     for _ in range(10):
         ids.append(int(predict(site / "model", [ids], len(tokenizer))[0].argmax()))

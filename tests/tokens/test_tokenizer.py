@@ -18,7 +18,6 @@ from fabula.tokens.tokenizer import (
     encode_with_spans,
     end_of_text_id,
     load_tokenizer,
-    start_id,
     train_tokenizer,
 )
 
@@ -47,7 +46,6 @@ def test_the_vocabulary_has_one_special_token_at_most_as_many_as_asked_for():
     trained = train_tokenizer(TEXTS * 5, 280, context_length=32)
     assert len(trained) <= 280
     assert trained.all_special_tokens == ["<|endoftext|>"]
-    assert start_id(trained) == end_of_text_id(trained)
 
 
 def test_encoding_equals_transformers_own(tokenizer):

@@ -129,22 +129,18 @@ def publish_static(
 
 def write_data(site: Path, records: ModelRecords, extra: list[Section]) -> None:
     """What the page's JavaScript needs to know of the model; `extra` is told about it beside the records' facts."""
-    from transformers import AutoConfig
-
-    from fabula.generation.engine import end_ids_of
+    from fabula.generation.engine import TextSide, end_ids_of
     from fabula.generation.settings import SamplingSettings
-    from fabula.models.load import context_length_of
-    from fabula.tokens.tokenizer import end_of_text_id, load_tokenizer, start_id
 
     folder = records.folder
-    tokenizer = load_tokenizer(folder)
+    text = TextSide.of(folder)
     data = PageData.of(records, SamplingSettings.of_model(folder), LIMITS, copies=False)
     data = data.model_copy(update={"about": [*data.about, *extra]})
     engine = {
         "dtype": "q8",
-        "start_id": start_id(tokenizer),
-        "end_ids": sorted(end_ids_of(folder) or [end_of_text_id(tokenizer)]),
-        "context_length": context_length_of(AutoConfig.from_pretrained(folder, local_files_only=True)),
+        "start_id": text.start_id,
+        "end_ids": sorted(end_ids_of(folder) | {text.end_id}),
+        "context_length": text.context_length,
     }
     write_json(site / DATA, {**data.model_dump(mode="json"), "engine": engine})
 

@@ -51,7 +51,7 @@ def _check_ids(tokenizer: Any, folder: Path) -> None:
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     num_rows = config.get("vocab_size") if isinstance(config, dict) else None
     ids = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
-    highest = max([start_id(tokenizer), end_of_text_id(tokenizer), *ids])
+    highest = max([tokenizer.bos_token_id or 0, end_of_text_id(tokenizer), *ids])
     if isinstance(num_rows, int) and highest >= num_rows:
         raise FabulaError(
             f"the tokenizer does not fit the model: it has a token {highest:,}, and the model has {num_rows:,}",
@@ -92,11 +92,6 @@ def end_of_text_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Id of the token that ends a story."""
     assert isinstance(tokenizer.eos_token_id, int)
     return tokenizer.eos_token_id
-
-
-def start_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Id of the token that a story begins after: the tokenizer's own, or else the end of the story before."""
-    return tokenizer.bos_token_id if isinstance(tokenizer.bos_token_id, int) else end_of_text_id(tokenizer)
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
