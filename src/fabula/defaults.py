@@ -22,6 +22,13 @@ TUNING_TOKENS = 200
 MAX_COPIED = 0.02
 """Share of its text that a model with tuned settings may copy from training stories, where people copy no more."""
 
+MAX_TRAINING_CONTEXT = 512
+"""Tokens in a window when a base model is trained with a recipe that does not say."""
+
+MAX_WRITING_CONTEXT = 4096
+"""Tokens of the longest window that is read for writing. Longer ones cost memory (keys and values) and time at each new
+window."""
+
 MAX_SCORING_CONTEXT = 2048
 """Tokens of the longest window that stories are scored in. Bases with longer contexts gain little more, and the time of
 attention grows with the square."""

@@ -5,6 +5,7 @@ from pydantic import Field
 from fabula.config import Record
 from fabula.defaults import (
     MAX_COPIED,
+    MAX_SCORING_CONTEXT,
     NUM_SAMPLES,
     NUM_SETTINGS,
     NUM_TUNING_STORIES,
@@ -35,7 +36,7 @@ class EvaluationOptions(Record):
         default=None,
         ge=2,
         description="Tokens in a window when stories are scored.",
-        json_schema_extra={"shown": "the model's, at most 1,024"},
+        json_schema_extra={"shown": f"the model's, at most {MAX_SCORING_CONTEXT:,}"},
     )
     stride: int | None = Field(
         default=None,

@@ -17,15 +17,12 @@ from tokenizers import Tokenizer
 from fabula.config import Record
 from fabula.errors import FabulaError
 from fabula.files import read_json
+from fabula.defaults import MAX_WRITING_CONTEXT
 from fabula.generation.settings import GENERATION_CONFIG
 from fabula.generation.vocabulary import Vocabulary
 
 ALIGNMENT = 16
 """Floats in the widest vector of today's CPUs (512 bits)."""
-
-
-MAX_CONTEXT = 4096
-"""The longest window that is read for writing. Longer ones cost memory (keys and values) and time at each new window."""
 
 
 class TextSide(Record):
@@ -34,7 +31,7 @@ class TextSide(Record):
     tokenizer: str
     """`tokenizer.json`."""
     context_length: int
-    """The most tokens that the model reads at once: its own context, at most `MAX_CONTEXT`."""
+    """The most tokens that the model reads at once: its own context, at most `MAX_WRITING_CONTEXT`."""
     start_id: int
     """The token before a story."""
     end_id: int
@@ -63,7 +60,7 @@ class TextSide(Record):
         story_format = find_story_format(folder, tokenizer, model)
         return cls(
             tokenizer=tokenizer.backend_tokenizer.to_str(),
-            context_length=min(context_length_of(config.get_text_config()), MAX_CONTEXT),
+            context_length=min(context_length_of(config.get_text_config()), MAX_WRITING_CONTEXT),
             **story_format.model_dump(include={"start_id", "end_id", "continued_with_start"}),
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fabula.baseline.windows import TruncatedWindows
+from fabula.defaults import MAX_TRAINING_CONTEXT
 from fabula.errors import FabulaError
 from fabula.models.load import context_length_of, fuse_activations, load_model
 from fabula.models.story_format import StoryFormat, find_story_format
@@ -24,9 +25,6 @@ from fabula.training.precision import Precision
 from fabula.training.recipe import Recipe
 from fabula.training.weights import choose_trained, optimizers_for, set_dropout
 from fabula.training.workers import Workers
-
-MAX_BASE_CONTEXT = 512
-"""Positions in a window for a base model whose recipe does not say."""
 
 CPU_TOKENS = 1024
 """Tokens that go through the model at once on a CPU: more would only cost memory, and page faults with it."""
@@ -128,7 +126,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     story_format = find_story_format(job.base_folder, tokenizer, plain)
     on_progress(Progress("train", message=story_format.describe(tokenizer)))
     own_context = context_length_of(plain.config)
-    wanted = recipe.context_length or (own_context if fresh else MAX_BASE_CONTEXT)
+    wanted = recipe.context_length or (own_context if fresh else MAX_TRAINING_CONTEXT)
     context_length = min(own_context, wanted)
     num_parameters = plain.num_parameters()
     set_dropout(plain, recipe.dropout)

@@ -10,7 +10,7 @@ from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, Format, ReaderRemoval, ReadingLog, make_story
 from fabula.corpus.lines import FileRange, too_long
 from fabula.corpus.tables.columns import Columns
-from fabula.corpus.tables.values import Piece, pieces
+from fabula.corpus.tables.values import CellText, cell_texts
 from fabula.errors import FabulaError
 from fabula.story import Story
 
@@ -49,7 +49,7 @@ def row_stories(
     Raises:
         FabulaError: the row has no such column, or there is no text in it.
     """
-    found = _row_pieces(row, columns, name, number, unit)
+    found = _row_texts(row, columns, name, number, unit)
     own_title, split = (row.get(column) if column else None for column in (columns.title, columns.split))
     for part, piece in enumerate(found, 1):
         text = piece.text.strip()
@@ -65,8 +65,8 @@ def row_stories(
         yield replace(story, book=f"{name}:{number}", part=part) if len(found) > 1 else story
 
 
-def _row_pieces(row: dict[str, Any], columns: Columns, name: str, number: int, unit: str) -> list[Piece]:
-    found: list[Piece] = []
+def _row_texts(row: dict[str, Any], columns: Columns, name: str, number: int, unit: str) -> list[CellText]:
+    found: list[CellText] = []
     for column, format in zip(columns.text, columns.formats, strict=True):
         value = row.get(column)
         if value is None and column in row:
@@ -80,9 +80,9 @@ def _row_pieces(row: dict[str, Any], columns: Columns, name: str, number: int, u
                 line=number if unit == "line" else None,
                 hint=f"name the text's column with --column (this {unit} has: {known})",
             )
-        found += pieces(value, format)
+        found += cell_texts(value, format)
     if len(columns.text) > 1:
-        return [Piece(columns.joint.join(piece.text.strip() for piece in found))] if found else []
+        return [CellText(columns.joint.join(piece.text.strip() for piece in found))] if found else []
     return found
 
 

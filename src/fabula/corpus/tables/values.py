@@ -24,7 +24,7 @@ _CONTENT_KEYS = ("content", "value", "text", "message", "body", "parts", "output
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
-class Piece(NamedTuple):
+class CellText(NamedTuple):
     """A text in a cell, and its title or ""."""
 
     text: str
@@ -78,16 +78,16 @@ def decoded(value: Any) -> Any:
 
 def plain_text(value: Any, format: FieldFormat) -> str:
     """The text of a cell; pieces of it are apart by a newline."""
-    return "\n".join(piece.text for piece in pieces(value, format))
+    return "\n".join(piece.text for piece in cell_texts(value, format))
 
 
-def pieces(value: Any, format: FieldFormat) -> list[Piece]:
+def cell_texts(value: Any, format: FieldFormat) -> list[CellText]:
     """The texts in a cell: one, or each chapter of a list of chapters."""
     value = decoded(value)
     if isinstance(value, str):
-        return [Piece(field_text(value) if format == "html" else value)] if value.strip() else []
+        return [CellText(field_text(value) if format == "html" else value)] if value.strip() else []
     if isinstance(value, dict):
-        return _pieces_of_record(value)
+        return _texts_of_record(value)
     if not isinstance(value, list):
         return []
     if format == "messages":
@@ -100,14 +100,14 @@ def pieces(value: Any, format: FieldFormat) -> list[Piece]:
     )
 
 
-def _joined(texts: Sequence[str]) -> list[Piece]:
+def _joined(texts: Sequence[str]) -> list[CellText]:
     filled = [clean for text in texts if (clean := _any_text(text).strip())]
-    return [Piece("\n".join(filled))] if filled else []
+    return [CellText("\n".join(filled))] if filled else []
 
 
-def _chapter(item: Any) -> list[Piece]:
+def _chapter(item: Any) -> list[CellText]:
     if isinstance(item, str):
-        return [Piece(_any_text(item))] if item.strip() else []
+        return [CellText(_any_text(item))] if item.strip() else []
     if not isinstance(item, dict):
         return []
     title = next(
@@ -118,12 +118,12 @@ def _chapter(item: Any) -> list[Piece]:
         ),
         "",
     )
-    return [Piece(_longest(item), title)] if _longest(item).strip() else []
+    return [CellText(_longest(item), title)] if _longest(item).strip() else []
 
 
-def _pieces_of_record(record: dict[str, Any]) -> list[Piece]:
+def _texts_of_record(record: dict[str, Any]) -> list[CellText]:
     text = _longest(record)
-    return [Piece(text)] if text.strip() else []
+    return [CellText(text)] if text.strip() else []
 
 
 def _longest(record: dict[str, Any]) -> str:
