@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from fabula.config import Record
+from fabula.defaults import MAX_WRITING_CONTEXT
 from fabula.errors import FabulaError
 from fabula.files import read_json
-from fabula.defaults import MAX_WRITING_CONTEXT
 from fabula.generation.settings import GENERATION_CONFIG
 from fabula.generation.vocabulary import Vocabulary
 
