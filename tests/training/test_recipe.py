@@ -78,16 +78,14 @@ def test_a_warm_up_longer_than_the_training_never_ends():
     assert recipe.learning_rate_factor(0.99, 297, 300) == 297 / 500
 
 
-def test_where_time_is_short_the_lower_layers_of_a_large_base_are_frozen_on_a_cpu():
-    def frozen(recipe: Recipe, size: int, minutes: float | None, on_cpu: bool = True, fresh: bool = False):
-        return recipe.frozen_share(size, minutes, on_cpu=on_cpu, fresh=fresh)
+def test_a_large_model_takes_small_batches_on_a_cpu():
+    def windows(recipe: Recipe, size: int, on_cpu: bool = True) -> int:
+        return recipe.batch_size(512, size, on_cpu=on_cpu)
 
-    assert frozen(Recipe(), 135_000_000, 3) == frozen(Recipe(), 135_000_000, 13) == pytest.approx(2 / 3)
-    assert frozen(Recipe(), 135_000_000, 14) == frozen(Recipe(), 135_000_000, None) == 0
-    assert frozen(Recipe(), 3_500_000, 0.1) == 0
-    assert frozen(Recipe(), 135_000_000, 3, on_cpu=False) == frozen(Recipe(), 135_000_000, 3, fresh=True) == 0
-    assert frozen(Recipe(lora_rank=16), 135_000_000, 3) == 0
-    assert frozen(Recipe(freeze=0.5), 3_500_000, None) == 0.5
+    assert windows(Recipe(), 135_000_000) == 1
+    assert windows(Recipe(), 135_000_000, on_cpu=False) == 8
+    assert windows(Recipe(), 3_500_000) == windows(Recipe(), 3_500_000, on_cpu=False) == 4
+    assert windows(Recipe(batch_tokens=1024), 135_000_000) == 2
 
 
 def test_the_learning_rate_falls_with_size():

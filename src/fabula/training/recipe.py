@@ -17,10 +17,6 @@ LARGE = 50_000_000
 """Parameters from which on a model takes the batches and epochs of a large one."""
 
 
-PARAMETERS_A_MINUTE = 10_000_000
-"""With less time than a minute for so many parameters, a CPU trains the upper layers of a base model only."""
-
-
 class Recipe(Record):
     """How a model is trained. A field that is not set follows the rule that its sentence states.
 
@@ -50,8 +46,8 @@ class Recipe(Record):
     batch_tokens: int | None = Field(
         default=None,
         ge=8,
-        description="Tokens in an optimiser step; not set: 2048, and 4096 from 50 million parameters on where the time"
-        " is not limited.",
+        description="Tokens in an optimiser step; not set: 2048, and from 50 million parameters on 512 on a CPU, 4096 on"
+        " a GPU.",
     )
     num_epochs: float | None = Field(
         default=None,
@@ -63,7 +59,7 @@ class Recipe(Record):
         default=None,
         gt=0,
         le=1,
-        description="Peak of the learning rate; not set: by the number of trained parameters N, 0.001 (N / 2.5e6)^-0.5"
+        description="Peak of the learning rate; not set: by the number of trained parameters N, 0.001 (N / 2.5e6)^-0.4"
         " for a base model, four times that for a fresh one, within 5e-5 and 2e-3.",
     )
     schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
@@ -90,12 +86,11 @@ class Recipe(Record):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Share of activations left out at random in training."
     )
-    freeze: float | None = Field(
-        default=None,
+    freeze: float = Field(
+        default=0.0,
         ge=0,
         lt=1,
-        description="Share of the layers, from below, that keep their weights, and the embeddings with them; not set: 0,"
-        " or two thirds on a CPU where a limit leaves a base model less than a minute for every 10 million parameters.",
+        description="Share of the layers, from below, that keep their weights, and the embeddings with them.",
     )
     lora_rank: int = Field(
         default=0,
@@ -149,20 +144,10 @@ class Recipe(Record):
         default=False, description="Compile the model with torch.compile: pays on a GPU in long runs only."
     )
 
-    def batch_size(self, context_length: int, num_parameters: int, max_minutes: float | None) -> int:
+    def batch_size(self, context_length: int, num_parameters: int, *, on_cpu: bool) -> int:
         """Windows in an optimiser step."""
-        large = num_parameters >= LARGE and max_minutes is None
-        return max(1, round((self.batch_tokens or (4096 if large else 2048)) / context_length))
-
-    def frozen_share(
-        self, num_parameters: int, max_minutes: float | None, *, on_cpu: bool, fresh: bool
-    ) -> float:
-        """Share of the layers that keep their weights."""
-        if self.freeze is not None:
-            return self.freeze
-        limited = max_minutes is not None and max_minutes * PARAMETERS_A_MINUTE < num_parameters
-        large = num_parameters >= LARGE
-        return 2 / 3 if limited and large and on_cpu and not fresh and not self.lora_rank else 0.0
+        usual = 2048 if num_parameters < LARGE else 512 if on_cpu else 4096
+        return max(1, round((self.batch_tokens or usual) / context_length))
 
     def epochs(self, num_parameters: int, fresh: bool) -> float:
         """Epochs in all."""
@@ -174,7 +159,7 @@ class Recipe(Record):
         """The learning rate after the warm-up, for a model with this many trained parameters."""
         if self.learning_rate is not None:
             return self.learning_rate
-        rate = 1e-3 * (num_parameters / 2.5e6) ** -0.5
+        rate = 1e-3 * (num_parameters / 2.5e6) ** -0.4
         return min(max(4 * rate if fresh else rate, 5e-5), 2e-3)
 
     def learning_rate_factor(self, progress: float, step: int, num_steps: float) -> float:

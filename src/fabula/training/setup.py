@@ -135,8 +135,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         plain.gradient_checkpointing_enable()
     torch.manual_seed(job.seed)  # LoRA adapters begin with random numbers
     on_cpu = workers.device.type == "cpu"
-    frozen = recipe.frozen_share(num_parameters, job.max_minutes, on_cpu=on_cpu, fresh=fresh)
-    model = choose_trained(plain, recipe, frozen)
+    model = choose_trained(plain, recipe)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     num_trained = sum(parameter.numel() for parameter in trained)
     precision = Precision.choose(recipe.precision, workers.device)
@@ -149,7 +148,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         raise FabulaError("there is no story to train on", where=job.corpus.path)
     if len(validation) == 0:
         raise FabulaError("no story is held out for validation", where=job.corpus.path)
-    batch_size = recipe.batch_size(context_length, num_parameters, job.max_minutes)
+    batch_size = recipe.batch_size(context_length, num_parameters, on_cpu=on_cpu)
     steps_per_epoch = math.ceil(len(windows) / batch_size)
     sizes = Sizes(
         context_length=context_length,

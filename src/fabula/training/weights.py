@@ -22,46 +22,49 @@ def set_dropout(model: Any, dropout: float) -> None:
             setattr(module, "attention_dropout", dropout)  # noqa: B010 (nn.Module types its attributes)
 
 
-def choose_trained(model: Any, recipe: Recipe, frozen_share: float) -> Any:
-    """Freeze this share of the layers, or put LoRA adapters into the others. Returns the model to train."""
-    num_layers = model.config.num_hidden_layers
-    num_frozen = round(frozen_share * num_layers)
+def choose_trained(model: Any, recipe: Recipe) -> Any:
+    """Freeze the recipe's share of the layers, or put LoRA adapters into the others. Returns the model to train."""
+    frozen = _lower_layers(model, recipe.freeze)
     if recipe.lora_rank:
-        return _with_lora(model, recipe, num_frozen)
-    if num_frozen:
-        inner = model.base_model
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-        for layer in _layers(inner, num_layers)[num_frozen:]:
-            layer.requires_grad_(True)
-        for name, module in inner.named_children():  # the last normalisation, which stands beside the layers
-            if not isinstance(module, nn.Embedding | nn.ModuleList) and "emb" not in name:
-                module.requires_grad_(True)
+        return _with_lora(model, recipe, frozen)
+    if frozen:
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Embedding) or "emb" in name.rpartition(".")[2]:
+                module.requires_grad_(False)
+        model.get_output_embeddings().requires_grad_(False)
+        for layer in frozen:
+            layer.requires_grad_(False)
     return model
 
 
-def _layers(inner: nn.Module, count: int) -> nn.ModuleList:
-    for module in inner.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
+def _lower_layers(model: Any, share: float) -> list[nn.Module]:
+    """This share of the layers, from the first on.
+
+    Raises:
+        FabulaError: the architecture keeps its layers in no list of modules.
+    """
+    num_layers = model.config.num_hidden_layers
+    count = round(share * num_layers)
+    if not count:
+        return []
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == num_layers:
+            return list(module)[:count]
     raise FabulaError("the layers of this architecture were not found, so none can be frozen")
 
 
-def _with_lora(model: Any, recipe: Recipe, num_frozen: int) -> Any:
+def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise missing_extra("training a LoRA adapter needs peft", "lora") from None
-    layers = (
-        list(_layers(model.base_model, model.config.num_hidden_layers))[:num_frozen] if num_frozen else []
-    )
-    frozen = [re.escape(name) for name, module in model.named_modules() if module in layers]
+    names = [re.escape(name) for name, module in model.named_modules() if module in frozen]
     config = LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=round(recipe.lora_alpha),
         lora_dropout=recipe.dropout,
         target_modules="all-linear",
-        exclude_modules=rf"({'|'.join(frozen)})\..*" if frozen else None,
+        exclude_modules=rf"({'|'.join(names)})\..*" if names else None,
         fan_in_fan_out=model.config.model_type == "gpt2",
         task_type="CAUSAL_LM",
     )
