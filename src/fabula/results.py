@@ -408,19 +408,17 @@ class Verdict(Record):
     doubts: list[str]
     """Why the figures may mislead, a sentence each."""
     learned: list[str]
-    """What the model learned of the stories, a sentence for each aspect."""
+    """What it does as people do, a sentence for each aspect."""
     not_learned: list[str]
-    """What it did not learn, a sentence for each aspect."""
-    copied: str | None
-    """A sentence about what it copies; None where it wrote nothing."""
+    """What it does not do as people do, a sentence for each aspect."""
     advice: str | None
     """What would help most next, and why."""
 
     @property
     def sentences(self) -> list[str]:
         """The whole verdict, most important first."""
-        ends = [each for each in (self.copied, self.advice) if each]
-        return [self.headline, *self.doubts, *self.learned, *self.not_learned, *ends]
+        advice = [self.advice] if self.advice else []
+        return [self.headline, *self.doubts, *self.learned, *self.not_learned, *advice]
 
 
 class EvaluationFigures(Result):

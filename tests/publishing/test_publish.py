@@ -153,7 +153,7 @@ def test_a_result_that_says_nothing_is_published_only_on_request(finished_run: P
     check_evidence(records, anyway=True)
     card = render_card(records, licence="mit", corpus_licence="mit", repo=None, space=None)
     assert "model-index" not in card
-    assert "tuned learned nothing that helps it predict the 50 stories" in card
+    assert "The model learned nothing that helps it predict the 50 stories" in card
     repeated = trained("tuned", 0.119, estimate(-1.0))
     evaluation(model("base", 2.5), repeated, human=writing(copied=0.89)).save(finished_run / "metrics.json")
     with pytest.raises(FabulaError, match="The figures measure memory"):

@@ -18,7 +18,7 @@ from fabula.files import write_json
 from fabula.report.compare import compare
 from fabula.report.pages import code, nearest_to_people
 from fabula.report.render import pair_samples, render
-from fabula.results import CopiedSpan, RunArguments
+from fabula.results import CopiedSpan, Evaluation, RunArguments, read_samples, write_samples
 
 ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {"base": "tiny", "recipe": "default", "seed": 1}
 EVIL = "<script>alert('&')</script>"
@@ -274,3 +274,33 @@ def test_nothing_is_cut_off_on_paper_or_a_phone(browser, run_folder: Path):
     page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
     assert page.evaluate(too_wide) == []
     page.close()
+
+
+@pytest.mark.parametrize(("width", "tallest"), [(1280, 2500), (390, 3500)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_matters_is_seen_at_first_sight(
+    browser, run_folder: Path, tmp_path: Path, width: int, tallest: int, scheme: str
+):
+    folder = tmp_path / "a run with a name of some length"
+    shutil.copytree(run_folder, folder)
+    (folder / "run.json").unlink()
+    metrics = Evaluation.load(folder / "metrics.json")
+    long = "A sentence of the verdict that is as long as the longest of them, with its figures (20.1 % of 34.5 %)."
+    verdict = metrics.verdict.model_copy(
+        update={"headline": f"{long} {long}", "doubts": [long] * 3, "learned": [long] * 3}
+    )
+    metrics.model_copy(update={"verdict": verdict}).save(folder / "metrics.json")
+    samples = read_samples(folder / "samples.jsonl")
+    whole = [each.model_copy(update={"text": "All was quiet in the harbour. " * 100}) for each in samples]
+    write_samples(folder / "samples.jsonl", whole)
+    context = browser.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(render(folder).as_uri())
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert page.evaluate(size)[0] <= width
+    assert page.evaluate(size)[1] < tallest
+    assert page.locator(".part[open]").count() == 0
+    page.locator("a[href='#stories']").click()  # a link opens the part that it leads to
+    assert page.locator("#stories[open]").count() == 1
+    assert page.evaluate(size)[0] <= width
+    context.close()

@@ -30,7 +30,7 @@ SMALL_MODEL = 50_000_000
 def judge(figures: EvaluationFigures) -> Verdict:
     """The verdict on the last model of an evaluation, which is compared with the first one."""
     outcome = find_outcome(figures)
-    aspects = [*judge_endings(figures), *judge_repetition(figures)]
+    aspects = [*judge_endings(figures), *judge_repetition(figures), *judge_copying(figures)]
     return Verdict(
         outcome=outcome,
         is_evidence=is_evidence(figures, outcome),
@@ -38,7 +38,6 @@ def judge(figures: EvaluationFigures) -> Verdict:
         doubts=find_doubts(figures),
         learned=[sentence for learned, sentence in aspects if learned],
         not_learned=[sentence for learned, sentence in aspects if not learned],
-        copied=describe_copying(figures),
         advice=advise(figures, outcome),
     )
 
@@ -100,19 +99,28 @@ def write_headline(figures: EvaluationFigures, outcome: Outcome) -> str:
         else f"the {format_number(num_stories)} stories that were held out"
     )
     after = last.likelihood.bits_per_byte.value
+    is_run = (first.name, last.name) == ("base", "tuned")
+    model, base = ("the model", "its base model") if is_run else (last.name, first.name)
     if outcome == "not compared":
         return f"{last.name} predicts {stories} at {format_number(after, 3)} bits per byte."
     before = first.likelihood.bits_per_byte.value
     bits = f"{format_number(after, 3)} bits per byte instead of {format_number(before, 3)}"
     if outcome == "no better":
-        return f"{last.name} learned nothing that helps it predict {stories}: {bits}."
+        return begin(f"{model} learned nothing that helps it predict {stories}: {bits}.")
     saved = 1 - after / before
-    gain = f"{bits}, {format_percent(saved, 0 if saved >= 0.1 else 1)} fewer"
-    if outcome == "uncertain":
-        return f"{last.name} may have learned from the stories, or the difference is chance: {gain}, for {stories}."
-    return (
-        f"{last.name} learned from the stories: it predicts {stories} better than {first.name} does ({gain})."
+    gain = (
+        f"{stories} surprise it {format_percent(saved, 0 if saved >= 0.1 else 1)} less than {base} ({bits})"
     )
+    if outcome == "uncertain":
+        return begin(f"{model} may have learned from the stories, or it is chance: {gain}.")
+    if not is_evidence(figures, outcome):
+        return f"Whether {model} learned anything cannot be told: {gain}, but that says nothing about new stories."
+    return begin(f"{model} learned from the stories: {gain}.")
+
+
+def begin(sentence: str) -> str:
+    """The sentence with a capital where it begins with a common word; a model's name stays as it is."""
+    return sentence.replace("the model", "The model", 1) if sentence.startswith("the model ") else sentence
 
 
 def find_doubts(figures: EvaluationFigures) -> list[str]:
@@ -150,7 +158,7 @@ def repeated_share(human: Writing | None) -> float:
 
 
 Aspect = tuple[bool, str]
-"""Whether something was learned, and a sentence about it."""
+"""Whether the model does something as people do, and a sentence about it."""
 
 
 def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
@@ -191,16 +199,16 @@ def highest(estimate: Estimate) -> float:
     return estimate.value if estimate.high is None else estimate.high
 
 
-def describe_copying(figures: EvaluationFigures) -> str | None:
-    """How much the model copies beside people."""
+def judge_copying(figures: EvaluationFigures) -> list[Aspect]:
+    """Whether the model copies no more than people do; silence where people's stories repeat one another."""
     writing, human = figures.models[-1].writing, figures.human
-    if writing is None or human is None:
-        return None
+    if writing is None or human is None or repeated_share(human):
+        return []
     own, people = writing.memorisation.copied_share.value, human.memorisation.copied_share.value
     shares = f"{format_percent(own)} of its text is copied, {format_percent(people)} of people's"
     if copies_too_much(writing, human):
-        return f"It repeats training stories word for word: {shares}."
-    return f"It does not copy training stories more than people do: {shares}."
+        return [(False, f"Own words: it repeats training stories word for word ({shares}).")]
+    return [(True, f"Own words: it copies training stories no more than people do ({shares}).")]
 
 
 def copies_too_much(writing: Writing, human: Writing) -> bool:

@@ -30,18 +30,24 @@ def chart_training(log: TrainingLog) -> dict[str, Markup]:
         x, y = [row.step for row in log.steps], [row.train_loss for row in log.steps]
         curves += [
             Curve(x, y, "", "base", faint=True),
-            Curve(x, smooth(y), "training", "base", markers=False),
+            Curve(x, smooth(y), "training loss", "base", markers=False),
         ]
     if len(log.validations) > 1:
         x = [row.step for row in log.validations]
-        curves.append(Curve(x, [row.val_loss for row in log.validations], "held-out stories", "tuned"))
+        curves.append(Curve(x, [row.val_loss for row in log.validations], "validation loss", "tuned"))
         charts["bits_per_byte"] = draw_curves(
             [Curve(x, [row.bits_per_byte for row in log.validations], "held-out stories", "tuned")],
-            "Bits per byte of held-out stories over the steps of training",
-            "steps",
+            "Learning curve: bits per byte of held-out stories over the steps of training",
+            "training steps",
+            "bits per byte",
         )
     if curves:
-        charts["loss"] = draw_curves(curves, "Loss in nats per token over the steps of training", "steps")
+        charts["loss"] = draw_curves(
+            curves,
+            "Training and validation loss over the steps of training",
+            "training steps",
+            "nats per token",
+        )
     return charts
 
 

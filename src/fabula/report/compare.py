@@ -135,6 +135,9 @@ def chart_runs(runs: Sequence[ComparedRun]) -> dict[str, Markup]:
     ]
     if curves:
         charts["curves"] = draw_curves(
-            curves, "Bits per byte of held-out stories over the minutes of training", "minutes of training"
+            curves,
+            "Learning curves: bits per byte of held-out stories over the minutes of training",
+            "minutes of training",
+            "bits per byte",
         )
     return charts

@@ -100,7 +100,6 @@ def verdict_facts(records: ModelRecords) -> list[tuple[str, str]]:
         ("But", verdict.doubts),
         ("Learned", verdict.learned),
         ("Not learned", verdict.not_learned),
-        ("Copying", [verdict.copied] if verdict.copied else []),
     ]
     return [(label, " ".join(sentences)) for label, sentences in parts if sentences]
 

@@ -26,7 +26,7 @@ COLOURS = {
 SERIES = ("base", "tuned", "third", "fourth", "people")
 """Colours of models in their order."""
 
-WIDTH = 5.6
+WIDTH = 4.8
 """Inches: narrow enough for the type to stay readable on a phone."""
 
 
@@ -103,9 +103,9 @@ def to_svg(figure: "Figure", title: str) -> Markup:
     return Markup(re.sub(r"<svg[^>]*>", lambda _: head.format(size.group(1), title), svg, count=1))
 
 
-def draw_curves(curves: Sequence[Curve], title: str, x_label: str) -> Markup:
-    """Lines over steps, each labelled at its end."""
-    figure, axes = new_figure(2.9)
+def draw_curves(curves: Sequence[Curve], title: str, x_label: str, y_label: str) -> Markup:
+    """Lines over steps."""
+    figure, axes = new_figure(2.6)
     for curve in curves:
         axes.plot(
             curve.x,
@@ -121,13 +121,16 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str) -> Markup:
     style(axes)
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
     axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label, color=COLOURS["muted"], fontsize=11)
     if len(curves) > 1:
-        legend(axes)
+        add_legend(axes)
     return to_svg(figure, title)
 
 
-def legend(axes: "Axes") -> None:
-    box: Any = axes.legend(frameon=False, fontsize=11, loc="upper right", handlelength=1.4)
+def add_legend(axes: "Axes") -> None:
+    """A legend above the plot, where no curve can run through it."""
+    box: Any = axes.legend(frameon=False, fontsize=11, loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
+                           handlelength=1.4, borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
     for text in box.get_texts():
         text.set_color(COLOURS["ink"])
 
@@ -190,14 +193,10 @@ def draw_map(
                   alpha=1 if point.chosen else 0.5)  # fmt: skip
         if point.chosen:
             axes.plot([point.x], [point.y], marker="o", markersize=15, linestyle="none", color=COLOURS["base"],
-                      markerfacecolor="none", markeredgewidth=2)  # fmt: skip
-            axes.annotate("chosen", (point.x, point.y), xytext=(0, 11), textcoords="offset points", ha="center",
-                          color=COLOURS["base"], fontsize=11)  # fmt: skip
-    axes.plot(
-        *[[value] for value in people], marker="D", markersize=10, linestyle="none", color=COLOURS["people"]
-    )
-    axes.annotate("people", people, xytext=(0, -17), textcoords="offset points", ha="center",
-                  color=COLOURS["people"], fontsize=11)  # fmt: skip
+                      markerfacecolor="none", markeredgewidth=2, label="chosen")  # fmt: skip
+    axes.plot(*[[value] for value in people], marker="D", markersize=10, linestyle="none",
+              color=COLOURS["people"], label="people")  # fmt: skip
+    add_legend(axes)
     style(axes)
     axes.grid(color=COLOURS["line"], linewidth=0.8)
     axes.margins(0.12)

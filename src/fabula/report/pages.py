@@ -1,5 +1,6 @@
 """The pages' templates and what they show in common."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,19 @@ def environment() -> Any:
         "duration": format_duration,
         "interval": format_interval,
         "number": format_number,
+        "options": options,
         "percent": format_percent,
         "settings": state_settings,
     }
     return templates
+
+
+def options(text: str) -> Markup:
+    """Text in which the options of a command, such as `--base`, are set as code and not broken over lines."""
+    parts = re.split(r"(--[a-z-]+)", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )
 
 
 def code(text: str) -> Markup:

@@ -1,5 +1,6 @@
 """One page over a run: `report.html`, from the files that the run left in its folder."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,9 @@ from fabula.corpus.ledger import LeftOutRow, RemovalRow
 from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
-from fabula.formatting import format_interval, format_number, format_percent, shorten
+from fabula.formatting import format_number, format_percent, shorten
 from fabula.report.pages import MEASURES, TEMPLATES, environment, nearest_to_people
+from fabula.report.terms import TERMS
 from fabula.results import (
     LOG,
     METRICS,
@@ -40,6 +42,9 @@ NUM_EXAMPLES = 3
 """Removals shown for each cleaning rule."""
 
 EXAMPLE_CHARS = 220
+
+BEGINNING_CHARS = 560
+"""Characters of each story of the pair at the top."""
 
 
 def render(folder: str | Path) -> Path:
@@ -110,11 +115,13 @@ def gather(folder: Path) -> dict[str, Any]:
             **({"likelihood": chart_likelihood(metrics)} if metrics else {}),
             **(chart_tuning(tuning) if tuning else {}),
         },
+        "first": pairs[0] if pairs else None,
         "pairs": pairs,
         "sources": sources,
         "tuning": tuning,
         "recipe": recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
         "measures": MEASURES,
+        "terms": TERMS,
         "nearest": nearest_to_people(metrics) if metrics else {},
         "memories": [author.memorisation for author in authors if author],
         "colours": shades,
@@ -201,6 +208,12 @@ class ShownStory:
     segments: list[tuple[str, int | None]]
     colour: str
 
+    @property
+    def beginning(self) -> str:
+        """The first lines of what the model wrote, cut after a whole word."""
+        text = self.sample.text if self.sample.prompt else self.sample.text.lstrip()
+        return shorten(re.sub(r"\n\s*", "\n", text), BEGINNING_CHARS)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -255,29 +268,35 @@ class Highlight:
 
 def highlights(metrics: Evaluation) -> list[Highlight]:
     """The last model's figures that answer what people ask first."""
-    last, human = metrics.models[-1], metrics.human
-    scores = last.likelihood.bits_per_byte
-    found = [
-        Highlight(
-            format_number(scores.value, 3),
-            f"bits per byte of held-out stories ({format_interval(scores) or 'no interval'})",
-        )
-    ]
+    first, last, human = metrics.models[0], metrics.models[-1], metrics.human
+    scores, before = last.likelihood.bits_per_byte, first.likelihood.bits_per_byte
+    bits = format_number(scores.value, 3)
+    if last is first:
+        found = [Highlight(bits, "bits per byte for new stories")]
+    else:
+        saved = 1 - scores.value / before.value
+        found = [
+            Highlight(
+                format_percent(abs(saved), 0 if abs(saved) >= 0.1 else 1),
+                f"{'more' if saved < 0 else 'fewer'} bits per byte for new stories: {bits} instead of"
+                f" {format_number(before.value, 3)}",
+            )
+        ]
     if human and last.writing:
         own, people = last.writing.measures, human.measures
         copied, by_people = (each.memorisation.copied_share.value for each in (last.writing, human))
         found += [
             Highlight(
-                format_percent(own.looping_share.value, 0),
-                f"of its stories get stuck in a loop (people: {format_percent(people.looping_share.value, 0)})",
+                format_percent(own.ended_share.value, 0),
+                f"of its stories come to an end (people's: {format_percent(people.ended_share.value, 0)})",
             ),
             Highlight(
-                format_percent(own.ended_share.value, 0),
-                f"end by themselves within the length (people: {format_percent(people.ended_share.value, 0)})",
+                format_percent(own.looping_share.value, 0),
+                f"of its stories get stuck in a loop (people's: {format_percent(people.looping_share.value, 0)})",
             ),
             Highlight(
                 format_percent(copied),
-                f"of its text is copied from training stories (people: {format_percent(by_people)})",
+                f"of its text is copied (people's: {format_percent(by_people)})",
             ),
         ]
     return found
