@@ -90,7 +90,14 @@ def evaluation(*models: ModelEvaluation, **changes: Any) -> Evaluation:
     made = EvaluationFigures(
         fingerprint="e" * 16,
         held_out=HeldOutSummary(
-            split="validation", num_stories=50, num_clusters=50, num_words=10_000, num_bytes=50_000
+            split="validation",
+            num_stories=50,
+            num_clusters=50,
+            num_words=10_000,
+            num_bytes=50_000,
+            num_characters=50_000,
+            is_english=True,
+            famous_authors=[],
         ),
         models=list(models) or [model("base", 2.5), trained("tuned", 1.5, estimate(-1.0))],
         human=writing(copied=0.001, ended=0.9),

@@ -29,6 +29,9 @@ MAX_WRITING_CONTEXT = 4096
 """Tokens of the longest window that is read for writing. Longer ones cost memory (keys and values) and time at each new
 window."""
 
+NUM_OTHERS = 48
+"""Stories by other authors that an author's are told from."""
+
 MAX_SCORING_CONTEXT = 2048
 """Tokens of the longest window that stories are scored in. Bases with longer contexts gain little more, and the time of
 attention grows with the square."""

@@ -291,6 +291,11 @@ class HeldOutSummary(Record):
     num_words: int
     num_bytes: int
     """UTF-8 bytes without newlines."""
+    num_characters: int
+    """Without newlines."""
+    is_english: bool
+    famous_authors: list[str]
+    """Those of the bundled public-domain authors of whom the corpus holds stories: base models have read them."""
 
 
 class TrainingSummary(Record):
@@ -342,6 +347,10 @@ class WritingMeasures(Record):
     """Bytes of the text by bytes of it compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
     zipf_slope: float | None
     """Slope of log frequency over log rank of the words (Holtzman et al. 2020)."""
+    self_bleu: float | None = None
+    """Mean BLEU of a story against all others (Zhu et al. 2018): higher is more alike. None under two stories."""
+    new_words: float | None = None
+    """Share of the words that occur in no training story."""
 
 
 class Memorisation(Record):
@@ -364,6 +373,33 @@ class Writing(Record):
     memorisation: Memorisation
 
 
+class Voice(Record):
+    """How much better than the first model a model predicts its author's stories, beside stories by others."""
+
+    num_passages: int
+    """Beginnings of held-out stories by the author."""
+    num_others: int
+    """Beginnings of stories by others."""
+    gain: Estimate
+    """Bits per byte saved on the author's passages."""
+    gain_on_others: Estimate
+    """Bits per byte saved on others' passages; below 0 where they have become harder to predict."""
+    difference: Estimate
+    """The gain less that on others: what was learned of this author alone. Near 0 for a model of another author."""
+    told_apart: Estimate
+    """How often, of a passage by the author and one by somebody else, the author's gains more; 0.5 by chance."""
+
+
+class Style(Record):
+    """Whose style stories have, by a classifier over function words and punctuation. Shares of passages that it takes for
+    the author's."""
+
+    author: Estimate
+    """Of held-out stories by the author."""
+    others: Estimate
+    """Of stories by authors that it did not learn from: its mistakes."""
+
+
 class ModelEvaluation(Record):
     """All figures of one model."""
 
@@ -379,6 +415,13 @@ class ModelEvaluation(Record):
     notebook_loss: float | None
     """Validation loss as the notebook baseline counts it, markers and padding included; None in a shortened evaluation."""
     writing: Writing | None
+    voice: Voice | None = None
+    """None for the first model, and where it was not measured."""
+    style: Estimate | None = None
+    """Share of its stories that the classifier takes for the author's."""
+    told_from_people: Estimate | None = None
+    """How often a classifier over function words and punctuation tells its stories from held-out ones; 0.5 at best. None
+    where there are fewer than 40 of either."""
     bits_per_byte_of_own_stories: float | None
     """Under the model itself. Far below the next figure, it writes what is too likely."""
     bits_per_byte_of_human_stories: float | None
@@ -431,6 +474,10 @@ class EvaluationFigures(Result):
     """At least one. The others are compared with the first one."""
     human: Writing | None
     """Held-out stories under the measures of writing."""
+    style: Style | None = None
+    """How reliable the classifier of style is; None where there is none."""
+    voice_missing: str | None = None
+    """Why the voice was not measured; None where it was, or where there is no model to compare with."""
     settings: SamplingSettings | None
     """Of all stories."""
     opening_words: int
@@ -646,6 +693,8 @@ class EvaluationSizes(Result):
     """Stories that each model wrote."""
     max_stories: int
     """Held-out stories that were scored."""
+    num_others: int
+    """Stories by other authors that the author's were told from; 0 where no time was left for that."""
 
 
 class RunRecord(Result):

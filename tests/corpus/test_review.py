@@ -54,7 +54,20 @@ def test_its_size_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pyt
     html = (tmp_path / "out" / "review.html").read_text()
     assert result.counts.num_removals == 9
     assert html.count('class="choice"') == 3
-    assert "6 more, of higher confidence, are in ledger.jsonl" in html
+    assert "6 more, at least as sure, are in ledger.jsonl" in html
+
+
+def test_it_fits_a_phone(browser: "Browser", page: Path) -> None:
+    view = browser.new_page(viewport={"width": 390, "height": 844})
+    view.goto(page.as_uri())
+    view.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert view.evaluate("document.documentElement.scrollWidth") <= 390
+    view.close()
+
+
+def test_certainty_is_a_word() -> None:
+    words = [review.certainty(each) for each in (0.0, 0.5, 0.9, 0.9989, 0.999, 1.0)]
+    assert words == ["doubtful", "doubtful", "likely", "likely", "clear", "clear"]
 
 
 def test_decisions_are_marked_and_saved_in_a_browser(browser: "Browser", page: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ from fabula.evaluation.writing import (
     measure_story,
     measure_writing,
     repeated_ngrams,
+    self_bleu,
     words_of,
     zipf_slope,
 )
@@ -166,10 +168,49 @@ def test_ends_a_sentence(text: str, expected: bool):
     assert ends_a_sentence(text) is expected
 
 
+def test_self_bleu_is_higher_the_more_stories_share():
+    stories = [f"the {one} saw a {two} by the sea .".split() for one, two in ("fd", "gh", "fh", "gd")]
+    different = [[f"{number} {word}" for word in range(9)] for number in range(4)]
+    assert self_bleu([stories[0], stories[0]]) == pytest.approx(1)
+    assert self_bleu(different) == 0
+    some = self_bleu(stories)
+    assert some is not None
+    assert 0.3 < some < 1
+    assert self_bleu(stories[:1]) is None
+    assert self_bleu([stories[0], ["short"]]) is None
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=12), min_size=2, max_size=5))
+def test_self_bleu_equals_its_definition(stories: list[list[str]]):
+    """Each story against the largest counts of all others, one by one."""
+
+    def grams(story: list[str], n: int) -> Counter[tuple[str, ...]]:
+        return Counter(tuple(story[i : i + n]) for i in range(len(story) - n + 1))
+
+    found = []
+    for index, story in enumerate(stories):
+        others = [each for other, each in enumerate(stories) if other != index]
+        logs = []
+        for n in range(1, 5):
+            most: Counter[tuple[str, ...]] = Counter()
+            for each in others:
+                most |= grams(each, n)
+            own = grams(story, n)
+            extra = int(n > 1)
+            precision = ((own & most).total() + extra) / (own.total() + extra)
+            logs.append(math.log(precision) if precision else -math.inf)
+        nearest = min((len(each) for each in others), key=lambda size: abs(size - len(story)))
+        found.append(math.exp(sum(logs) / 4 + min(0, 1 - nearest / len(story))))
+    assert self_bleu(stories) == pytest.approx(sum(found) / len(found))
+
+
 def test_a_set_is_measured_at_the_size_that_is_asked_for():
     measures = measure_writing(
-        [measure_story("one two three.", True), measure_story("four five six.", False)], num_words=4
+        [measure_story("one two three.", True), measure_story("four five six.", False)],
+        {"one", "two", "four"},
+        num_words=4,
     )
+    assert measures.new_words == 0.5  # "three" and "."
     assert measures.num_words == 4
     assert measures.num_stories == 2
     assert measures.mean_words.value == 3

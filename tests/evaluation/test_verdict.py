@@ -4,14 +4,17 @@ import pytest
 from made_results import estimate, evaluation, model, trained, writing
 
 from fabula.evaluation.verdict import describe_failure
-from fabula.results import Estimate, Evaluation, TrainingSummary, Verdict, Writing
+from fabula.results import Estimate, Evaluation, Style, TrainingSummary, Verdict, Voice, Writing
 
 LARGE = 124_000_000
 
 
 def compared(before: float, after: float, low: float | None, high: float | None, **changes) -> Evaluation:
     """A base and a tuned model; `changes` are the tuned model's, or the evaluation's."""
-    own = {name: changes.pop(name) for name in ("writing", "training", "num_parameters") if name in changes}
+    names = ("writing", "training", "num_parameters", "voice")
+    own = {name: changes.pop(name) for name in names if name in changes}
+    if "own_style" in changes:
+        own["style"] = changes.pop("own_style")
     difference = Estimate(value=after - before, low=low, high=high)
     return evaluation(model("base", before), trained("tuned", after, difference, **own), **changes)
 
@@ -127,6 +130,46 @@ SITUATIONS = {
         [],
         "Start from a larger base model (--base), because 2.7 million parameters",
     ),
+    "famous stories": (
+        compared(
+            1.05,
+            1.0,
+            -0.07,
+            -0.04,
+            held_out=evaluation().held_out.model_copy(update={"famous_authors": ["O. Henry"]}),
+        ),
+        ("better", "4.8\u00a0% less"),
+        ["The base model has probably read these stories, which are in the public domain (O. Henry)"],
+        "Train for longer",
+    ),
+    "another language": (
+        compared(
+            2.6, 1.9, -0.8, -0.6, held_out=evaluation().held_out.model_copy(update={"is_english": False})
+        ),
+        ("better", "27\u00a0% less"),
+        ["The base model hardly knows the language of these stories (2.60 bits per character)"],
+        "Start from a base model that was trained on the language",
+    ),
+    "another language that the base model knows": (
+        compared(
+            1.2, 1.1, -0.15, -0.05, held_out=evaluation().held_out.model_copy(update={"is_english": False})
+        ),
+        ("better", "8.3\u00a0% less"),
+        [],
+        "Train for longer",
+    ),
+    "another script, two bytes a character": (
+        compared(
+            1.2,
+            0.9,
+            -0.35,
+            -0.25,
+            held_out=evaluation().held_out.model_copy(update={"is_english": False, "num_characters": 25_000}),
+        ),
+        ("better", "25\u00a0% less"),
+        ["The base model hardly knows the language of these stories (2.40 bits per character)"],
+        "Start from a base model that was trained on the language",
+    ),
     "overfitting": (
         compared(1.5, 1.2, -0.35, -0.25, training=training(1000, 400)),
         ("better", "20\u00a0% less"),
@@ -200,6 +243,62 @@ def test_what_it_writes_is_told_beside_people():
     assert good.learned[0].startswith("Endings: its stories come to an end as people's do")
     silent = verdict_on(None, None)
     assert (silent.learned, silent.not_learned) == ([], [])
+
+
+def voice(told: float, spread: float, difference: float) -> Voice:
+    return Voice(
+        num_passages=10,
+        num_others=48,
+        gain=estimate(0.2),
+        gain_on_others=estimate(0.2 - difference),
+        difference=estimate(difference),
+        told_apart=estimate(told, spread),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "learned", "words"),
+    [
+        (
+            voice(0.94, 0.05, 0.15),
+            True,
+            "Voice: it gained more on the author's story than on the other in 94",
+        ),
+        (voice(0.51, 0.1, 0.01), False, "Voice: it did not learn this author in particular"),
+        (voice(0.2, 0.1, -0.1), False, "Voice: it did not learn this author in particular"),
+    ],
+)
+def test_the_voice_is_told(found: Voice, learned: bool, words: str):
+    verdict = compared(1.5, 1.2, -0.4, -0.2, voice=found).verdict
+    said = [each for each in (verdict.learned if learned else verdict.not_learned) if each.startswith(words)]
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "author", "others", "learned"),
+    [(0.8, 0.9, 0.1, True), (0.3, 0.9, 0.1, False), (0.3, 0.6, 0.4, None), (0.95, 0.9, 0.1, True)],
+)
+def test_the_style_is_told_where_it_can_be(own: float, author: float, others: float, learned: bool | None):
+    style = Style(author=estimate(author, 0.05), others=estimate(others, 0.05))
+    verdict = compared(1.5, 1.2, -0.4, -0.2, style=style, own_style=estimate(own, 0.1)).verdict
+    said = [learned for learned, each in told(verdict) if each.startswith("Style")]
+    assert said == ([] if learned is None else [learned])
+
+
+@pytest.mark.parametrize(
+    ("own", "people", "learned"), [(0.04, 0.035, True), (0.08, 0.035, False), (0.009, 0.0, True)]
+)
+def test_the_vocabulary_is_told_beside_people(own: float, people: float, learned: bool):
+    def with_new_words(share: float) -> Writing:
+        found = writing()
+        return found.model_copy(update={"measures": found.measures.model_copy(update={"new_words": share})})
+
+    verdict = verdict_on(with_new_words(own), with_new_words(people))
+    assert [is_so for is_so, each in told(verdict) if each.startswith("Vocabulary")] == [learned]
+
+
+def told(verdict: Verdict) -> list[tuple[bool, str]]:
+    return [(True, each) for each in verdict.learned] + [(False, each) for each in verdict.not_learned]
 
 
 def test_a_training_that_did_something_is_no_failure():

@@ -37,7 +37,10 @@ def test_the_largest_evaluation_that_fits_is_chosen(seconds: float, speeds: Spee
     assert needed <= seconds or (sizes.num_settings, sizes.num_samples, sizes.max_stories) == (0, *smallest)
     if seconds > 1e4 and min(speeds.written, speeds.read) > 1e4:
         assert sizes == EvaluationSizes(
-            num_settings=3, num_samples=EvaluationOptions().num_samples, max_stories=len(stories)
+            num_settings=3,
+            num_samples=EvaluationOptions().num_samples,
+            max_stories=len(stories),
+            num_others=EvaluationOptions().num_others,
         )
 
 
@@ -70,7 +73,7 @@ def test_a_run_is_evaluated_as_far_as_its_record_says(
     arguments = RunArguments(
         stories=None, base="tiny", recipe="default", seed=1, max_minutes=1, **dict(ReadingOptions())
     )
-    sizes = EvaluationSizes(num_settings=num_settings, num_samples=4, max_stories=2)
+    sizes = EvaluationSizes(num_settings=num_settings, num_samples=4, max_stories=2, num_others=0)
     record = RunRecord(name="run", arguments=arguments, versions={}, evaluation=sizes)
     evaluation = tune_and_evaluate(tiny_gpt2_dir, tmp_path, record, silent)
     assert (tmp_path / "tuning.json").exists() == is_tuned

@@ -301,6 +301,6 @@ def test_what_matters_is_seen_at_first_sight(
     assert page.evaluate(size)[1] < tallest
     assert page.locator(".part[open]").count() == 0
     page.locator("a[href='#stories']").click()  # a link opens the part that it leads to
-    assert page.locator("#stories[open]").count() == 1
+    assert page.locator(".part[open] #stories").count() == 1
     assert page.evaluate(size)[0] <= width
     context.close()

@@ -8,7 +8,7 @@ import typer
 from fabula.cli.options import with_options
 from fabula.evaluation.options import EvaluationOptions
 from fabula.formatting import format_estimate
-from fabula.results import Estimate, Evaluation, Writing
+from fabula.results import Estimate, Evaluation, ModelEvaluation, Writing
 
 
 @with_options
@@ -65,6 +65,8 @@ MEASURE_ROWS = (
     ("distinct 2-grams", "distinct_2", 3),
     ("distinct 3-grams", "distinct_3", 3),
     ("compression ratio", "compression_ratio", 2),
+    ("self-BLEU", "self_bleu", 3),
+    ("new words", "new_words", 3),
     ("Zipf slope", "zipf_slope", 2),
 )
 """Label, field of `WritingMeasures`, and digits of each row of the table."""
@@ -112,6 +114,31 @@ def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
     losses = [model.notebook_loss for model in models if model.notebook_loss is not None]
     if losses:
         rows.append(("loss as the notebook counts", [f"{loss:.3f}" for loss in losses]))
+    return [*rows, *voice_rows(models)]
+
+
+def voice_rows(models: list[ModelEvaluation]) -> list[tuple[str, list[str]]]:
+    """Rows about the author's voice; none where it was not measured."""
+    rows: list[tuple[str, list[str]]] = []
+    if any(model.voice for model in models):
+        voices = [model.voice for model in models]
+        rows += [
+            (
+                "gain on author less others",
+                [format_estimate(each.difference) if each else "" for each in voices],
+            ),
+            (
+                "author told from others",
+                [format_estimate(each.told_apart, 2) if each else "" for each in voices],
+            ),
+        ]
+    if any(model.style for model in models):
+        rows.append(
+            (
+                "style taken for author's",
+                [format_estimate(model.style, 2) if model.style else "" for model in models],
+            )
+        )
     return rows
 
 

@@ -27,6 +27,9 @@ MAX_CHANGED = 10
 CONTEXT = 240
 """Characters shown on either side of a removal."""
 
+CERTAINTY = {"doubtful": 0.0, "likely": 0.9, "clear": 0.999}
+"""Words for confidences from these on. The confidence is the classifier's and the rules' together, and not calibrated."""
+
 _REASONS = {
     "empty": "nothing was left of it",
     "deleted": "Reddit or its author took the text away",
@@ -97,7 +100,7 @@ class Review:
     def __init__(self, own_rules: Mapping[str, str]) -> None:
         self._rules = RULES | {"confirmed": "taken out by the review file"} | dict(own_rules)
         self._removals: defaultdict[str, Least] = defaultdict(lambda: Least(MAX_REMOVALS))
-        self._confidence: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 1.0])
+        self._certainty: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._dropped: defaultdict[str, list[DroppedExample]] = defaultdict(list)
         self._changed = Least(MAX_CHANGED)
         self._before: Counter[int] = Counter()
@@ -114,8 +117,7 @@ class Review:
             self._changed.add(key, ChangedExample(story.id, place, share, before - num_words))
         removed = 0
         for removal in removals:
-            self._confidence[removal.rule][0] += removal.confidence
-            self._confidence[removal.rule][1] = min(self._confidence[removal.rule][1], removal.confidence)
+            self._certainty[removal.rule][certainty(removal.confidence)] += 1
             key = (round(removal.confidence, 4), story.id, story.source_line, removal.start)
             least = self._removals[removal.rule]
             at = removal.start - removed
@@ -161,6 +163,7 @@ class Review:
             lstrip_blocks=True,
         )
         environment.filters["code"] = _code
+        environment.filters["certainty"] = certainty
         words = counts.words_kept + counts.words_removed
         rules = [
             {
@@ -168,8 +171,9 @@ class Review:
                 "doc": self._rules[rule],
                 "count": count,
                 "words": counts.words_by_rule[rule],
-                "mean": self._confidence[rule][0] / count,
-                "least": self._confidence[rule][1],
+                "certainty": [
+                    (self._certainty[rule][name], name) for name in CERTAINTY if self._certainty[rule][name]
+                ],
                 "examples": list(self._removals[rule]),
             }
             for rule, count in counts.removals_by_rule.items()
@@ -195,6 +199,11 @@ class Review:
             repairs=[(count, REPAIRS[name]) for name, count in counts.repairs.items()],
             plot=_plot(self._before, self._after),
         )
+
+
+def certainty(confidence: float) -> str:
+    """A confidence in a word: near 1 its digits say little, and what matters is where to look first."""
+    return next(name for name, least in reversed(CERTAINTY.items()) if confidence >= least)
 
 
 def _code(text: str) -> Any:

@@ -11,6 +11,8 @@ from fabula.evaluation.likelihood import TextScores, sum_scores, summarise_score
 from fabula.evaluation.memorisation import Copying, find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, hashes_of, model_folder, training_of, unique_names
 from fabula.evaluation.options import EvaluationOptions
+from fabula.evaluation.others import PASSAGE_CHARS, Passage, find_others, is_english, why_missing
+from fabula.evaluation.people import KnownWords
 from fabula.evaluation.stories import (
     MAX_HUMAN_STORIES,
     OPENING_WORDS,
@@ -19,7 +21,9 @@ from fabula.evaluation.stories import (
     cut_stories,
     held_out_stories,
 )
+from fabula.evaluation.style import StyleScores, judge_style, tell_apart
 from fabula.evaluation.verdict import judge
+from fabula.evaluation.voice import measure_voice
 from fabula.evaluation.writing import measure_story, measure_writing
 from fabula.files import fingerprint, library_versions
 from fabula.generation.settings import SamplingSettings
@@ -32,11 +36,15 @@ from fabula.results import (
     HeldOutSummary,
     ModelEvaluation,
     Sample,
+    Style,
     Writing,
     WrittenStory,
     write_samples,
 )
 from fabula.story import Story
+
+MAX_STYLE_STORIES = 300
+"""Training stories that the classifier of style learns from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +206,14 @@ def measure(
     """Score held-out and written stories, and find what the written ones copy."""
     stories = plan.stories
     clusters = [story.cluster or story.id for story in stories]
-    scored = []
+    others, famous = find_others(plan.corpus, stories)
+    others = others[: plan.options.num_others if len(plan.folders) > 1 else 0]
+    scored: list[ModelScores] = []
     for index, (name, folder) in reversed(list(enumerate(plan.folders.items()))):
         on_progress(Progress("evaluate", message=f"{name} reads {len(stories)} held-out stories"))
         own = written.by_model[index] if written else []
         human = written.human if written else []
-        scored.append(score_model(plan, loaded, folder, own, human))
+        scored.append(score_model(plan, loaded, folder, own, human, others))
     scored.reverse()
     likelihoods = summarise_scores(
         [scores.held_out for scores in scored], [story.num_words for story in stories], clusters
@@ -222,6 +232,7 @@ def measure(
             for name, group, found in zip(plan.folders, written.by_model, copying[1:], strict=True)
             for story, copies in zip(group, found, strict=True)
         ]
+    style = judge_style_of(plan, others, written)
     figures = EvaluationFigures(
         fingerprint=mark,
         held_out=HeldOutSummary(
@@ -230,6 +241,9 @@ def measure(
             num_clusters=len(set(clusters)),
             num_words=sum(story.num_words for story in stories),
             num_bytes=likelihoods[0].num_bytes,
+            num_characters=sum(len(story.text.replace("\n", "")) for story in stories),
+            is_english=is_english(stories),
+            famous_authors=famous,
         ),
         models=[
             ModelEvaluation(
@@ -241,12 +255,30 @@ def measure(
                 likelihood=likelihoods[index],
                 notebook_loss=scores.notebook_loss,
                 writing=writing[index + 1] if writing else None,
+                voice=measure_voice(
+                    (scored[0].author, scored[0].others),
+                    (scores.author, scores.others),
+                    (clusters, [passage.author for passage in others]),
+                )
+                if others and index
+                else None,
+                style=style.sets[index] if style else None,
+                told_from_people=tell_apart(
+                    [story.text for story in written.by_model[index]],
+                    [story.text for story in written.human],
+                )
+                if written
+                else None,
                 bits_per_byte_of_own_stories=scores.own,
                 bits_per_byte_of_human_stories=scores.human,
             )
             for index, ((name, folder), scores) in enumerate(zip(plan.folders.items(), scored, strict=True))
         ],
         human=writing[0] if writing else None,
+        style=Style(author=style.author, others=style.others) if style else None,
+        voice_missing=None
+        if others or len(plan.folders) == 1
+        else why_missing(stories, plan.options.num_others),
         settings=written.settings if written else None,
         opening_words=OPENING_WORDS,
         versions=plan.versions,
@@ -256,7 +288,8 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """One model's scores; `own` and `human` are bits per byte, or None where there is no text."""
+    """One model's scores; `own` and `human` are bits per byte, or None where there is no text. `author` are the beginnings
+    of held-out stories, and `others` those of stories by other authors."""
 
     num_parameters: int
     context_length: int
@@ -265,6 +298,8 @@ class ModelScores:
     notebook_loss: float | None
     own: float | None
     human: float | None
+    author: TextScores
+    others: TextScores
 
 
 def score_model(
@@ -273,6 +308,7 @@ def score_model(
     folder: Path,
     own: Sequence[WrittenStory],
     human: Sequence[HumanStory],
+    others: Sequence[Passage],
 ) -> ModelScores:
     """Score all texts with a model.
 
@@ -295,6 +331,23 @@ def score_model(
         notebook_loss=notebook_loss(scorer.model, scorer.tokenizer, texts) if whole else None,
         own=scorer.score([story.prompt + story.text for story in own]).bits_per_byte,
         human=sum_scores(scored[: len(human)], lengths).bits_per_byte,
+        author=sum_scores(scored, [PASSAGE_CHARS] * len(scored)),
+        others=scorer.score([passage.text for passage in others]),
+    )
+
+
+def judge_style_of(
+    plan: Plan, others: Sequence[Passage], written: WrittenStories | None
+) -> StyleScores | None:
+    """Whose style the models' stories have; None where that cannot be judged."""
+    if not others or written is None:
+        return None
+    training = islice(plan.corpus.stories("train"), MAX_STYLE_STORIES)
+    return judge_style(
+        [story.text for story in training],
+        [story.text for story in plan.stories],
+        [(passage.author, passage.text) for passage in others],
+        [[story.text for story in group] for group in written.by_model],
     )
 
 
@@ -313,9 +366,10 @@ def measure_sets(
         )
     )
     copying = [list(islice(found, len(group))) for group in texts]
+    known = KnownWords.of_corpus(corpus).words
     writing = [
         Writing(
-            measures=measure_writing(stories, num_words=num_words),
+            measures=measure_writing(stories, known, num_words=num_words),
             memorisation=measure_memorisation(group, copies),
         )
         for stories, group, copies in zip(measured, texts, copying, strict=True)

@@ -6,6 +6,7 @@ from fabula.config import Record
 from fabula.defaults import (
     MAX_COPIED,
     MAX_SCORING_CONTEXT,
+    NUM_OTHERS,
     NUM_SAMPLES,
     NUM_SETTINGS,
     NUM_TUNING_STORIES,
@@ -46,6 +47,12 @@ class EvaluationOptions(Record):
     )
     max_stories: int | None = Field(
         default=None, ge=1, description="Score at most this many stories.", json_schema_extra={"shown": "all"}
+    )
+    num_others: int = Field(
+        default=NUM_OTHERS,
+        ge=0,
+        le=NUM_OTHERS,
+        description="Beginnings of public-domain stories by other authors that this author's are told from; 0 for none.",
     )
     engine: str = Field(default="auto", description="What writes the stories; see `fabula write`.")
 

@@ -23,6 +23,16 @@ COPIED_SHARE = 0.02
 MIN_BITS_PER_BYTE = 0.6
 """A model of the sizes that are trained here cannot predict new prose this well."""
 
+FOREIGN_BITS = 1.6
+"""A base model that takes more bits for a character of a language than this was hardly trained on it: of English it takes
+1 to 1.3 from 100 million parameters on, and models for many languages take no more of these."""
+
+USEFUL_DIFFERENCE = 0.5
+"""A classifier of style counts if it takes so much more of the author's passages for the author's than of others'."""
+
+TOLERATED_WORDS, FEW_NEW_WORDS = 1.25, 0.01
+"""A model keeps to the vocabulary if it has at most so many times people's share of new words, or at most this share."""
+
 SMALL_MODEL = 50_000_000
 """Below this number of parameters a larger base model helps more than anything else."""
 
@@ -30,7 +40,8 @@ SMALL_MODEL = 50_000_000
 def judge(figures: EvaluationFigures) -> Verdict:
     """The verdict on the last model of an evaluation, which is compared with the first one."""
     outcome = find_outcome(figures)
-    aspects = [*judge_endings(figures), *judge_repetition(figures), *judge_copying(figures)]
+    judges = (judge_voice, judge_style, judge_vocabulary, judge_endings, judge_repetition, judge_copying)
+    aspects = [aspect for each in judges for aspect in each(figures)]
     return Verdict(
         outcome=outcome,
         is_evidence=is_evidence(figures, outcome),
@@ -138,6 +149,17 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
             f"{format_number(bits, 3)} bits per byte is too good for new prose: the held-out stories probably follow a"
             " template that the training stories have, too."
         )
+    if famous := figures.held_out.famous_authors:
+        doubts.append(
+            f"The base model has probably read these stories, which are in the public domain ({', '.join(famous)}): stories"
+            " that nobody has published are harder to predict."
+        )
+    if is_foreign(figures):
+        doubts.append(
+            "The base model hardly knows the language of these stories"
+            f" ({format_number(bits_per_character(figures), 2)} bits per character), so much of the gain is the language"
+            " and not the stories."
+        )
     if num_clusters < FEW_CLUSTERS:
         stories = "1 story was" if num_clusters == 1 else f"{num_clusters} stories were"
         doubts.append(f"Only {stories} held out that are not near-duplicates: too few for a reliable figure.")
@@ -151,6 +173,21 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
     return doubts
 
 
+def bits_per_character(figures: EvaluationFigures) -> float:
+    """What the base model needs for a character of the held-out stories: unlike a byte the same in every script."""
+    held_out = figures.held_out
+    return (
+        figures.models[0].likelihood.bits_per_byte.value
+        * held_out.num_bytes
+        / max(1, held_out.num_characters)
+    )
+
+
+def is_foreign(figures: EvaluationFigures) -> bool:
+    """Whether the stories are in a language that the base model was not trained on."""
+    return not figures.held_out.is_english and bits_per_character(figures) > FOREIGN_BITS
+
+
 def repeated_share(human: Writing | None) -> float:
     """Share of held-out text that occurs in training stories, where it is large enough to matter; else 0."""
     share = human.memorisation.copied_share.value if human else 0.0
@@ -159,6 +196,50 @@ def repeated_share(human: Writing | None) -> float:
 
 Aspect = tuple[bool, str]
 """Whether the model does something as people do, and a sentence about it."""
+
+
+def judge_voice(figures: EvaluationFigures) -> list[Aspect]:
+    """Whether training brought the model nearer to this author than to others."""
+    voice = figures.models[-1].voice
+    if voice is None:
+        return []
+    told = voice.told_apart
+    shares = f"{format_percent(told.value, 0)} of pairs of a story by the author and one by somebody else, where chance is 50\u00a0%"
+    if lowest(told) > 0.5 and voice.difference.value > 0:
+        return [(True, f"Voice: it gained more on the author's story than on the other in {shares}.")]
+    return [
+        (
+            False,
+            f"Voice: it did not learn this author in particular (it gained more on the author's in {shares}).",
+        )
+    ]
+
+
+def judge_style(figures: EvaluationFigures) -> list[Aspect]:
+    """Whether a classifier takes the model's stories for the author's; silence where it cannot tell authors apart."""
+    found, own = figures.style, figures.models[-1].style
+    if found is None or own is None or found.author.value - found.others.value < USEFUL_DIFFERENCE:
+        return []
+    shares = f"{format_percent(own.value, 0)} are taken for the author's, {format_percent(found.author.value, 0)} of the author's own"
+    is_like = highest(own) >= found.author.value and own.value >= 0.5
+    how = "its stories have" if is_like else "its stories often lack"
+    return [(is_like, f"Style: {how} the author's function words and punctuation ({shares}).")]
+
+
+def judge_vocabulary(figures: EvaluationFigures) -> list[Aspect]:
+    """Whether the model uses the author's words."""
+    writing, human = figures.models[-1].writing, figures.human
+    if writing is None or human is None:
+        return []
+    own, people = writing.measures.new_words, human.measures.new_words
+    if own is None or people is None:
+        return []
+    shares = (
+        f"{format_percent(own)} of its words occur in no training story, {format_percent(people)} of people's"
+    )
+    if own <= max(TOLERATED_WORDS * people, FEW_NEW_WORDS):
+        return [(True, f"Vocabulary: it keeps to the words of the stories ({shares}).")]
+    return [(False, f"Vocabulary: it uses words that the stories lack, many of them no words ({shares}).")]
 
 
 def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
@@ -227,6 +308,8 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
         figures.models[0] is not last and last.likelihood.bits_per_byte.value < MIN_BITS_PER_BYTE
     ):
         return "Remove what the stories share, such as a template or boilerplate, because only then can the figures show what was learned."
+    if is_foreign(figures):
+        return "Start from a base model that was trained on the language of the stories (--base), because this one has to learn it first."
     if figures.held_out.num_clusters < FEW_CLUSTERS:
         return "Add stories, because both the training and the figures need more of them."
     if outcome in ("unchanged", "no better"):

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 
@@ -32,6 +32,38 @@ def compression_ratio(words: Sequence[str]) -> float | None:
     """How many times smaller DEFLATE makes the text; None where there is none."""
     data = " ".join(words).encode()
     return len(data) / len(zlib.compress(data, 9)) if data else None
+
+
+def self_bleu(stories: Sequence[Sequence[str]], max_n: int = 4) -> float | None:
+    """Mean BLEU of each story with all others as references (Zhu et al. 2018), or None under two of `max_n` words.
+
+    As in Papineni et al. (2002): the geometric mean of clipped precisions of n-grams up to `max_n`, times the brevity
+    penalty against the nearest length; one is added to the counts above unigrams (Lin and Och 2004). Linear in the text,
+    since of all other stories only the largest count of an n-gram matters.
+    """
+    stories = [story for story in stories if len(story) >= max_n]
+    if len(stories) < 2:
+        return None
+    logs = np.zeros(len(stories))
+    for n in range(1, max_n + 1):
+        counts = [Counter(zip(*(story[i:] for i in range(n)), strict=False)) for story in stories]
+        most: dict[tuple[str, ...], list[int]] = {}
+        for count in counts:
+            for ngram, times in count.items():
+                most[ngram] = sorted([*most.get(ngram, [0, 0]), times])[1:]
+        extra = int(n > 1)
+        for index, count in enumerate(counts):
+            # The largest count of the other stories: the second largest of all where this story has the largest.
+            clipped = sum(
+                min(times, most[ngram][0] if times == most[ngram][1] else most[ngram][1])
+                for ngram, times in count.items()
+            )
+            precision = (clipped + extra) / (count.total() + extra)
+            logs[index] += np.log(precision) / max_n if precision else -np.inf
+    lengths = np.array([len(story) for story in stories])
+    away = np.abs(lengths[:, None] - lengths) + np.diag(np.full(len(lengths), 1 << 40))
+    nearest = lengths[away.argmin(axis=1)]
+    return float(np.mean(np.exp(logs + np.minimum(0, 1 - nearest / lengths))))
 
 
 def zipf_slope(words: Sequence[str]) -> float | None:
@@ -85,8 +117,22 @@ def pooled_words(stories: Sequence[StoryMeasures], num_words: int | None = None)
     return list(chain.from_iterable(story.words for story in stories))[:num_words]
 
 
-def measure_writing(stories: Sequence[StoryMeasures], *, num_words: int | None = None) -> WritingMeasures:
-    """Measure a set of at least one story; as a whole at the size of `num_words` words, or of all for None."""
+def cut_words(stories: Sequence[StoryMeasures], num_words: int | None) -> list[list[str]]:
+    """The words of each story, as far as the first `num_words` of all stories reach; all of them for None."""
+    ends = np.cumsum([len(story.words) for story in stories])
+    left = [len(story.words) if num_words is None else num_words - int(end) + len(story.words)
+            for story, end in zip(stories, ends, strict=True)]  # fmt: skip
+    return [story.words[:room] for story, room in zip(stories, left, strict=True) if room > 0]
+
+
+def measure_writing(
+    stories: Sequence[StoryMeasures], known: Set[str], *, num_words: int | None = None
+) -> WritingMeasures:
+    """Measure a set of at least one story; as a whole at the size of `num_words` words, or of all for None.
+
+    Args:
+        known: words of the training stories.
+    """
     pooled = pooled_words(stories, num_words)
     return WritingMeasures(
         num_stories=len(stories),
@@ -96,4 +142,6 @@ def measure_writing(stories: Sequence[StoryMeasures], *, num_words: int | None =
         mean_words=mean_estimate([float(story.num_words) for story in stories]),
         num_words=len(pooled),
         **set_measures(pooled),
+        self_bleu=self_bleu(cut_words(stories, num_words)),
+        new_words=sum(word not in known for word in pooled) / len(pooled) if pooled else None,
     )

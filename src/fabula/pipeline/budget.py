@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fabula.corpus.store import open_corpus
-from fabula.defaults import NUM_SAMPLES, SAMPLE_TOKENS
+from fabula.defaults import NUM_OTHERS, NUM_SAMPLES, SAMPLE_TOKENS
 from fabula.evaluation.models import Scorer
 from fabula.evaluation.stories import held_out_stories
 from fabula.evaluation.tune import SHORT_TUNING, num_short_tuning_tokens
@@ -22,7 +22,10 @@ TOKENS_PER_BYTE = 0.25
 READINGS = 1.5
 """A token of a long story is read about so often, because windows overlap."""
 
-FEWEST_SAMPLES, FEWEST_STORIES = 4, 8
+TOKENS_OF_OTHERS = 500
+"""Of the beginning of a story by another author."""
+
+FEWEST_SAMPLES, FEWEST_STORIES, FEWEST_OTHERS = 4, 8, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def predict_seconds(sizes: EvaluationSizes, speeds: Speeds, num_bytes: float) ->
     """Seconds that tuning, and evaluating two models on held-out stories of so many bytes in all, take."""
     tuning = num_short_tuning_tokens(sizes.num_settings)
     samples = 2 * sizes.num_samples * SAMPLE_TOKENS
-    held_out = 2 * READINGS * num_bytes * TOKENS_PER_BYTE
+    held_out = 2 * READINGS * num_bytes * TOKENS_PER_BYTE + 2 * sizes.num_others * TOKENS_OF_OTHERS
     return START_SECONDS + (tuning + samples) / speeds.written + (tuning + samples + held_out) / speeds.read
 
 
@@ -79,6 +82,7 @@ def sizes_of(eighths: int, num_stories: int) -> EvaluationSizes:
         num_settings=SHORT_TUNING.num_settings * eighths // 8,
         num_samples=max(FEWEST_SAMPLES, NUM_SAMPLES * eighths // 8 // 2 * 2),
         max_stories=max(min(FEWEST_STORIES, num_stories), num_stories * eighths // 8),
+        num_others=others if (others := NUM_OTHERS * eighths // 8) >= FEWEST_OTHERS else 0,
     )
 
 
@@ -93,7 +97,8 @@ def size_evaluation(model: Path, corpus: Path, seconds: float, on_progress: OnPr
     tuning = f"{sizes.num_settings} settings of each sampler tried" if sizes.num_settings else "no tuning"
     message = (
         f"to end in time: {tuning}, {sizes.num_samples} samples of each model,"
-        f" {sizes.max_stories} of {len(stories)} held-out stories scored"
+        f" {sizes.max_stories} of {len(stories)} held-out stories scored,"
+        f" {sizes.num_others or 'no'} stories by others to tell the author from"
     )
     on_progress(Progress("evaluate", message=message))
     return sizes

@@ -278,7 +278,12 @@ def tune_and_evaluate(base: Path, folder: Path, record: RunRecord, on_progress: 
     seed, sizes = record.arguments.seed, record.evaluation
     options = EvaluationOptions(seed=seed)
     if sizes is not None:
-        options = EvaluationOptions(seed=seed, num_samples=sizes.num_samples, max_stories=sizes.max_stories)
+        options = EvaluationOptions(
+            seed=seed,
+            num_samples=sizes.num_samples,
+            max_stories=sizes.max_stories,
+            num_others=sizes.num_others,
+        )
     num_settings = SHORT_TUNING.num_settings if sizes is None else sizes.num_settings
     if num_settings and open_corpus(corpus).num_stories("validation") >= MIN_PEOPLE:
         tuning = SHORT_TUNING.model_copy(update={"seed": seed, "num_settings": num_settings})

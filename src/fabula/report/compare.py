@@ -7,7 +7,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from fabula.errors import FabulaError
+from fabula.evaluation.models import unique_names
 from fabula.files import atomic_file
+from fabula.report.blind import Ballot
 from fabula.report.pages import MEASURES, environment
 from fabula.report.render import Pair, pair_samples
 from fabula.results import (
@@ -15,6 +17,7 @@ from fabula.results import (
     METRICS,
     RUN,
     SAMPLES,
+    VOTES,
     CorpusManifest,
     Evaluation,
     ModelEvaluation,
@@ -80,6 +83,7 @@ def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path
             measures=MEASURES,
             same_stories=len({run.stories_id for run in shown}) == 1,
             figures=chart_runs(shown),
+            votes=open_ballot(runs, out).results(),
         )
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -88,14 +92,37 @@ def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path
     return out
 
 
+def open_ballot(runs: Sequence[str | Path], out: str | Path = COMPARISON) -> Ballot:
+    """The pairs of stories that the runs' last models wrote, to be chosen between without names. The votes are kept beside
+    the page that `compare` writes, which shows what came of them.
+
+    Raises:
+        FabulaError: a folder that holds no finished run.
+    """
+    folders = [Path(run) for run in runs]
+    for folder in folders:
+        check_finished(folder)
+    names = unique_names(folders)
+    told = [
+        (name, Evaluation.load(folder / METRICS), read_samples(folder / SAMPLES))
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    return Ballot.of(told, Path(out).with_suffix(f".{VOTES}"))
+
+
+def check_finished(folder: Path) -> None:
+    """Refuse a folder without a finished run."""
+    if not (folder / METRICS).is_file():
+        raise FabulaError("this folder holds no finished run", where=folder, hint="make one with: fabula run")
+
+
 def read_run(folder: Path, colour: str) -> ComparedRun:
     """What is shown of the run in a folder.
 
     Raises:
         FabulaError: there is no finished run.
     """
-    if not (folder / METRICS).is_file():
-        raise FabulaError("this folder holds no finished run", where=folder, hint="make one with: fabula run")
+    check_finished(folder)
     metrics = Evaluation.load(folder / METRICS)
     corpus = CorpusManifest.find(folder / "corpus")
     run = RunRecord.load_optional(folder / RUN)

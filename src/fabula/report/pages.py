@@ -50,8 +50,8 @@ MEASURES = (
     Measure("looping_share", "Stories that loop", "get stuck and repeat themselves", percent=True),
     Measure(
         "repeated_4grams",
-        "Repeated phrases",
-        "four-word phrases that occurred in the story before",
+        "Repetition",
+        "four-word phrases that a story has used before (repeated 4-grams)",
         percent=True,
     ),
     Measure(
@@ -61,11 +61,13 @@ MEASURES = (
         percent=True,
     ),
     Measure("mean_words", "Words", "in a story, up to the length allowed"),
-    Measure("distinct_2", "Different word pairs", "by all word pairs", percent=True),
-    Measure("distinct_3", "Different word triples", "by all word triples", percent=True),
+    Measure("distinct_2", "Distinct 2-grams", "different word pairs by all word pairs", percent=True),
+    Measure("distinct_3", "Distinct 3-grams", "different word triples by all word triples", percent=True),
     Measure(
         "compression_ratio", "Compression ratio", "how much smaller the text packs: more is more alike", 2
     ),
+    Measure("self_bleu", "Self-BLEU", "how far each story is made of phrases of the others", 3),
+    Measure("new_words", "New words", "words that occur in no training story", percent=True),
     Measure("zipf_slope", "Zipf slope", "how word frequencies fall off with rank", 2),
 )
 

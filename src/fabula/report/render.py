@@ -43,6 +43,8 @@ NUM_EXAMPLES = 3
 
 EXAMPLE_CHARS = 220
 
+NUM_HIGHLIGHTS = 4
+
 BEGINNING_CHARS = 560
 """Characters of each story of the pair at the top."""
 
@@ -282,6 +284,14 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
                 f" {format_number(before.value, 3)}",
             )
         ]
+    if last.voice:
+        found.append(
+            Highlight(
+                format_percent(last.voice.told_apart.value, 0),
+                "of the time it learned more of this author's story than of somebody else's (chance:"
+                f" {format_percent(0.5, 0)})",
+            )
+        )
     if human and last.writing:
         own, people = last.writing.measures, human.measures
         copied, by_people = (each.memorisation.copied_share.value for each in (last.writing, human))
@@ -291,15 +301,15 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
                 f"of its stories come to an end (people's: {format_percent(people.ended_share.value, 0)})",
             ),
             Highlight(
-                format_percent(own.looping_share.value, 0),
-                f"of its stories get stuck in a loop (people's: {format_percent(people.looping_share.value, 0)})",
-            ),
-            Highlight(
                 format_percent(copied),
                 f"of its text is copied (people's: {format_percent(by_people)})",
             ),
+            Highlight(
+                format_percent(own.looping_share.value, 0),
+                f"of its stories get stuck in a loop (people's: {format_percent(people.looping_share.value, 0)})",
+            ),
         ]
-    return found
+    return found[:NUM_HIGHLIGHTS]
 
 
 def provenance(folder: Path, run: RunRecord | None, metrics: Evaluation | None) -> list[tuple[str, str]]:

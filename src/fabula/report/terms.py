@@ -29,6 +29,14 @@ TERMS = (
         "How well the held-out stories are predicted as training goes on.",
     ),
     (
+        "Voice",
+        "How much more training helped the model with this author's stories than with other authors'.",
+    ),
+    (
+        "Function words",
+        "Words such as “the”, “but” and “of”, which everybody needs and everybody uses at a rate of their own.",
+    ),
+    (
         "95 % interval",
         "The range in which the figure would usually lie if other stories had been held out or written.",
     ),
@@ -44,6 +52,10 @@ TERMS = (
     (
         "Compression ratio",
         "How many times smaller a packing program makes the stories; more means that they repeat each other.",
+    ),
+    (
+        "New words",
+        "Words that occur in no training story: names, rare words, and what is no word at all.",
     ),
     (
         "Distinct 2-grams, distinct 3-grams",
