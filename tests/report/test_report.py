@@ -18,7 +18,7 @@ from fabula.files import write_json
 from fabula.report.compare import compare
 from fabula.report.pages import code, nearest_to_people
 from fabula.report.render import pair_samples, render
-from fabula.results import CopiedSpan, Evaluation, RunArguments, read_samples, write_samples
+from fabula.results import CopiedSpan, Evaluation, RunArguments, Vote, add_vote, read_samples, write_samples
 
 ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {"base": "tiny", "recipe": "default", "seed": 1}
 EVIL = "<script>alert('&')</script>"
@@ -291,6 +291,15 @@ def test_what_matters_is_seen_at_first_sight(
     )
     metrics.model_copy(update={"verdict": verdict}).save(folder / "metrics.json")
     samples = read_samples(folder / "samples.jsonl")
+    vote = Vote(
+        question="person",
+        authors=("people", "tuned"),
+        passages=("a", "b"),
+        chosen=0,
+        fingerprint=metrics.fingerprint,
+    )
+    for _ in range(3):
+        add_vote(folder / "votes.jsonl", vote)
     whole = [each.model_copy(update={"text": "All was quiet in the harbour. " * 100}) for each in samples]
     write_samples(folder / "samples.jsonl", whole)
     context = browser.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
@@ -300,6 +309,8 @@ def test_what_matters_is_seen_at_first_sight(
     assert page.evaluate(size)[0] <= width
     assert page.evaluate(size)[1] < tallest
     assert page.locator(".part[open]").count() == 0
+    expected = "The person's passage was told from the model's 3 of 3 times"
+    assert expected in page.locator(".verdict").inner_text()
     page.locator("a[href='#stories']").click()  # a link opens the part that it leads to
     assert page.locator(".part[open] #stories").count() == 1
     assert page.evaluate(size)[0] <= width

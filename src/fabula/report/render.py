@@ -9,6 +9,7 @@ from typing import Any
 from fabula.corpus.ledger import LeftOutRow, RemovalRow
 from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
+from fabula.evaluation.votes import describe_guesses
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
 from fabula.formatting import format_number, format_percent, shorten
 from fabula.report.pages import MEASURES, TEMPLATES, environment, nearest_to_people
@@ -20,6 +21,7 @@ from fabula.results import (
     RUN,
     SAMPLES,
     TUNING,
+    VOTES,
     CopiedSpan,
     CorpusCounts,
     CorpusManifest,
@@ -29,6 +31,7 @@ from fabula.results import (
     TrainingLog,
     Tuning,
     read_samples,
+    read_votes,
 )
 
 REPORT = "report.html"
@@ -77,7 +80,7 @@ def fingerprint_of(folder: Path) -> str:
     """Of all that a report on `folder` is made of: its name, the files that `gather` reads, and this package."""
     corpus, model = folder / "corpus", folder / "model"
     files = [
-        *(folder / name for name in (RUN, METRICS, SAMPLES, TUNING)),
+        *(folder / name for name in (RUN, METRICS, SAMPLES, TUNING, VOTES)),
         *(model / name for name in (MANIFEST, LOG, RECIPE_FILE)),
         *(corpus / name for name in (MANIFEST, LEDGER)),
         TEMPLATES,
@@ -128,6 +131,7 @@ def gather(folder: Path) -> dict[str, Any]:
         "memories": [author.memorisation for author in authors if author],
         "colours": shades,
         "verdict": metrics.verdict if metrics else None,
+        "guesses": describe_guesses(read_votes(folder / VOTES, metrics.fingerprint)) if metrics else None,
         "highlights": highlights(metrics) if metrics else [],
         "provenance": provenance(folder, run, metrics),
     }
