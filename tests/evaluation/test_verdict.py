@@ -152,7 +152,7 @@ SITUATIONS = {
     ),
     "another language that the base model knows": (
         compared(
-            1.2, 1.1, -0.15, -0.05, held_out=evaluation().held_out.model_copy(update={"is_english": False})
+            1.2, 1.1, -0.13, -0.07, held_out=evaluation().held_out.model_copy(update={"is_english": False})
         ),
         ("better", "8.3\u00a0% less"),
         [],
@@ -212,7 +212,7 @@ def test_situations(name: str):
     [
         (0.0, 0.0, 0.0, "no more than people do"),
         (0.015, 0.0, 0.0, "no more than people do"),
-        (0.3, 0.1, 0.25, "no more than people do"),  # people repeat phrases as often
+        (0.12, 0.1, 0.05, "no more than people do"),  # people repeat phrases as often
         (0.3, 0.29, 0.0, "no more than people do"),  # one story of many, perhaps
         (0.3, 0.1, 0.001, "it repeats training stories word for word (30.0\u00a0% of its text"),
     ],

@@ -91,21 +91,29 @@ def test_an_author_is_not_told_from_himself(tmp_path: Path):
     assert not any(mark in passage.text for passage in found for mark in "“”—")
 
 
+def written_by(author: str, number: int) -> str:
+    """A text of function words at rates of the author's own, and of subjects at any rate."""
+    rates, draw = random.Random(author), random.Random(f"{author} {number}")
+    words = [*["the", "of", "and", "a", "to", "in", "he", "it", "was", "upon", "but", "then", ",", ".", ";", "—", "!", "”"], "harbour", "engine", "queen"]
+    weights = [rates.uniform(0.3, 1) for _ in words[:-3]] + [draw.uniform(0, 1) for _ in range(3)]
+    return " ".join(draw.choices(words, weights, k=300))
+
+
 def test_style_tells_authors_apart():
-    by_author: dict[str, list[str]] = {}
-    for passage in load_others():
-        by_author.setdefault(passage.author, []).append(passage.text)
-    own = [text[half : half + 1000] for text in by_author.pop("Rudyard Kipling") for half in (0, 1000)]
-    strangers = by_author.pop("H. G. Wells")
-    others = [(author, text) for author, texts in by_author.items() for text in texts]
-    found = judge_style(own[:16], own[16:], others, [strangers, [], ["Too short."]])
+    own = [written_by("the author", number) for number in range(30)]
+    others = [(f"author {number % 10}", written_by(f"author {number % 10}", number)) for number in range(50)]
+    sets = [own[20:], [written_by("a stranger", number) for number in range(10)], [], ["Too short."]]
+    found = judge_style(own[:20], own[20:], others, sets)
     assert found is not None
-    assert found.author.value > 0.5 > found.others.value
-    assert found.sets[0] is not None
-    assert found.sets[0].value <= 0.5
-    assert found.sets[1:] == [None, None]
-    assert judge_style(own[:3], own[16:], others, []) is None
-    assert found == judge_style(own[:16], own[16:], others, [strangers, [], ["Too short."]])
+    assert found.author.value > 0.9
+    assert found.others.value < 0.3
+    assert found.sets[0] == found.author
+    assert found.sets[1] is not None
+    assert found.sets[1].value < 0.5
+    assert found.sets[2:] == [None, None]
+    assert judge_style(own[:3], own[20:], others, []) is None
+    assert judge_style(own[:20], own[20:], others[:3], []) is None
+    assert found == judge_style(own[:20], own[20:], others, sets)
 
 
 def test_sets_of_stories_are_told_apart_only_by_a_difference():

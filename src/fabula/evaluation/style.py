@@ -31,15 +31,18 @@ ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": "-
 
 FEATURES = (*sorted(FUNCTION_WORDS), *MARKS)
 
-PASSAGE_WORDS = 150
-MIN_WORDS = 60
+PASSAGE_WORDS = 300
+MIN_WORDS = 100
 """Words of the passages that are judged, and of the shortest that is."""
 
-REGULARISATION = 0.05
+REGULARISATION = 0.02
 """Weight of the L2 penalty, for each passage."""
 
 MIN_PASSAGES = 16
 """Of each side, to learn from."""
+
+PASSAGES_OF_A_STORY = 3
+"""Passages that are taken from each story by the author."""
 
 MIN_STORIES, NUM_FOLDS = 40, 5
 """Stories of each set that can be told apart with a figure worth having, and the parts that take turns as the test."""
@@ -151,7 +154,8 @@ def judge_style(
 ) -> StyleScores | None:
     """Learn to tell an author from others, and ask whose style sets of stories have.
 
-    Two classifiers each leave half of the other authors out, and are tested on these; all else is judged by both.
+    The other authors are dealt out to `NUM_FOLDS` classifiers, each of which leaves its own out and is tested on them; all
+    else is judged by all together.
 
     Args:
         training, held_out: stories by the author.
@@ -161,26 +165,23 @@ def judge_style(
     Returns:
         None where there are too few passages to learn from or to test on.
     """
-    own = frequencies([part for text in training for part in passages_of(text)[:1]])
-    test = frequencies([part for text in held_out for part in passages_of(text)[:1]])
+    own = frequencies([part for text in training for part in passages_of(text)[:PASSAGES_OF_A_STORY]])
+    test = frequencies([part for text in held_out for part in passages_of(text)[:PASSAGES_OF_A_STORY]])
     authors = {author: index for index, author in enumerate(dict.fromkeys(author for author, _ in others))}
-    halves = [
-        frequencies(
-            [part for author, text in others if authors[author] % 2 == half for part in passages_of(text)]
-        )
-        for half in (0, 1)
-    ]
-    if min(len(own), *map(len, halves)) < MIN_PASSAGES or not len(test):
+    passages = [(authors[author] % NUM_FOLDS, part) for author, text in others for part in passages_of(text)]
+    folds = np.array([fold for fold, _ in passages])
+    rows = frequencies([part for _, part in passages])
+    if len(authors) < NUM_FOLDS or min(len(own), len(rows)) < MIN_PASSAGES or not len(test):
         return None
-    classifiers = [StyleClassifier.fit(own, half) for half in halves]
+    classifiers = [StyleClassifier.fit(own, rows[folds != fold]) for fold in range(NUM_FOLDS)]
 
     def recognised(rows: np.ndarray) -> Estimate:
         return share_estimate(list(sum(each.score(rows) for each in classifiers) > 0))
 
-    unseen = [classifiers[0].score(halves[1]) > 0, classifiers[1].score(halves[0]) > 0]
-    rows = [frequencies([part for text in texts for part in passages_of(text)[:1]]) for texts in sets]
+    mistakes = [classifier.score(rows[folds == fold]) > 0 for fold, classifier in enumerate(classifiers)]
+    asked = [frequencies([part for text in texts for part in passages_of(text)[:1]]) for texts in sets]
     return StyleScores(
         author=recognised(test),
-        others=share_estimate(list(np.concatenate(unseen))),
-        sets=[recognised(each) if len(each) else None for each in rows],
+        others=share_estimate(list(np.concatenate(mistakes))),
+        sets=[recognised(each) if len(each) else None for each in asked],
     )
