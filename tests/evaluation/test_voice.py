@@ -94,7 +94,31 @@ def test_an_author_is_not_told_from_himself(tmp_path: Path):
 def written_by(author: str, number: int) -> str:
     """A text of function words at rates of the author's own, and of subjects at any rate."""
     rates, draw = random.Random(author), random.Random(f"{author} {number}")
-    words = [*["the", "of", "and", "a", "to", "in", "he", "it", "was", "upon", "but", "then", ",", ".", ";", "—", "!", "”"], "harbour", "engine", "queen"]
+    words = [
+        *[
+            "the",
+            "of",
+            "and",
+            "a",
+            "to",
+            "in",
+            "he",
+            "it",
+            "was",
+            "upon",
+            "but",
+            "then",
+            ",",
+            ".",
+            ";",
+            "—",
+            "!",
+            "”",
+        ],
+        "harbour",
+        "engine",
+        "queen",
+    ]
     weights = [rates.uniform(0.3, 1) for _ in words[:-3]] + [draw.uniform(0, 1) for _ in range(3)]
     return " ".join(draw.choices(words, weights, k=300))
 
