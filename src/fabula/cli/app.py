@@ -17,7 +17,8 @@ from fabula.install import as_typed
 
 app = typer.Typer(
     name="fabula",
-    help="Turn a file of stories into a language model that writes such stories.",
+    help="Turn a file of stories into a language model that writes such stories.\n\n"
+    "`fabula studio` does all of it in the browser; in the terminal, begin with `fabula run STORIES`.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -211,6 +212,7 @@ def register() -> None:
     from fabula.cli.publish import publish
     from fabula.cli.run import run
     from fabula.cli.serve import serve
+    from fabula.cli.studio import studio
     from fabula.cli.train import train
     from fabula.cli.tune import tune
     from fabula.cli.write import write
@@ -226,6 +228,7 @@ def register() -> None:
         write,
         export,
         serve,
+        studio,
         publish,
         doctor,
         bases,

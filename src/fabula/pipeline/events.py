@@ -57,7 +57,8 @@ class Event(Record):
             return None
         try:
             process = psutil.Process(self.pid)
-            return process if abs(process.create_time() - self.started) < 2 and process.is_running() else None
+            is_same = abs(process.create_time() - self.started) < 2
+            return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.Error:
             return None
 

@@ -12,7 +12,7 @@ from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import open_corpus
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, atomic_file, library_versions, sole_owner
+from fabula.files import MANIFEST, PARTIAL, atomic_file, library_versions, sole_owner
 from fabula.pipeline.budget import TRAINING_SHARE, size_evaluation
 from fabula.pipeline.events import EVENTS, EventLog
 from fabula.progress import OnProgress, Progress, silent
@@ -46,7 +46,7 @@ def reading_of(arguments: RunArguments) -> ReadingOptions:
 INPUTS, DECISIONS, PROJECT = "inputs", "decisions.jsonl", "project.json"
 """What the studio puts into a run's folder before the run begins: the user's files, decisions and choices."""
 
-BEFORE_A_RUN = (".lock", f"{RUN}.partial", EVENTS, INPUTS, DECISIONS, PROJECT, "corpus")
+BEFORE_A_RUN = {RUN, EVENTS, INPUTS, DECISIONS, PROJECT, "corpus"}
 """What a folder may hold that a run is begun in."""
 
 
@@ -157,7 +157,12 @@ def check_is_run_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
     if folder.is_dir() and not (folder / RUN).exists():
-        unexpected = [path.name for path in folder.iterdir() if path.name not in BEFORE_A_RUN]
+        unexpected = [
+            path.name
+            for path in folder.iterdir()
+            if path.name.removesuffix(PARTIAL).removesuffix(".old").removesuffix(".lock")
+            not in {*BEFORE_A_RUN, ""}
+        ]
         if unexpected:
             raise FabulaError(
                 f"this folder holds something else ({min(unexpected)})",

@@ -19,7 +19,7 @@ from fabula.publishing.licences import check_licence
 from fabula.publishing.vendor import CDN, IMPORTS, cdn_files, vendor
 from fabula.report.facts import PageData, Section, export_facts
 
-PAGE = ("style.css", "app.js", "story.js", "settings.js", "icon.svg")
+PAGE = ("style.css", "app.js", "story.js", "settings.js", "element.js", "theme.js", "icon.svg")
 OWN = ("writer.js", "engine.js", "sampling.js")
 LIBRARIES = "libraries.js"
 LIBRARIES_CDN = "libraries_cdn.js"

@@ -42,6 +42,8 @@ PAGE = {
     "app.js": "text/javascript",
     "story.js": "text/javascript",
     "settings.js": "text/javascript",
+    "element.js": "text/javascript",
+    "theme.js": "text/javascript",
     "writer.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -108,7 +110,7 @@ def make_app(
         yield
         await run_in_threadpool(page.queue.close)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", page.show),
             Route("/model.json", page.show_data),
@@ -125,6 +127,8 @@ def make_app(
         lifespan=lifespan,
         max_body_size=8 * page.limits.max_prompt_chars + 10_000,
     )
+    app.state.queue = page.queue  # for whoever lets go of the model before the server ends
+    return app
 
 
 class Page:
@@ -250,7 +254,8 @@ def answer_error(_: Request, error: Exception) -> Response:
 
 
 class OwnHeaders:
-    """Adds headers that forbid the page any script, style, picture or connection from elsewhere."""
+    """Adds headers that forbid the page any script, style, picture or connection from elsewhere, where a response has
+    none of its own."""
 
     def __init__(self, app: ASGIApp, framed_by: Sequence[str] = ()) -> None:
         self.app = app
@@ -269,7 +274,9 @@ class OwnHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self.headers]
+                own = message.get("headers", [])
+                there = {name.lower() for name, _ in own}
+                message["headers"] = [*own, *(each for each in self.headers if each[0] not in there)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -20,6 +20,17 @@ class Refusal(Exception):
         self.status, self.field = status, field
 
 
+def check_origin(request: Request) -> None:
+    """Refuse a request that a page of another site sends.
+
+    Raises:
+        Refusal: with the sentence for the client.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise Refusal("Requests from other sites are refused.", 403)
+
+
 async def read_body(request: Request) -> dict[str, Any]:
     """The JSON object in a request.
 
@@ -29,9 +40,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     Raises:
         Refusal: with the sentence for the client.
     """
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise Refusal("Requests from other sites are refused.", 403)
+    check_origin(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal("The request must be of type application/json.", 415)
     try:

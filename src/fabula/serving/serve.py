@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +35,55 @@ def serve(
         FabulaError: a bad setting, no such model or corpus, the port is taken, or the `serve` extra is not installed.
     """
     chosen = ServeSettings.parse(settings, where="serve")
-    try:
-        import uvicorn
+    check_server()
+    folder = locate_model(model)
+    with listen(chosen.host, chosen.port) as listening:
+        app = _application(folder, chosen, on_progress)
+        if on_ready is not None:
+            on_ready(address_of(chosen.host, listening) + ("v1" if chosen.api else ""))
+        run_server(app, listening, behind_proxy=chosen.behind_proxy)
 
-        from fabula.serving.guard import MAX_CONNECTIONS, TimedProtocol
+
+def check_server() -> None:
+    """
+    Raises:
+        FabulaError: the `serve` extra is not installed.
+    """
+    try:
+        for name in ("starlette", "uvicorn"):
+            import_module(name)
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "starlette"):
             raise
         raise missing_extra("serving needs a web server that is not installed", "serve") from None
-    folder = locate_model(model)
-    with listen(chosen.host, chosen.port) as listening:
-        config = uvicorn.Config(
-            _application(folder, chosen, on_progress),
-            http=TimedProtocol,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=chosen.behind_proxy,
-            forwarded_allow_ips="*" if chosen.behind_proxy else None,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            limit_concurrency=MAX_CONNECTIONS,
-        )
-        if on_ready is not None:
-            shown = {"0.0.0.0": "127.0.0.1"}.get(chosen.host, chosen.host)
-            shown = f"[{shown}]" if ":" in shown else shown
-            on_ready(f"http://{shown}:{listening.getsockname()[1]}/{'v1' if chosen.api else ''}")
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again after an orderly end
-            uvicorn.Server(config).run(sockets=[listening])
+
+
+def address_of(host: str, listening: socket.socket) -> str:
+    """The address of a server that listens, for this machine's browser."""
+    shown = {"0.0.0.0": "127.0.0.1"}.get(host, host)
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"http://{shown}:{listening.getsockname()[1]}/"
+
+
+def run_server(app: Any, listening: socket.socket, *, behind_proxy: bool = False) -> None:
+    """Serve an application until it is stopped (Ctrl-C)."""
+    import uvicorn
+
+    from fabula.serving.guard import MAX_CONNECTIONS, TimedProtocol
+
+    config = uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=behind_proxy,
+        forwarded_allow_ips="*" if behind_proxy else None,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        limit_concurrency=MAX_CONNECTIONS,
+    )
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after an orderly end
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _application(folder: Path, settings: ServeSettings, on_progress: OnProgress) -> Any:

@@ -2,10 +2,11 @@
 
 import { connect, copies, healsPrompt, privacy, write } from "./writer.js";
 import { readStory, Story } from "./story.js";
-import { element, Settings } from "./settings.js";
+import { element } from "./element.js";
+import { Settings } from "./settings.js";
+import { themeButton } from "./theme.js";
 
 const KEPT = "fabula.story"; // in the browser's own store
-const THEMES = ["", "light", "dark"];
 const COPIES_CHARS = 18000; // of the story's end that is compared with the training stories
 const $ = (id) => document.getElementById(id);
 
@@ -348,18 +349,7 @@ for (const [name, other] of [["write", "about"], ["about", "write"]]) {
   });
 }
 
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-}
-let theme = "";
-try { theme = localStorage.getItem("fabula.theme") ?? ""; } catch { /* not kept, then */ }
-setTheme(theme);
-$("theme").addEventListener("click", () => {
-  theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-  setTheme(theme);
-  try { localStorage.setItem("fabula.theme", theme); } catch { /* not kept, then */ }
-});
+themeButton($("theme"));
 
 function about(sections) {
   $("facts").replaceChildren(...sections.flatMap(({ title, facts }) => {

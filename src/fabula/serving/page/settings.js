@@ -1,5 +1,7 @@
 // The settings in plain words. Their values come from the model.
 
+import { element } from "./element.js";
+
 const FIELDS = [
   { name: "max_new_tokens", label: "Length of a passage", min: 10, max: 400, step: 10,
     help: "In tokens; 100 tokens are about 70 words. The passage is shorter if the model ends the story." },
@@ -64,8 +66,4 @@ function labelled({ name, label, term, help }, input, output) {
   const field = element("div", { className: "field" });
   field.append(head, input, element("p", { id: `help-${name}`, className: "quiet", textContent: help }));
   return field;
-}
-
-export function element(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
 }

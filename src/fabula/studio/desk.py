@@ -1,0 +1,55 @@
+"""The page to write on, of the project that is being written with. One model is held in memory at a time."""
+
+import threading
+
+from starlette.applications import Starlette
+
+from fabula.generation.engines import load_engine
+from fabula.models.find import find_model
+from fabula.models.records import ModelRecords
+from fabula.progress import silent
+from fabula.serving.app import Place, make_app
+from fabula.serving.serve import load_copies
+from fabula.serving.settings import Limits
+from fabula.studio.projects import Project
+
+LIMITS = Limits(max_per_minute=600)
+"""Of one person, on a machine of their own."""
+
+
+class Desk:
+    """The application of the project that was written with last.
+
+    Args:
+        place: where the studio is shown.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._shown: tuple[Project, float] | None = None
+        self._app: Starlette | None = None
+
+    def open(self, project: Project) -> Starlette:
+        """The application that writes with the model of a project; blocks while the model is loaded.
+
+        Raises:
+            FabulaError: there is no model yet, or it is damaged.
+        """
+        with self._lock:
+            folder = find_model(project.folder)
+            shown = (project, (folder / "config.json").stat().st_mtime)
+            if self._app is None or self._shown != shown:
+                self.close()
+                records = ModelRecords.of(folder)
+                copies = load_copies(records.corpus_folder, silent)
+                engine = load_engine(folder)
+                self._app = make_app(engine, records, limits=LIMITS, copies=copies, place=self._place)
+                self._shown = shown
+            return self._app
+
+    def close(self) -> None:
+        """Let go of the model."""
+        if self._app is not None:
+            self._app.state.queue.close()
+        self._app = self._shown = None

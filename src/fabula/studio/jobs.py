@@ -1,0 +1,160 @@
+"""Long work of the studio: commands of fabula in processes of their own, one at a time.
+
+A run goes on when the studio is closed or killed, and the studio finds it again by the events in its folder. The queue is
+kept in a file.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fabula.errors import FabulaError
+from fabula.pipeline.events import last_event
+from fabula.pipeline.run import command_words
+from fabula.results import Result
+from fabula.studio.projects import Project, Projects
+
+HIDDEN = ".studio"
+"""The studio's own folder below the projects' folder: its queue, and what commands printed."""
+
+OUTPUT_CHARS = 6_000
+"""The end of what a command printed that is shown."""
+
+
+class Wanted(Result):
+    """A command that waits.
+
+    Attributes:
+        kind: "run", "export" or "publish".
+        words: the command line after `fabula`.
+    """
+
+    project: str
+    kind: str
+    words: list[str]
+
+
+class Queue(Result):
+    waiting: list[Wanted] = Field(default_factory=list)
+
+
+@dataclass
+class Working:
+    """A command that this studio started."""
+
+    wanted: Wanted
+    process: subprocess.Popen[bytes]
+
+
+@dataclass
+class Jobs:
+    """The queue, and the command that works.
+
+    Attributes:
+        problems: the last line of what a command printed that failed before its run began, by project.
+    """
+
+    projects: Projects
+    problems: dict[str, str] = field(default_factory=dict)
+    _working: Working | None = None
+
+    def __post_init__(self) -> None:
+        self._folder = self.projects.root / HIDDEN
+        self._folder.mkdir(exist_ok=True)
+        try:
+            self._queue = Queue.load_optional(self._folder / "queue.json") or Queue()
+        except FabulaError:  # a queue that cannot be read is an empty one; the projects are all there
+            self._queue = Queue()
+
+    def run(self, project: Project) -> None:
+        """Put the run of a project at the end of the queue, or go on with one that was stopped."""
+        words = command_words(project.arguments(), project.folder)[1:]
+        self.submit(Wanted(project=project.name, kind="run", words=["--progress", "none", *words]))
+
+    def submit(self, wanted: Wanted) -> None:
+        """Put a command at the end of the queue, unless it waits there already."""
+        self.problems.pop(wanted.project, None)
+        if not any((one.project, one.kind) == (wanted.project, wanted.kind) for one in self._queue.waiting):
+            self._queue.waiting.append(wanted)
+            self._save()
+        self.tick()
+
+    def is_queued(self, project: Project, kind: str = "run") -> bool:
+        return any(one.project == project.name and one.kind == kind for one in self._queue.waiting)
+
+    def is_working(self, project: Project, kind: str) -> bool:
+        """Whether this studio's own command of a kind works on the project."""
+        working = self._working
+        return working is not None and (working.wanted.project, working.wanted.kind) == (project.name, kind)
+
+    def cancel(self, project: Project) -> bool:
+        """Take the run of a project out of the queue, or ask it to stop; it goes on later from where it was.
+
+        Returns:
+            Whether there was anything to stop.
+        """
+        if self.is_queued(project):
+            self._queue.waiting = [
+                one for one in self._queue.waiting if (one.project, one.kind) != (project.name, "run")
+            ]
+            self._save()
+            return True
+        event = last_event(project.folder)
+        process = event.process if event is not None else None
+        if process is not None:
+            process.terminate()
+        return process is not None
+
+    def tick(self) -> None:
+        """Notice that a command has ended, and start the next one where nothing works."""
+        if self._working is not None:
+            code = self._working.process.poll()
+            if code is None:
+                return
+            wanted, self._working = self._working.wanted, None
+            if code not in (0, 130):
+                lines = self.output(wanted.project, wanted.kind).strip().splitlines()
+                self.problems[wanted.project] = lines[-1] if lines else f"it ended with code {code}"
+        if self._queue.waiting and not self._is_any_working():
+            wanted = self._queue.waiting.pop(0)
+            self._save()
+            self._start(wanted)
+
+    def output(self, project: str, kind: str) -> str:
+        """The end of what the last command of a kind printed; "" where there was none."""
+        try:
+            text = self._output_path(project, kind).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return text[-OUTPUT_CHARS:]
+
+    def _is_any_working(self) -> bool:
+        """Whether a run works, also one that was begun elsewhere."""
+        events = (last_event(project.folder) for project in self.projects.all())
+        return any(event is not None and event.process is not None for event in events)
+
+    def _start(self, wanted: Wanted) -> None:
+        options: dict[str, Any] = {}
+        if sys.platform == "win32":
+            options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+        else:
+            options["start_new_session"] = True  # Ctrl-C in the studio's terminal stops the studio alone
+        with self._output_path(wanted.project, wanted.kind).open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fabula", *wanted.words],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **options,
+            )
+        self._working = Working(wanted, process)
+
+    def _output_path(self, project: str, kind: str) -> Path:
+        return self._folder / f"{project}.{kind}.txt"
+
+    def _save(self) -> None:
+        self._queue.save(self._folder / "queue.json")

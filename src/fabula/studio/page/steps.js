@@ -1,0 +1,320 @@
+// The steps of a project, from the files to what comes out. Each has a key: it is drawn again when that changes.
+
+import { post } from "./calls.js";
+import { curve } from "./curve.js";
+import { element } from "./element.js";
+
+const number = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+const quiet = (textContent) => element("p", { className: "quiet", textContent });
+const button = (textContent, onclick, properties = {}) => element("button", { textContent, onclick, ...properties });
+const hasRun = ({ data }) => !["empty", "unread", "ready"].includes(data.phase);
+const needsStories = ({ data }) => data.summary ? "" : "First the stories have to be read.";
+const needsModel = ({ data }) => data.has_model ? "" : "This comes when the model is trained.";
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h ${Math.round(seconds % 3600 / 60)} min`;
+}
+
+function tiles(...pairs) {
+  return element("dl", { className: "tiles" }, pairs.filter(Boolean).map(([label, value]) => element("div", {}, element("dt", { textContent: label }), element("dd", { textContent: value }))));
+}
+
+// ---- 1, the stories -----------------------------------------------------------------------------------------------
+
+const SPLITS = [["", "as found"], ["chapters", "at chapters"], ["scenes", "at scene breaks"], ["blank-lines", "after blank lines"], ["lines", "on each line"], ["files", "with each file"], ["own", "at a line that I name"]];
+
+const stories = {
+  id: "stories",
+  title: "Stories",
+  waits: () => "",
+  isDone: ({ data }) => Boolean(data.summary),
+  short: ({ data }) => data.summary ? `${counted(data.summary.num_kept, "story", "stories")}, ${counted(data.summary.num_words, "word")}` : "",
+  key: (page) => [page.data.summary, page.data.phase, page.question, page.busy, page.busy === "reading" && page.progress, page.problem],
+  draw(page) {
+    const { data } = page;
+    if (page.busy === "reading") return reading(page);
+    if (page.question) return question(page);
+    if (!data.summary) return data.num_files
+      ? [quiet(`${counted(data.num_files, "file")}: ${data.files.slice(0, 5).join(", ")}${data.num_files > 5 ? " …" : ""}`), otherwise(page)]
+      : quiet(hasRun(page) ? "The record of its stories is not there yet." : "There are no files in this project.");
+    const { summary } = data;
+    return [
+      tiles(["stories", number(summary.num_kept)], ["words", number(summary.num_words)], ["words in the median story", number(summary.median_words)],
+        ["held out to measure", number(Object.entries(summary.splits).filter(([name]) => name !== "train").reduce((sum, [, count]) => sum + count, 0))]),
+      quiet(summary.format),
+      summary.warnings.length > 0 && element("ul", { className: "warnings" }, summary.warnings.map((textContent) => element("li", { textContent }))),
+      element("h3", { textContent: "The first stories, as the model will read them" }),
+      element("div", { className: "beginnings" }, summary.beginnings.map(({ title, text, place, num_words, is_whole }) => element("article", {},
+        title && element("h4", { textContent: title }),
+        element("p", { className: "prose", textContent: text + (is_whole ? "" : " …") }),
+        quiet(`${counted(num_words, "word")}, from ${place}`)))),
+      !hasRun(page) && otherwise(page),
+    ];
+  },
+};
+
+function reading({ progress }) {
+  const share = progress?.stage === "clean" && progress.total ? progress.done / progress.total : null;
+  const bar = element("progress", { max: 1, ariaLabel: "Reading" });
+  if (share !== null) bar.value = share;
+  return [quiet("The files are read and cleaned …"), bar];
+}
+
+function question(page) {
+  return [
+    element("p", {}, element("strong", { textContent: "Where does a story begin? " }), "This can be read in two ways. Choose the one that looks right."),
+    element("div", { className: "readings" }, page.question.readings.map((one) => element("article", {},
+      element("h3", { textContent: one.description }),
+      quiet(`${counted(one.num_stories, "story", "stories")}, ${counted(one.num_words, "word")}`),
+      element("ol", {}, one.beginnings.map((textContent) => element("li", { className: "prose", textContent: `${textContent} …` }))),
+      button("Read it so", () => page.read({ ...page.data.reading, split_at: one.split_at }), { className: "primary" })))),
+    otherwise(page),
+  ];
+}
+
+function otherwise(page) {
+  const { reading: chosen } = page.data;
+  const isOwn = chosen.split_at && !SPLITS.some(([value]) => value === chosen.split_at);
+  const split = element("select", { id: "split-at" }, SPLITS.map(([value, textContent]) => element("option", { value, textContent, selected: value === (isOwn ? "own" : chosen.split_at ?? "") })));
+  const own = element("input", { id: "split-line", value: isOwn ? chosen.split_at : "", hidden: !isOwn, placeholder: "a line, or a regular expression for one", ariaLabel: "The line between two stories" });
+  split.addEventListener("change", () => { own.hidden = split.value !== "own"; });
+  const field = (id, label, value, placeholder) => element("label", {}, label, element("input", { id, value: value ?? "", placeholder }));
+  const column = field("column", "Column that holds the text", chosen.column, "found");
+  const encoding = field("encoding", "Encoding", chosen.encoding, "found");
+  const form = element("form", { className: "fields-row" }, element("label", {}, "Stories begin", split), own, column, encoding, button("Read again", () => {}, { type: "submit" }));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    page.read({ ...chosen, split_at: split.value === "own" ? own.value : split.value, column: column.lastChild.value, encoding: encoding.lastChild.value });
+  });
+  return element("details", { id: "otherwise", open: Boolean(page.problem) }, element("summary", { textContent: "Read it another way" }), form);
+}
+
+// ---- 2, cleaning --------------------------------------------------------------------------------------------------
+
+const cleaning = {
+  id: "cleaning",
+  title: "What cleaning took out",
+  waits: needsStories,
+  isDone: () => true,
+  short: ({ data: { summary } }) => `${counted(summary.num_removals, "passage")}, ${counted(summary.words_removed, "word")}`,
+  key: (page) => [page.data.summary, page.removals, page.numRemovals, hasRun(page), page.data.num_decisions],
+  draw(page) {
+    const { data: { summary, num_decisions: count }, removals } = page;
+    const dropped = Object.entries(summary.num_dropped);
+    const made = [quiet(`Author’s notes, promotions and the like are not story, and are left out. The rules (${summary.rules}) were least certain of the first ones below: look at those.`
+      + (hasRun(page) ? "" : " What is story you put back with a click."))];
+    if (count && !hasRun(page)) made.push(element("p", { className: "told", textContent: `${counted(count, "decision")} of yours; the training obeys them.` }));
+    made.push(element("div", { className: "removals" }, (removals?.rows ?? []).slice(0, page.numRemovals).map((row) => removal(page, row))));
+    if (removals && page.numRemovals < removals.num_rows)
+      made.push(button(`Show more (${number(removals.num_rows - page.numRemovals)})`, () => page.moreRemovals(), { id: "more-removals" }));
+    if (removals && !removals.num_rows) made.push(element("p", { textContent: "Nothing was taken out of the stories." }));
+    if (dropped.length) made.push(element("details", { id: "dropped" },
+      element("summary", { textContent: `${counted(dropped.reduce((sum, [, each]) => sum + each, 0), "story was", "stories were")} dropped: ${dropped.map(([reason, each]) => `${number(each)} ${reason.replaceAll("_", " ")}`).join(", ")}` }),
+      element("ul", {}, (removals?.dropped ?? []).map(({ reason, place, text }) => element("li", {}, `${reason.replaceAll("_", " ")}, ${place}: `, element("q", { textContent: text }))))));
+    made.push(element("p", {}, element("a", { href: page.file("review.html"), target: "_blank", textContent: "The whole review, with figures for each rule" })));
+    return made;
+  },
+};
+
+function removal(page, row) {
+  const isBack = row.decision === "undo";
+  const text = element("p", { className: "prose" }, element("span", { className: "context", textContent: cutLeft(row.before) }),
+    element(isBack ? "ins" : "del", { textContent: row.text }), element("span", { className: "context", textContent: cutRight(row.after) }));
+  const act = button(isBack ? "Leave it out after all" : "Put it back", () => page.decide(row, isBack ? "" : "undo"), { id: `removal-${row.story.slice(0, 12)}-${row.start}`, ariaPressed: String(isBack) });
+  return element("article", { className: isBack ? "back" : "" }, text,
+    element("footer", {}, element("span", { className: "quiet", textContent: `${row.why || row.rule}; ${row.place}; ${(100 * row.confidence).toFixed(1)} % certain` }), !hasRun(page) && act));
+}
+
+const cutLeft = (text) => text.length > 160 ? `… ${text.slice(-160).replace(/^\S*\s/, "")}` : text;
+const cutRight = (text) => text.length > 160 ? `${text.slice(0, 160).replace(/\s\S*$/, "")} …` : text;
+
+// ---- 3, the model and the time ------------------------------------------------------------------------------------
+
+const MINUTES = [[2, "2 minutes: a first look"], [10, "10 minutes"], [30, "30 minutes"], [60, "1 hour"], [240, "4 hours"], [null, "as long as the recipe takes"]];
+
+const model = {
+  id: "model",
+  title: "Model and time",
+  waits: needsStories,
+  isDone: (page) => hasRun(page),
+  short: ({ data }) => `${data.base}, ${data.max_minutes === null ? "no time limit" : `${number(data.max_minutes)} min`}`,
+  key: (page) => [page.data.base, page.data.max_minutes, hasRun(page), page.busy === "predicting", page.prediction, page.bases === null],
+  draw(page) {
+    const { data, bases } = page;
+    if (hasRun(page)) return quiet(`It starts from ${data.base}; ${data.max_minutes === null ? "there is no time limit." : `${number(data.max_minutes)} minutes in all.`} For another base or time, make a new project.`);
+    const choice = page.choice ??= { base: data.base, max_minutes: data.max_minutes };
+    return [
+      quiet(`A base is a model that already writes; training teaches it your stories. This machine has ${number(bases?.free_gb ?? 0, 1)} GB of memory free.`),
+      baseTable(page, choice),
+      minutes(choice),
+      element("div", { className: "row" },
+        button("Train", () => page.act(async () => { await post(page.path("/start"), choice); }), { className: "primary", id: "start" }),
+        button(page.busy === "predicting" ? "Measuring …" : "How long will it take?", () => page.predict(choice), { id: "predict", disabled: page.busy === "predicting" })),
+      prediction(page),
+    ];
+  },
+};
+
+function baseTable({ bases }, choice) {
+  const rows = bases?.bases ?? [];
+  const known = rows.some(({ name }) => name === choice.base);
+  const own = element("input", { id: "own-base", value: known ? "" : choice.base, placeholder: "a name on the Hugging Face hub, a folder or a GGUF file", ariaLabel: "Another base", oninput: () => { choice.base = own.value || bases.default; } });
+  const row = (base) => {
+    const fits = base.training_gb <= bases.free_gb;
+    const radio = element("input", { type: "radio", name: "base", id: `base-${base.name}`, checked: base.name === choice.base, onchange: () => { choice.base = base.name; own.value = ""; } });
+    const size = base.num_parameters * 2; // the hub keeps 2 bytes a weight
+    const note = base.is_at_hand ? "on this machine" : `to be fetched, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
+    return element("tr", { className: fits ? "" : "too-large" },
+      element("th", { scope: "row" }, element("label", {}, radio, " ", base.name)),
+      element("td", { textContent: `${number(base.num_parameters / 1e6)} M` }), element("td", { textContent: `${number(base.training_gb, 1)} GB${fits ? "" : ": too much"}` }),
+      element("td", { textContent: base.licence }), element("td", { textContent: note }));
+  };
+  const fitting = rows.filter(({ training_gb: size, is_at_hand: here }) => here || size <= bases.free_gb);
+  const others = rows.filter((base) => !fitting.includes(base)).map(row);
+  const hidden = others.filter((made) => !made.querySelector("input").checked);
+  for (const made of hidden) made.hidden = true;
+  const all = hidden.length > 0 && button(`Also show ${counted(hidden.length, "base")} too large for the free memory`, () => { for (const made of hidden) made.hidden = false; all.remove(); }, { className: "small" });
+  const head = element("thead", {}, element("tr", {}, ["base", "parameters", "memory to train", "licence", "where it is"].map((textContent) => element("th", { scope: "col", textContent }))));
+  return element("div", { className: "table", tabIndex: 0, role: "region", ariaLabel: "Bases" }, element("table", {}, head, element("tbody", {}, fitting.map(row), others)), element("div", { className: "row" }, all), own);
+}
+
+function minutes(choice) {
+  const select = element("select", { id: "minutes" }, MINUTES.map(([value, textContent]) => element("option", { value: String(value), textContent, selected: value === choice.max_minutes })));
+  if (!MINUTES.some(([value]) => value === choice.max_minutes)) select.append(element("option", { value: String(choice.max_minutes), textContent: `${choice.max_minutes} minutes`, selected: true }));
+  select.addEventListener("change", () => { choice.max_minutes = select.value === "null" ? null : Number(select.value); });
+  return element("p", {}, element("label", {}, "Be done in about ", select), element("span", { className: "quiet", textContent: " Training takes three quarters of it, the evaluation the rest." }));
+}
+
+function prediction({ prediction: found }) {
+  if (!found) return null;
+  return element("div", {},
+    tiles(["to train all epochs", found.time], ["tokens/s, measured", number(found.tokens_per_second)], ["memory at the peak", `${number(found.memory_gb, 1)} GB`], ["on the disk meanwhile", `${number(found.disk_gb, 1)} GB`]),
+    quiet(`${found.base} on ${found.device.replace(/^1 CPU threads$/, "1 CPU thread")}: ${counted(found.num_steps, "step")} without a time limit.`),
+    found.memory_gb > found.free_memory_gb && element("p", { className: "warnings", textContent: "This machine has less memory free than that: take a smaller base." }));
+}
+
+// ---- 4, training --------------------------------------------------------------------------------------------------
+
+const STAGES = { clean: "The stories are cleaned", train: "The model is trained", tune: "The sampling settings are chosen", evaluate: "The model is measured", write: "The model writes stories", run: "The run begins" };
+
+const training = {
+  id: "training",
+  title: "Training",
+  waits: (page) => hasRun(page) ? "" : "It begins when you press Train.",
+  isDone: ({ data }) => data.has_model,
+  short: ({ data, progress }) => data.phase === "working" ? `${progress?.total ? `${Math.round(100 * progress.done / progress.total)} %` : ""}` : { queued: "waits", stopped: "stopped", failed: "stopped by an error" }[data.phase] ?? "",
+  key: (page) => [page.data.phase, page.progress, page.data.steps.length, page.data.validations.length, page.samples, page.messages.length],
+  draw(page) {
+    const { data, samples } = page;
+    const speed = data.steps.at(-1)?.[2], first = data.validations[0], best = data.validations.reduce((least, row) => !least || row[2] < least[2] ? row : least, null);
+    return [
+      working(page),
+      data.steps.length + data.validations.length > 1 && curve(data.steps, data.validations),
+      data.validations.length > 0 && tiles(["bits per byte, before", number(first[2], 3)], ["bits per byte, best so far", number(best[2], 3)], ["step of the best", number(best[0])], speed && ["tokens/s", number(speed)]),
+      samples.length > 0 && element("div", { className: "samples" }, element("h3", { textContent: "What it writes at each validation" }),
+        samples.slice(0, 3).map(sample), samples.length > 3 && element("details", { id: "earlier" }, element("summary", { textContent: "Earlier ones" }), samples.slice(3).map(sample))),
+      page.messages.length > 0 && element("details", { id: "messages" }, element("summary", { textContent: "What was said" }), element("ul", { className: "messages" }, page.messages.map(({ stage, text }) => element("li", { textContent: `${stage}: ${text}` })))),
+    ];
+  },
+};
+
+function working(page) {
+  const { data, progress } = page;
+  const stop = (label, title) => button(label, () => page.act(() => post(page.path("/stop"))), { id: "stop", title });
+  const goOn = button("Go on", () => page.act(() => post(page.path("/start"), { base: data.base })), { className: "primary", id: "go-on" });
+  if (data.phase === "queued") return element("div", { className: "row" }, element("p", { textContent: "Something else is running. This begins when that is done." }), stop("Do not wait", "Take it out of the queue"));
+  if (data.phase === "stopped") return element("div", { className: "row" }, element("p", { textContent: "Stopped. Nothing is lost: it goes on from the last checkpoint." }), goOn);
+  if (data.phase === "failed") return element("div", { className: "row" }, element("p", { textContent: "An error stopped it. When that is put right, it goes on from the last checkpoint." }), goOn);
+  if (data.phase !== "working") return null;
+  const bar = element("progress", { max: 1, ariaLabel: "Progress of this stage" });
+  if (progress?.total) bar.value = progress.done / progress.total;
+  const unit = progress?.unit === "seconds" ? `${duration(progress.done)} of ${duration(progress.total)}` : progress?.total ? `${number(progress.done)} of ${number(progress.total)} ${progress.unit}` : "";
+  const left = progress?.seconds_left ? `, about ${duration(progress.seconds_left)} left` : "";
+  return element("div", {},
+    element("p", { textContent: `${STAGES[progress?.stage] ?? "It works"}${unit ? `: ${unit}` : ""}${left}.` }), bar,
+    element("div", { className: "row" }, stop("Pause", "Stops; Go on continues from here"),
+      progress?.stage === "train" && button("End the training now and keep the best", () => page.act(() => post(page.path("/finish"))), { id: "finish" })),
+    quiet("You can close this page, and the studio too: the training goes on."));
+}
+
+const sample = ({ step, text }) => element("article", {}, element("h4", { textContent: step ? `After step ${number(step)}` : "Before training" }), element("p", { className: "prose", textContent: text }));
+
+// ---- 5 to 7, what came of it --------------------------------------------------------------------------------------
+
+const result = {
+  id: "result",
+  title: "What it learned",
+  waits: needsModel,
+  isDone: ({ data }) => data.verdict.length > 0,
+  short: () => "",
+  key: ({ data }) => [data.has_model, data.verdict, data.samples, data.has_report],
+  draw: (page) => [
+    ...page.data.verdict.map((textContent, index) => element("p", { className: index ? "" : "headline", textContent })),
+    !page.data.verdict.length && quiet("The evaluation is not done yet."),
+    page.data.samples.length > 0 && element("details", { id: "written", open: true }, element("summary", { textContent: "Stories that it wrote in its evaluation" }),
+      page.data.samples.map(({ prompt, text }) => element("article", {}, element("p", { className: "prose" }, element("b", { textContent: prompt }), text.slice(0, 900) + (text.length > 900 ? " …" : ""))))),
+    page.data.has_report && element("p", {}, element("a", { className: "button", href: page.file("report.html"), target: "_blank", textContent: "Open the report" })),
+  ],
+};
+
+const writing = {
+  id: "writing",
+  title: "Write",
+  waits: needsModel,
+  isDone: ({ data }) => data.has_model,
+  short: () => "",
+  key: ({ data }) => [data.has_model],
+  draw: (page) => [
+    element("p", { textContent: "A page to write on, with your model beside you." }),
+    element("p", {}, element("a", { className: "button primary", id: "desk", href: `desk/${encodeURIComponent(page.name)}/`, textContent: "Write with it" })),
+  ],
+};
+
+const FORMATS = [["gguf", "GGUF, for Ollama, LM Studio and llama.cpp"], ["onnx", "ONNX, for browsers and ONNX Runtime"]];
+
+const share = {
+  id: "share",
+  title: "Take it elsewhere",
+  waits: needsModel,
+  isDone: ({ data }) => data.exports.length > 0,
+  short: () => "",
+  key: ({ data }) => [data.has_model, data.exports, data.work, data.has_report, data.phase],
+  draw(page) {
+    const { data } = page;
+    const link = (file, textContent) => element("li", {}, element("a", { href: `${page.file(file)}?download`, textContent }));
+    return [
+      element("h3", { textContent: "Download" }),
+      element("ul", {}, link("model.zip", "the model (.zip)"), link("stories.jsonl", "the cleaned stories (.jsonl)"), link("ledger.jsonl", "all that cleaning took out (.jsonl)"),
+        data.has_report && link("report.html", "the report (.html)"), data.exports.map((name) => link(`${name}.zip`, `the export to ${name.toUpperCase()} (.zip)`)),
+        data.work.publish.output && !data.work.publish.is_working && link("publish.zip", "what publishing would upload (.zip)")),
+      element("h3", { textContent: "For other programs" }),
+      element("div", { className: "row" }, FORMATS.map(([to, title]) => button(`Export to ${to.toUpperCase()}`, () => page.act(() => post(page.path("/export"), { to })), { title, id: `export-${to}`, disabled: busyWith(data.work.export) }))),
+      output(data.work.export, "The export is compared with the original."),
+      element("h3", { textContent: "Publish on the Hugging Face hub" }),
+      publishForm(page),
+      output(data.work.publish, "The Space is started and asked to write."),
+    ];
+  },
+};
+
+const busyWith = (work) => work.is_working || work.is_waiting;
+
+function output(work, textContent) {
+  if (!work.output && !busyWith(work)) return null;
+  return element("div", {}, busyWith(work) && quiet(work.is_waiting ? "It begins when what runs now is done." : textContent), work.output && element("pre", { tabIndex: 0, textContent: work.output }));
+}
+
+function publishForm(page) {
+  const field = (id, label) => element("label", {}, label, element("input", { id, required: true, placeholder: "such as cc-by-4.0" }));
+  const own = field("licence", "Licence of the model"), theirs = field("corpus-licence", "Licence of the stories");
+  const form = element("form", { className: "fields-row" }, own, theirs, button("Try it out", () => {}, { type: "submit", disabled: busyWith(page.data.work.publish) }));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    page.act(() => post(page.path("/publish"), { license: own.lastChild.value, corpus_license: theirs.lastChild.value }));
+  });
+  return element("div", {}, quiet("This writes the model’s card, its repository and its Space into the project’s folder, and checks them. Nothing is uploaded; to upload, type the command with your own names in a terminal: fabula publish PROJECT --repo user/name."), form);
+}
+
+export const STEPS = [stories, cleaning, model, training, result, writing, share];

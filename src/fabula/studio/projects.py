@@ -1,0 +1,283 @@
+"""Projects: the run folders below one folder, what the user put into each, and how far each is."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fabula.corpus.options import ReadingOptions
+from fabula.defaults import BASE, RECIPE, SEED
+from fabula.errors import FabulaError
+from fabula.files import MANIFEST
+from fabula.pipeline.events import DONE, STOPPED, last_event
+from fabula.pipeline.run import DECISIONS, INPUTS, PROJECT
+from fabula.report.render import REPORT
+from fabula.results import (
+    LOG,
+    RUN,
+    CorpusManifest,
+    LogRow,
+    Result,
+    RunArguments,
+    RunRecord,
+    TrainingLog,
+    parse_log_row,
+    read_rows,
+)
+from fabula.training.job import CHECKPOINTS
+
+NAME = re.compile(r"\w(?:[\w .-]{0,78}\w)?")
+"""A project's name. It is the name of its folder, and part of addresses."""
+
+MAX_FILES = 5_000
+MAX_DEPTH = 8
+MAX_PART_BYTES = 200
+
+Phase = Literal["empty", "unread", "ready", "working", "stopped", "failed", "done"]
+
+
+class Choices(Result):
+    """What the user chose for a project before its run begins."""
+
+    reading: ReadingOptions = ReadingOptions()
+    base: str = BASE
+    recipe: str = RECIPE
+    max_minutes: float | None = Field(default=10.0, gt=0, le=100_000)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A run folder, or the folder of a run that has not begun."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def inputs(self) -> Path:
+        """The files that the user put in."""
+        return self.folder / INPUTS
+
+    @property
+    def decisions(self) -> Path:
+        """What the user decided about removals. An empty file is made where there is none, since a corpus also depends
+        on whether there is one."""
+        path = self.folder / DECISIONS
+        if not path.exists():
+            path.touch()
+        return path
+
+    @property
+    def corpus(self) -> Path:
+        return self.folder / "corpus"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    def files(self) -> list[Path]:
+        """The files that the user put in, in the order of their names."""
+        return sorted(path for path in self.inputs.rglob("*") if path.is_file() and path.suffix != ".upload")
+
+    def source(self) -> str:
+        """What the run reads: the one file, or the folder of several.
+
+        Raises:
+            FabulaError: there is none.
+        """
+        files = self.files()
+        if not files:
+            raise FabulaError("there are no stories in this project yet", where=self.name)
+        return str((files[0] if len(files) == 1 else self.inputs).resolve())
+
+    def choices(self) -> Choices:
+        return Choices.load_optional(self.folder / PROJECT) or Choices()
+
+    def choose(self, choices: Choices) -> None:
+        choices.save(self.folder / PROJECT)
+
+    def arguments(self) -> RunArguments:
+        """What its run is asked for: as it was begun, else as the user chose."""
+        if (self.folder / RUN).is_file():
+            return RunRecord.load(self.folder / RUN).arguments
+        chosen = self.choices()
+        return RunArguments(
+            stories=self.source(),
+            base=chosen.base,
+            recipe=chosen.recipe,
+            seed=SEED,
+            max_minutes=chosen.max_minutes,
+            decisions=str(self.decisions.resolve()),
+            **dict(chosen.reading),
+        )
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a run was begun in it."""
+        return (self.folder / RUN).is_file()
+
+    def phase(self) -> tuple[Phase, str]:
+        """How far it is, and a sentence about an error."""
+        event = last_event(self.folder)
+        if event is not None and event.process is not None:
+            return "working", ""
+        if not self.has_run:
+            if (self.corpus / MANIFEST).is_file():
+                return "ready", ""
+            return ("unread" if self.files() else "empty"), ""
+        if event is not None and event.outcome not in (DONE, STOPPED, None):
+            return "failed", str(event.outcome)
+        if (event is None or event.outcome == DONE) and (self.folder / REPORT).is_file():
+            return "done", ""
+        return "stopped", ""
+
+    def corpus_manifest(self) -> CorpusManifest | None:
+        return CorpusManifest.find(self.corpus)
+
+    def training_log(self) -> TrainingLog:
+        """The log of the training that runs or ran last. A row that is being written is left out."""
+        found = [*self.folder.glob(f"model{CHECKPOINTS}/*/{LOG}"), self.folder / LOG]
+        logs = sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime)
+        rows: list[LogRow] = []
+        try:
+            for number, value in read_rows(logs[-1]) if logs else ():
+                rows.append(parse_log_row(value, logs[-1], number))
+        except FabulaError:
+            pass
+        return TrainingLog.of_rows(rows)
+
+
+class Projects:
+    """The projects below one folder.
+
+    Args:
+        root: the folder; it is made where there is none.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.root = root.resolve()
+
+    def all(self) -> list[Project]:
+        """All projects, the one that changed last first."""
+        found = [
+            Project(path)
+            for path in self.root.iterdir()
+            if NAME.fullmatch(path.name)
+            and path.is_dir()
+            and not path.is_symlink()
+            and any((path / mark).exists() for mark in (RUN, PROJECT))
+        ]
+        return sorted(found, key=lambda project: -project.folder.stat().st_mtime)
+
+    def find(self, name: str) -> Project:
+        """The project of a name.
+
+        Raises:
+            FabulaError: there is none. Nothing outside the folder can be named.
+        """
+        folder = self.root / name
+        if not NAME.fullmatch(name) or folder.is_symlink() or folder.resolve().parent != self.root:
+            raise FabulaError("there is no such project")
+        if not any((folder / mark).exists() for mark in (RUN, PROJECT)):
+            raise FabulaError("there is no such project")
+        return Project(folder)
+
+    def create(self, wanted: str) -> Project:
+        """A new project, with a number after the wanted name where that is taken."""
+        stem = re.sub(r"[^\w -]+", "-", wanted).strip(" -")[:60].strip(" -") or "stories"
+        number = 0
+        while True:
+            number += 1
+            folder = self.root / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            project = Project(folder)
+            project.inputs.mkdir()
+            project.choose(Choices())
+            return project
+
+
+def input_path(project: Project, name: str) -> Path:
+    """Where a file of this name goes, below the project's inputs.
+
+    Args:
+        name: its path in the folder that was dropped, with "/" between the parts.
+
+    Raises:
+        FabulaError: a name that leads elsewhere, is hidden or too long, or one file too many.
+    """
+    parts = name.split("/")
+    for part in parts:
+        is_odd = any(ord(character) < 32 or character in '\\:*?"<>|\x7f' for character in part)
+        if not part or part.startswith(".") or part != part.strip() or part.endswith(".upload") or is_odd:
+            raise FabulaError(f"a file cannot be called {name[:100]!r} here", hint="rename it")
+        if len(part.encode()) > MAX_PART_BYTES:
+            raise FabulaError("this file's name is too long", where=part[:40])
+    if len(parts) > MAX_DEPTH:
+        raise FabulaError(f"this folder has folders more than {MAX_DEPTH} deep", where=parts[0])
+    path = project.inputs.joinpath(*parts)
+    if not path.parent.resolve().is_relative_to(project.inputs.resolve()) or path.is_symlink():
+        raise FabulaError(f"a file cannot be called {name[:100]!r} here", hint="rename it")
+    if not path.exists() and len(project.files()) >= MAX_FILES:
+        raise FabulaError(
+            f"a project takes at most {MAX_FILES:,} files", hint="put them into one .zip archive"
+        )
+    return path
+
+
+def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int, max_bytes: int) -> bool:
+    """Add bytes to a file of the project's inputs. Chunks come in order; the last one puts the file in its place.
+
+    Args:
+        offset: bytes of the file before these; 0 begins it anew.
+        total: size of the whole file.
+        max_bytes: that all files of the project may take.
+
+    Returns:
+        Whether the file is complete.
+
+    Raises:
+        FabulaError: a bad name, a chunk that does not follow, or too large a file.
+    """
+    path = input_path(project, name)
+    others = sum(file.stat().st_size for file in project.files() if file != path)
+    if total + others > max_bytes:
+        raise FabulaError(
+            f"a project takes at most {max_bytes / 1e6:,.0f} MB",
+            where=name,
+            hint="begin the run in a terminal: fabula run FILE",
+        )
+    if offset + len(data) > total:
+        raise FabulaError("these are more bytes than were announced", where=name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".upload")
+    if offset and (not partial.is_file() or partial.stat().st_size != offset):
+        raise FabulaError("the upload was interrupted", where=name, hint="drop the file again")
+    with partial.open("ab" if offset else "wb") as file:
+        file.write(data)
+    if offset + len(data) < total:
+        return False
+    partial.replace(path)
+    return True
+
+
+def describe(project: Project, *, is_queued: bool, problem: str = "") -> dict[str, Any]:
+    """What the list of projects shows of one."""
+    phase, error = project.phase()
+    manifest = project.corpus_manifest()
+    return {
+        "name": project.name,
+        "phase": "queued" if is_queued and phase != "working" else phase,
+        "error": error or problem,
+        "num_stories": manifest.counts.num_kept if manifest else None,
+        "num_words": manifest.counts.words_kept if manifest else None,
+        "has_model": (project.model / MANIFEST).is_file(),
+        "changed": project.folder.stat().st_mtime,
+    }

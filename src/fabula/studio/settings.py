@@ -1,0 +1,22 @@
+"""How the studio is shown."""
+
+from pydantic import Field
+
+from fabula.config import Record
+from fabula.defaults import HOST
+
+STUDIO_PORT = 7861
+
+
+class StudioSettings(Record):
+    """How the studio is shown."""
+
+    host: str = Field(
+        default=HOST,
+        description="Address to listen on; only this machine reaches the default. With any other, a key is asked for.",
+    )
+    port: int = Field(default=STUDIO_PORT, ge=0, le=65535, description="Port; 0 takes a free one.")
+    max_upload_mb: int = Field(
+        default=2_000, ge=1, description="Size of all files that a project takes, in megabytes."
+    )
+    open_browser: bool = Field(default=True, description="Open the page in the browser.")

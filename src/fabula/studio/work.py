@@ -1,0 +1,77 @@
+"""What the studio does in processes of their own: reading files that come from anywhere, and measuring a training.
+
+`python -m fabula.studio.work read FOLDER READING` and `... predict STORIES BASE OUT` print one JSON object.
+"""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fabula.corpus.options import ReadingOptions
+from fabula.errors import FabulaError
+from fabula.formatting import format_duration
+
+
+class Stopped(Exception):
+    """The process was stopped before it came to its end."""
+
+
+class Worker:
+    """Does one thing at a time; a new one stops what is being done."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def ask(self, *words: str | Path) -> dict[str, Any]:
+        """The answer of a process to a command of this module.
+
+        Raises:
+            FabulaError: what the process found wrong.
+            Stopped: it was stopped, by a later call or from outside.
+        """
+        self.stop()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "fabula.studio.work",
+            *map(str, words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        self._process = process
+        output, _ = await process.communicate()
+        if process.returncode:
+            raise Stopped
+        answer = json.loads(output.splitlines()[-1])
+        if "error" in answer:
+            raise FabulaError(answer["error"])
+        return answer
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+
+def work(words: list[str]) -> dict[str, Any]:
+    """The answer to a command."""
+    try:
+        if words[0] == "read":
+            from fabula.studio.reading import read_stories
+
+            return read_stories(Path(words[1]), ReadingOptions.parse(json.loads(words[2])))
+        from fabula.training.predict import predict_training
+
+        found = predict_training(words[1], base=words[2], out=words[3])
+        return {**asdict(found), "time": format_duration(found.seconds)}
+    except FabulaError as error:
+        return {"error": str(error)}
+    except Exception as error:  # the page shows a sentence, whatever a reader or a model does
+        return {"error": f"that failed ({type(error).__name__})"}
+
+
+if __name__ == "__main__":
+    print(json.dumps(work(sys.argv[1:])))

@@ -1,0 +1,303 @@
+"""The studio over HTTP: files in, decisions, jobs, files out; and what it refuses."""
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the serve extra")
+pytest.importorskip("starlette", reason="needs the serve extra")
+
+from served import served
+
+from fabula.errors import FabulaError
+from fabula.pipeline.events import EventLog
+from fabula.results import RUN
+from fabula.serving.app import Place
+from fabula.studio.app import CHUNK_BYTES, make_studio
+from fabula.studio.projects import MAX_FILES, Projects, input_path, take_chunk
+
+JSON = {"content-type": "application/json"}
+BYTES = {"content-type": "application/octet-stream"}
+
+STORIES = "".join(
+    f"<sos> On day {number} Wren found a lamp by the wall. <nl> “Whose is it?” said Harrow, {number} times over, and"
+    f" nobody in all of Low Quay knew what to answer. <nl> So she carried it home past the {number} boats. <nl>"
+    f" {'EDIT: Thanks for the gold, kind stranger! More at r/SkerrowTales' if number % 4 == 0 else 'The end.'} <eos>\n"
+    for number in range(24)
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "secret.txt").write_text("root: a secret")
+    return tmp_path / "projects"
+
+
+@pytest.fixture
+def studio(root: Path) -> Iterator[str]:
+    with served(make_studio(root, max_upload_mb=4)) as address:
+        yield address
+
+
+def send(address: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    """Status and answer: a GET without a body, else a POST."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"{address}{path}", data, headers or (JSON if data is not None else {}))
+    try:
+        with urllib.request.urlopen(request, timeout=120) as response:
+            answer = response.read()
+            is_json = "json" in response.headers.get("content-type", "")
+            return response.status, json.loads(answer) if is_json else answer
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def put(address: str, project: str, path: str, data: bytes, **query: Any) -> tuple[int, Any]:
+    asked = urllib.parse.urlencode({"path": path, "offset": 0, "total": len(data), **query})
+    return send(address, f"/api/projects/{quote(project)}/files?{asked}", data, BYTES)
+
+
+def begin(address: str, name: str = "My tales", data: bytes = STORIES.encode()) -> str:
+    """A project with one file, read."""
+    _, made = send(address, "/api/projects", {"name": name})
+    assert put(address, made["name"], "tales.txt", data) == (200, {"is_complete": True})
+    return f"/api/projects/{quote(made['name'])}"
+
+
+def test_files_are_read_and_a_removal_is_undone(studio: str, root: Path):
+    project = begin(studio)
+    assert send(studio, project)[1]["phase"] == "unread"
+    status, read = send(studio, f"{project}/read", {})
+    assert status == 200, read
+    summary = read["summary"]
+    assert (summary["num_kept"], summary["num_removals"]) == (24, 6)
+    assert summary["beginnings"][0]["text"].startswith("On day 0 Wren found a lamp")
+    shown = send(studio, project)[1]
+    assert (shown["phase"], shown["num_stories"], shown["num_files"]) == ("ready", 24, 1)
+    _, removals = send(studio, f"{project}/removals?offset=0")
+    assert removals["num_rows"] == 6
+    confidences = [row["confidence"] for row in removals["rows"]]
+    assert confidences == sorted(confidences)
+    row = removals["rows"][0]
+    assert row["text"].strip().startswith("EDIT: Thanks")
+    assert row["before"].endswith("boats.")
+    del row["why"]
+    assert send(studio, f"{project}/decisions", {**row, "decision": "undo"}) == (200, {"num_decisions": 1})
+    assert send(studio, f"{project}/read", {})[1]["summary"]["num_removals"] == 5
+    _, removals = send(studio, f"{project}/removals?offset=0")
+    assert [one["decision"] for one in removals["rows"]] == [
+        "undo",
+        "",
+        "",
+        "",
+        "",
+        "",
+    ]  # it can be taken back
+    assert send(studio, f"{project}/decisions", {**row, "decision": ""}) == (200, {"num_decisions": 0})
+    assert send(studio, f"{project}/read", {})[1]["summary"]["num_removals"] == 6
+    assert (root / "My tales" / "decisions.jsonl").read_text() == ""
+
+
+def test_where_stories_begin_is_asked(studio: str):
+    tale = "It was a long way to the sea, and the road was steep, and nobody had told them of the gate."
+    text = "\n\n".join(
+        "\n".join(f"{tale} They counted {number * 7 + line} stones on the way." for line in range(3))
+        for number in range(12)
+    )
+    project = begin(studio, data=text.encode())
+    _, read = send(studio, f"{project}/read", {})
+    first, second = read["question"]["readings"]
+    assert {first["split_at"], second["split_at"]} == {"lines", "blank-lines"}
+    assert {first["num_stories"], second["num_stories"]} == {12, 36}
+    assert all(one["beginnings"][0].startswith("It was a long way") for one in (first, second))
+    _, read = send(studio, f"{project}/read", {"split_at": "blank-lines"})
+    assert read["summary"]["num_read"] == 12
+    assert send(studio, project)[1]["reading"]["split_at"] == "blank-lines"
+
+
+def test_what_cannot_be_read_is_said(studio: str):
+    project = begin(studio, data=b"")
+    status, answer = send(studio, f"{project}/read", {})
+    assert (status, b"no story" in answer) == (422, True)
+    status, answer = send(studio, f"{project}/read", {"encoding": "martian"})
+    assert (status, b"martian" in answer) == (422, True)
+    status, answer = send(studio, f"{project}/read", {"splitat": "lines"})
+    assert (status, b"did you mean 'split_at'" in answer or b"split_at" in answer) == (422, True)
+
+
+def test_a_large_file_comes_in_chunks_and_an_interrupted_one_is_not_there(studio: str, root: Path):
+    _, made = send(studio, "/api/projects", {"name": "large"})
+    data = bytes(range(256)) * 8192
+    assert len(data) > CHUNK_BYTES
+    first, rest = data[:CHUNK_BYTES], data[CHUNK_BYTES:]
+    total = len(data)
+    assert put(studio, "large", "a/b.txt", first, total=total) == (200, {"is_complete": False})
+    assert send(studio, "/api/projects/large")[1]["num_files"] == 0
+    status, _ = put(studio, "large", "a/b.txt", rest, offset=7, total=total)
+    assert status == 422
+    assert put(studio, "large", "a/b.txt", rest, offset=CHUNK_BYTES, total=total) == (
+        200,
+        {"is_complete": True},
+    )
+    assert (root / made["name"] / "inputs" / "a" / "b.txt").read_bytes() == data
+    assert (
+        put(studio, "large", "c.txt", b"x", total=4_000_000)[0] == 422
+    )  # beyond the limit with the other file
+    assert put(studio, "large", "c.txt", b"xy", total=1)[0] == 422
+    assert put(studio, "large", "c.txt", b"x" * (CHUNK_BYTES + 200_000))[0] == 413
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "..", "../x", "a/../../x", "/etc/passwd", "a//b", "C:\\x", ".hidden", "a/.git/x", "x\0y", "a\nb", "~/.ssh/x/..", "con:", "x" * 300, "a/" * 20 + "x", "b.upload", " x"],
+)  # fmt: skip
+def test_no_name_leads_out_of_the_inputs(root: Path, name: str):
+    project = Projects(root).create("tales")
+    with pytest.raises(FabulaError):
+        input_path(project, name)
+
+
+def test_links_are_not_followed(root: Path, tmp_path: Path):
+    projects = Projects(root)
+    project = projects.create("tales")
+    (tmp_path / "elsewhere").mkdir()
+    (project.inputs / "out").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FabulaError):
+        input_path(project, "out/x.txt")
+    (project.inputs / "link.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(FabulaError):
+        input_path(project, "link.txt")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / RUN).touch()
+    with pytest.raises(FabulaError):
+        projects.find("linked")
+    assert [one.name for one in projects.all()] == ["tales"]
+
+
+def test_a_project_takes_so_many_files(root: Path, monkeypatch: pytest.MonkeyPatch):
+    assert MAX_FILES > 100
+    monkeypatch.setattr("fabula.studio.projects.MAX_FILES", 2)
+    project = Projects(root).create("tales")
+    for name in "ab":
+        assert take_chunk(project, name, b"x", 0, 1, 100)
+    with pytest.raises(FabulaError, match="at most 2 files"):
+        take_chunk(project, "c", b"x", 0, 1, 100)
+
+
+def test_nothing_outside_the_projects_can_be_read(studio: str, root: Path):
+    begin(studio)
+    link = root / "My tales" / "report.html"
+    link.symlink_to(root.parent / "secret.txt")
+    for name in ("..", "%2e%2e", "..%2f", ".studio", "My%20tales%2f..", "%00", "secret.txt", "nothing"):
+        for path in ("", "/events", "/removals"):
+            status, answer = send(studio, f"/api/projects/{name}{path}")
+            assert status in (404, 422), (name, path)
+            assert b"secret" not in answer.replace(b"secret.txt", b"")
+    for what in (
+        "report.html",
+        "..%2fsecret.txt",
+        "%2e%2e/secret.txt",
+        "inputs",
+        "project.json",
+        ".lock",
+        "model.zip",
+    ):
+        status, answer = send(studio, f"/files/My%20tales/{what}")
+        assert (status, b"a secret" in answer) == (404, False), what
+    for path in (
+        "/secret.txt",
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/app.py",
+        "/desk/My%20tales/",
+        "/desk/../x/",
+    ):
+        status, answer = send(studio, path)
+        assert status in (404, 422), path
+        assert b"a secret" not in answer
+
+
+def test_other_sites_cannot_use_it(studio: str):
+    project = begin(studio)
+    elsewhere = {"origin": "https://elsewhere.example"}
+    for path in ("read", "decisions", "predict", "start", "stop", "finish", "export", "publish"):
+        assert send(studio, f"{project}/{path}", {}, {**JSON, **elsewhere})[0] == 403
+        assert send(studio, f"{project}/{path}", {}, {**JSON, "origin": "null"})[0] == 403
+        for kind in ("text/plain", "multipart/form-data", "application/x-www-form-urlencoded"):
+            assert send(studio, f"{project}/{path}", {}, {"content-type": kind})[0] == 415
+    assert send(studio, "/api/projects", {"name": "x"}, {**JSON, **elsewhere})[0] == 403
+    upload = f"{project}/files?path=x&offset=0&total=1"
+    assert send(studio, upload, b"x", {**BYTES, **elsewhere})[0] == 403
+    assert send(studio, upload, b"x", {"content-type": "text/plain"})[0] == 415
+    assert send(studio, "/api/projects", headers={"host": "elsewhere.example"})[0] == 400
+    assert [one["name"] for one in send(studio, "/api/projects")[1]] == ["My tales"]
+
+
+def test_a_report_is_shown_in_a_sandbox(studio: str, root: Path):
+    begin(studio)
+    (root / "My tales" / "report.html").write_text("<script>fetch('/api/projects')</script>")
+    with urllib.request.urlopen(f"{studio}/files/My%20tales/report.html", timeout=20) as response:
+        policy = response.headers.get_all("content-security-policy")
+        assert len(policy) == 1
+        assert policy[0].startswith("sandbox allow-scripts")
+        assert "allow-same-origin" not in policy[0]
+        assert "default-src 'none'" in policy[0]
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_words_of_a_request_are_no_options(studio: str, root: Path):
+    """What a visitor types reaches a command line as a value, never as an option of its own."""
+    project = begin(studio)
+    for body in ({"to": "--help"}, {"to": "gguf", "quantize": "--out"}):
+        assert send(studio, f"{project}/export", body)[0] == 422
+    for licence in ("--repo", "", "a b", "x;y", "$(id)"):
+        assert send(studio, f"{project}/publish", {"license": licence, "corpus_license": "mit"})[0] == 422
+    assert send(studio, f"{project}/start", {"base": "--help"})[0] == 422
+    assert not (root / ".studio" / "queue.json").exists()
+
+
+def test_a_key_is_asked_for_where_others_reach_it(root: Path):
+    app = make_studio(root, place=Place(hosts=("*",)), key="opensesame")
+    with served(app) as address:
+        assert send(address, "/api/projects")[0] == 403
+        assert send(address, "/?key=wrong")[0] == 403
+        assert send(address, "/api/projects", headers={"cookie": "fabula-studio=wrong"})[0] == 403
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(f"{address}/?key=opensesame", timeout=20) as response:
+            assert response.status == 200
+            assert "key" not in response.url
+        with opener.open(f"{address}/api/projects", timeout=20) as response:
+            assert json.loads(response.read()) == []
+
+
+def test_a_run_of_the_terminal_shows(studio: str, root: Path):
+    """A run that another process began in the folder is one that works, and its events are there."""
+    project = begin(studio)
+    with EventLog(root / "My tales"):
+        assert send(studio, project)[1]["phase"] == "working"
+        assert send(studio, f"{project}/start", {})[0] == 409
+    assert send(studio, project)[1]["phase"] == "unread"
+    _, first = send(studio, f"{project}/events?from=0")
+    assert [event["outcome"] for event in first["events"]] == [None, "done"]
+    assert send(studio, f"{project}/events?from={first['next']}")[1] == {"events": [], "next": first["next"]}
+    assert send(studio, f"{project}/events?from=-1")[0] == 422
+
+
+def test_a_run_that_cannot_begin_says_why(studio: str):
+    project = begin(studio)
+    assert send(studio, f"{project}/read", {})[0] == 200
+    assert send(studio, f"{project}/start", {"base": "nobody-has-this-model", "max_minutes": 1})[0] == 200
+    deadline = time.monotonic() + 120
+    while not (shown := send(studio, project)[1])["error"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert "nobody-has-this-model" in shown["error"]
+    assert shown["phase"] == "ready"
