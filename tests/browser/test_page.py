@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytest.importorskip("playwright.sync_api", reason="needs playwright")
 from playwright.sync_api import Browser, Page, expect
 from served import HeldEngine, served
 
+from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.models.records import ModelRecords
 from fabula.serving.app import make_app
@@ -158,9 +160,9 @@ def test_rewrite_undo_redo_and_edit_by_hand(open_page: OpenPage):
     assert second != first
     assert second.startswith("Once upon a time")
     page.locator("#undo").click()
-    assert story(page) == "Once upon a time"
-    page.locator("#undo").click()
     assert story(page) == first
+    page.locator("#undo").click()
+    assert story(page) == "Once upon a time"
     page.keyboard.press("Control+Shift+z")
     page.keyboard.press("Control+y")
     assert story(page) == second
@@ -174,7 +176,11 @@ def test_rewrite_undo_redo_and_edit_by_hand(open_page: OpenPage):
     assert story(page) == second
     field.evaluate("field => field.setSelectionRange(field.value.length, field.value.length)")
     page.keyboard.type(" I said.")
-    expect(page.locator("#again")).to_be_disabled()  # the last passage is the writer's own
+    page.locator("#again").click()  # the model's passage before the writer's own words is written again
+    expect(page.locator("#status")).to_contain_text("more")
+    assert story(page).startswith("Once upon a time")
+    assert story(page).endswith(" I said.")
+    assert story(page) != second + " I said."
 
 
 def test_choose_one_of_three(open_page: OpenPage):
@@ -223,13 +229,24 @@ def test_settings_start_from_the_models_and_matter(open_page: OpenPage):
     assert story(page) != seeded
 
 
-def test_limits_are_said(open_page: OpenPage, engine: HeldEngine):
+def test_a_story_of_any_length_is_continued(open_page: OpenPage):
+    """The end of it is sent, and a line shows from where on the model reads."""
     page = open_page()
-    page.locator("#story").fill("word " * 700)
-    page.locator("#go").click()
-    expect(page.locator("#problem")).to_contain_text("at most 3,000")
+    text = "".join(f"{number} words stand on this line.\n" for number in range(300))
+    assert len(text) > 3_000
+    assert write(page, text).startswith(text)
+    assert page.locator("#mirror .from").count() == 1
+    before = page.locator("#mirror .from").evaluate(
+        "mark => { let text = ''; for (let each = mark.previousSibling; each; each = each.previousSibling) text = each.textContent + text; return text.length; }"
+    )
+    assert len(text) - 400 < before < len(text)  # the model of the tests has 64 tokens of context
     page.locator("#story").fill("short")
-    expect(page.locator("#problem")).to_be_hidden()
+    assert page.locator("#mirror .from").count() == 0
+
+
+def test_a_fault_is_said(open_page: OpenPage, engine: HeldEngine):
+    page = open_page()
+    page.locator("#story").fill("short")
     engine.fault = RuntimeError("broken")
     page.locator("#go").click()
     expect(page.locator("#problem")).to_contain_text("Writing failed")
@@ -302,11 +319,11 @@ def test_files(open_page: OpenPage, tmp_path: Path):
     file = next(tmp_path.glob("*.json"))
     page.locator("#menu summary").click()
     page.locator("#new").click()
-    assert story(page) == ""
+    expect(page.locator("#story")).to_have_value("")
     page.locator("#file").set_input_files(file)
     expect(page.locator("#status")).to_contain_text("is open")
     assert story(page) == text
-    expect(page.locator("#again")).to_be_enabled()
+    expect(page.locator("#mirror .last")).not_to_be_empty()
     (tmp_path / "plain.txt").write_bytes("Drei Brüder\r\nzogen".encode())
     page.locator("#file").set_input_files(tmp_path / "plain.txt")
     expect(page.locator("#story")).to_have_value("Drei Brüder\nzogen")
@@ -314,6 +331,167 @@ def test_files(open_page: OpenPage, tmp_path: Path):
     page.locator("#file").set_input_files(tmp_path / "broken.json")
     expect(page.locator("#problem")).to_contain_text("broken.json is not a saved story")
     assert story(page) == "Drei Brüder\nzogen"
+
+
+def caret(page: Page, start: int, end: int | None = None) -> None:
+    page.locator("#story").focus()
+    page.locator("#story").evaluate(
+        f"field => field.setSelectionRange({start}, {start if end is None else end})"
+    )
+
+
+def test_insert_at_the_caret(open_page: OpenPage):
+    page = open_page()
+    set_range(page, "max_new_tokens", 12)
+    page.locator("#story").fill("Ada found a lamp. The queen lost the key.")
+    caret(page, 17)
+    expect(page.locator("#go")).to_have_text("Insert")
+    page.locator("#go").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    text = story(page)
+    assert text.startswith("Ada found a lamp.")
+    assert text.endswith("The queen lost the key.")
+    assert len(text) > 45
+    page.locator("#undo").click()
+    assert story(page) == "Ada found a lamp. The queen lost the key."
+    caret(page, 41)
+    expect(page.locator("#go")).to_have_text("Continue")
+
+
+def test_rewrite_a_selection_and_go_through_the_alternatives(open_page: OpenPage):
+    page = open_page()
+    set_range(page, "max_new_tokens", 12)
+    page.locator("#story").fill("Ada found a lamp. Wren hid the loaf. The end.")
+    page.locator("#again").click()
+    expect(page.locator("#status")).to_contain_text("Select some text")
+    caret(page, 18, 36)
+    page.locator("#again").click()
+    expect(page.locator("#which")).to_have_text("2/2")
+    second = story(page)
+    assert second.startswith("Ada found a lamp. ")
+    assert second.endswith(" The end.")
+    page.locator("#again").click()
+    expect(page.locator("#which")).to_have_text("3/3")
+    third = story(page)
+    assert third != second
+    page.locator("#previous").click()
+    expect(page.locator("#which")).to_have_text("2/3")
+    assert story(page) == second
+    page.keyboard.press("Alt+ArrowLeft")
+    assert story(page) == "Ada found a lamp. Wren hid the loaf. The end."
+    page.locator("#next").click()
+    page.locator("#next").click()
+    assert story(page) == third
+    page.locator("#undo").click()
+    assert story(page) == second
+
+
+def test_undo_is_kept_over_a_reload(open_page: OpenPage):
+    page = open_page()
+    first = write(page, "It began")
+    page.locator("#again").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    second = story(page)
+    page.wait_for_timeout(600)  # the shelf takes what changed after 0.4 s
+    page.reload()
+    expect(page.locator("#model-name")).not_to_be_empty()
+    assert story(page) == second
+    expect(page.locator("#which")).to_have_text("2/2")
+    page.locator("#undo").click()
+    assert story(page) == first
+    page.locator("#undo").click()
+    assert story(page) == "It began"
+    page.locator("#redo").click()
+    assert story(page) == first
+
+
+def test_the_shelf(open_page: OpenPage):
+    page = open_page()
+    page.locator("#name").fill("The lamp")
+    page.locator("#story").fill("Ada found a lamp.")
+    page.locator("#menu summary").click()
+    page.locator("#new").click()
+    expect(page.locator("#story")).to_have_value("")
+    page.locator("#story").fill("The queen lost the key.")
+    page.locator("#tab-stories").click()
+    rows = page.locator("#shelf li")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("The queen lost the key.")
+    expect(rows.nth(1)).to_contain_text("The lamp")
+    expect(rows.nth(1)).to_contain_text("4 words")
+    page.locator("#find").fill("queen")
+    expect(rows).to_have_count(1)
+    page.locator("#find").fill("")
+    rows.nth(1).locator(".delete").click()
+    expect(rows).to_have_count(2)  # one, and the offer to take it back
+    rows.nth(0).get_by_text("Put it back").click()
+    page.locator("#shelf .open", has_text="The lamp").click()
+    expect(page.locator("#story")).to_have_value("Ada found a lamp.")
+    expect(page.locator("#name")).to_have_value("The lamp")
+
+
+def test_two_tabs_write_one_story_in_turn(open_page: OpenPage):
+    one = open_page()
+    one.locator("#story").fill("Written in the first tab.")
+    one.wait_for_timeout(600)
+    two = one.context.new_page()
+    two.goto(one.url)
+    expect(two.locator("#elsewhere")).to_be_visible()
+    expect(two.locator("#story")).to_have_value("Written in the first tab.")
+    expect(two.locator("#go")).to_be_disabled()
+    one.locator("#story").fill("Written in the first tab, and more.")  # not on the shelf yet
+    two.locator("#take").click()
+    expect(two.locator("#elsewhere")).to_be_hidden()
+    expect(two.locator("#story")).to_have_value("Written in the first tab, and more.")
+    expect(one.locator("#elsewhere")).to_be_visible()
+    expect(one.locator("#story")).to_have_attribute("readonly", "")
+    two.locator("#story").fill("Now the second.")
+    two.wait_for_timeout(600)
+    one.locator("#take").click()
+    expect(one.locator("#story")).to_have_value("Now the second.")
+
+
+def test_word_and_epub_files_are_read_as_documents(open_page: OpenPage, tmp_path: Path):
+    page = open_page()
+    page.locator("#name").fill("Ada & the <lamp>")
+    text = "Ada found a lamp, “old & cracked”.\nThe queen <lost> the key.\x01 🙂"
+    page.locator("#story").fill(text)
+    for ending in ("docx", "epub"):
+        page.locator("#menu summary").click()
+        with page.expect_download() as download:
+            page.locator(f"#as-{ending}").click()
+        path = tmp_path / f"story.{ending}"
+        assert download.value.suggested_filename == f"ada-the-lamp.{ending}"
+        download.value.save_as(path)
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+        (found,) = open_stories(path, split_at="files")
+        whole = f"{found.title}\n{found.text}"
+        assert "Ada & the <lamp>" in whole
+        for line in ("Ada found a lamp, “old & cracked”.", "The queen <lost> the key. 🙂"):
+            assert line in whole
+
+
+def test_memory_and_note_are_read_and_a_phrase_is_banned(open_page: OpenPage):
+    page = open_page()
+    asked = []
+    page.on(
+        "request", lambda request: asked.append(request.post_data_json) if "write" in request.url else None
+    )
+    page.locator("#settings summary").click()
+    page.locator("#memory").fill("Ada is a fox.")
+    page.locator("#note").fill("A quiet ending")
+    page.locator("#bans").fill("lamp\nthe key")
+    page.locator("[data-preset=careful]").click()
+    assert float(page.locator("#set-temperature").input_value()) == pytest.approx(0.7)
+    write(page, "One.\nTwo.\nThree.\nFour.", tokens=10)
+    assert asked[-1]["text"] == "Ada is a fox.\n\nOne.\n[A quiet ending]\nTwo.\nThree.\nFour."
+    assert asked[-1]["settings"]["banned_phrases"] == ["lamp", "the key"]
+    page.wait_for_timeout(600)
+    page.reload()
+    expect(page.locator("#model-name")).not_to_be_empty()
+    assert page.locator("#memory").input_value() == "Ada is a fox."
+    assert page.locator("#bans").input_value() == "lamp\nthe key"
 
 
 def test_markup_in_stories_is_text(open_page: OpenPage):
@@ -342,6 +520,8 @@ def test_copied_passages_are_marked(open_page: OpenPage, stories: list[Story]):
 def test_about_tab(open_page: OpenPage):
     page = open_page()
     page.locator("#tab-write").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#stories")).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#about")).to_be_visible()
     expect(page.locator("#write")).to_be_hidden()

@@ -138,6 +138,15 @@ class Draft:
         self._must_reread = False
         return self._read_ids()
 
+    @property
+    def num_unread(self) -> int:
+        """Characters at the beginning of the prompt that lie before the window; a few more or less, where the window begins
+        within a character."""
+        if not self._window_start:
+            return 0
+        read = self.engine.text_tokenizer.decode(self.ids[self._window_start :])
+        return max(0, len(self.prompt) + len(self._written) - len(read))
+
     def _read_ids(self) -> list[int]:
         """The tokens that the model has read, or should read next."""
         if self._window_start and self.engine.continued_with_start:

@@ -19,7 +19,18 @@ from fabula.publishing.licences import check_licence
 from fabula.publishing.vendor import CDN, IMPORTS, cdn_files, vendor
 from fabula.report.facts import PageData, Section, export_facts
 
-PAGE = ("style.css", "app.js", "story.js", "settings.js", "element.js", "theme.js", "icon.svg")
+PAGE = (
+    "style.css",
+    "app.js",
+    "story.js",
+    "settings.js",
+    "prompt.js",
+    "shelf.js",
+    "files.js",
+    "element.js",
+    "theme.js",
+    "icon.svg",
+)
 OWN = ("writer.js", "engine.js", "sampling.js")
 LIBRARIES = "libraries.js"
 LIBRARIES_CDN = "libraries_cdn.js"
@@ -134,7 +145,8 @@ def write_data(site: Path, records: ModelRecords, extra: list[Section]) -> None:
 
     folder = records.folder
     text = TextSide.of(folder)
-    data = PageData.of(records, SamplingSettings.of_model(folder), LIMITS, copies=False)
+    limits = {**LIMITS, "context_length": text.context_length}
+    data = PageData.of(records, SamplingSettings.of_model(folder), limits, copies=False)
     data = data.model_copy(update={"about": [*data.about, *extra]})
     engine = {
         "dtype": "q8",

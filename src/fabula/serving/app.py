@@ -45,6 +45,9 @@ PAGE = {
     "element.js": "text/javascript",
     "theme.js": "text/javascript",
     "writer.js": "text/javascript",
+    "prompt.js": "text/javascript",
+    "shelf.js": "text/javascript",
+    "files.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 """The page's files and their media types. The server answers with no other file of the machine."""
@@ -141,7 +144,8 @@ class Page:
         self.settings = SamplingSettings.of_model(engine.folder)
         self.queue = GenerationQueue(limits)
         self._meter = RateMeter()
-        data = PageData.of(records, self.settings, limits.model_dump(), copies=copies is not None)
+        shown = {**limits.model_dump(), "context_length": engine.context_length}
+        data = PageData.of(records, self.settings, shown, copies=copies is not None)
         self._data = data.model_dump(mode="json")
         folder = package_files("fabula") / "serving" / "page"
         self._files = {name: (folder / name).read_bytes() for name in PAGE}
@@ -215,18 +219,18 @@ class Page:
         """A job's events as JSON lines. A visitor who leaves cancels it."""
         try:
             async for event in job.events():
-                for fields in as_json(event):
+                for fields in as_json(event, job):
                     yield json.dumps(fields, ensure_ascii=False) + "\n"
         finally:
             self.queue.cancel(job)
 
 
-def as_json(event: Event) -> list[dict[str, Any]]:
+def as_json(event: Event, job: Job) -> list[dict[str, Any]]:
     """An event as the page's script reads it."""
     if isinstance(event, Waiting):
         return [{"type": "queue", "ahead": event.num_ahead}]
     if isinstance(event, Started):
-        return [{"type": "start"}]
+        return [{"type": "start", "unread": job.drafts[0].num_unread}]
     if isinstance(event, Failed):
         return [{"type": "error", "message": event.message}]
     found: list[dict[str, Any]] = []

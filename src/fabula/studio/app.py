@@ -147,7 +147,7 @@ def make_studio(
             post(one + "/publish", studio.publish),
             Route(one + "/events", studio.events),
             Route("/files/{name}/{what}", studio.file),
-            Mount("/desk/{name}", studio.write),
+            Mount("/desk/{project}", studio.write),
             Route("/{file}", studio.page),
         ],
         middleware=[
@@ -423,7 +423,7 @@ class Studio:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        project = self.projects.find(request.path_params["name"])
+        project = self.projects.find(request.path_params["project"])
         if scope["path"] == scope["root_path"]:
             await RedirectResponse(f"{scope['root_path']}/")(scope, receive, send)
             return

@@ -1,53 +1,90 @@
-// The page: joins the story, the settings and the writer.
+// The page: joins the story, the shelf, the settings and the writer.
 
-import { connect, copies, healsPrompt, privacy, write } from "./writer.js";
-import { readStory, Story } from "./story.js";
+import { connect, copies, hasBridges, healsPrompt, privacy, write } from "./writer.js";
 import { element } from "./element.js";
+import { docx, download, epub, markdown } from "./files.js";
+import { prompt } from "./prompt.js";
+import { newId, Shelf } from "./shelf.js";
+import { readStory, Story } from "./story.js";
 import { Settings } from "./settings.js";
 import { themeButton } from "./theme.js";
 
-const KEPT = "fabula.story"; // in the browser's own store
+const KEPT = "fabula.settings"; // in the browser's own store
 const COPIES_CHARS = 18000; // of the story's end that is compared with the training stories
+const FOLLOWING_CHARS = 1000; // of the text after the caret that a bridge leads to
+const SAVE_MS = 400;
 const $ = (id) => document.getElementById(id);
 
 const story = new Story({ keepsSpaces: healsPrompt });
+const shelf = new Shelf({ giveUp: () => save(), onTaken: () => { isReader = true; show(); } });
+let record = blank(); // what the shelf keeps of the story besides its text
+let isReader = false; // another tab writes this story
 let model = null;
 let settings = null;
 let writing = null; // AbortController of what is being written
 let rewrites = 0; // since the last new passage; each uses the next seed
 let copied = []; // {start, end, where} in the story
 let continuations = []; // their texts, to choose from
+let unread = 0; // characters of the story's beginning that the model did not read when it last wrote
+let caret = { start: 0, end: 0 };
+let isSaved = true;
+
+function blank() { return { id: newId(), name: "", version: 0, memory: "", note: "" }; }
 
 // ---- what is shown ------------------------------------------------------------------------------------------------
 
 function show({ keepField = false } = {}) {
   const field = $("story");
-  if (!keepField && field.value !== story.text) field.value = story.text;
+  if (!keepField && field.value !== story.text) {
+    field.value = story.text;
+    if (!writing) field.setSelectionRange(caret.start, caret.end);
+  }
   drawMirror();
   const busy = writing !== null;
   const choosing = !$("continuations").hidden;
-  field.readOnly = busy || choosing;
-  $("openings").hidden = story.text.trim() !== "" || busy;
-  $("go").textContent = busy ? "Stop" : story.text.trim() ? "Continue" : "Begin";
-  $("go").disabled = !model || (choosing && !busy);
-  $("three").disabled = !model || busy || choosing;
-  $("again").disabled = !model || busy || choosing || !story.last;
-  $("undo").disabled = busy || choosing || !story.canUndo;
-  $("redo").disabled = busy || choosing || !story.canRedo;
+  const stays = busy || choosing || isReader;
+  field.readOnly = stays;
+  $("name").readOnly = isReader;
+  if (document.activeElement !== $("name")) $("name").value = record.name;
+  $("elsewhere").hidden = !isReader;
+  $("openings").hidden = story.text.trim() !== "" || busy || isReader;
+  $("three").disabled = $("again").disabled = !model || stays;
+  $("undo").disabled = stays || !story.canUndo;
+  $("redo").disabled = stays || !story.canRedo;
   for (const button of $("continuations").querySelectorAll("button")) button.disabled = busy;
   $("count").textContent = `${story.numWords.toLocaleString("en")} ${story.numWords === 1 ? "word" : "words"}`;
-  keep();
+  showPlace();
+}
+
+// What depends on where the caret is.
+function showPlace() {
+  const busy = writing !== null;
+  const choosing = !$("continuations").hidden;
+  const { start, end } = place();
+  $("go").textContent = busy ? "Stop" : !story.text.trim() ? "Begin" : end < story.text.length ? "Insert" : "Continue";
+  $("go").disabled = !model || isReader || (choosing && !busy);
+  const passage = busy || choosing || isReader || end > start ? null : story.passageAt(start);
+  $("alternatives").hidden = !passage || passage.alternatives.length < 2;
+  if (passage) $("which").textContent = `${passage.index + 1}/${passage.alternatives.length}`;
+}
+
+// Where writing means: the selection or the caret; the end of the story where nothing but white space follows.
+function place() {
+  const { start, end } = caret;
+  return start === end && !story.text.slice(end).trim() ? { start: story.text.length, end: story.text.length } : { start, end };
 }
 
 // Behind the text field lies the same text, invisible, with the marks.
 function drawMirror() {
   const text = story.text;
   const marks = copied.filter(({ end }) => end <= text.length).map((span) => ({ ...span, kind: "copied" }));
-  const last = story.last;
-  if (last) marks.push({ ...last, kind: "last" });
-  const edges = [...new Set([0, text.length, ...marks.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
+  const last = story.passageAt(place().start);
+  if (last) marks.push({ start: last.start, end: last.end, kind: "last" });
+  const from = unread > 0 && unread < text.length ? [unread] : [];
+  const edges = [...new Set([0, text.length, ...from, ...marks.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
   const parts = [];
   for (let i = 0; i + 1 < edges.length; i++) {
+    if (edges[i] === from[0]) parts.push(element("span", { className: "from" }));
     const kinds = marks.filter(({ start, end }) => start <= edges[i] && edges[i + 1] <= end).map(({ kind }) => kind);
     parts.push(element("span", { className: [...new Set(kinds)].join(" "), textContent: text.slice(edges[i], edges[i + 1]) }));
   }
@@ -65,6 +102,15 @@ function atEnd() { return window.innerHeight + window.scrollY > document.body.sc
 
 function toEnd() { window.scrollTo({ top: document.body.scrollHeight }); }
 
+function putCaret(start, end = start) {
+  caret = { start, end };
+  $("story").setSelectionRange(start, end);
+  showPlace();
+}
+
+const firstWords = () => story.text.trim().split(/\s+/, 7).join(" ").slice(0, 60);
+const title = () => record.name || firstWords() || "Untitled";
+
 // ---- writing ------------------------------------------------------------------------------------------------------
 
 const REASONS = {
@@ -74,12 +120,16 @@ const REASONS = {
   time: "The time limit for one passage was reached. Press Continue for more.",
 };
 
-async function ask(count, on) {
-  if (!model || writing) return false;
-  const text = healsPrompt ? story.text : story.text.replace(/[ \t]+$/, "");
-  if (text.length > model.limits.max_prompt_chars) {
-    showProblem(`This story has ${text.length.toLocaleString("en")} characters; this page continues stories of at most ${model.limits.max_prompt_chars.toLocaleString("en")}. Save it, and begin a new story with its last part.`);
-    return false;
+// Ask for text between two places of the story.
+async function ask(count, start, end, on) {
+  if (!model || writing || isReader) return false;
+  const values = { ...settings.values };
+  const asked = prompt(healsPrompt ? story.text.slice(0, start) : story.text.slice(0, start).replace(/[ \t]+$/, ""), record, model.limits, values.max_new_tokens);
+  const following = story.text.slice(end);
+  if (hasBridges) {
+    if (following.trim()) Object.assign(values, { following: following.slice(0, FOLLOWING_CHARS) }, count > 1 ? { best_of: 3 } : {});
+    const banned = $("bans").value.split("\n").map((line) => line.trim()).filter(Boolean);
+    if (banned.length) values.banned_phrases = banned.slice(0, 100);
   }
   showProblem("");
   writing = new AbortController();
@@ -88,9 +138,12 @@ async function ask(count, on) {
   let said = "";
   try {
     show();
-    await write({ text, settings: settings.values, seed, count, signal: writing.signal }, {
+    await write({ text: asked.text, settings: values, seed, count, signal: writing.signal }, {
       queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
-      start: () => say("Writing …"),
+      start: (unreadTokens) => {
+        unread = asked.unread ?? unreadTokens ?? 0;
+        say(values.following ? "Writing several bridges; the best one is kept …" : "Writing …");
+      },
       ...on,
     });
   } catch (error) {
@@ -102,64 +155,68 @@ async function ask(count, on) {
   return true;
 }
 
-async function continueStory() {
+function go() {
   if (writing) return writing.abort();
   rewrites = 0;
-  await passage();
+  const { start, end } = place();
+  return passage(end, end, () => story.begin(end)); // a selection stays; writing goes on after it
 }
 
 async function rewrite() {
-  if (writing || !story.last) return;
+  if (writing || isReader) return;
+  const { start, end } = place();
+  const old = end > start ? null : story.passageAt(start);
+  if (!old && start === end) return say("There is no passage of the model’s to rewrite. Select some text, and this rewrites it.");
   rewrites++;
-  story.rewind();
-  show();
-  await passage({ isRewrite: true });
+  if (old) await passage(old.start, old.end, () => { story.beginAgain(old); return old; });
+  else await passage(start, end, () => story.begin(start, end));
 }
 
-async function passage({ isRewrite = false } = {}) {
-  if (!model || writing || !$("continuations").hidden) return;
-  let begun = false;
+// Write between two places; `begin` makes the passage when the first words come.
+async function passage(start, end, begin) {
+  if (!model || writing || isReader || !$("continuations").hidden) return;
+  let written = null;
   let reason = "";
-  let words = 0;
-  const answered = await ask(1, {
-    start: () => { say("Writing …"); },
+  const isAtEnd = !story.text.slice(end).trim();
+  const answered = await ask(1, start, end, {
     piece: (_, text) => {
-      if (!begun) { story.begin(); begun = true; }
-      const follow = atEnd();
-      story.add(text);
+      written ??= begin();
+      const follow = isAtEnd && atEnd();
+      story.add(written, text);
       show();
+      changed();
       if (follow) toEnd();
     },
     done: (_, why) => { reason = why; },
   });
   if (!answered) return;
   const stopped = $("status").textContent;
-  if (begun) words = story.text.slice(story.last?.start ?? story.text.length).split(/\s+/).filter(Boolean).length;
-  if (isRewrite && !begun) story.undo();
-  if (!begun && reason === "end") say("For the model the story ends here. Type on, or press Rewrite.");
-  else if (begun) say(`${words} ${words === 1 ? "word" : "words"} more. ${stopped || REASONS[reason] || ""}`.trim());
+  const words = written ? story.text.slice(written.start, written.end).split(/\s+/).filter(Boolean).length : 0;
+  if (written) {
+    const { end: after } = written;
+    story.finish(written);
+    caret = { start: Math.min(after, story.text.length), end: Math.min(after, story.text.length) };
+  }
+  if (!written && reason === "end") say("For the model the story ends here. Type on, or press Rewrite.");
+  else if (written) say(`${words} ${words === 1 ? "word" : "words"} more. ${stopped || (isAtEnd ? REASONS[reason] : "") || ""}`.trim());
   show();
-  $("story").setSelectionRange(story.text.length, story.text.length);
+  putCaret(caret.start);
+  changed();
   findCopies();
 }
 
 async function threeContinuations() {
-  if (!model || writing) return;
+  if (!model || writing || isReader) return;
   rewrites = 0;
   continuations = ["", "", ""];
   const list = $("continuations").querySelector("ol");
-  list.replaceChildren(...continuations.map((_, index) => {
-    const button = element("button", { className: "continuation" });
-    button.append(element("kbd", { textContent: index + 1 }), element("span"));
-    button.addEventListener("click", () => choose(index));
-    const item = element("li");
-    item.append(button);
-    return item;
-  }));
+  list.replaceChildren(...continuations.map((_, index) => element("li", {},
+    element("button", { className: "continuation", onclick: () => choose(index) }, element("kbd", { textContent: index + 1 }), element("span")))));
   $("continuations").hidden = false;
   show();
-  $("continuations").scrollIntoView({ block: "start" });
-  const answered = await ask(3, {
+  $("continuations").scrollIntoView({ block: "start" }); // its scroll margin leaves the last lines of the story in view
+  const { end } = place();
+  const answered = await ask(3, end, end, {
     piece: (index, text) => {
       continuations[index] += text;
       list.children[index].querySelector("span").textContent = continuations[index].trim();
@@ -175,9 +232,16 @@ async function threeContinuations() {
 
 function choose(index) {
   if (writing || $("continuations").hidden || !continuations[index]) return;
-  story.begin();
-  story.add(continuations[index]);
+  const { end } = place();
+  const made = story.begin(end);
+  story.add(made, continuations[index]);
+  const { end: after } = made;
+  story.finish(made);
+  made.alternatives = continuations.filter((text, other) => text && other !== index).concat(continuations[index]); // the others stay at hand
+  made.index = made.alternatives.length - 1;
+  caret = { start: after, end: after };
   closeContinuations("Inserted. Press Continue, or type.");
+  changed();
   findCopies();
 }
 
@@ -189,7 +253,21 @@ function closeContinuations(text) {
   say(text);
   show();
   $("story").focus({ preventScroll: true });
-  $("story").setSelectionRange(story.text.length, story.text.length);
+  putCaret(caret.start, caret.end);
+}
+
+function another(step) {
+  const { start, end } = place();
+  const passage = end > start ? null : story.passageAt(start);
+  if (!passage || passage.alternatives.length < 2 || writing || isReader || !$("continuations").hidden) return;
+  const count = passage.alternatives.length;
+  story.choose(passage, (passage.index + step + count) % count);
+  caret = { start: passage.end, end: passage.end };
+  copied = [];
+  show();
+  putCaret(caret.start);
+  changed();
+  findCopiesSoon();
 }
 
 // ---- copied passages ----------------------------------------------------------------------------------------------
@@ -206,11 +284,8 @@ async function findCopies() {
   $("copied").hidden = copied.length === 0;
   $("copied").querySelector("summary").textContent = copied.length === 1
     ? "One passage is copied from a training story" : `${copied.length} passages are copied from training stories`;
-  $("copied").querySelector("ul").replaceChildren(...copied.map(({ start, end, where }) => {
-    const item = element("li");
-    item.append(element("q", { textContent: shorten(text.slice(start, end)) }), " ", element("span", { className: "quiet", textContent: `${end - start} characters, ${where}` }));
-    return item;
-  }));
+  $("copied").querySelector("ul").replaceChildren(...copied.map(({ start, end, where }) => element("li", {},
+    element("q", { textContent: shorten(text.slice(start, end)) }), " ", element("span", { className: "quiet", textContent: `${end - start} characters, ${where}` }))));
   drawMirror();
 }
 
@@ -222,46 +297,133 @@ function findCopiesSoon() {
   typing = setTimeout(findCopies, 900);
 }
 
-// ---- files, and what the browser stores ----------------------------------------------------------------------------
+// ---- the shelf ----------------------------------------------------------------------------------------------------
 
-function keep() {
-  try { localStorage.setItem(KEPT, JSON.stringify({ ...story.toJSON(), settings: { ...settings?.values, seed: settings?.seed ?? null } })); }
-  catch { /* a browser that stores nothing, or a full store */ }
+let saving = 0;
+let saved = Promise.resolve();
+
+// The story changed: keep it soon.
+function changed() {
+  isSaved = false;
+  saving ||= setTimeout(() => { saving = 0; save(); }, SAVE_MS);
 }
 
-function recall() {
-  try { return JSON.parse(localStorage.getItem(KEPT)); } catch { return null; }
+function save() {
+  saved = saved.then(store).catch((error) => showProblem(error.message));
+  return saved;
 }
+
+async function store() {
+  if (isSaved || isReader) return;
+  isSaved = true;
+  const version = await shelf.write({ ...record, ...story.toJSON(), words: story.numWords });
+  if (version === null) { isReader = true; show(); } else record.version = version;
+}
+
+async function openStory(id, { take = false } = {}) {
+  await save();
+  const found = await shelf.read(id);
+  if (!found) return false;
+  become(found);
+  isReader = !await shelf.hold(id, { take });
+  if (take) become(await shelf.read(id) ?? found); // with what the other tab saved when it gave the story up
+  shelf.current = id;
+  show();
+  findCopies();
+  return true;
+}
+
+function become(found) {
+  record = { ...blank(), ...pick(found) };
+  story.load(found);
+  if (found.draft) story.replace(found.draft.text, found.draft.passages);
+  copied = [];
+  unread = 0;
+  isSaved = !found.draft;
+  $("copied").hidden = true;
+  $("memory").value = record.memory;
+  $("note").value = record.note;
+  caret = { start: story.text.length, end: story.text.length };
+  showProblem("");
+}
+
+const pick = ({ id, name, version, memory = "", note = "" }) => ({ id, name, version, memory, note });
+
+async function beginStory(content = {}) {
+  await save();
+  become({ ...blank(), ...content });
+  isReader = false;
+  await shelf.hold(record.id);
+  shelf.current = record.id;
+  if (story.text) changed();
+  show();
+}
+
+async function drawShelf() {
+  const wanted = $("find").value.trim().toLowerCase();
+  const rows = (await shelf.list()).filter(({ name, beginning }) => `${name} ${beginning}`.toLowerCase().includes(wanted));
+  $("shelf-kept").textContent = shelf.isKept ? "Your browser keeps these stories on this machine. Save what you would miss as a file, too." : "This browser keeps no stories. Save yours as a file.";
+  $("shelf").replaceChildren(...rows.map((row) => element("li", { className: row.id === record.id ? "current" : "" },
+    element("button", { className: "open", onclick: async () => { await openStory(row.id); openTab("write"); } },
+      element("strong", { textContent: row.name || row.beginning || "Untitled" }),
+      element("span", { className: "quiet", textContent: `${row.words.toLocaleString("en")} ${row.words === 1 ? "word" : "words"}, ${new Date(row.changed).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}` })),
+    element("button", { className: "delete", textContent: "Delete", ariaLabel: `Delete ${row.name || row.beginning || "the story"}`, onclick: () => remove(row) }))));
+  if (!rows.length) $("shelf").replaceChildren(element("li", { className: "quiet", textContent: wanted ? "No story has this in its name or first words." : "No stories yet." }));
+}
+
+// Delete a story, and offer to take that back.
+async function remove(row) {
+  await save();
+  const found = await shelf.read(row.id);
+  await shelf.remove(row.id);
+  if (row.id === record.id) await beginStory();
+  await drawShelf();
+  const back = element("li", { className: "deleted" }, element("span", { textContent: `“${row.name || row.beginning || "Untitled"}” is deleted. ` }),
+    element("button", { textContent: "Put it back", onclick: async () => { await shelf.remove(row.id); await shelf.write({ ...found, words: row.words, version: 0 }); drawShelf(); } }));
+  $("shelf").prepend(back);
+  back.querySelector("button").focus();
+}
+
+// ---- files --------------------------------------------------------------------------------------------------------
 
 function fileName() {
-  const words = story.text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-  return words.slice(0, 5).join("-").slice(0, 40) || "story";
+  const words = title().toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  return words.slice(0, 6).join("-").slice(0, 40) || "story";
 }
 
-function download(name, content, type) {
-  const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+function saveAs(ending, content, type) {
+  const name = `${fileName()}.${ending}`;
+  download(name, content, type);
   say(`Saved as ${name}.`);
-}
-
-// Markdown joins lines, so each line of the story becomes a paragraph; Markdown's own characters are escaped.
-function markdown(text) {
-  return text.trim().split(/\n+/).map((line) => line.trim().replace(/[\\`*_[\]<>]/g, "\\$&").replace(/^(#|>|[-+](?=\s)|\d+[.)](?=\s)|={2,}|-{2,})/, "\\$1")).join("\n\n") + "\n";
 }
 
 async function openFile(file) {
   try {
     if (file.size > 4e6) throw new Error(`${file.name} is too large for a story (over 4 MB).`);
-    const { text, passages, settings: values } = readStory(file.name, await file.text());
-    story.replace(text, passages);
+    const { settings: values, name, ...content } = readStory(file.name, await file.text());
+    await beginStory({ ...content, name: name || file.name.replace(/\.[^.]*$/, "") });
     if (values) settings?.set(values);
-    copied = [];
-    showProblem("");
-    show();
-    say(`${file.name} is open. Undo brings the other story back.`);
+    showSettings();
+    openTab("write");
+    say(`${file.name} is open, as a new story on your shelf.`);
     findCopies();
   } catch (error) { showProblem(error.message); }
+}
+
+// ---- settings -----------------------------------------------------------------------------------------------------
+
+function showSettings() {
+  for (const button of $("presets").querySelectorAll("button")) button.setAttribute("aria-pressed", String(settings?.preset === button.dataset.preset));
+}
+
+function keepSettings() {
+  showSettings();
+  try { localStorage.setItem(KEPT, JSON.stringify({ ...settings.values, seed: settings.seed, bans: $("bans").value })); }
+  catch { /* a browser that stores nothing, or a full store */ }
+}
+
+function recallSettings() {
+  try { return JSON.parse(localStorage.getItem(KEPT)); } catch { return null; }
 }
 
 // ---- events -------------------------------------------------------------------------------------------------------
@@ -270,31 +432,48 @@ function on(id, action) {
   $(id).addEventListener("click", () => { $("menu").open = false; action(); });
 }
 
-on("go", continueStory);
+function step(action) {
+  action();
+  copied = [];
+  say("");
+  caret = { start: Math.min(caret.start, story.text.length), end: Math.min(caret.end, story.text.length) };
+  show();
+  changed();
+  findCopiesSoon();
+}
+
+on("go", go);
 on("three", threeContinuations);
 on("again", rewrite);
-on("undo", () => { story.undo(); copied = []; say(""); show(); findCopiesSoon(); });
-on("redo", () => { story.redo(); copied = []; say(""); show(); findCopiesSoon(); });
+on("previous", () => another(-1));
+on("next", () => another(1));
+on("undo", () => step(() => story.undo()));
+on("redo", () => step(() => story.redo()));
 on("other-continuations", threeContinuations);
 on("choose-none", chooseNone);
 on("copy", async () => {
   try { await navigator.clipboard.writeText(story.text); say("Copied."); }
   catch { $("story").select(); document.execCommand("copy"); say("Copied."); }
 });
-on("as-text", () => download(`${fileName()}.txt`, `${story.text.trim()}\n`, "text/plain"));
-on("as-markdown", () => download(`${fileName()}.md`, markdown(story.text), "text/markdown"));
-on("save", () => download(`${fileName()}.json`, JSON.stringify({ model: model?.name, ...story.toJSON(), settings: { ...settings?.values, seed: settings?.seed ?? null } }, null, 1), "application/json"));
+on("as-text", () => saveAs("txt", `${story.text.trim()}\n`, "text/plain"));
+on("as-markdown", () => saveAs("md", markdown(story.text), "text/markdown"));
+on("as-docx", () => saveAs("docx", docx(title(), story.text), "application/vnd.openxmlformats-officedocument.wordprocessingml.document"));
+on("as-epub", () => saveAs("epub", epub(title(), story.text), "application/epub+zip"));
+on("save", () => {
+  const { text, passages } = story.toJSON();
+  saveAs("json", JSON.stringify({ model: model?.name, name: record.name, text, passages, memory: record.memory, note: record.note, settings: { ...settings?.values, seed: settings?.seed ?? null } }, null, 1), "application/json");
+});
 on("open", () => $("file").click());
-on("new", () => {
-  if (!story.text) return;
-  story.replace("");
-  copied = [];
-  $("copied").hidden = true;
-  say("A new story. Undo brings the old one back.");
-  show();
+for (const id of ["new", "new-story"]) on(id, async () => {
+  await beginStory();
+  openTab("write");
+  say("A new story. The others are under Stories.");
   $("story").focus();
 });
-on("own-settings", () => { settings?.reset(); keep(); });
+on("take", () => openStory(record.id, { take: true }));
+on("other-story", () => openTab("stories"));
+on("own-settings", () => { settings?.reset(); keepSettings(); });
+for (const button of $("presets").querySelectorAll("button")) button.addEventListener("click", () => { if (settings) { settings.preset = button.dataset.preset; keepSettings(); } });
 $("file").addEventListener("change", () => {
   const [file] = $("file").files;
   if (file) openFile(file);
@@ -303,67 +482,105 @@ $("file").addEventListener("change", () => {
 
 $("story").addEventListener("input", () => {
   const before = story.text;
-  story.type($("story").value, performance.now());
+  const field = $("story");
+  story.type(field.value, performance.now());
+  caret = { start: field.selectionStart, end: field.selectionEnd };
   let same = 0;
   while (same < before.length && before[same] === story.text[same]) same++;
   copied = copied.filter(({ end }) => end <= same);
+  if (same < unread) unread = 0;
   showProblem("");
   show({ keepField: true });
+  changed();
   findCopiesSoon();
 });
+document.addEventListener("selectionchange", () => {
+  const field = $("story");
+  if (document.activeElement !== field || writing || field.value !== story.text) return;
+  if (caret.start === field.selectionStart && caret.end === field.selectionEnd) return;
+  caret = { start: field.selectionStart, end: field.selectionEnd };
+  drawMirror();
+  showPlace();
+});
+$("name").addEventListener("input", () => { record.name = $("name").value.trim(); changed(); });
+for (const id of ["memory", "note"]) $(id).addEventListener("input", () => { record[id] = $(id).value; changed(); });
+$("find").addEventListener("input", drawShelf);
+$("settings").addEventListener("input", keepSettings);
 
-$("settings").addEventListener("input", keep);
+// While the page is left the database may take nothing any more: the last words are written at once.
+function leave() {
+  if (!isSaved && !isReader) shelf.leave({ id: record.id, version: record.version, text: story.text, passages: story.passages, name: record.name, memory: record.memory, note: record.note });
+  save();
+}
+addEventListener("pagehide", leave);
+document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); });
 
 document.addEventListener("keydown", (event) => {
   const mod = event.ctrlKey || event.metaKey;
+  const inOther = event.target.closest("input, textarea:not(#story)");
   const act = (action) => { event.preventDefault(); action(); };
   if ($("write").hidden) return;
   if (mod && event.shiftKey && event.key === "Enter") act(threeContinuations);
-  else if (mod && event.key === "Enter") act(() => { if (!writing) continueStory(); });
+  else if (mod && event.key === "Enter") act(() => { if (!writing) go(); });
   else if (event.altKey && event.key === "Enter") act(rewrite);
+  else if (event.altKey && !mod && !inOther && event.key === "ArrowLeft") act(() => another(-1));
+  else if (event.altKey && !mod && !inOther && event.key === "ArrowRight") act(() => another(1));
   else if (event.key === "Escape") {
+    const open = [$("menu"), $("settings")].find((menu) => menu.open);
     if (writing) act(() => writing.abort());
+    else if (open) act(() => { open.open = false; open.querySelector("summary").focus(); });
     else if (!$("continuations").hidden) act(chooseNone);
-    else if ($("menu").open) act(() => { $("menu").open = false; $("menu").querySelector("summary").focus(); });
-  } else if (!$("continuations").hidden && "123".includes(event.key) && !mod && !event.target.closest("input")) act(() => choose(Number(event.key) - 1));
-  else if (mod && !event.target.closest("input") && event.key.toLowerCase() === "z") act(() => $(event.shiftKey ? "redo" : "undo").click());
-  else if (mod && !event.target.closest("input") && event.key.toLowerCase() === "y") act(() => $("redo").click());
+  } else if (!$("continuations").hidden && "123".includes(event.key) && !mod && !inOther) act(() => choose(Number(event.key) - 1));
+  else if (mod && !inOther && event.key.toLowerCase() === "z") act(() => $(event.shiftKey ? "redo" : "undo").click());
+  else if (mod && !inOther && event.key.toLowerCase() === "y") act(() => $("redo").click());
 });
 
-document.addEventListener("click", (event) => { if (!event.target.closest("#menu")) $("menu").open = false; });
+document.addEventListener("click", (event) => {
+  for (const id of ["menu", "settings"]) if (!event.target.closest(`#${id}`)) $(id).open = false;
+});
 
-// ---- tabs, theme, start -------------------------------------------------------------------------------------------
+// ---- tabs, start --------------------------------------------------------------------------------------------------
+
+const TABS = ["write", "stories", "about"];
 
 function openTab(name) {
-  for (const each of ["write", "about"]) {
+  for (const each of TABS) {
     $(each).hidden = each !== name;
     $(`tab-${each}`).setAttribute("aria-selected", String(each === name));
     $(`tab-${each}`).tabIndex = each === name ? 0 : -1;
   }
+  if (name === "stories") save().then(drawShelf);
 }
 
-for (const [name, other] of [["write", "about"], ["about", "write"]]) {
+for (const [index, name] of TABS.entries()) {
   $(`tab-${name}`).addEventListener("click", () => openTab(name));
   $(`tab-${name}`).addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft" || event.key === "ArrowRight") { openTab(other); $(`tab-${other}`).focus(); }
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const other = TABS[(index + step + TABS.length) % TABS.length];
+    openTab(other);
+    $(`tab-${other}`).focus();
   });
 }
 
 themeButton($("theme"));
 
 function about(sections) {
-  $("facts").replaceChildren(...sections.flatMap(({ title, facts }) => {
-    const list = element("dl");
-    list.append(...facts.flatMap(([label, value]) => [element("dt", { textContent: label }), element("dd", { textContent: value })]));
-    return [element("h2", { textContent: title }), list];
-  }));
+  $("facts").replaceChildren(...sections.flatMap(({ title, facts }) => [element("h2", { textContent: title }),
+    element("dl", {}, facts.flatMap(([label, value]) => [element("dt", { textContent: label }), element("dd", { textContent: value })]))]));
+}
+
+async function openShelf() {
+  await shelf.open();
+  const old = shelf.takeOld();
+  if (old) await beginStory({ text: old.text, passages: old.passages ?? [] });
+  else if (!shelf.current || !await openStory(shelf.current)) await beginStory();
 }
 
 async function start() {
   $("privacy").textContent = privacy;
-  const kept = recall();
-  if (typeof kept?.text === "string" && kept.text) ({ text: story.text, passages: story.passages } = { text: kept.text, passages: kept.passages ?? [] });
-  show();
+  $("bans-field").hidden = !hasBridges;
+  await openShelf();
   try {
     model = await connect((share, text) => {
       $("loading").hidden = share === null;
@@ -374,19 +591,21 @@ async function start() {
     showProblem(error.message);
     return;
   } finally { $("loading").hidden = true; }
-  $("model-name").textContent = model.name;
   document.title = `${model.name} · fabula`;
   settings = new Settings($("settings").querySelector(".fields"), model.settings, model.limits);
-  if (kept?.settings) settings.set(kept.settings);
+  const kept = recallSettings();
+  if (kept) { settings.set(kept); $("bans").value = kept.bans ?? ""; }
+  showSettings();
   about(model.about);
-  $("openings").querySelector("ul").replaceChildren(...model.openings.map((opening) => {
-    const item = element("li");
-    const button = element("button", { className: "opening", textContent: opening });
-    button.addEventListener("click", () => { story.replace(opening); show(); continueStory(); });
-    item.append(button);
-    return item;
-  }));
+  $("openings").querySelector("ul").replaceChildren(...model.openings.map((opening) => element("li", {},
+    element("button", { className: "opening", textContent: opening, onclick: () => {
+      story.replace(opening);
+      caret = { start: opening.length, end: opening.length };
+      show();
+      go();
+    } }))));
   show();
+  $("model-name").textContent = model.name;
   findCopies();
 }
 

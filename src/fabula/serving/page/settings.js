@@ -7,16 +7,25 @@ const FIELDS = [
     help: "In tokens; 100 tokens are about 70 words. The passage is shorter if the model ends the story." },
   { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05,
     help: "Low values choose expected words, high values surprising ones. 0 always chooses the likeliest word." },
-  { name: "top_p", label: "Share of likely words", term: "top-p", min: 0.05, max: 1, step: 0.01,
+  { name: "top_p", label: "Top-p", min: 0.05, max: 1, step: 0.01,
     help: "Choose among the likeliest words that together have this share of the probability. 1 means all words." },
-  { name: "top_k", label: "Number of likely words", term: "top-k", min: 0, max: 200, step: 1,
+  { name: "top_k", label: "Top-k", min: 0, max: 200, step: 1,
     help: "Choose among this many of the likeliest words. 0 means all words." },
-  { name: "min_p", label: "Least probability", term: "min-p", min: 0, max: 0.5, step: 0.01,
+  { name: "min_p", label: "Min-p", min: 0, max: 0.5, step: 0.01,
     help: "Leave out words whose probability is below this share of the likeliest word's. 0 leaves out none." },
-  { name: "repetition_penalty", label: "Less repetition", term: "repetition penalty", min: 1, max: 2, step: 0.01,
+  { name: "repetition_penalty", label: "Repetition penalty", min: 1, max: 2, step: 0.01,
     help: "Above 1, words that the story has already used become less likely." },
 ];
 const PASSAGE = 100;
+
+// What a preset makes of the model's own settings.
+const PRESETS = {
+  careful: (own) => ({ temperature: round(own.temperature * 0.7), top_p: round(Math.min(own.top_p, 0.9)) }),
+  balanced: () => ({}),
+  wild: (own) => ({ temperature: round(Math.max(own.temperature, 0.5) * 1.35), top_p: 1, min_p: Math.max(own.min_p, 0.03) }),
+};
+const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty"];
+const round = (value) => Math.round(value * 20) / 20;
 
 export class Settings {
   #own;
@@ -45,6 +54,17 @@ export class Settings {
 
   get seed() { return this.#seed.value === "" ? null : Math.max(0, Math.trunc(this.#seed.valueAsNumber || 0)); }
 
+  get preset() {
+    const values = this.values;
+    return Object.keys(PRESETS).find((name) => SAMPLING.every((field) => Math.abs(values[field] - this.#presetValues(name)[field]) < 0.011)) ?? "";
+  }
+
+  set preset(name) { this.set(this.#presetValues(name)); }
+
+  #presetValues(name) {
+    return Object.fromEntries(SAMPLING.map((field) => [field, { ...this.#own, ...PRESETS[name](this.#own) }[field]]));
+  }
+
   reset() { this.set({ ...this.#own, seed: null }); }
 
   set(values) {
@@ -56,11 +76,10 @@ export class Settings {
   }
 }
 
-function labelled({ name, label, term, help }, input, output) {
+function labelled({ name, label, help }, input, output) {
   input.id = `set-${name}`;
   input.setAttribute("aria-describedby", `help-${name}`);
   const title = element("label", { htmlFor: input.id, textContent: label });
-  if (term) title.append(" ", element("span", { className: "quiet", textContent: term }));
   const head = element("div", { className: "head" });
   head.append(title, ...(output ? [output] : []));
   const field = element("div", { className: "field" });

@@ -1,35 +1,37 @@
-// The story: its text, the passages in it that the model wrote, and undo and redo. Independent of the page.
+// A story: its text, the passages in it that the model wrote, with their alternatives, and undo and redo. Independent of
+// the page.
 
-const MOST_STEPS = 200;
+const MOST_STEPS = 300;
+const MOST_STEP_CHARS = 2_000_000;
 const PAUSE = 1000; // ms without typing after which an edit is a new step
 
 export class Story {
   text = "";
-  passages = []; // {start, end}: what the model wrote, in order; end is exclusive
-  #past = [];
+  // What the model wrote, in order: {start, end, alternatives, index}; end is exclusive. The text of alternative `index` is
+  // what stands in the story, edits included.
+  passages = [];
+  #past = []; // {start, removed, inserted, passages}: how to come back to what was before
   #future = [];
+  #open = null; // the story as it was when the step began that is still growing
   #typedAt = -Infinity;
   #keepsSpaces;
 
   // `keepsSpaces`: the model continues a text that ends in spaces; otherwise it writes its own, and those are removed.
   constructor({ keepsSpaces = true } = {}) { this.#keepsSpaces = keepsSpaces; }
 
-  get canUndo() { return this.#past.length > 0; }
-  get canRedo() { return this.#future.length > 0; }
-
-  // The passage at the end of the story, if the model wrote it.
-  get last() {
-    const last = this.passages.at(-1);
-    return last && last.end === this.text.length && last.start < last.end ? last : null;
-  }
-
+  get canUndo() { return this.#past.length > 0 || this.#isChanged(); }
+  get canRedo() { return this.#future.length > 0 && !this.#isChanged(); }
   get numWords() { return this.text.split(/\s+/).filter(Boolean).length; }
 
-  // Remember the story as it is, so that undo returns to it.
+  // The passage that rewriting means when the caret is at a place: the one there, else the last one.
+  passageAt(caret) {
+    return this.passages.findLast(({ start, end }) => start < caret && caret <= end) ?? this.passages.at(-1) ?? null;
+  }
+
+  // Begin a new step, which undo takes back as a whole.
   step() {
-    const top = this.#past.at(-1);
-    if (!top || top.text !== this.text) this.#past.push(this.#copy());
-    if (this.#past.length > MOST_STEPS) this.#past.shift();
+    this.#close();
+    this.#open = this.#copy();
     this.#future = [];
     this.#typedAt = -Infinity;
   }
@@ -39,67 +41,166 @@ export class Story {
     if (text === this.text) return;
     if (now - this.#typedAt > PAUSE) this.step();
     this.#typedAt = now;
-    let start = 0;
-    const most = Math.min(text.length, this.text.length);
-    while (start < most && text[start] === this.text[start]) start++;
-    let same = 0;
-    while (same < most - start && text.at(-1 - same) === this.text.at(-1 - same)) same++;
-    const removedTo = this.text.length - same;
-    const grown = text.length - this.text.length;
-    const move = (place) => place <= start ? place : place >= removedTo ? place + grown : start;
-    this.passages = this.passages
-      .map(({ start: from, end }) => ({ start: move(from), end: end <= start ? end : Math.max(move(from), move(end)) }))
-      .filter(({ start: from, end }) => from < end);
-    this.text = text;
+    const { start, removed, inserted } = difference(this.text, text);
+    this.#replace(start, start + removed.length, inserted);
   }
 
-  // Begin a passage of the model at the end.
-  begin() {
+  // Begin a passage of the model in place of a part of the story; returns it.
+  begin(start, end = start) {
     this.step();
-    if (!this.#keepsSpaces) this.text = this.text.replace(/[ \t]+$/, "");
-    for (const passage of this.passages) passage.end = Math.min(passage.end, this.text.length);
-    this.passages.push({ start: this.text.length, end: this.text.length });
+    if (!this.#keepsSpaces) {
+      const kept = this.text.slice(0, start).replace(/[ \t]+$/, "").length;
+      this.#replace(kept, end, "");
+      [start, end] = [kept, kept];
+    }
+    const removed = this.text.slice(start, end);
+    this.#replace(start, end, "");
+    const passage = { start, end: start, alternatives: removed.trim() ? [removed] : [], index: -1 };
+    this.#put(passage);
+    return passage;
   }
 
-  add(piece) {
-    this.text += piece.replace(/\r\n?/g, "\n"); // a text field knows no other line ends
-    this.passages.at(-1).end = this.text.length;
+  // Begin another alternative of a passage.
+  beginAgain(passage) {
+    this.step();
+    this.#keep(passage);
+    const { start, end } = passage;
+    this.passages = this.passages.filter((each) => each !== passage);
+    this.#replace(start, end, "");
+    Object.assign(passage, { start, end: start });
+    this.#put(passage);
   }
 
-  // Remove a passage that stayed empty.
+  // Add to a passage that was begun.
+  add(passage, piece) {
+    piece = piece.replace(/\r\n?/g, "\n"); // a text field knows no other line ends
+    this.text = this.text.slice(0, passage.end) + piece + this.text.slice(passage.end);
+    for (const each of this.passages) {
+      if (each === passage) continue;
+      if (each.start >= passage.end) each.start += piece.length;
+      if (each.start > passage.end || each.end > passage.end) each.end += piece.length;
+    }
+    passage.end += piece.length;
+  }
+
+  // A passage that was begun is whole: it becomes an alternative. One that stayed empty leaves the story as it was.
+  finish(passage) {
+    if (passage.start === passage.end) return this.drop();
+    passage.alternatives.push(this.text.slice(passage.start, passage.end));
+    passage.index = passage.alternatives.length - 1;
+    this.#close();
+  }
+
+  // Take back the step that is open.
   drop() {
-    const before = this.#past.pop();
-    if (before) ({ text: this.text, passages: this.passages } = before);
+    if (!this.#open) return;
+    ({ text: this.text, passages: this.passages } = this.#open);
+    this.#open = null;
   }
 
-  // Remove the last passage, to rewrite it.
-  rewind() {
-    const { start } = this.last;
+  // Show another alternative of a passage.
+  choose(passage, index) {
+    if (index === passage.index || !passage.alternatives[index]) return;
     this.step();
-    this.text = this.text.slice(0, start);
-    this.passages.pop();
+    this.#keep(passage);
+    const { start, end } = passage;
+    const others = this.passages.filter((each) => each !== passage);
+    this.passages = others;
+    this.#replace(start, end, passage.alternatives[index]);
+    Object.assign(passage, { start, end: start + passage.alternatives[index].length, index });
+    this.#put(passage);
+    this.#close();
   }
 
-  undo() { this.#go(this.#past, this.#future); }
-  redo() { this.#go(this.#future, this.#past); }
+  undo() {
+    this.#close();
+    this.#go(this.#past, this.#future);
+  }
+
+  redo() {
+    if (!this.#isChanged()) this.#go(this.#future, this.#past);
+  }
 
   replace(text, passages = []) {
     this.step();
     this.text = text;
     this.passages = passages;
+    this.#close();
   }
 
-  #go(from, to) {
-    if (!from.length) return;
-    to.push(this.#copy());
-    ({ text: this.text, passages: this.passages } = from.pop());
+  toJSON() {
+    const past = this.#isChanged() ? [...this.#past, this.#stepSince(this.#open)] : this.#past;
+    return { text: this.text, passages: this.passages, past, future: this.#future };
+  }
+
+  // Become the story that `toJSON` made.
+  load({ text = "", passages = [], past = [], future = [] }) {
+    this.text = text;
+    this.passages = passages.filter((passage) => isPassage(passage, text)).map((passage) => ({ alternatives: [text.slice(passage.start, passage.end)], index: 0, ...passage }));
+    [this.#past, this.#future, this.#open, this.#typedAt] = [past, future, null, -Infinity];
+  }
+
+  // The text of a passage as it stands, edits included, becomes its alternative.
+  #keep(passage) {
+    if (passage.index >= 0) passage.alternatives = passage.alternatives.with(passage.index, this.text.slice(passage.start, passage.end));
+  }
+
+  #put(passage) {
+    this.passages = [...this.passages, passage].sort((one, other) => one.start - other.start);
+  }
+
+  #replace(start, end, inserted) {
+    const grown = inserted.length - (end - start);
+    const move = (place) => place <= start ? place : place >= end ? place + grown : start;
+    this.text = this.text.slice(0, start) + inserted + this.text.slice(end);
+    this.passages = this.passages
+      .map((passage) => ({ ...passage, start: passage.start >= end ? passage.start + grown : move(passage.start), end: passage.end <= start ? passage.end : Math.max(move(passage.start), move(passage.end)) }))
+      .filter((passage) => passage.start < passage.end);
+  }
+
+  #isChanged() { return this.#open !== null && (this.#open.text !== this.text || this.#open.passages.length !== this.passages.length); }
+
+  // Put the step that is open, if it changed anything, onto the past.
+  #close() {
+    const open = this.#open;
+    this.#open = null;
     this.#typedAt = -Infinity;
+    if (!open || (open.text === this.text && same(open.passages, this.passages))) return;
+    this.#past.push(this.#stepSince(open));
+    let size = this.#past.reduce((sum, { removed, inserted }) => sum + removed.length + inserted.length, 0);
+    while (this.#past.length > MOST_STEPS || size > MOST_STEP_CHARS) {
+      const { removed, inserted } = this.#past.shift();
+      size -= removed.length + inserted.length;
+    }
+  }
+
+  #stepSince(before) { return { ...difference(before.text, this.text), passages: before.passages }; }
+
+  #go(from, to) {
+    const step = from.pop();
+    if (!step) return;
+    const { start, removed, inserted, passages } = step;
+    to.push({ start, removed: inserted, inserted: removed, passages: this.#copy().passages });
+    this.text = this.text.slice(0, start) + removed + this.text.slice(start + inserted.length);
+    this.passages = passages.map((passage) => ({ ...passage }));
   }
 
   #copy() { return { text: this.text, passages: this.passages.map((passage) => ({ ...passage })) }; }
-
-  toJSON() { return { text: this.text, passages: this.passages }; }
 }
+
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+// What was replaced where: `removed` from `start` on by `inserted`.
+function difference(before, after) {
+  const most = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < most && before[start] === after[start]) start++;
+  let ends = 0;
+  while (ends < most - start && before[before.length - 1 - ends] === after[after.length - 1 - ends]) ends++;
+  return { start, removed: before.slice(start, before.length - ends), inserted: after.slice(start, after.length - ends) };
+}
+
+const isPassage = (passage, text) => Number.isInteger(passage?.start) && Number.isInteger(passage.end) && 0 <= passage.start && passage.start < passage.end && passage.end <= text.length;
 
 // A story from a file: what `save` wrote, or plain text. Throws a sentence for the reader.
 export function readStory(name, content) {
@@ -107,6 +208,7 @@ export function readStory(name, content) {
   let saved;
   try { saved = JSON.parse(content); } catch { throw new Error(`${name} is not a saved story: it is no valid JSON.`); }
   if (typeof saved?.text !== "string") throw new Error(`${name} is not a saved story: it holds no text.`);
-  const fits = ({ start, end }) => Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start < end && end <= saved.text.length;
-  return { text: saved.text, passages: Array.isArray(saved.passages) ? saved.passages.filter((passage) => passage && fits(passage)) : [], settings: saved.settings };
+  const passages = Array.isArray(saved.passages) ? saved.passages.filter((passage) => isPassage(passage, saved.text)) : [];
+  const words = (value) => typeof value === "string" ? value : "";
+  return { name: words(saved.name), text: saved.text, passages: passages.map(({ start, end }) => ({ start, end })), memory: words(saved.memory), note: words(saved.note), settings: saved.settings };
 }

@@ -6,6 +6,9 @@ export const privacy = "What you write is sent to the machine that serves this p
 // The server continues a text that ends in a space or in half a word.
 export const healsPrompt = true;
 
+// It writes bridges to a following text, and bans phrases.
+export const hasBridges = true;
+
 const visitor = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
 // What the page shows of the model. `onProgress(share, text)` while it loads.
@@ -14,7 +17,7 @@ export async function connect(onProgress) {
   return await (await answered(fetch("model.json"))).json();
 }
 
-// Write. Calls on.queue(ahead), on.start(), on.piece(index, text), on.done(index, reason). Throws a sentence for the reader.
+// Write. Calls on.queue(ahead), on.start(unread), which says how many characters of the text the model does not read, on.piece(index, text), on.done(index, reason). Throws a sentence for the reader.
 export async function write({ text, settings, seed, count, signal }, on) {
   const response = await post("write", { text, settings, seed, num_continuations: count, visitor }, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -28,7 +31,7 @@ export async function write({ text, settings, seed, count, signal }, on) {
     for (const line of lines) {
       const event = JSON.parse(line);
       if (event.type === "queue") on.queue(event.ahead);
-      else if (event.type === "start") on.start();
+      else if (event.type === "start") on.start(event.unread);
       else if (event.type === "piece") on.piece(event.index, event.text);
       else if (event.type === "done") { open--; on.done(event.index, event.finish_reason); }
       else if (event.type === "error") throw new Error(event.message);
