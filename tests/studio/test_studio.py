@@ -1,6 +1,7 @@
 """The studio over HTTP: files in, decisions, jobs, files out; and what it refuses."""
 
 import json
+import random
 import time
 import urllib.error
 import urllib.parse
@@ -107,20 +108,27 @@ def test_files_are_read_and_a_removal_is_undone(studio: str, root: Path):
 
 
 def test_where_stories_begin_is_asked(studio: str):
-    tale = "It was a long way to the sea, and the road was steep, and nobody had told them of the gate."
-    text = "\n\n".join(
-        "\n".join(f"{tale} They counted {number * 7 + line} stones on the way." for line in range(3))
-        for number in range(12)
-    )
-    project = begin(studio, data=text.encode())
-    _, read = send(studio, f"{project}/read", {})
-    first, second = read["question"]["readings"]
-    assert {first["split_at"], second["split_at"]} == {"lines", "blank-lines"}
-    assert {first["num_stories"], second["num_stories"]} == {12, 36}
-    assert all(one["beginnings"][0].startswith("It was a long way") for one in (first, second))
-    _, read = send(studio, f"{project}/read", {"split_at": "blank-lines"})
-    assert read["summary"]["num_read"] == 12
-    assert send(studio, project)[1]["reading"]["split_at"] == "blank-lines"
+    """Files of lines that are long enough for stories: either the lines or the files are the stories."""
+    words = ["lamp", "key", "boat", "coin", "hat", "loaf", "fox", "queen", "miller", "tide", "bell", "gate"]
+
+    def line(seed: int) -> str:
+        draw = random.Random(seed)
+        return " ".join(
+            f"The {draw.choice(words)} stood by the {draw.choice(words)}, and nobody asked the {draw.choice(words)} why."
+            for _ in range(14)
+        )
+
+    send(studio, "/api/projects", {"name": "days"})
+    for number in range(3):
+        text = "\n".join(line(3 * number + place) for place in range(3))
+        put(studio, "days", f"{number}.txt", text.encode())
+    _, read = send(studio, "/api/projects/days/read", {})
+    readings = {one["split_at"]: one for one in read["question"]["readings"]}
+    assert {name: one["num_stories"] for name, one in readings.items()} == {"lines": 9, "files": 3}
+    assert all(one["beginnings"][0].startswith("The ") for one in readings.values())
+    _, read = send(studio, "/api/projects/days/read", {"split_at": "lines"})
+    assert read["summary"]["num_read"] == 9
+    assert send(studio, "/api/projects/days")[1]["reading"]["split_at"] == "lines"
 
 
 def test_what_cannot_be_read_is_said(studio: str):

@@ -48,16 +48,18 @@ def choose_bridge(candidates: Sequence[Draft], following: str) -> tuple[Draft, s
         for row, before in enumerate(befores)
         for join in (("",) if before[-1:].isspace() or following[0].isspace() else JOINS)
     ]
-    continuations = [(row, engine.encode(join + following[:FOLLOWING_CHARS])) for row, join in tried]
+    room = engine.context_length - max(map(len, contexts))
+    continuations = [(row, engine.encode(join + following[:FOLLOWING_CHARS])[:room]) for row, join in tried]
     losses = losses_of(engine, contexts, continuations)
     row, join = tried[losses.index(min(losses))]
     return candidates[row], join
 
 
 def context_of(engine: Engine, text: str) -> list[int]:
-    """The last `READ_TOKENS` tokens of a text, or all with the start token."""
+    """The last `READ_TOKENS` tokens of a text (at most half a context), or all with the start token."""
     ids = [engine.start_id, *engine.encode(text)]
-    return ids if len(ids) <= READ_TOKENS else ids[-READ_TOKENS:]
+    num_read = min(READ_TOKENS, engine.context_length // 2)
+    return ids if len(ids) <= num_read else ids[-num_read:]
 
 
 def losses_of(

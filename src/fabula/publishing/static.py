@@ -27,6 +27,7 @@ PAGE = (
     "prompt.js",
     "shelf.js",
     "files.js",
+    "guess.js",
     "element.js",
     "theme.js",
     "icon.svg",

@@ -29,6 +29,7 @@ from fabula.models.records import ModelRecords
 from fabula.report.facts import PageData
 from fabula.serving.generation_queue import Event, Failed, GenerationQueue, Job, Started, Waiting
 from fabula.serving.guard import LOOPBACK, BodyInTime
+from fabula.serving.guess import Guesses
 from fabula.serving.rate import RateMeter
 from fabula.serving.requests import Refusal, read_body
 from fabula.serving.settings import Limits
@@ -48,6 +49,7 @@ PAGE = {
     "prompt.js": "text/javascript",
     "shelf.js": "text/javascript",
     "files.js": "text/javascript",
+    "guess.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 """The page's files and their media types. The server answers with no other file of the machine."""
@@ -75,18 +77,27 @@ class CopiesRequest(Record):
     text: str = Field(max_length=MAX_COPIES_CHARS)
 
 
+class GuessRequest(Record):
+    """The body of a request that tells which passage a person wrote."""
+
+    id: str = Field(max_length=64)
+    chosen: int | None = Field(description="Its index, or None.")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the page is shown.
+    """Where and to whom the page is shown.
 
     Attributes:
         hosts: host names that the server answers to; ("*",) for any. On loopback only loopback's own, so that no other
             site can reach the page by a name that it makes point there.
         framed_by: sites that may show the page in a frame.
+        guess: whether visitors may guess which passage the author wrote; they see held-out stories then.
     """
 
     hosts: Sequence[str] = LOOPBACK
     framed_by: Sequence[str] = ()
+    guess: bool = False
 
 
 def make_app(
@@ -106,7 +117,9 @@ def make_app(
         copies: the training stories, to mark what is copied from them; None marks nothing.
         place: None for loopback.
     """
-    page, place = Page(engine, records, limits or Limits(), copies), place or Place()
+    place = place or Place()
+    page = Page(engine, records, limits or Limits(), copies)
+    page.guesses = Guesses.of(records) if place.guess else None
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -119,6 +132,8 @@ def make_app(
             Route("/model.json", page.show_data),
             Route("/write", page.write, methods=["POST"]),
             Route("/copies", page.find_copies, methods=["POST"]),
+            Route("/pair.json", page.ask_guess),
+            Route("/guess", page.answer_guess, methods=["POST"]),
             Route("/{name}", page.show),
         ],
         middleware=[
@@ -143,6 +158,7 @@ class Page:
         self.engine, self.limits, self.copies = engine, limits, copies
         self.settings = SamplingSettings.of_model(engine.folder)
         self.queue = GenerationQueue(limits)
+        self.guesses: Guesses | None = None
         self._meter = RateMeter()
         shown = {**limits.model_dump(), "context_length": engine.context_length}
         data = PageData.of(records, self.settings, shown, copies=copies is not None)
@@ -157,7 +173,21 @@ class Page:
         return Response(self._files[name], media_type=PAGE[name], headers={"cache-control": "no-cache"})
 
     async def show_data(self, _: Request) -> Response:
-        return JSONResponse({**self._data, "num_waiting": self.queue.num_unfinished})
+        extra = {"num_waiting": self.queue.num_unfinished, "guess": self.guesses is not None}
+        return JSONResponse({**self._data, **extra})
+
+    async def ask_guess(self, request: Request) -> Response:
+        """A pair of passages to tell apart."""
+        if self.guesses is None:
+            raise HTTPException(404, "There is no such page.")
+        self._count(request, "guesses")
+        return JSONResponse(await run_in_threadpool(self.guesses.ask), headers={"cache-control": "no-store"})
+
+    async def answer_guess(self, request: Request) -> Response:
+        if self.guesses is None:
+            raise HTTPException(404, "There is no such page.")
+        answer = GuessRequest.parse(await read_body(request), where="request")
+        return JSONResponse(await run_in_threadpool(self.guesses.answer, answer.id, answer.chosen))
 
     async def write(self, request: Request) -> Response:
         wanted = WriteRequest.parse(await read_body(request), where="request")

@@ -98,7 +98,7 @@ def _application(folder: Path, settings: ServeSettings, on_progress: OnProgress)
     records = ModelRecords.of(folder)
     copies = load_copies(settings.corpus or records.corpus_folder, on_progress)
     engine = load_engine(folder, settings.engine, on_progress=on_progress)
-    place = Place(hosts=hosts_for(settings.host), framed_by=settings.framed_by)
+    place = Place(hosts_for(settings.host), settings.framed_by, settings.guess)
     return make_app(engine, records, limits=limits, copies=copies, place=place)
 
 

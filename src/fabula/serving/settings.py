@@ -54,6 +54,10 @@ class ServeSettings(Limits):
         default=None,
         description="Mark what is copied from the training stories of this corpus; the default is the run's.",
     )
+    guess: bool = Field(
+        default=False,
+        description="Let visitors guess which passage the author wrote; it shows them held-out stories of the run.",
+    )
     engine: str = Field(
         default="auto", description="What runs the model: auto takes the fastest that is installed."
     )

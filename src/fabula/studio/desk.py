@@ -1,6 +1,7 @@
 """The page to write on, of the project that is being written with. One model is held in memory at a time."""
 
 import threading
+from dataclasses import replace
 
 from starlette.applications import Starlette
 
@@ -25,7 +26,7 @@ class Desk:
     """
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self._place = replace(place, guess=True)
         self._lock = threading.Lock()
         self._shown: tuple[Project, float] | None = None
         self._app: Starlette | None = None

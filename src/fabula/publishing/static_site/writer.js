@@ -52,3 +52,7 @@ export async function write({ text, settings, seed, count, signal }, on) {
 }
 
 export async function copies() { return []; }
+
+// There is no server to ask anything else.
+export function post() { throw new Error("This page has no server."); }
+export const answered = (request) => request;

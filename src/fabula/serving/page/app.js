@@ -3,6 +3,7 @@
 import { connect, copies, hasBridges, healsPrompt, privacy, write } from "./writer.js";
 import { element } from "./element.js";
 import { docx, download, epub, markdown } from "./files.js";
+import { showPair } from "./guess.js";
 import { prompt } from "./prompt.js";
 import { newId, Shelf } from "./shelf.js";
 import { readStory, Story } from "./story.js";
@@ -519,6 +520,7 @@ document.addEventListener("keydown", (event) => {
   const mod = event.ctrlKey || event.metaKey;
   const inOther = event.target.closest("input, textarea:not(#story)");
   const act = (action) => { event.preventDefault(); action(); };
+  if (!$("guess").hidden && "12".includes(event.key) && !mod) return $("guess").querySelectorAll(".passage:not(:disabled)")[Number(event.key) - 1]?.click();
   if ($("write").hidden) return;
   if (mod && event.shiftKey && event.key === "Enter") act(threeContinuations);
   else if (mod && event.key === "Enter") act(() => { if (!writing) go(); });
@@ -541,7 +543,7 @@ document.addEventListener("click", (event) => {
 
 // ---- tabs, start --------------------------------------------------------------------------------------------------
 
-const TABS = ["write", "stories", "about"];
+const TABS = ["write", "stories", "guess", "about"];
 
 function openTab(name) {
   for (const each of TABS) {
@@ -550,14 +552,16 @@ function openTab(name) {
     $(`tab-${each}`).tabIndex = each === name ? 0 : -1;
   }
   if (name === "stories") save().then(drawShelf);
+  if (name === "guess") showPair($("guess"));
 }
 
-for (const [index, name] of TABS.entries()) {
+for (const name of TABS) {
   $(`tab-${name}`).addEventListener("click", () => openTab(name));
   $(`tab-${name}`).addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
-    const other = TABS[(index + step + TABS.length) % TABS.length];
+    const there = TABS.filter((each) => !$(`tab-${each}`).hidden);
+    const other = there[(there.indexOf(name) + step + there.length) % there.length];
     openTab(other);
     $(`tab-${other}`).focus();
   });
@@ -597,6 +601,7 @@ async function start() {
   if (kept) { settings.set(kept); $("bans").value = kept.bans ?? ""; }
   showSettings();
   about(model.about);
+  $("tab-guess").hidden = !model.guess;
   $("openings").querySelector("ul").replaceChildren(...model.openings.map((opening) => element("li", {},
     element("button", { className: "opening", textContent: opening, onclick: () => {
       story.replace(opening);

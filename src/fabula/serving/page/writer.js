@@ -45,11 +45,11 @@ export async function copies(text) {
   return await (await post("copies", { text })).json();
 }
 
-function post(address, body, signal) {
+export function post(address, body, signal) {
   return answered(fetch(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal }));
 }
 
-async function answered(request) {
+export async function answered(request) {
   let response;
   try {
     response = await request;
