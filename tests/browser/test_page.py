@@ -89,9 +89,13 @@ def story(page: Page) -> str:
     return page.locator("#story").input_value()
 
 
-def set_range(page: Page, name: str, value: float) -> None:
+def open_settings(page: Page) -> None:
     if not page.locator("#settings .fields").is_visible():
         page.locator("#settings summary").click()
+
+
+def set_range(page: Page, name: str, value: float) -> None:
+    open_settings(page)
     page.locator(f"#set-{name}").fill(str(value))
 
 
@@ -216,6 +220,7 @@ def test_settings_start_from_the_models_and_matter(open_page: OpenPage):
     page.locator("#go").click()
     expect(page.locator("#status")).to_contain_text("more")
     assert story(page) == greedy
+    open_settings(page)
     page.locator("#own-settings").click()
     assert page.locator("#set-temperature").input_value() == "1"
     page.locator("#set-seed").fill("11")
