@@ -1,0 +1,179 @@
+"""The studio in a browser: from a dropped Word file to a model that writes."""
+
+import random
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the serve extra")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
+
+from playwright.sync_api import Browser, Page, expect
+from served import served
+from test_accessibility import axe, findings, monkeypatch_module
+
+from fabula.studio.app import make_studio
+from fabula.studio.projects import Projects
+
+__all__ = ["axe", "monkeypatch_module"]  # fixtures
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+NOTE = "Author's note: thank you all for reading! Follow me at patreon.com/lowquay for more."
+THINGS = ["a lamp", "the key", "three coins", "a blue boat", "her hat", "the loaf", "a bell", "the net"]
+PEOPLE = ["Ada", "Old Tom", "the miller", "a fox", "the queen", "Wren"]
+
+
+def word_file(path: Path) -> Path:
+    """A Word file of stories under headings; every fourth ends with a note of its author."""
+    draw = random.Random(0)
+    body = ""
+    for number in range(20):
+        body += f'<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>The Tale of Day {number}</w:t></w:r></w:p>'
+        lines = [
+            f"On day {number} {draw.choice(PEOPLE)} found {draw.choice(THINGS)}, and {draw.choice(PEOPLE)} lost {draw.choice(THINGS)} by the quay."
+            for _ in range(8)
+        ]
+        for line in [*lines, *([NOTE] if number % 4 == 0 else [])]:
+            body += f"<w:p><w:r><w:t>{line}</w:t></w:r></w:p>"
+    types = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/><Override PartName="/word/styles.xml" ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.styles+xml"/></Types>'
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    relations = '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="{}" Target="{}"/></Relationships>'
+    styles = f'<w:styles xmlns:w="{WORD}"><w:style w:type="paragraph" w:styleId="Heading1"><w:name w:val="heading 1"/></w:style></w:styles>'
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", types)
+        archive.writestr("_rels/.rels", relations.format(f"{office}/officeDocument", "word/document.xml"))
+        archive.writestr("word/_rels/document.xml.rels", relations.format(f"{office}/styles", "styles.xml"))
+        archive.writestr("word/styles.xml", styles)
+        archive.writestr(
+            "word/document.xml", f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>'
+        )
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "projects"
+
+
+@pytest.fixture
+def studio(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    source = Path(__file__).parent.parent.parent / "src"
+    monkeypatch.setenv("PYTHONPATH", str(source))
+    with served(make_studio(root)) as address:
+        yield address
+
+
+@pytest.fixture
+def checker(request: pytest.FixtureRequest) -> str:
+    """The checker of accessibility rules; "" where it is not at hand."""
+    try:
+        return request.getfixturevalue("axe")
+    except pytest.skip.Exception:
+        return ""
+
+
+@pytest.fixture
+def page(browser: Browser, studio: str) -> Iterator[Page]:
+    """A page on which nothing goes wrong unsaid, and from which nothing leaves this machine."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(60_000)
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on(
+        "request",
+        lambda one: faults.append(one.url) if not one.url.startswith((studio, "blob:", "data:")) else None,
+    )
+    opened.goto(studio)
+    yield opened
+    context.close()
+    assert not faults
+
+
+def test_from_a_word_file_to_a_model_that_writes(
+    page: Page, root: Path, tmp_path: Path, tiny_gpt2_dir: Path, checker: str
+):
+    expect.set_options(timeout=90_000)
+    page.locator("input[type=file]:not([webkitdirectory])").set_input_files(
+        word_file(tmp_path / "tales.docx")
+    )
+    expect(page.locator("#stories .tiles dd").first).to_have_text("20")
+    expect(page.locator("#stories .beginnings")).to_contain_text("On day 0")
+    expect(page.locator(".removals del")).to_have_count(5)
+    page.locator(".removals button").first.click()
+    expect(page.locator(".removals ins")).to_have_count(1)
+    project = Projects(root).find("tales")
+    chosen = project.choices().model_copy(update={"base": str(tiny_gpt2_dir), "max_minutes": 0.15})
+    project.choose(chosen)
+    page.reload()
+    expect(page.locator(".removals ins")).to_have_count(1)
+    check(page, checker)
+    page.locator("#start").click()
+    expect(page.locator("#stop")).to_be_visible()
+    page.reload()  # in the middle of the training
+    expect(page.locator("#training .curve")).to_be_visible()
+    expect(page.locator("#training .samples")).to_contain_text("Before training")
+    check(page, checker)
+    expect(page.locator("#result .headline")).to_be_visible()
+    corpus = project.corpus_manifest()
+    assert corpus is not None
+    assert corpus.counts.num_removals == 4  # what was put back is story
+    check(page, checker)
+    with page.expect_popup() as report:
+        page.get_by_text("Open the report").click()
+    expect(report.value.locator("h1")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_text("the model (.zip)").click()
+    download.value.save_as(tmp_path / "model.zip")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        assert "tales-model/config.json" in archive.namelist()
+    page.locator("#desk").click()
+    expect(page.locator("#model-name")).not_to_be_empty()
+    page.locator("#story").fill("On day 7")
+    page.locator("#go").click()
+    expect(page.locator("#status")).to_contain_text("more")
+    page.locator("#tab-guess").click()
+    page.locator(".passage").first.click()
+    expect(page.locator("#guess")).to_contain_text("of 1 times")
+    check(page, checker)
+
+
+def check(page: Page, checker: str) -> None:
+    """It fits a phone, and the checker finds nothing, in light and dark."""
+    if checker:
+        page.evaluate(checker)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+        assert not checker or findings(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not checker or findings(page) == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_two_readings_to_choose_from(page: Page, tmp_path: Path):
+    words = ["lamp", "key", "boat", "coin", "hat", "loaf", "fox", "queen", "miller", "tide", "bell", "gate"]
+    draw = random.Random(1)
+    files = []
+    for number in range(3):
+        lines = [
+            " ".join(
+                f"The {draw.choice(words)} stood by the {draw.choice(words)}, and nobody asked the {draw.choice(words)} why."
+                for _ in range(14)
+            )
+            for _ in range(3)
+        ]
+        files.append(tmp_path / f"day {number}.txt")
+        files[-1].write_text("\n".join(lines))
+    page.locator("input[type=file]:not([webkitdirectory])").set_input_files(files)
+    expect(page.locator(".readings article")).to_have_count(2)
+    page.locator(".readings article", has_text="one story a file").get_by_role("button").click()
+    expect(page.locator("#stories .tiles dd").first).to_have_text("3")
+
+
+def test_a_file_that_is_no_story_is_said(page: Page, tmp_path: Path):
+    (tmp_path / "empty.txt").write_text("")
+    page.locator("input[type=file]:not([webkitdirectory])").set_input_files(tmp_path / "empty.txt")
+    expect(page.locator("main > .problem")).to_contain_text("no story")
