@@ -30,8 +30,7 @@ def take_studio(page: Page, device: str, project: str) -> None:
     expect(page.locator("#result .headline")).to_be_visible()
     take(page, f"studio-result-{device}")
     for step in ("stories", "cleaning", "training"):
-        for other in page.locator(".step[open] > summary").all():
-            other.click()
+        page.evaluate("for (const each of document.querySelectorAll('.step')) each.open = false")
         page.locator(f"#{step} > summary").click()
         page.evaluate("scrollTo(0, 0)")
         take(page, f"studio-{step}-{device}")

@@ -176,4 +176,4 @@ def test_two_readings_to_choose_from(page: Page, tmp_path: Path):
 def test_a_file_that_is_no_story_is_said(page: Page, tmp_path: Path):
     (tmp_path / "empty.txt").write_text("")
     page.locator("input[type=file]:not([webkitdirectory])").set_input_files(tmp_path / "empty.txt")
-    expect(page.locator("main > .problem")).to_contain_text("no story")
+    expect(page.locator("main > .problem")).to_contain_text("empty.txt: this file is empty")

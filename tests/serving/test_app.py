@@ -155,7 +155,7 @@ def test_the_page_knows_the_model_from_its_records(page: str, engine: HeldEngine
     assert data["settings"] == SamplingSettings.of_model(engine.folder).model_dump(
         include=set(TRANSFORMERS_FIELDS)
     )
-    assert data["limits"] == OFTEN.model_dump()
+    assert data["limits"] == {**OFTEN.model_dump(), "context_length": 64}
     assert data["copies"] is True
     assert data["openings"]
     facts = dict(fact for section in data["about"] for fact in section["facts"])

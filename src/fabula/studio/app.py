@@ -89,7 +89,7 @@ class NewProject(Record):
 
 
 class StartRequest(Record):
-    base: str = Field(default=BASE, max_length=300)
+    base: str = Field(default=BASE, max_length=300, pattern="^[^-]")
     max_minutes: float | None = Field(default=None, gt=0, le=100_000)
 
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from fabula.corpus.options import ReadingOptions
 from fabula.errors import FabulaError
 from fabula.formatting import format_duration
+from fabula.pipeline.run import INPUTS
 
 
 class Stopped(Exception):
@@ -58,17 +60,18 @@ class Worker:
 
 def work(words: list[str]) -> dict[str, Any]:
     """The answer to a command."""
+    folder = Path(words[1])
     try:
         if words[0] == "read":
             from fabula.studio.reading import read_stories
 
-            return read_stories(Path(words[1]), ReadingOptions.parse(json.loads(words[2])))
+            return read_stories(folder, ReadingOptions.parse(json.loads(words[2])))
         from fabula.training.predict import predict_training
 
         found = predict_training(words[1], base=words[2], out=words[3])
         return {**asdict(found), "time": format_duration(found.seconds)}
     except FabulaError as error:
-        return {"error": str(error)}
+        return {"error": str(error).replace(f"{(folder / INPUTS).resolve()}{os.sep}", "")}
     except Exception as error:  # the page shows a sentence, whatever a reader or a model does
         return {"error": f"that failed ({type(error).__name__})"}
 

@@ -141,8 +141,8 @@ async function ask(count, start, end, on) {
     show();
     await write({ text: asked.text, settings: values, seed, count, signal: writing.signal }, {
       queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
-      start: (unreadTokens) => {
-        unread = asked.unread ?? unreadTokens ?? 0;
+      start: (more = 0) => {
+        unread = asked.unread + more;
         say(values.following ? "Writing several bridges; the best one is kept …" : "Writing …");
       },
       ...on,

@@ -5,13 +5,12 @@ const SPARE_TOKENS = 64;
 const LEAST_CHARS = 200;
 const NOTE_LINES = 3; // lines of the story after the author's note
 
-// The end of what comes before the caret, with memory and author's note. `unread`: characters of it that are left out, or
-// null where the model reads as much as its context holds and says how much that was.
+// The end of what comes before the caret, with memory and author's note. `unread`: characters of it that are left out.
 export function prompt(before, { memory, note }, limits, maxNewTokens) {
   const facts = memory.trim(), hint = note.trim();
   if (!facts && !hint) {
     const read = ending(before, limits.max_prompt_chars);
-    return { text: read, unread: read.length < before.length ? before.length - read.length : null };
+    return { text: read, unread: before.length - read.length };
   }
   const room = Math.min(limits.max_prompt_chars, (limits.context_length - maxNewTokens - SPARE_TOKENS) * CHARS_PER_TOKEN) - facts.length - hint.length - 8;
   const read = ending(before, Math.max(LEAST_CHARS, room));
