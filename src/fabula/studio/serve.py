@@ -43,6 +43,6 @@ def studio(
         address = address_of(chosen.host, listening) + (f"?key={key}" if key else "")
         if on_ready is not None:
             on_ready(address)
-        if chosen.open_browser and has_display():
+        if not chosen.no_browser and has_display():
             webbrowser.open(address)
         run_server(app, listening)

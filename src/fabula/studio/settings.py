@@ -19,4 +19,4 @@ class StudioSettings(Record):
     max_upload_mb: int = Field(
         default=2_000, ge=1, description="Size of all files that a project takes, in megabytes."
     )
-    open_browser: bool = Field(default=True, description="Open the page in the browser.")
+    no_browser: bool = Field(default=False, description="Do not open the page in the browser.")
