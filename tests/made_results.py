@@ -98,6 +98,7 @@ def evaluation(*models: ModelEvaluation, **changes: Any) -> Evaluation:
             num_characters=50_000,
             is_english=True,
             famous_authors=[],
+            num_recited=0,
         ),
         models=list(models) or [model("base", 2.5), trained("tuned", 1.5, estimate(-1.0))],
         human=writing(copied=0.001, ended=0.9),

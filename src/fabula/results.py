@@ -296,6 +296,8 @@ class HeldOutSummary(Record):
     is_english: bool
     famous_authors: list[str]
     """Those of the bundled public-domain authors of whom the corpus holds stories: base models have read them."""
+    num_recited: int
+    """Stories of which the first model recites a passage: it has read them."""
 
 
 class TrainingSummary(Record):

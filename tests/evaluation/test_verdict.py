@@ -142,6 +142,22 @@ SITUATIONS = {
         ["The base model has probably read these stories, which are in the public domain (O. Henry)"],
         "Train for longer",
     ),
+    "stories that the base model recites": (
+        compared(
+            1.05, 1.0, -0.07, -0.04, held_out=evaluation().held_out.model_copy(update={"num_recited": 4})
+        ),
+        ("better", "4.8\u00a0% less"),
+        ["The base model has read some of these stories: it recites passages of 4 of 50. Stories that"],
+        "Train for longer",
+    ),
+    "a proverb that the base model knows": (
+        compared(
+            1.05, 1.0, -0.07, -0.04, held_out=evaluation().held_out.model_copy(update={"num_recited": 2})
+        ),
+        ("better", "4.8\u00a0% less"),
+        [],
+        "Train for longer",
+    ),
     "another language": (
         compared(
             2.6, 1.9, -0.8, -0.6, held_out=evaluation().held_out.model_copy(update={"is_english": False})

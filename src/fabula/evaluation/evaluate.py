@@ -13,6 +13,7 @@ from fabula.evaluation.models import LoadedModels, hashes_of, model_folder, trai
 from fabula.evaluation.options import EvaluationOptions
 from fabula.evaluation.others import PASSAGE_CHARS, Passage, find_others, is_english, why_missing
 from fabula.evaluation.people import KnownWords
+from fabula.evaluation.recitation import count_recited
 from fabula.evaluation.stories import (
     MAX_HUMAN_STORIES,
     OPENING_WORDS,
@@ -31,6 +32,7 @@ from fabula.progress import OnProgress, Progress, silent
 from fabula.results import (
     METRICS,
     SAMPLES,
+    Estimate,
     Evaluation,
     EvaluationFigures,
     HeldOutSummary,
@@ -204,81 +206,25 @@ def measure(
     plan: Plan, mark: str, written: WrittenStories | None, loaded: LoadedModels, on_progress: OnProgress
 ) -> tuple[Evaluation, list[Sample]]:
     """Score held-out and written stories, and find what the written ones copy."""
-    stories = plan.stories
-    clusters = [story.cluster or story.id for story in stories]
-    others, famous = find_others(plan.corpus, stories)
+    others, famous = find_others(plan.corpus, plan.stories)
     others = others[: plan.options.num_others if len(plan.folders) > 1 else 0]
     scored: list[ModelScores] = []
     for index, (name, folder) in reversed(list(enumerate(plan.folders.items()))):
-        on_progress(Progress("evaluate", message=f"{name} reads {len(stories)} held-out stories"))
+        on_progress(Progress("evaluate", message=f"{name} reads {len(plan.stories)} held-out stories"))
         own = written.by_model[index] if written else []
         human = written.human if written else []
-        scored.append(score_model(plan, loaded, folder, own, human, others))
-    scored.reverse()
-    likelihoods = summarise_scores(
-        [scores.held_out for scores in scored], [story.num_words for story in stories], clusters
-    )
-    writing: list[Writing] = []
-    samples: list[Sample] = []
-    if written:
-        writing, copying = measure_sets(
-            [[(story.text, story.ended) for story in written.human]]
-            + [[(story.text, story.finish_reason == "end") for story in group] for group in written.by_model],
-            plan.corpus,
-            on_progress,
-        )
-        samples = [
-            Sample(model=name, longest=copies.longest, spans=copies.spans, **dict(story))
-            for name, group, found in zip(plan.folders, written.by_model, copying[1:], strict=True)
-            for story, copies in zip(group, found, strict=True)
-        ]
+        scored.insert(0, score_model(plan, loaded, folder, own, human, others))
+    human, models, samples = measure_written(plan, written, on_progress)
     style = judge_style_of(plan, others, written)
     figures = EvaluationFigures(
         fingerprint=mark,
-        held_out=HeldOutSummary(
-            split=plan.options.split,
-            num_stories=len(stories),
-            num_clusters=len(set(clusters)),
-            num_words=sum(story.num_words for story in stories),
-            num_bytes=likelihoods[0].num_bytes,
-            num_characters=sum(len(story.text.replace("\n", "")) for story in stories),
-            is_english=is_english(stories),
-            famous_authors=famous,
-        ),
-        models=[
-            ModelEvaluation(
-                name=name,
-                num_parameters=scores.num_parameters,
-                context_length=scores.context_length,
-                stride=scores.stride,
-                training=training_of(folder),
-                likelihood=likelihoods[index],
-                notebook_loss=scores.notebook_loss,
-                writing=writing[index + 1] if writing else None,
-                voice=measure_voice(
-                    (scored[0].author, scored[0].others),
-                    (scores.author, scores.others),
-                    (clusters, [passage.author for passage in others]),
-                )
-                if others and index
-                else None,
-                style=style.sets[index] if style else None,
-                told_from_people=tell_apart(
-                    [story.text for story in written.by_model[index]],
-                    [story.text for story in written.human],
-                )
-                if written
-                else None,
-                bits_per_byte_of_own_stories=scores.own,
-                bits_per_byte_of_human_stories=scores.human,
-            )
-            for index, ((name, folder), scores) in enumerate(zip(plan.folders.items(), scored, strict=True))
-        ],
-        human=writing[0] if writing else None,
+        held_out=summarise_held_out(plan, scored[0], famous),
+        models=evaluate_models(plan, scored, [passage.author for passage in others], models, style),
+        human=human,
         style=Style(author=style.author, others=style.others) if style else None,
         voice_missing=None
         if others or len(plan.folders) == 1
-        else why_missing(stories, plan.options.num_others),
+        else why_missing(plan.stories, plan.options.num_others),
         settings=written.settings if written else None,
         opening_words=OPENING_WORDS,
         versions=plan.versions,
@@ -287,9 +233,104 @@ def measure(
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredStories:
+    """What one model's stories are like."""
+
+    writing: Writing | None = None
+    told_from_people: Estimate | None = None
+
+
+def measure_written(
+    plan: Plan, written: WrittenStories | None, on_progress: OnProgress
+) -> tuple[Writing | None, list[MeasuredStories], list[Sample]]:
+    """What people's stories and those of each model are like, and the models' stories with what they copy."""
+    if written is None:
+        return None, [MeasuredStories() for _ in plan.folders], []
+    (human, *models), copying = measure_sets(
+        [[(story.text, story.ended) for story in written.human]]
+        + [[(story.text, story.finish_reason == "end") for story in group] for group in written.by_model],
+        plan.corpus,
+        on_progress,
+    )
+    samples = [
+        Sample(model=name, longest=copies.longest, spans=copies.spans, **dict(story))
+        for name, group, found in zip(plan.folders, written.by_model, copying[1:], strict=True)
+        for story, copies in zip(group, found, strict=True)
+    ]
+    people = [story.text for story in written.human]
+    measured = [
+        MeasuredStories(writing, tell_apart([story.text for story in group], people))
+        for writing, group in zip(models, written.by_model, strict=True)
+    ]
+    return human, measured, samples
+
+
+def clusters_of(plan: Plan) -> list[str]:
+    """The cluster of each held-out story."""
+    return [story.cluster or story.id for story in plan.stories]
+
+
+def summarise_held_out(plan: Plan, first: "ModelScores", famous: list[str]) -> HeldOutSummary:
+    """The stories that the models were scored on; `first` are the scores of the first model."""
+    return HeldOutSummary(
+        split=plan.options.split,
+        num_stories=len(plan.stories),
+        num_clusters=len(set(clusters_of(plan))),
+        num_words=sum(story.num_words for story in plan.stories),
+        num_bytes=int(first.held_out.num_bytes.sum()),
+        num_characters=sum(len(story.text.replace("\n", "")) for story in plan.stories),
+        is_english=is_english(plan.stories),
+        famous_authors=famous,
+        num_recited=first.num_recited,
+    )
+
+
+def evaluate_models(
+    plan: Plan,
+    scored: Sequence["ModelScores"],
+    authors: Sequence[str],
+    measured: Sequence[MeasuredStories],
+    style: StyleScores | None,
+) -> list[ModelEvaluation]:
+    """All figures of each model.
+
+    Args:
+        authors: of the passages by others.
+        measured: what each model's stories are like.
+    """
+    first, clusters = scored[0], clusters_of(plan)
+    num_words = [story.num_words for story in plan.stories]
+    likelihoods = summarise_scores([scores.held_out for scores in scored], num_words, clusters)
+    voices = [
+        measure_voice((first.author, first.others), (scores.author, scores.others), (clusters, authors))
+        if authors and scores is not first
+        else None
+        for scores in scored
+    ]
+    return [
+        ModelEvaluation(
+            name=name,
+            num_parameters=scores.num_parameters,
+            context_length=scores.context_length,
+            stride=scores.stride,
+            training=training_of(folder),
+            likelihood=likelihoods[index],
+            notebook_loss=scores.notebook_loss,
+            writing=measured[index].writing,
+            voice=voices[index],
+            style=style.sets[index] if style else None,
+            told_from_people=measured[index].told_from_people,
+            bits_per_byte_of_own_stories=scores.own,
+            bits_per_byte_of_human_stories=scores.human,
+        )
+        for index, ((name, folder), scores) in enumerate(zip(plan.folders.items(), scored, strict=True))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelScores:
     """One model's scores; `own` and `human` are bits per byte, or None where there is no text. `author` are the beginnings
-    of held-out stories, and `others` those of stories by other authors."""
+    of held-out stories, and `others` those of stories by other authors. `num_recited` counts held-out stories."""
 
     num_parameters: int
     context_length: int
@@ -300,6 +341,7 @@ class ModelScores:
     human: float | None
     author: TextScores
     others: TextScores
+    num_recited: int
 
 
 def score_model(
@@ -333,6 +375,7 @@ def score_model(
         human=sum_scores(scored[: len(human)], lengths).bits_per_byte,
         author=sum_scores(scored, [PASSAGE_CHARS] * len(scored)),
         others=scorer.score([passage.text for passage in others]),
+        num_recited=count_recited(scored),
     )
 
 

@@ -5,7 +5,7 @@ card show what `metrics.json` then holds, so that they agree.
 """
 
 from fabula.formatting import format_number, format_percent
-from fabula.results import Estimate, EvaluationFigures, Outcome, Verdict, Writing
+from fabula.results import Estimate, EvaluationFigures, HeldOutSummary, Outcome, Verdict, Writing
 
 FEW_CLUSTERS = 10
 """With fewer held-out stories than this, near-duplicates counted once, the intervals themselves are unreliable."""
@@ -22,6 +22,9 @@ COPIED_SHARE = 0.02
 
 MIN_BITS_PER_BYTE = 0.6
 """A model of the sizes that are trained here cannot predict new prose this well."""
+
+RECITED_SHARE = 0.05
+"""A base model is said to have read the stories if it recites more of them than this; a proverb or a psalm is no proof."""
 
 FOREIGN_BITS = 1.6
 """A base model that takes more bits for a character of a language than this was hardly trained on it: of English it takes
@@ -149,11 +152,8 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
             f"{format_number(bits, 3)} bits per byte is too good for new prose: the held-out stories probably follow a"
             " template that the training stories have, too."
         )
-    if famous := figures.held_out.famous_authors:
-        doubts.append(
-            f"The base model has probably read these stories, which are in the public domain ({', '.join(famous)}): stories"
-            " that nobody has published are harder to predict."
-        )
+    if known := doubt_novelty(figures.held_out):
+        doubts.append(known)
     if is_foreign(figures):
         doubts.append(
             "The base model hardly knows the language of these stories"
@@ -171,6 +171,18 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
                 " (95 % interval)."
             )
     return doubts
+
+
+def doubt_novelty(held_out: HeldOutSummary) -> str | None:
+    """Whether the base model has read the stories, and why that matters."""
+    if held_out.num_recited > RECITED_SHARE * held_out.num_stories:
+        read = f"has read some of these stories: it recites passages of {format_number(held_out.num_recited)} of {format_number(held_out.num_stories)}"
+    elif held_out.famous_authors:
+        authors = ", ".join(held_out.famous_authors)
+        read = f"has probably read these stories, which are in the public domain ({authors})"
+    else:
+        return None
+    return f"The base model {read}. Stories that nobody has published are harder to predict."
 
 
 def bits_per_character(figures: EvaluationFigures) -> float:
