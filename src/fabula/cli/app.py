@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -23,6 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+CommandLineError = typer.BadParameter.__mro__[-4]
+"""What typer raises on a command line that cannot be parsed: click's exception in older releases, now one of its own."""
 
 SHARED_FLAGS = ("--debug", "--quiet", "-q")
 INTERRUPTED = 130
@@ -109,7 +112,7 @@ def main() -> None:
         if error.details:
             print(error.details, file=sys.stderr)
         fail(str(error))
-    except typer.TyperException as error:
+    except CommandLineError as error:
         fail(usage_problem(error))
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -136,7 +139,7 @@ def main() -> None:
     raise SystemExit(code or 0)
 
 
-def usage_problem(error: typer.TyperException) -> str:
+def usage_problem(error: Any) -> str:
     """One line for a command line that cannot be understood, with the nearest option where one was mistyped."""
     message = error.format_message().rstrip(".")
     context: typer.Context | None = getattr(error, "ctx", None)
