@@ -14,13 +14,13 @@ from fabula.results import Tuning
 @with_options
 def tune(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a model.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
     corpus: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            help="The corpus that it was trained on, as fabula clean makes it.", show_default=False
+            help="The corpus that it was trained on, as fabula clean makes it.", show_default="the run's"
         ),
-    ],
+    ] = None,
     *,
     out: Annotated[
         Path | None, typer.Option(help="A folder for tuning.json.", show_default="the model's")
@@ -30,7 +30,9 @@ def tune(
 ) -> None:
     """Choose the sampling settings with which a model writes most like people, and keep them with the model."""
     from fabula.evaluation.tune import tune as tune_model
+    from fabula.models.records import corpus_of
 
+    corpus = corpus or corpus_of(model, "fabula tune MODEL CORPUS")
     with context.obj as terminal:
         tuning = tune_model(model, corpus, out=out, options=options, on_progress=terminal)
     if json:

@@ -7,6 +7,7 @@ from typing import Any
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, PARTIAL, hash_file, read_json
 from fabula.models.check import weight_files
+from fabula.models.find import locate_model
 from fabula.results import (
     CORPUS_RECORD,
     EXPORT,
@@ -24,6 +25,25 @@ from fabula.results import (
     TrainingManifest,
     read_samples,
 )
+
+
+def corpus_of(model: str | Path, option: str) -> Path:
+    """The corpus in the run folder that a model lies in.
+
+    Args:
+        model: folder of a model or of a run.
+        option: how the user names a corpus instead, for the error.
+
+    Raises:
+        FabulaError: no such model, or it lies in no run with a corpus.
+    """
+    folder = locate_model(model)
+    corpus = folder.resolve().parent / "corpus"
+    if not (corpus / MANIFEST).is_file():
+        raise FabulaError(
+            "this model lies in no run folder with a corpus", where=folder, hint=f"name its corpus: {option}"
+        )
+    return corpus
 
 
 @dataclass(frozen=True, slots=True)
