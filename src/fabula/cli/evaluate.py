@@ -18,17 +18,20 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Folders or names of models. The others are compared with the first one.",
+            help="Folders of models or of runs, or names of bases. The others are compared with the first one.",
             show_default=False,
         ),
     ],
-    on: Annotated[
-        Path,
-        typer.Option(
-            "--on", metavar="CORPUS", help="The corpus, as fabula clean makes it.", show_default=False
-        ),
-    ],
     *,
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            "--on",
+            metavar="CORPUS",
+            help="The corpus, as fabula clean makes it.",
+            show_default="that of the last model's run",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -41,8 +44,10 @@ def evaluate(
 ) -> None:
     """Compare models: how well they predict held-out stories, what they write, and what they copy."""
     from fabula.evaluation.evaluate import evaluate as evaluate_models
+    from fabula.models.records import corpus_of
     from fabula.report.render import render
 
+    on = on or corpus_of(models[-1], "--on CORPUS")
     with context.obj as terminal:
         evaluation = evaluate_models(models, on, out=out, options=options, on_progress=terminal)
     report = render(out) if out is not None else None
