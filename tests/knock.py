@@ -24,6 +24,11 @@ PATHS = (
     "/v1/completions",
     "/v1/models/x",
     "/app.js",
+    "/api/projects",
+    "/api/projects/x/files?path=../x&offset=0&total=1",
+    "/api/projects/x/read",
+    "/files/x/model.zip",
+    "/desk/x/",
     "/..",
     "*",
     "",
@@ -33,6 +38,7 @@ BODIES = (
     {"text": "Once upon a time", "settings": {"max_new_tokens": 2}},
     {"text": "Once", "num_continuations": 3, "seed": 1, "visitor": "v"},
     {"model": "tiny", "prompt": "Once", "max_tokens": 2, "stop": ["a"], "temperature": 0.5},
+    {"name": "Once", "is_sample": False},
     {"model": "tiny", "prompt": ["a", "b"], "max_tokens": 1, "n": 2, "stream": True, "echo": True},
 )
 VALUES = (

@@ -1,4 +1,4 @@
-"""Requests that nobody means well with: to the page and to the API, over real sockets."""
+"""Requests that nobody means well with: to the page, the API and the studio, over real sockets."""
 
 import json
 import random
@@ -24,6 +24,7 @@ from fabula.serving.api import MAX_STOPS, MAX_STORIES, CompletionRequest, make_a
 from fabula.serving.app import CopiesRequest, WriteRequest, make_app
 from fabula.serving.guard import LOOPBACK, hosts_for
 from fabula.serving.settings import Limits
+from fabula.studio.app import make_studio
 
 JSON = "content-type: application/json\r\n"
 OFTEN = Limits(max_per_minute=100_000, max_per_address=100_000, max_new_tokens=3)
@@ -42,9 +43,22 @@ def api(tiny_gpt2_dir: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["page", "api"])
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(make_studio(tmp_path_factory.mktemp("studio") / "projects")) as address:
+        yield address
+
+
+@pytest.fixture(params=["page", "api", "studio"])
 def either(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(request.param)
+
+
+def taker(address: str) -> str:
+    """A path of the server that takes a body."""
+    if status_of(get(address, "/v1/models")) == 200:
+        return "/v1/completions"
+    return "/write" if status_of(get(address, "/model.json")) == 200 else "/api/projects"
 
 
 def send(address: str, raw: bytes, seconds: float = 20) -> bytes:
@@ -175,6 +189,10 @@ def test_no_way_leads_to_a_file(either: str):
         "v1/models/",
         "v1/completions/",
         "static/",
+        "api/projects/",
+        "files/",
+        "files/x/",
+        "desk/",
         "index.html/",
     ):
         for step in STEPS:
@@ -186,7 +204,7 @@ def test_no_way_leads_to_a_file(either: str):
 
 def test_a_body_that_never_ends(either: str):
     """Announced as too long, or sent in chunks without a length in front: read no further than the limit."""
-    path = "/v1/completions" if status_of(get(either, "/v1/models")) == 200 else "/write"
+    path = taker(either)
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}"
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     for body in (b"content-length: 5000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 100):
@@ -201,7 +219,9 @@ def test_two_lengths_are_no_request(either: str):
     for lengths in ("content-length: 4\r\ntransfer-encoding: chunked\r\n", "content-length: 4\r\ncontent-length: 9\r\n",
                     "content-length: -1\r\n", "content-length: 1e9\r\n"):  # fmt: skip
         answer = send(
-            either, f"POST /write HTTP/1.1\r\nhost: localhost\r\n{JSON}{lengths}\r\n0\r\n\r\n".encode(), 3
+            either,
+            f"POST {taker(either)} HTTP/1.1\r\nhost: localhost\r\n{JSON}{lengths}\r\n0\r\n\r\n".encode(),
+            3,
         )
         assert status_of(answer) in (400, 404), answer[:200]
     answers(either)
@@ -211,7 +231,7 @@ def test_slow_clients_are_shown_out(either: str, monkeypatch: pytest.MonkeyPatch
     """Headers that never end, the second request of a connection among them; a body that never comes."""
     monkeypatch.setattr(guard, "HEAD_SECONDS", 0.4)
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.4)
-    path = "/v1/completions" if status_of(get(either, "/v1/models")) == 200 else "/write"
+    path = taker(either)
     began = time.monotonic()
     assert send(either, b"") == b""
     assert send(either, b"GET / HTTP/1.1\r\nhost: loc") == b""
@@ -227,9 +247,12 @@ def test_slow_clients_are_shown_out(either: str, monkeypatch: pytest.MonkeyPatch
 
 def test_clients_that_hang_up(either: str):
     """At any moment of a request, many times over."""
-    path, body = ("/v1/completions", {**COMPLETION, "stream": True, "max_tokens": 50})
-    if status_of(get(either, "/v1/models")) != 200:
-        path, body = "/write", {"text": "Once"}
+    path = taker(either)
+    body = {
+        "/v1/completions": {**COMPLETION, "stream": True, "max_tokens": 50},
+        "/write": {"text": "Once"},
+        "/api/projects": {"name": "Once"},
+    }[path]
     content = json.dumps(body).encode()
     whole = (
         f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}content-length: {len(content)}\r\n\r\n".encode()

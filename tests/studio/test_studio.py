@@ -20,7 +20,7 @@ from served import served
 
 from fabula.errors import FabulaError
 from fabula.pipeline.events import EventLog
-from fabula.results import RUN
+from fabula.results import RUN, RunRecord
 from fabula.serving.app import Place
 from fabula.studio.app import CHUNK_BYTES, make_studio
 from fabula.studio.projects import MAX_FILES, Projects, input_path, take_chunk
@@ -290,11 +290,16 @@ def test_a_run_of_the_terminal_shows(studio: str, root: Path):
     """A run that another process began in the folder is one that works, and its events are there."""
     project = begin(studio)
     with EventLog(root / "My tales"):
+        assert send(studio, project)[1]["phase"] == "reading"
+    arguments = Projects(root).find("My tales").arguments()
+    RunRecord(name="My tales", arguments=arguments, versions={}).save(root / "My tales" / RUN)
+    assert send(studio, project)[1]["phase"] == "stopped"
+    with EventLog(root / "My tales"):
         assert send(studio, project)[1]["phase"] == "working"
         assert send(studio, f"{project}/start", {})[0] == 409
-    assert send(studio, project)[1]["phase"] == "unread"
+    assert send(studio, project)[1]["phase"] == "stopped"  # there is no report
     _, first = send(studio, f"{project}/events?from=0")
-    assert [event["outcome"] for event in first["events"]] == [None, "done"]
+    assert [event["outcome"] for event in first["events"]] == [None, "done"] * 2
     assert send(studio, f"{project}/events?from={first['next']}")[1] == {"events": [], "next": first["next"]}
     assert send(studio, f"{project}/events?from=-1")[0] == 422
 

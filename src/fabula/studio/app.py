@@ -185,7 +185,13 @@ class Studio:
             await asyncio.sleep(TICK_SECONDS)
 
     def _project(self, request: Request) -> Project:
-        return self.projects.find(request.path_params["name"])
+        return self._find(request.path_params["name"])
+
+    def _find(self, name: str) -> Project:
+        try:
+            return self.projects.find(name)
+        except FabulaError as error:
+            raise HTTPException(404, error.what) from None
 
     # What is shown
 
@@ -423,7 +429,7 @@ class Studio:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        project = self.projects.find(request.path_params["project"])
+        project = self._find(request.path_params["project"])
         if scope["path"] == scope["root_path"]:
             await RedirectResponse(f"{scope['root_path']}/")(scope, receive, send)
             return

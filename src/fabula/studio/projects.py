@@ -35,7 +35,7 @@ MAX_FILES = 5_000
 MAX_DEPTH = 8
 MAX_PART_BYTES = 200
 
-Phase = Literal["empty", "unread", "ready", "working", "stopped", "failed", "done"]
+Phase = Literal["empty", "unread", "reading", "ready", "working", "stopped", "failed", "done"]
 
 
 class Choices(Result):
@@ -124,7 +124,7 @@ class Project:
         """How far it is, and a sentence about an error."""
         event = last_event(self.folder)
         if event is not None and event.process is not None:
-            return "working", ""
+            return ("working" if self.has_run else "reading"), ""
         if not self.has_run:
             if (self.corpus / MANIFEST).is_file():
                 return "ready", ""
@@ -182,9 +182,9 @@ class Projects:
         """
         folder = self.root / name
         if not NAME.fullmatch(name) or folder.is_symlink() or folder.resolve().parent != self.root:
-            raise FabulaError("there is no such project")
+            raise FabulaError("There is no such project.")
         if not any((folder / mark).exists() for mark in (RUN, PROJECT)):
-            raise FabulaError("there is no such project")
+            raise FabulaError("There is no such project.")
         return Project(folder)
 
     def create(self, wanted: str) -> Project:

@@ -6,7 +6,7 @@ import { STEPS } from "./steps.js";
 
 const QUICK = 1000, SLOW = 4000; // ms between two looks
 const OPEN_AT = {
-  empty: ["stories"], unread: ["stories"], ready: ["stories", "cleaning", "model"], queued: ["training"], working: ["training"],
+  empty: ["stories"], unread: ["stories"], reading: ["stories"], ready: ["stories", "cleaning", "model"], queued: ["training"], working: ["training"],
   stopped: ["training"], failed: ["training"], done: ["result", "writing", "share"],
 };
 const KEPT_MESSAGES = 60;
@@ -42,6 +42,8 @@ class ProjectPage {
     this.name = name;
   }
 
+  get isReading() { return this.busy === "reading" || this.data.phase === "reading"; }
+
   path(rest) { return projectPath(this.name, rest); }
   file(name) { return `files/${encodeURIComponent(this.name)}/${name}`; }
 
@@ -74,15 +76,18 @@ class ProjectPage {
     try {
       const [data, { events, next }] = await Promise.all([get(this.path("")), get(this.path(`/events?from=${this.#offset}`))]);
       if (!this.#isOpen) return;
-      if (this.data && this.data.phase !== data.phase && this.problem) this.problem = "";
+      const before = this.data?.phase;
+      if (before && before !== data.phase) this.problem = "";
       this.data = data;
+      // The page was loaded while files were read, and it has to be asked where stories begin.
+      if (before === "reading" && data.phase === "unread" && !this.busy) return this.read(data.reading);
       this.#offset = next;
       events.forEach((event) => this.#take(event));
       if (data.summary && !this.removals) await this.loadRemovals();
       this.draw();
     } catch (error) { this.say(error.message); }
     if (!this.#isOpen) return;
-    const isQuick = this.busy || ["working", "queued"].includes(this.data?.phase) || Object.values(this.data?.work ?? {}).some((work) => work.is_working || work.is_waiting);
+    const isQuick = this.busy || ["reading", "working", "queued"].includes(this.data?.phase) || Object.values(this.data?.work ?? {}).some((work) => work.is_working || work.is_waiting);
     this.#timer = setTimeout(() => this.look(), isQuick ? QUICK : SLOW);
   }
 

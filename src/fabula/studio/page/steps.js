@@ -8,7 +8,7 @@ const number = (value, digits = 0) => value.toLocaleString("en", { minimumFracti
 const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 const quiet = (textContent) => element("p", { className: "quiet", textContent });
 const button = (textContent, onclick, properties = {}) => element("button", { textContent, onclick, ...properties });
-const hasRun = ({ data }) => !["empty", "unread", "ready"].includes(data.phase);
+const hasRun = ({ data }) => !["empty", "unread", "reading", "ready"].includes(data.phase);
 const needsStories = ({ data }) => data.summary ? "" : "First the stories have to be read.";
 const needsModel = ({ data }) => data.has_model ? "" : "This comes when the model is trained.";
 
@@ -31,10 +31,10 @@ const stories = {
   waits: () => "",
   isDone: ({ data }) => Boolean(data.summary),
   short: ({ data }) => data.summary ? `${counted(data.summary.num_kept, "story", "stories")}, ${counted(data.summary.num_words, "word")}` : "",
-  key: (page) => [page.data.summary, page.data.phase, page.question, page.busy, page.busy === "reading" && page.progress, page.problem],
+  key: (page) => [page.data.summary, page.data.phase, page.question, page.busy, page.isReading && page.progress, page.problem],
   draw(page) {
     const { data } = page;
-    if (page.busy === "reading") return reading(page);
+    if (page.isReading) return reading(page);
     if (page.question) return question(page);
     if (!data.summary) return data.num_files
       ? [quiet(`${counted(data.num_files, "file")}: ${data.files.slice(0, 5).join(", ")}${data.num_files > 5 ? " …" : ""}`), otherwise(page)]

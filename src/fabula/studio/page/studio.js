@@ -6,7 +6,7 @@ import { openProject } from "./project.js";
 import { themeButton } from "./theme.js";
 
 const PHASES = {
-  empty: "no stories yet", unread: "not read yet", ready: "ready to train", queued: "waits for its turn", working: "working",
+  empty: "no stories yet", unread: "not read yet", reading: "being read", ready: "ready to train", queued: "waits for its turn", working: "working",
   stopped: "stopped; can go on", failed: "stopped by an error", done: "done",
 };
 const view = document.getElementById("view");
@@ -83,7 +83,7 @@ function show(list, projects) {
   if (!projects.length) list.replaceChildren(element("li", { className: "quiet", textContent: "None yet. Each project is a folder with a run." }));
 }
 
-const visible = (path) => path.replace(/^\/+/, "");
+const visible = (path) => path.replace(/^\/+/, "").replace(/[\\:*?"<>|]/g, "-"); // no system minds these names
 // What systems leave beside files is no story.
 const isStory = ({ path }) => !path.split("/").some((part) => part.startsWith(".") || ["Thumbs.db", "desktop.ini", "__MACOSX"].includes(part));
 

@@ -1,0 +1,99 @@
+"""How long a writer waits at the page, in headless Chromium: for the first words after a click, and for a full shelf.
+
+python benchmarks/desk.py MODEL [MODEL ...] [--clicks 20] [--stories 200]
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+FIRST_WORDS = """async () => {
+  const field = document.getElementById("story"), before = field.value.length, began = performance.now();
+  document.getElementById("go").click();
+  while (field.value.length <= before) await new Promise(requestAnimationFrame);
+  return (performance.now() - began) / 1000;
+}"""
+
+FILL = """async (count) => {
+  const { newId, Shelf } = await import("./shelf.js");
+  const shelf = new Shelf({ giveUp() {}, onTaken() {} });
+  await shelf.open();
+  const line = "The tide came in and nobody at Low Quay looked up from the nets. ";
+  const text = (line.repeat(7) + "\\n").repeat(110);
+  for (let number = 0; number < count; number++)
+    await shelf.write({ id: newId(), name: `Story ${number}`, version: 0, memory: "", note: "", text, passages: [], past: [], future: [], words: text.split(/\\s+/).length - 1 });
+  return text.split(/\\s+/).length - 1;
+}"""
+
+OPEN_SHELF = """async (count) => {
+  const began = performance.now();
+  document.getElementById("tab-stories").click();
+  while (document.querySelectorAll("#shelf .open").length < count) await new Promise(requestAnimationFrame);
+  return (performance.now() - began) / 1000;
+}"""
+
+OPEN_STORY = """async () => {
+  const began = performance.now();
+  document.querySelector("#shelf .open").click();
+  while (document.getElementById("story").value.length < 1000) await new Promise(requestAnimationFrame);
+  return (performance.now() - began) / 1000;
+}"""
+
+
+def first_words(page: Page, num_clicks: int) -> list[float]:
+    times = []
+    page.locator("#story").fill("The bell rang twice, and nobody came.")
+    for _ in range(num_clicks):
+        times.append(page.evaluate(FIRST_WORDS))
+        page.keyboard.press("Escape")
+        expect(page.locator("#go")).not_to_have_text("Stop")
+        page.locator("#undo").click()
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--clicks", type=int, default=20)
+    parser.add_argument("--stories", type=int, default=200)
+    asked = parser.parse_args()
+    installed = os.environ.get("FABULA_CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=installed, args=["--no-sandbox", "--disable-gpu"]
+        )
+        for number, model in enumerate(asked.models):
+            command = [sys.executable, "-m", "fabula", "serve", model, "--port", "0"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+                assert server.stdout is not None
+                address = server.stdout.readline().split()[2]
+                page = browser.new_context().new_page()
+                page.goto(address)
+                expect(page.locator("#model-name")).not_to_be_empty(timeout=120_000)
+                times = first_words(page, asked.clicks)
+                print(
+                    f"{model}: first words after {statistics.median(times):.3f} s (median of {len(times)};"
+                    f" first {times[0]:.3f}, slowest {max(times):.3f})"
+                )
+                if number == 0:
+                    words = page.evaluate(FILL, asked.stories)
+                    page.reload()
+                    expect(page.locator("#model-name")).not_to_be_empty()
+                    shelf = page.evaluate(OPEN_SHELF, asked.stories)
+                    story = page.evaluate(OPEN_STORY)
+                    print(
+                        f"shelf of {asked.stories} stories of {words:,} words: opens in {shelf:.3f} s, a story of it in {story:.3f} s"
+                    )
+                server.terminate()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
