@@ -171,6 +171,7 @@ def test_two_readings_to_choose_from(page: Page, tmp_path: Path):
     expect(page.locator(".readings article")).to_have_count(2)
     page.locator(".readings article", has_text="one story a file").get_by_role("button").click()
     expect(page.locator("#stories .tiles dd").first).to_have_text("3")
+    expect(page.locator("#start")).to_be_visible()
 
 
 def test_a_file_that_is_no_story_is_said(page: Page, tmp_path: Path):

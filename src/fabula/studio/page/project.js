@@ -77,7 +77,7 @@ class ProjectPage {
       const [data, { events, next }] = await Promise.all([get(this.path("")), get(this.path(`/events?from=${this.#offset}`))]);
       if (!this.#isOpen) return;
       const before = this.data?.phase;
-      if (before && before !== data.phase) this.problem = "";
+      if (before && before !== "reading" && before !== data.phase) this.problem = "";
       this.data = data;
       // The page was loaded while files were read, and it has to be asked where stories begin.
       if (before === "reading" && data.phase === "unread" && !this.busy) return this.read(data.reading);
@@ -110,10 +110,10 @@ class ProjectPage {
     }
     for (const step of STEPS) {
       const { section, short, body, key } = this.#sections.get(step.id);
-      const now = JSON.stringify(step.key(this));
+      const waits = step.waits(this);
+      const now = JSON.stringify([waits, waits || step.short(this), step.key(this)]);
       if (now === key) continue;
       this.#sections.get(step.id).key = now;
-      const waits = step.waits(this);
       section.classList.toggle("later", Boolean(waits));
       section.classList.toggle("ready", !waits && step.isDone(this));
       short.textContent = waits ? "" : step.short(this);

@@ -69,7 +69,7 @@ function question(page) {
       element("h3", { textContent: one.description }),
       quiet(`${counted(one.num_stories, "story", "stories")}, ${counted(one.num_words, "word")}`),
       element("ol", {}, one.beginnings.map((textContent) => element("li", { className: "prose", textContent: `${textContent} …` }))),
-      button("Read it so", () => page.read({ ...page.data.reading, split_at: one.split_at }), { className: "primary" })))),
+      button("Read it this way", () => page.read({ ...page.data.reading, split_at: one.split_at }), { className: "primary" })))),
     otherwise(page),
   ];
 }
@@ -103,8 +103,8 @@ const cleaning = {
   draw(page) {
     const { data: { summary, num_decisions: count }, removals } = page;
     const dropped = Object.entries(summary.num_dropped);
-    const made = [quiet(`Author’s notes, promotions and the like are not story, and are left out. The rules (${summary.rules}) were least certain of the first ones below: look at those.`
-      + (hasRun(page) ? "" : " What is story you put back with a click."))];
+    const made = [quiet("Author’s notes, promotions and the like are not story, and are left out."
+      + (summary.num_removals ? " The least certain ones come first: look at those." + (hasRun(page) ? "" : " What is story you put back with a click.") : "") + ` Rules: ${summary.rules}.`)];
     if (count && !hasRun(page)) made.push(element("p", { className: "told", textContent: `${counted(count, "decision")} of yours; the training obeys them.` }));
     made.push(element("div", { className: "removals" }, (removals?.rows ?? []).slice(0, page.numRemovals).map((row) => removal(page, row))));
     if (removals && page.numRemovals < removals.num_rows)
