@@ -1,15 +1,17 @@
-"""Time to quality: the notebook's script, TRL's SFTTrainer and fabula, from the same base, on the same stories,
-judged on the same held-out stories by the same scorer.
+"""Time to quality: TRL's SFTTrainer and fabula, and if wanted the notebook's script, from the same base, on the same
+stories, judged on the same held-out stories by the same scorer.
 
-    python benchmarks/training_race.py BASE --shared ../shared --out FOLDER [--stories FILE] [--epochs 3]
-        [--trl-rates 5e-5,2e-4,1e-3] [--trl-epochs 3] [--shares 0.1,0.2,0.5,1]
+    python benchmarks/training_race.py BASE --shared ../shared --out FOLDER [--stories FILE] [--seconds 60,150]
+        [--trl-rates 5e-5,2e-4,1e-3] [--trl-batch 2048] [--notebook-epochs 3]
 
 - Held out are the tenth of the stories that the notebook's script itself splits off (seed 42): no runner trains on them.
   fabula takes its own validation stories out of the other nine tenths.
-- The notebook's script trains for `--epochs`; its weights are kept at eight moments. Its training seconds are the measure.
-- fabula (default recipe) is given those seconds times each of `--shares` as --max-minutes, each a training of its own,
-  since its schedule is fitted to the clock. Its seconds are all that `train` took, validation and saving included.
-- TRL: packing, fp32, no gradient checkpointing, its other defaults (among them 3 epochs), once with each rate; the best counts.
+- fabula (default recipe) is given each of `--seconds` as --max-minutes, each a training of its own, since its schedule is
+  fitted to the clock. Its seconds are all that `train` took, start, validation and saving included.
+- TRL gets the same seconds for its steps alone: three steps are timed first, and so many steps asked for as fit, so that its
+  schedule ends with the time. Packing that keeps every token ("bfd_split"), windows of 512, one at a time, summed to
+  `--trl-batch` tokens, bf16 where the CPU has it, no gradient checkpointing, its other defaults; once with each rate.
+- The notebook's script trains for `--notebook-epochs`; its weights are kept at eight moments.
 - Judge: tools/heldout_bpb.py with the markup that each model was trained on.
 
 Rows that are there are not made again. Writes FOLDER/race.json and FOLDER/race.png, and prints a table.
@@ -26,6 +28,8 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+CONTEXT = 512
+
 
 def split(stories: Path, out: Path) -> None:
     """The same split as the notebook's script makes, as two files."""
@@ -37,7 +41,7 @@ def split(stories: Path, out: Path) -> None:
         (out / f"{name}.txt").write_text("".join(line + "\n" for line in part["text"]), "utf-8")
 
 
-def run(*command: str | Path) -> str:
+def run(*command: Any) -> str:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}\n{done.stderr[-2000:]}")
@@ -50,21 +54,25 @@ def judge(tool: Path, model: Path, held_out: Path, markup: str) -> float:
     ]
 
 
-def train_trl(base: Path, stories: Path, out: Path, rate: float, epochs: float) -> None:
+def train_trl(base: Path, stories: Path, out: Path, rate: float, seconds: float, batch: int) -> None:
     """Run in a process of its own. Writes OUT and OUT/seconds.json."""
+    import torch
     import trl.trainer.sft_config as sft_config  # pyright: ignore[reportMissingImports]
     import trl.trainer.sft_trainer as sft_trainer  # pyright: ignore[reportMissingImports]
     from datasets import Dataset
     from transformers import AutoTokenizer, TrainerCallback
 
     class Clock(TrainerCallback):
-        began, seconds = 0.0, 0.0
+        began = 0.0
+
+        def __init__(self) -> None:
+            self.seconds: list[float] = []
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.began = time.perf_counter()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            self.seconds += time.perf_counter() - self.began
+            self.seconds.append(time.perf_counter() - self.began)
 
     texts = []
     for line in stories.read_text("utf-8").splitlines():
@@ -72,27 +80,38 @@ def train_trl(base: Path, stories: Path, out: Path, rate: float, epochs: float) 
         texts.append("\n".join(part.strip() for part in inner.split("<nl>") if part.strip()))
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.pad_token = tokenizer.eos_token
-    clock = Clock()
-    trainer = sft_trainer.SFTTrainer(
-        model=str(base),
-        args=sft_config.SFTConfig(
-            output_dir=str(out / "checkpoints"),
-            packing=True,
-            max_length=512,
-            learning_rate=rate,
-            num_train_epochs=epochs,
-            bf16=False,
-            gradient_checkpointing=False,
-            report_to="none",
-            save_strategy="no",
-        ),
-        train_dataset=Dataset.from_dict({"text": texts}),
-        processing_class=tokenizer,
-        callbacks=[clock],
-    )
-    trainer.train()
+    able = torch.cpu.get_capabilities()
+
+    def train(num_steps: int) -> tuple[Any, list[float]]:
+        clock = Clock()
+        trainer = sft_trainer.SFTTrainer(
+            model=str(base),
+            args=sft_config.SFTConfig(
+                output_dir=str(out / "checkpoints"),
+                packing=True,
+                packing_strategy="bfd_split",
+                max_length=CONTEXT,
+                per_device_train_batch_size=1,
+                gradient_accumulation_steps=max(1, batch // CONTEXT),
+                learning_rate=rate,
+                max_steps=num_steps,
+                bf16=bool(able.get("avx512_bf16") or able.get("amx_bf16")),
+                gradient_checkpointing=False,
+                report_to="none",
+                save_strategy="no",
+                use_cpu=True,
+            ),
+            train_dataset=Dataset.from_dict({"text": texts}),
+            processing_class=tokenizer,
+            callbacks=[clock],
+        )
+        trainer.train()
+        return trainer, clock.seconds
+
+    probe = train(3)[1]
+    trainer, took = train(max(1, round(seconds / min(probe))))
     trainer.save_model(str(out))
-    (out / "seconds.json").write_text(json.dumps(clock.seconds))
+    (out / "seconds.json").write_text(json.dumps(sum(took)))
 
 
 def draw(rows: list[dict[str, Any]], picture: Path) -> None:
@@ -107,7 +126,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
         own = sorted(
             (row["seconds"], row["bits_per_byte"]) for row in rows if row["runner"].startswith(runner)
         )
-        style = "o" if runner == "TRL" else "o-"  # TRL's points are different learning rates
+        style = "o" if runner == "TRL" else "o-"  # TRL's points differ in the learning rate
         if own:
             axes.plot(*zip(*own, strict=True), style, color=colour, label=runner)
     axes.set(xlabel="seconds of training", ylabel="held-out bits per byte", xlim=(0, None))
@@ -123,16 +142,19 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--stories", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--seconds", default="60,150")
     parser.add_argument("--trl-rates", default="5e-5,2e-4,1e-3", help="empty to leave TRL out")
-    parser.add_argument("--trl-epochs", type=float, default=3.0)
-    parser.add_argument("--shares", default="0.1,0.2,0.5,1")
+    parser.add_argument("--trl-batch", type=int, default=2048, help="tokens in an optimiser step of TRL")
+    parser.add_argument(
+        "--notebook-epochs", type=float, default=0, help="0 to leave the notebook's script out"
+    )
     parser.add_argument("--save-at", default="", help="seconds at which the notebook's weights are kept")
     parser.add_argument("--trl-worker", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     base, out = arguments.base, arguments.out
     if arguments.trl_worker is not None:
-        train_trl(base, arguments.stories, out, arguments.trl_worker, arguments.trl_epochs)
+        seconds = float(arguments.seconds)
+        train_trl(base, arguments.stories, out, arguments.trl_worker, seconds, arguments.trl_batch)
         return
     out.mkdir(parents=True, exist_ok=True)
     stories = arguments.stories or arguments.shared / "data" / "bench" / "ohenry.txt"
@@ -153,7 +175,7 @@ def main() -> None:
     done = {row["runner"] for row in rows}
     if "base" not in done:
         add("base", 0.0, base, "newline")
-    if "notebook" not in done:
+    if arguments.notebook_epochs and "notebook" not in done:
         marks = ["--save-at", arguments.save_at] if arguments.save_at else []
         output = run(
             sys.executable,
@@ -162,7 +184,7 @@ def main() -> None:
             stories,
             out / "notebook",
             "--epochs",
-            arguments.epochs,
+            arguments.notebook_epochs,
             "--no-clean",
             *marks,
         )
@@ -170,32 +192,22 @@ def main() -> None:
         for model in sorted((out / "notebook").glob("at-*s"), key=lambda path: float(path.name[3:-1])):
             add("notebook", float(model.name[3:-1]), model, "seed")
         add("notebook", seconds, out / "notebook" / "model", "seed")
-    total = max(row["seconds"] for row in rows if row["runner"] == "notebook")
     run(sys.executable, "-m", "fabula", "clean", out / "train.txt", "--out", out / "corpus", "--quiet")
-    for share in (float(word) for word in arguments.shares.split(",")):
-        if f"fabula {share:g}" not in done:
-            model = out / f"fabula-{share:g}"
-            minutes = ["--max-minutes", total * share / 60]
-            run(
-                sys.executable,
-                "-m",
-                "fabula",
-                "train",
-                out / "corpus",
-                "--base",
-                base,
-                "--out",
-                model,
-                *minutes,
-            )
+    for limit in arguments.seconds.split(","):
+        if f"fabula {limit}" not in done:
+            model = out / f"fabula-{limit}"
+            command = ["train", out / "corpus", "--base", base, "--out", model]
+            run(sys.executable, "-m", "fabula", *command, "--max-minutes", str(float(limit) / 60))
             log = [json.loads(line) for line in (model / "log.jsonl").open()]
-            add(f"fabula {share:g}", log[-1]["seconds"], model, "newline")
-    for rate in arguments.trl_rates.split(",") if arguments.trl_rates else []:
-        if f"TRL {rate}" not in done:
-            model = out / f"trl-{rate}"
-            worker = [base, "--stories", out / "train.txt", "--out", model, "--trl-worker", rate]
-            run(sys.executable, __file__, *worker, "--trl-epochs", arguments.trl_epochs)
-            add(f"TRL {rate}", json.loads((model / "seconds.json").read_text()), model, "newline")
+            add(f"fabula {limit}", log[-1]["seconds"], model, "newline")
+        for rate in arguments.trl_rates.split(",") if arguments.trl_rates else []:
+            name = f"TRL {limit} s, {rate}, {arguments.trl_batch} tokens"
+            if name not in done:
+                model = out / f"trl-{limit}-{rate}-{arguments.trl_batch}"
+                worker = [base, "--stories", out / "train.txt", "--out", model, "--trl-worker", rate]
+                sizes = ["--seconds", limit, "--trl-batch", arguments.trl_batch]
+                run(sys.executable, __file__, *worker, *sizes)
+                add(name, json.loads((model / "seconds.json").read_text()), model, "newline")
     print("| runner | seconds | held-out bits per byte |\n|---|---|---|")
     for row in rows:
         print(f"| {row['runner']} | {row['seconds']:.0f} | {row['bits_per_byte']:.4f} |")

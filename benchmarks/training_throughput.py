@@ -81,15 +81,17 @@ def notebook(base: Path, stories: Path, out: Path, steps: int, script: Path) -> 
     return positions * real_share(base, stories) / result["train_seconds"], memory
 
 
-def fabula(base: Path, corpus: Path, out: Path, steps: int, fast: bool, preload: str) -> tuple[float, float]:
+def fabula(
+    base: Path, corpus: Path, out: Path, steps: int, frozen: bool, preload: str
+) -> tuple[float, float]:
     recipe = out.with_suffix(".toml")
     epochs = (steps - 0.5) / -(-num_windows(base, corpus) // 8)
     recipe.write_text(
         f"batch_tokens = {8 * CONTEXT}\nnum_epochs = {epochs}\nnum_validations = 1\nvalidation_share = 0.001\n"
-        f"context_length = {CONTEXT}\n"
+        f"context_length = {CONTEXT}\nfreeze = {0.67 if frozen else 0}\n"
     )
     command = [sys.executable, "-m", "fabula", "train", str(corpus), "--base", str(base), "--out", str(out)]
-    command += ["--recipe", str(recipe), "--quiet", *(["--fast"] if fast else [])]
+    command += ["--recipe", str(recipe), "--quiet"]
     _, memory = run(command, {"LD_PRELOAD": preload} if preload else {})
     rows = [json.loads(line) for line in (out / "log.jsonl").open()]
     rates = [row["tokens_per_second"] for row in rows if "train_loss" in row]
@@ -122,7 +124,9 @@ def main() -> None:
         "--preload", default="", help="a malloc library for fabula, to compare with its own setting"
     )
     parser.add_argument("--no-notebook", action="store_true", help="leave the notebook's script out")
-    parser.add_argument("--fast", action="store_true", help="also measure fabula train --fast")
+    parser.add_argument(
+        "--frozen", action="store_true", help="also measure with two thirds of the layers frozen"
+    )
     arguments = parser.parse_args()
     stories = arguments.shared / "data" / "bench" / "writing_prompts_96.txt"
     script = arguments.shared / "baselines" / "seed_notebook.py"
@@ -153,7 +157,7 @@ def main() -> None:
                     notebook(base, stories, out, arguments.steps, script)
                 )
                 shutil.rmtree(out)
-            for name in ["fabula", *(["fabula --fast"] if arguments.fast else [])]:
+            for name in ["fabula", *(["fabula, frozen"] if arguments.frozen else [])]:
                 figures.setdefault(name, []).append(
                     fabula(base, folder / "corpus", out, arguments.steps, name != "fabula", arguments.preload)
                 )

@@ -19,7 +19,7 @@ def doctor(
         typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
     ] = BASE,
     recipe: Annotated[
-        str, typer.Option(help="How to train: default, notebook, lora, or a TOML file.")
+        str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
     ] = RECIPE,
 ) -> None:
     """Show what this machine can do, and predict what training on STORIES will take.
@@ -58,6 +58,10 @@ def doctor(
     print(f"memory     {expected.memory_gb:.1f} GB at the peak ({expected.free_memory_gb:.1f} GB free)")
     print(f"disk       {expected.disk_gb:.1f} GB while it trains ({expected.free_disk_gb:.1f} GB free)")
     if expected.memory_gb > expected.free_memory_gb:
-        print("warning    this machine has less memory free than that: take a smaller base, or recipe lora")
+        print("warning    this machine has less memory free than that")
+        if expected.frozen_memory_gb < expected.free_memory_gb:
+            print(f"           --recipe frozen takes about {expected.frozen_memory_gb:.1f} GB")
+        else:
+            print("           take a smaller base")
     if expected.disk_gb > expected.free_disk_gb:
         print("warning    the disk has less space free than that")

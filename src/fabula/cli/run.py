@@ -32,7 +32,7 @@ def run(
         Path | None, typer.Option(help="The folder for all results.", show_default="runs/<stories>-<n>")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="How to train: default, notebook, lora, or a TOML file.")
+        str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
     ] = RECIPE,
     seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[

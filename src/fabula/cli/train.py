@@ -27,20 +27,13 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="How to train: default, notebook, lora, or a TOML file.")
+        str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
     ] = RECIPE,
     seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[
         float | None,
         typer.Option(help="Train for at most this many minutes; the schedule is fitted to it.", min=0.01),
     ] = None,
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast",
-            help="Short for freeze = 0.5 in the recipe: freeze the embeddings and the lower half of the layers.",
-        ),
-    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -64,19 +57,15 @@ def train(
     Run it again to resume a training that was stopped. A finished model is never replaced unless you ask for it.
     """
     from fabula.evaluation.verdict import describe_failure
-    from fabula.training.recipe import load_recipe
     from fabula.training.train import train as train_model
 
     with context.obj as terminal:
-        resolved = load_recipe(recipe)
-        if fast:
-            resolved = resolved.model_copy(update={"freeze": 0.5})
         result = train_model(
             corpus,
             out,
             base=base,
             init=init,
-            recipe=resolved,
+            recipe=recipe,
             seed=seed,
             max_minutes=max_minutes,
             resume=resume,

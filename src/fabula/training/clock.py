@@ -13,6 +13,9 @@ CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SHARE = 0.02
 """Such checkpoints take at most this share of the time."""
 
+VALIDATED_SHARE = 0.05
+"""Checkpoints after validations take at most this share of the time, unless each takes less than a second."""
+
 
 class Clock:
     """The seconds that one training takes, those of earlier processes included.
@@ -33,6 +36,7 @@ class Clock:
         """The reading when the first step began."""
         self._began = began
         self._reserve = 0.0  # for the last validation and the saving
+        self._validation_seconds = 0.0
         self._logged = 0.0  # the reading at the last row of training loss
         self._saved = time.monotonic()
         self._save_seconds = 0.0
@@ -72,10 +76,12 @@ class Clock:
             return self.seconds - self._logged >= self.limit / NUM_LOG_ROWS
         return step % max(1, num_steps // NUM_LOG_ROWS) == 0
 
-    def is_save_due(self) -> bool:
-        """Whether a checkpoint is due although no validation asks for one."""
+    def is_save_due(self, *, validated: bool = False) -> bool:
+        """Whether a checkpoint is due, after a validation or without one."""
         pause = max(CHECKPOINT_SECONDS, self._save_seconds / CHECKPOINT_SHARE)
-        return bool(self.workers.from_first([time.monotonic() - self._saved > pause])[0])
+        if validated:
+            pause = self._save_seconds / VALIDATED_SHARE if self._save_seconds > 1 else 0.0
+        return bool(self.workers.from_first([time.monotonic() - self._saved >= pause])[0])
 
     def logged(self, num_tokens: int) -> None:
         """A row of training loss was logged."""
@@ -87,9 +93,14 @@ class Clock:
         self._saved, self._save_seconds = time.monotonic(), seconds
         self._rated += seconds
 
-    def validated(self, seconds: float) -> float:
-        """A validation was done in so many seconds; the last one will take about as long. Returns the first worker's."""
+    def validated(self, seconds: float) -> None:
+        """A validation was done in so many seconds."""
         self._rated += seconds
-        seconds, save_seconds = self.workers.from_first([seconds, self._save_seconds])
+        self._validation_seconds = seconds
+
+    def reserve(self) -> float:
+        """Set time aside for the last validation and the saving, which will take about as long as the last ones did.
+        Returns what both took, in seconds; every worker has to call this at the same point."""
+        seconds, save_seconds = self.workers.from_first([self._validation_seconds, self._save_seconds])
         self._reserve = 1.5 * seconds + save_seconds
-        return seconds
+        return seconds + save_seconds

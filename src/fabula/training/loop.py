@@ -19,7 +19,7 @@ from fabula.training.job import Job
 from fabula.training.log import LogWriter
 from fabula.training.setup import Setup, choose_micro_batch_size, prepare
 from fabula.training.step import Gradients, compute_gradients, update_weights
-from fabula.training.validation import expected_steps, max_tokens, score, write_beginning
+from fabula.training.validation import expected_steps, planned_validations, score, write_beginning
 from fabula.training.weights import (
     optimizer_tensors,
     set_optimizer_tensors,
@@ -105,7 +105,9 @@ class Loop:
         due = math.floor(self._progress() * self.state.num_planned_validations) + 1
         if self.state.num_validations < due:
             self._validate(due)
-            self._save()
+            if self.clock.is_save_due(validated=True):
+                self._save()
+            self._plan_validations()
             self.clock.read()
         if self._progress() >= 1 and self.state.step:
             return True
@@ -212,10 +214,14 @@ class Loop:
         self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
         if self.recipe.sample_tokens and self.workers.is_first:
             self._say(f"step {state.step:,} writes: {write_beginning(self.setup)}")
-        took = self.clock.validated(time.monotonic() - began)
-        if due == 1 and self.clock.limit is not None:
+        self.clock.validated(time.monotonic() - began)
+
+    def _plan_validations(self) -> None:
+        """Where the time is limited, plan no more validations, new best weights saved, than fit into their share of it."""
+        took = self.clock.reserve()
+        if self.state.num_validations == 1 and self.clock.limit is not None:
             affordable = int(self.recipe.validation_share * self.clock.limit / took)
-            planned = max(1, min(self.recipe.num_validations, affordable))
+            planned = max(1, min(self.state.num_planned_validations, affordable))
             self.state = self.state.changed(num_planned_validations=planned)
 
     # Checkpoints
@@ -228,11 +234,12 @@ class Loop:
                 self.log.clear()
             micro_batch_size = choose_micro_batch_size(self.setup)
             steps = expected_steps(self.setup)
+            num_validations, num_tokens = planned_validations(self.setup, steps)
             self.state = State(
                 micro_batch_size=micro_batch_size,
                 num_expected_steps=steps,
-                num_planned_validations=self.recipe.num_validations,
-                num_validation_stories=self.setup.validation.num_fitting(max_tokens(self.setup, steps)),
+                num_planned_validations=num_validations,
+                num_validation_stories=self.setup.validation.num_fitting(num_tokens),
             )
         else:
             self.state, weights, optimizer, damaged = found

@@ -22,7 +22,7 @@ from fabula.files import MANIFEST
 from fabula.models.check import weight_files
 from fabula.models.find import locate_base
 from fabula.progress import silent
-from fabula.training.recipe import Recipe
+from fabula.training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from fabula.training.setup import Setup
@@ -53,6 +53,8 @@ class TrainingPrediction:
         tokens_per_second: training tokens, as measured.
         seconds: of training, validation included.
         memory_gb: peak memory of the process (on a GPU: of the GPU).
+        frozen_memory_gb: the same with recipe "frozen", estimated on the high side: gradients and AdamW's means of what
+            is not trained then are left out, activations are not.
         disk_gb: checkpoints and model together, at the most.
         free_memory_gb, free_disk_gb: what this machine has left now.
         device: what it would run on.
@@ -65,6 +67,7 @@ class TrainingPrediction:
     tokens_per_second: float
     seconds: float
     memory_gb: float
+    frozen_memory_gb: float
     disk_gb: float
     free_memory_gb: float
     free_disk_gb: float
@@ -126,7 +129,8 @@ def predict_training(
     import psutil
     import torch
 
-    from fabula.training.validation import max_tokens
+    from fabula.training.validation import planned_validations
+    from fabula.training.weights import choose_trained
 
     sample = _sample(stories)
     disk = _existing(Path(out))
@@ -140,10 +144,15 @@ def predict_training(
         num_steps = max(1, math.ceil(setup.recipe.epochs(sizes.num_parameters, fresh=False) * epoch_steps))
         num_tokens = setup.windows.num_targets * scale
         held_out = num_tokens * sample.validation_share / (1 - sample.validation_share)
-        took = _measure(setup, began, min(held_out, max_tokens(setup, num_steps)))
+        num_validations, validation_tokens = planned_validations(setup, num_steps)
+        took = _measure(setup, began, min(held_out, validation_tokens))
     weights, trained = 4 * sizes.num_parameters, 4 * sizes.num_trained
-    num_validations = min(setup.recipe.num_validations, num_steps) + 1
+    num_validations = min(num_validations, num_steps) + 1
     on_gpu = setup.workers.device.type == "cuda"
+    memory = torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()
+    with contextlib.suppress(FabulaError):  # some architectures cannot freeze layers
+        choose_trained(setup.loss.inner, load_recipe("frozen"))
+    num_trained = sum(each.numel() for each in setup.model.parameters() if each.requires_grad)
     return TrainingPrediction(
         num_stories=sample.num_stories,
         num_tokens=round(num_tokens),
@@ -151,7 +160,8 @@ def predict_training(
         num_steps=num_steps,
         tokens_per_second=took.tokens_per_second,
         seconds=took.start + num_steps * took.step + num_validations * (took.validation + took.checkpoint),
-        memory_gb=(torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()) / 1e9,
+        memory_gb=memory / 1e9,
+        frozen_memory_gb=(memory - 12 * max(0, sizes.num_trained - num_trained)) / 1e9,
         # Two checkpoints of 12 bytes a trained weight and the one being written, two of the best weights, the model.
         disk_gb=(3 * 3 * trained + 2 * trained + weights + 4 * num_tokens) / 1e9,
         free_memory_gb=psutil.virtual_memory().available / 1e9,

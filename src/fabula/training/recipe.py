@@ -194,7 +194,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """A recipe that comes with fabula ("default", "notebook", "lora"), or one in a TOML file.
+    """A recipe that comes with fabula ("default", "frozen", "lora", "notebook"), or one in a TOML file.
 
     Raises:
         FabulaError: no such recipe or file, an unknown field, or a value out of range.

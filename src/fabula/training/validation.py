@@ -14,6 +14,9 @@ from fabula.training.data import ValidationStories
 from fabula.training.interrupt import Interrupted
 from fabula.training.setup import Setup
 
+MIN_TOKENS = 4000
+"""Held-out tokens that a validation scores at least, where there are as many."""
+
 
 def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], bool]) -> tuple[float, float]:
     """The loss of the model on whole stories: nats per token, and bits per byte of story text.
@@ -64,14 +67,20 @@ def write_beginning(setup: Setup) -> str:
     return " ".join(text.split())
 
 
-def max_tokens(setup: Setup, num_steps: float) -> float:
-    """How many tokens each validation of a training of so many steps may score, within the recipe's share of the time.
+def planned_validations(setup: Setup, num_steps: float) -> tuple[int, float]:
+    """How many validations a training of so many steps has besides the base's, and how many tokens each scores: together
+    the recipe's share of the time. Where the time is limited, there are fewer of them rather than less than `MIN_TOKENS`
+    in each, since a choice of weights by a story or two does not repeat.
 
-    Scoring reads most tokens twice (windows overlap by half), and costs a third of training on them.
+    Scoring a token takes about half of training on it: a third, and longer stories are read twice, in windows that overlap.
     """
     recipe, sizes = setup.recipe, setup.sizes
-    positions = num_steps * sizes.batch_size * sizes.context_length
-    return recipe.validation_share * 3 / 2 * positions / (recipe.num_validations + 1)
+    num_tokens = recipe.validation_share * 2 * num_steps * sizes.batch_size * sizes.context_length
+    count = recipe.num_validations
+    if setup.job.limit is not None:
+        enough = min(MIN_TOKENS, setup.validation.num_tokens)
+        count = max(1, min(count, int(num_tokens / enough) - 1))
+    return count, num_tokens / (count + 1)
 
 
 def expected_steps(setup: Setup) -> float:
@@ -82,6 +91,6 @@ def expected_steps(setup: Setup) -> float:
         began = time.monotonic()
         score(setup, probe, lambda: False)
         speed = probe.num_tokens / (time.monotonic() - began)
-        positions = speed * 2 / 3 * setup.job.limit
+        positions = speed / 2 * setup.job.limit
         steps = min(steps, positions / (sizes.batch_size * sizes.context_length))
     return setup.workers.from_first([steps])[0]
