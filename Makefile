@@ -1,12 +1,19 @@
-# Two commands, each enough on a fresh clone: `make run` and `make test`.
+# Two commands, each enough on a fresh clone: `make run` and `make test`. `make run BASE=tiny` is the run of one minute.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed-from-lock
+DEFAULT_BASE := smollm2-135m
+BASE ?= $(DEFAULT_BASE)
+FETCHED := .venv/fetched-$(BASE)
 
 .PHONY: run test faults fuzz audit check docs lock clean
 
-run: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/fabula run
+# A base that could not be fetched (no network) is asked for again by the next `make run`; this one starts from tiny.
+run: $(FETCHED)
+	HF_HUB_OFFLINE=1 $(BIN)/fabula run $(if $(filter-out $(DEFAULT_BASE),$(BASE)),--base $(BASE))
+
+$(FETCHED): $(INSTALLED)
+	$(BIN)/fabula bases --fetch $(BASE) && touch $@ || true
 
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile

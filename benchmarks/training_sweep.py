@@ -42,7 +42,7 @@ def main() -> None:
         result = train(
             arguments.corpus,
             arguments.out / name,
-            base=arguments.base,
+            base=None if arguments.init else arguments.base,
             init=arguments.init,
             recipe=recipe,
             max_minutes=arguments.max_minutes,

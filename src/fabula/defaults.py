@@ -1,8 +1,13 @@
 """Defaults that several commands share. A default stands in one place."""
 
-BASE = "tiny"
+BASE = "smollm2-135m"
+"""The base model where none is named; "tiny" where this one cannot be had."""
+
 RECIPE = "default"
 SEED = 42
+
+SAMPLES_MINUTES = 6.0
+"""Time limit of a run on the bundled sample stories that names none."""
 
 NUM_SAMPLES = 12
 """Stories that each model writes to be judged by. `fabula evaluate --num-samples` asks for more."""

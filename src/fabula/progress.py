@@ -17,6 +17,8 @@ class Progress:
             `tokens_per_second`).
         message: a line for the reader (a format that was detected, a decision that was taken), or "".
         seconds_left: an estimate, where the stage knows better than done/total does.
+        run_seconds: since the run began that the stage is part of; None outside of a run, and until it is planned.
+        run_seconds_left: until that run ends, as predicted.
     """
 
     stage: str
@@ -26,6 +28,8 @@ class Progress:
     values: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
     seconds_left: float | None = None
+    run_seconds: float | None = None
+    run_seconds_left: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

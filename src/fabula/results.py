@@ -693,10 +693,44 @@ class EvaluationSizes(Result):
     """Settings tried of each sampler; 0 where no time was left for tuning."""
     num_samples: int
     """Stories that each model wrote."""
+    max_new_tokens: int
+    """The longest of these stories, in tokens."""
     max_stories: int
     """Held-out stories that were scored."""
     num_others: int
     """Stories by other authors that the author's were told from; 0 where no time was left for that."""
+
+
+class Speeds(Result):
+    """What a base model does on a machine, as measured."""
+
+    load_seconds: float
+    """To load it for writing and for scoring."""
+    step_seconds: float
+    """To write a token of each of `BATCH_SIZE` stories."""
+    tokens_per_second: float
+    """That it scores."""
+    tokens_per_byte: float
+    """Of the stories' text."""
+    context_length: int
+    """Tokens of the longest window that it scores."""
+    num_parameters: int
+    num_embedded: int
+    """Parameters of the embeddings."""
+
+
+class RunPlan(Result):
+    """What was measured, predicted and decided before a run trained, so that a run that goes on decides no other way."""
+
+    speeds: Speeds
+    train_minutes: float | None
+    """Bound on the time of training; None where the run has no limit."""
+    freeze: float | None
+    """Share of the layers that keep their weights because memory was short; None where the recipe decides."""
+    seconds: dict[str, float]
+    """Predicted for each stage, in their order."""
+    memory_gb: float
+    """Predicted for training, in GB."""
 
 
 class RunRecord(Result):
@@ -707,6 +741,8 @@ class RunRecord(Result):
     command: str | None = None
     """The command line that makes the run again; None where the model was published, since it would name paths."""
     versions: dict[str, str]
+    plan: RunPlan | None = None
+    """None until the base model's speed is measured."""
     evaluation: EvaluationSizes | None = None
     """What the evaluation was shrunk to, where the run had a time limit."""
 

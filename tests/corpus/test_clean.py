@@ -295,7 +295,7 @@ def test_one_story_only(tmp_path: Path) -> None:
     assert done.stderr.count("\n") < 6
     hint = "see whether --format names the right format, or add more stories"
     assert hint in " ".join(done.stderr.split())
-    done = command("run", path, "--out", tmp_path / "run")  # has --format, but no --split
+    done = command("run", path, "--base", "tiny", "--out", tmp_path / "run")  # has --format, but no --split
     assert done.returncode == 2
     assert hint in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()

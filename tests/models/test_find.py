@@ -11,11 +11,12 @@ import pytest
 import torch
 from tiny_models import chat_tokenizer, make_model
 
+from fabula.defaults import BASE
 from fabula.errors import FabulaError
 from fabula.models import find, wheel
 from fabula.models.bases import BASE_BY_NAME, BASES, Base, Wheel
 from fabula.models.convert import base_of_gguf
-from fabula.models.find import find_model, is_at_hand, locate_base, locate_model
+from fabula.models.find import default_base, find_model, is_at_hand, locate_base, locate_model
 from fabula.models.load import load_model
 from fabula.progress import Progress
 from fabula.tokens.tokenizer import load_tokenizer
@@ -223,3 +224,27 @@ def test_the_table_of_bases_is_complete():
 def test_gguf_bases_are_kept_by_their_content(gguf_file: tuple[Path, Path], tmp_path: Path):
     copy = Path(shutil.copy(gguf_file[1], tmp_path / "copy.gguf"))
     assert base_of_gguf(copy) == base_of_gguf(gguf_file[1])
+
+
+def test_the_default_base_falls_back_to_the_bundled_one_and_says_so():
+    said: list[str] = []
+    assert default_base(lambda progress: said.append(progress.message)) == "tiny"
+    [line] = said
+    assert "the bundled model tiny" in line
+    assert "HF_HUB_OFFLINE is set" in line
+    assert f"fabula bases --fetch {BASE}" in line
+
+
+def test_the_default_base_is_taken_where_it_is_at_hand_and_memory_suffices(
+    monkeypatch: pytest.MonkeyPatch, tiny_gpt2_dir: Path
+):
+    monkeypatch.setattr(find, "_cached", lambda _: tiny_gpt2_dir)
+    assert default_base() == BASE
+
+    class Memory:
+        available = 1.5e9
+
+    said: list[str] = []
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    assert default_base(lambda progress: said.append(progress.message)) == "tiny"
+    assert f"1.5 GB of memory are free, and {BASE} needs 2.1 GB" in said[-1]

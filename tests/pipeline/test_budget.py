@@ -1,6 +1,7 @@
 """How the minutes of a run are shared out."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -9,55 +10,145 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabula.corpus.options import ReadingOptions
+from fabula.corpus.store import open_corpus
+from fabula.evaluation.models import LoadedModels
 from fabula.evaluation.options import EvaluationOptions
 from fabula.generation.settings import SamplingSettings
+from fabula.pipeline import budget
 from fabula.pipeline.budget import (
-    FEWEST_SAMPLES,
+    EVALUATION_SHARE,
     FEWEST_STORIES,
-    Speeds,
+    FROZEN,
+    SAMPLES,
+    describe_plan,
     fit_sizes,
     measure_speeds,
-    predict_seconds,
+    plan_run,
+    seconds_by_stage,
 )
+from fabula.pipeline.clock import RunClock
 from fabula.pipeline.run import tune_and_evaluate
-from fabula.progress import silent
-from fabula.results import EvaluationSizes, RunArguments, RunRecord
+from fabula.progress import Progress, silent
+from fabula.results import EvaluationSizes, RunArguments, RunRecord, Speeds
+from fabula.training.recipe import Recipe
 
-SPEEDS = st.builds(Speeds, written=st.floats(1, 1e5), read=st.floats(1, 1e5))
+SMOLLM2 = Speeds(
+    load_seconds=2.0,
+    step_seconds=0.025,
+    tokens_per_second=400.0,
+    tokens_per_byte=0.26,
+    context_length=2048,
+    num_parameters=134_515_008,
+    num_embedded=28_311_552,
+)
+SPEEDS = st.builds(
+    lambda step, read: SMOLLM2.model_copy(update={"step_seconds": step, "tokens_per_second": read}),
+    step=st.floats(1e-5, 10),
+    read=st.floats(1, 1e5),
+)
 STORIES = st.lists(st.integers(1, 100_000), min_size=1, max_size=60)
 
 
-@given(st.floats(-10, 1e5), SPEEDS, STORIES)
+def predict_seconds(sizes: EvaluationSizes, speeds: Speeds, stories: list[int]) -> float:
+    return sum(seconds_by_stage(sizes, speeds, stories).values())
+
+
+@given(st.floats(-10, 1e6), SPEEDS, STORIES)
 def test_the_largest_evaluation_that_fits_is_chosen(seconds: float, speeds: Speeds, stories: list[int]):
     sizes = fit_sizes(seconds, speeds, stories)
-    smallest = (FEWEST_SAMPLES, min(FEWEST_STORIES, len(stories)))
-    assert sizes.num_samples >= smallest[0]
-    assert smallest[1] <= sizes.max_stories <= len(stories)
-    needed = predict_seconds(sizes, speeds, sum(stories[: sizes.max_stories]))
-    assert needed <= seconds or (sizes.num_settings, sizes.num_samples, sizes.max_stories) == (0, *smallest)
-    if seconds > 1e4 and min(speeds.written, speeds.read) > 1e4:
-        assert sizes == EvaluationSizes(
-            num_settings=3,
-            num_samples=EvaluationOptions().num_samples,
-            max_stories=len(stories),
-            num_others=EvaluationOptions().num_others,
-        )
-
-
-@given(st.floats(0, 1e4), SPEEDS, STORIES)
-def test_more_time_never_shrinks_the_evaluation(seconds: float, speeds: Speeds, stories: list[int]):
-    less, more = fit_sizes(seconds, speeds, stories), fit_sizes(2 * seconds + 1, speeds, stories)
-    assert (more.num_settings, more.num_samples, more.max_stories) >= (
-        less.num_settings,
-        less.num_samples,
-        less.max_stories,
+    assert min(FEWEST_STORIES, len(stories)) <= sizes.max_stories <= len(stories)
+    chosen = SAMPLES.index((sizes.num_settings, sizes.num_samples, sizes.max_new_tokens, sizes.num_others))
+    if chosen < len(SAMPLES) - 1:
+        assert predict_seconds(sizes, speeds, stories) <= seconds
+    if chosen > 0:
+        names = ("num_settings", "num_samples", "max_new_tokens", "num_others")
+        larger = sizes.model_copy(update=dict(zip(names, SAMPLES[chosen - 1], strict=True)))
+        assert predict_seconds(larger, speeds, stories) > seconds
+    assert fit_sizes(math.inf, speeds, stories) == EvaluationSizes(
+        num_settings=3,
+        num_samples=EvaluationOptions().num_samples,
+        max_new_tokens=EvaluationOptions().max_new_tokens,
+        max_stories=len(stories),
+        num_others=EvaluationOptions().num_others,
     )
 
 
+@given(st.floats(0, 1e4), SPEEDS, STORIES)
+def test_more_time_never_scores_fewer_stories(seconds: float, speeds: Speeds, stories: list[int]):
+    less, more = fit_sizes(seconds, speeds, stories), fit_sizes(2 * seconds + 1, speeds, stories)
+    assert more.max_stories >= less.max_stories
+
+
 def test_speeds_are_measured_on_the_model(tiny_gpt2_dir):
-    speeds = measure_speeds(tiny_gpt2_dir, "Ada found a lamp. " * 20)
-    assert speeds.written > 0
-    assert speeds.read > 0
+    speeds = measure_speeds(tiny_gpt2_dir, "Ada found a lamp. " * 20, LoadedModels())
+    assert min(speeds.step_seconds, speeds.tokens_per_second, speeds.load_seconds, speeds.tokens_per_byte) > 0
+    assert 0 < speeds.num_embedded < speeds.num_parameters
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    texts = ["She found a lamp and went home. " * 40] * 10
+    return open_corpus(write_corpus(tmp_path / "stories", texts * 8, texts))
+
+
+def test_a_limited_run_is_shared_out_and_most_of_it_trains(corpus):
+    for minutes in (3, 6, 10):
+        plan = plan_run(Recipe(), minutes * 60, 15.0, SMOLLM2, corpus)
+        assert sum(plan.seconds.values()) <= minutes * 60 * 1.001
+        assert plan.train_minutes is not None
+        assert plan.train_minutes * 60 >= plan.seconds["train"] - 0.01
+        assert plan.seconds["tune"] + plan.seconds["evaluate"] <= EVALUATION_SHARE * minutes * 60 * 1.001
+    assert 2.5 < plan.memory_gb < 3.5
+
+
+def test_what_training_does_not_need_is_left_to_the_evaluation(corpus):
+    fast = SMOLLM2.model_copy(
+        update={"num_parameters": 3_451_008, "num_embedded": 1_500_000, "tokens_per_second": 2e4}
+    )
+    plan = plan_run(Recipe(), 600.0, 10.0, fast, corpus)
+    assert plan.seconds["train"] < 60
+    assert plan.seconds["tune"] > 20
+
+
+def test_a_run_without_a_limit_is_predicted_too(corpus):
+    plan = plan_run(Recipe(), None, 10.0, SMOLLM2, corpus)
+    assert plan.train_minutes is None
+    assert plan.seconds["train"] > 300
+    first, *rest = describe_plan(plan)
+    assert first.startswith("about ")
+    assert any("GB of memory" in line for line in rest)
+    slow = plan_run(Recipe(), None, 10.0, SMOLLM2.model_copy(update={"tokens_per_second": 10.0}), corpus)
+    assert any("--max-minutes" in line for line in describe_plan(slow))
+
+
+def test_layers_are_frozen_where_memory_is_short(corpus, monkeypatch):
+    class Memory:
+        available = 2.6e9
+
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    plan = plan_run(Recipe(), None, 10.0, SMOLLM2, corpus)
+    assert plan.freeze == FROZEN
+    assert plan.memory_gb < 2.6 < budget.memory_gb(Recipe(), SMOLLM2)
+    assert "67% of the layers keep their weights" in " ".join(describe_plan(plan))
+    assert plan_run(Recipe(lora_rank=8), None, 10.0, SMOLLM2, corpus).freeze is None
+    Memory.available = 1e9
+    assert "too little" in " ".join(describe_plan(plan))
+
+
+def test_the_clock_says_how_far_the_whole_run_is():
+    reports: list[Progress] = []
+    clock = RunClock(reports.append)
+    clock(Progress("clean", 1, 2))
+    assert reports[-1].run_seconds is None
+    clock.seconds = {"prepare": 5.0, "train": 60.0, "evaluate": 20.0, "report": 2.0}
+    clock.begin("train")
+    clock(Progress("tokenise", 1, 2))
+    assert reports[-1].run_seconds_left == pytest.approx(82, abs=1)
+    clock(Progress("train", 1, 2, seconds_left=100.0))
+    assert reports[-1].run_seconds_left == pytest.approx(122, abs=1)
+    clock.begin("report")
+    clock(Progress("write", 1, 2))
+    assert reports[-1].run_seconds_left == pytest.approx(2, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +164,11 @@ def test_a_run_is_evaluated_as_far_as_its_record_says(
     arguments = RunArguments(
         stories=None, base="tiny", recipe="default", seed=1, max_minutes=1, **dict(ReadingOptions())
     )
-    sizes = EvaluationSizes(num_settings=num_settings, num_samples=4, max_stories=2, num_others=0)
+    sizes = EvaluationSizes(
+        num_settings=num_settings, num_samples=4, max_new_tokens=20, max_stories=2, num_others=0
+    )
     record = RunRecord(name="run", arguments=arguments, versions={}, evaluation=sizes)
-    evaluation = tune_and_evaluate(tiny_gpt2_dir, tmp_path, record, silent)
+    evaluation = tune_and_evaluate(tiny_gpt2_dir, tmp_path, record, LoadedModels(), RunClock(silent))
     assert (tmp_path / "tuning.json").exists() == is_tuned
     assert evaluation.held_out.num_stories == 2
     if not is_tuned:

@@ -34,7 +34,7 @@ def test_the_prediction_counts_what_the_training_does(
 def test_a_prediction_for_raw_stories_and_the_bundled_base(tmp_path: Path):
     path = tmp_path / "stories.txt"
     path.write_text("".join(f"<sos> Story {n} of a fox. <nl> It ends. <eos>\n" for n in range(50)))
-    expected = predict_training(path, recipe=QUICK)
+    expected = predict_training(path, base="tiny", recipe=QUICK)
     assert expected.num_stories == 50
     assert expected.num_parameters > 1_000_000
 
@@ -66,5 +66,5 @@ def test_one_story_is_not_enough_for_an_predict_training(tmp_path: Path):
     path = tmp_path / "stories.txt"
     path.write_text("<sos> A fox. <eos>\n")
     with pytest.raises(FabulaError, match="only one story") as caught:
-        predict_training(path, recipe=QUICK)
+        predict_training(path, base="tiny", recipe=QUICK)
     assert caught.value.where == path

@@ -127,7 +127,7 @@ def test_a_finished_model_is_never_replaced_unasked(
     with pytest.raises(FabulaError, match=r"another learning_rate.*another folder.*--continue"):
         train(tiny_corpus_dir, undisturbed.model, base=tiny_gpt2_dir, recipe=other)
     with pytest.raises(FabulaError, match="another base, seed, max_minutes"):
-        train(tiny_corpus_dir, undisturbed.model, recipe=QUICK, seed=1, max_minutes=1)
+        train(tiny_corpus_dir, undisturbed.model, base="tiny", recipe=QUICK, seed=1, max_minutes=1)
     assert hash_path(undisturbed.model) == before
 
 

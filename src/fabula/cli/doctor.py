@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fabula.defaults import BASE, RECIPE
+from fabula.cli.options import BASE_HELP, BASE_SHOWN
+from fabula.defaults import RECIPE
 from fabula.formatting import format_duration
 from fabula.install import command
 
@@ -14,10 +15,7 @@ def doctor(
         str | None,
         typer.Argument(help="Stories, or a corpus, to predict a training for.", show_default=False),
     ] = None,
-    base: Annotated[
-        str,
-        typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
-    ] = BASE,
+    base: Annotated[str | None, typer.Option(help=BASE_HELP, show_default=BASE_SHOWN)] = None,
     recipe: Annotated[
         str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
     ] = RECIPE,

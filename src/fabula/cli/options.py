@@ -12,6 +12,11 @@ import typer
 from pydantic.fields import FieldInfo
 
 from fabula.config import Record
+from fabula.defaults import BASE
+
+BASE_HELP = "The model to start from: a short name (`fabula bases`), another name on the Hugging Face hub, a folder or a GGUF file."
+BASE_SHOWN = f"{BASE}, or tiny where that cannot be had"
+"""Help and default of --base."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fabula.cli.options import with_options
+from fabula.cli.options import BASE_HELP, BASE_SHOWN, with_options
 from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.formatting import format_duration
@@ -24,10 +24,7 @@ def run(
         ),
     ] = None,
     *,
-    base: Annotated[
-        str,
-        typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
-    ] = BASE,
+    base: Annotated[str | None, typer.Option(help=BASE_HELP, show_default=BASE_SHOWN)] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder for all results.", show_default="runs/<stories>-<n>")
     ] = None,
@@ -38,7 +35,8 @@ def run(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="Be done in about this many minutes. Three quarters of them are spent on training; the evaluation shrinks to fit the rest.",
+            help="Be done in about this many minutes. At most a fifth of them is spent on tuning, writing and scoring, which shrink to fit.",
+            show_default="6 for the bundled stories, else no limit",
             min=0.01,
         ),
     ] = None,
@@ -54,6 +52,8 @@ def run(
 
     Run it again to continue where it stopped. When it is done, it does nothing.
     """
+    from fabula.models.bases import TINY
+    from fabula.pipeline.run import read_arguments
     from fabula.pipeline.run import run as run_pipeline
 
     began = time.monotonic()
@@ -75,8 +75,9 @@ def run(
     print(f"  samples  {result.samples}")
     print("Next:")
     print(f"  {command('write', result.model, 'Once upon a time,')}")
-    if base == BASE:
-        print(f"  {command('run', *(stories or ()), '--base', 'smollm2-135m')}")
+    started = read_arguments(result.folder)
+    if started is not None and started.base == TINY:
+        print(f"  {command('run', *(stories or ()), '--base', BASE)}")
     print("Result:")
     for sentence in result.evaluation.verdict.sentences:
         print(f"  {sentence}")

@@ -67,6 +67,7 @@ class Terminal:
         self._began = self._shown = 0.0
         self._first_done = 0.0
         self._bar = self._task = None
+        self._is_of_run = False  # whether the bar is that of a whole run, which its stages share
         if mode is ProgressMode.bar:
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
@@ -110,6 +111,8 @@ class Terminal:
                 "total": progress.total,
                 "unit": progress.unit,
                 "seconds_left": self._seconds_left(progress),
+                "run_seconds": progress.run_seconds,
+                "run_seconds_left": progress.run_seconds_left,
                 "message": progress.message,
                 **progress.values,
             }
@@ -126,9 +129,10 @@ class Terminal:
     def _seconds_left(self, progress: Progress) -> float | None:
         now = time.monotonic()
         if progress.stage != self._stage:
-            self._complete_bar()
             self._stage, self._began, self._first_done, self._shown = progress.stage, now, progress.done, 0.0
-            self._task = None
+            if not self._is_of_run:
+                self._complete_bar()
+                self._task = None
         if progress.seconds_left is not None:
             return progress.seconds_left
         gained = progress.done - self._first_done
@@ -140,7 +144,8 @@ class Terminal:
         """Show a stage that another one follows as done, whatever it last reported."""
         if self._bar is not None and self._task is not None:
             done = self._bar.tasks[self._task].total or self._bar.tasks[self._task].completed
-            self._bar.update(self._task, completed=done, total=done)
+            name = {"description": "run"} if self._is_of_run else {}
+            self._bar.update(self._task, completed=done, total=done, **name)
 
     def _figures(self, progress: Progress, left: float | None, width: int | None = None) -> str:
         """The figures of a report. Those that do not fit into `width` columns are left out, the last ones first."""
@@ -151,7 +156,9 @@ class Terminal:
             parts.append(f"{progress.done:,.0f}/{progress.total:,.0f} {progress.unit}".rstrip())
         elif progress.done:
             parts.append(f"{progress.done:,.0f} {progress.unit}".rstrip())
-        if left is not None and progress.done != progress.total:
+        if progress.run_seconds_left is not None:
+            parts.append(f"run: {format_duration(progress.run_seconds_left)} left")
+        elif left is not None and progress.done != progress.total:
             parts.append(f"{format_duration(left)} left")
         parts += [format_value(name, value) for name, value in progress.values.items()]
         while width is not None and len(parts) > 1 and len("  ".join(parts)) > width:
@@ -169,11 +176,17 @@ class Terminal:
             self._bar.console.print(visible(progress.message), markup=False, highlight=False)
         if not (progress.total or progress.done):
             return
+        done, total = progress.done, progress.total
+        if progress.run_seconds is not None and progress.run_seconds_left is not None:
+            done, total = progress.run_seconds, progress.run_seconds + progress.run_seconds_left
+            if not self._is_of_run:
+                self._complete_bar()
+                self._task, self._is_of_run = None, True
         if self._task is None:
-            self._task = self._bar.add_task(progress.stage, total=progress.total, figures="")
+            self._task = self._bar.add_task(progress.stage, total=total, figures="")
         task: TaskID = self._task
         figures = self._figures(progress, left, self._figures_width)
-        self._bar.update(task, completed=progress.done, total=progress.total, figures=figures)
+        self._bar.update(task, description=progress.stage, completed=done, total=total, figures=figures)
 
     def _show_line(self, progress: Progress) -> None:
         left = self._seconds_left(progress)

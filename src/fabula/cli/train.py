@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fabula.defaults import BASE, RECIPE, SEED
+from fabula.cli.options import BASE_HELP, BASE_SHOWN
+from fabula.defaults import RECIPE, SEED
 from fabula.formatting import format_duration
 from fabula.install import command
 
@@ -15,10 +16,7 @@ def train(
     context: typer.Context,
     corpus: Annotated[Path, typer.Argument(help="A folder that `fabula clean` made.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder for the model.", show_default=False)],
-    base: Annotated[
-        str,
-        typer.Option(help="The model to start from: tiny (bundled), gpt2 or another hub name, or a folder."),
-    ] = BASE,
+    base: Annotated[str | None, typer.Option(help=BASE_HELP, show_default=BASE_SHOWN)] = None,
     init: Annotated[
         str | None,
         typer.Option(

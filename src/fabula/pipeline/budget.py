@@ -1,104 +1,225 @@
-"""How the minutes of a run are shared out: most of them train, and the evaluation shrinks to fit what is left."""
+"""What a run will take, stage by stage, predicted before it trains, and how the minutes of a limited run are shared out:
+at least four fifths of them prepare and train, and the evaluation shrinks to fit the rest."""
 
+import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from fabula.corpus.store import open_corpus
+from fabula.corpus.store import Corpus
 from fabula.defaults import NUM_OTHERS, NUM_SAMPLES, SAMPLE_TOKENS
-from fabula.evaluation.models import Scorer
+from fabula.evaluation.models import LoadedModels
 from fabula.evaluation.stories import held_out_stories
-from fabula.evaluation.tune import SHORT_TUNING, num_short_tuning_tokens
-from fabula.progress import OnProgress, Progress
-from fabula.results import EvaluationSizes
+from fabula.evaluation.tune import SAMPLERS, SHORT_TUNING
+from fabula.formatting import format_duration
+from fabula.generation.write import BATCH_SIZE
+from fabula.results import EvaluationSizes, RunPlan, Speeds
+from fabula.training.recipe import LARGE, Recipe
 
-TRAINING_SHARE = 0.75
-"""Share of a run's minutes that are spent on training."""
+EVALUATION_SHARE = 0.2
+"""Share of a run's minutes that tuning, writing and scoring may take, where training needs the others."""
 
-START_SECONDS = 20.0
-"""What the evaluation takes besides reading and writing: models are loaded and converted, pages drawn."""
-
-TOKENS_PER_BYTE = 0.25
-READINGS = 1.5
-"""A token of a long story is read about so often, because windows overlap."""
-
+TRAINING_START_SECONDS = 6.0
+REPORT_SECONDS = 2.0
 TOKENS_OF_OTHERS = 500
 """Of the beginning of a story by another author."""
 
-FEWEST_SAMPLES, FEWEST_STORIES, FEWEST_OTHERS = 4, 8, 20
+LONG_SECONDS = 1800.0
+STAGE_NAMES = {
+    "prepare": "preparing",
+    "train": "training",
+    "tune": "tuning",
+    "evaluate": "writing samples and scoring",
+    "report": "report",
+}
+
+FREE_SHARE = 0.9
+"""Share of the free memory that a run may plan to fill."""
+
+LORA_SHARE = 0.04
+"""Parameters of LoRA adapters of rank 16 for each of the model's, about."""
+
+FROZEN = 2 / 3
+"""Share of the layers that keep their weights where memory is short."""
+
+FEWEST_STORIES = 2
+SAMPLES = (
+    (SHORT_TUNING.num_settings, NUM_SAMPLES, SAMPLE_TOKENS, NUM_OTHERS),
+    (2, NUM_SAMPLES, SAMPLE_TOKENS, NUM_OTHERS),
+    (1, NUM_SAMPLES, SAMPLE_TOKENS, NUM_OTHERS // 2),
+    (0, NUM_SAMPLES, SAMPLE_TOKENS, NUM_OTHERS // 2),
+    (0, NUM_SAMPLES, SAMPLE_TOKENS, 0),
+    (0, 8, SAMPLE_TOKENS, 0),
+    (0, 6, SAMPLE_TOKENS, 0),
+    (0, 4, SAMPLE_TOKENS, 0),
+    (0, 4, 320, 0),
+    (0, 2, 320, 0),
+    (0, 2, 160, 0),
+)
+"""What may be written, the most first: settings of each sampler that are tried, stories that each model writes, and their
+length in tokens; and how many stories by other authors are scored, to tell the author from them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speeds:
-    """Tokens per second that a model writes, several stories at once, and reads."""
-
-    written: float
-    read: float
-
-
-def measure_speeds(model: Path, text: str) -> Speeds:
-    """Write a few tokens with the model, and read a text."""
-    from fabula.generation.engines import load_engine
+def measure_speeds(base: Path, text: str, loaded: LoadedModels) -> Speeds:
+    """Write a few tokens with a model, and score a text."""
     from fabula.generation.settings import SamplingSettings
-    from fabula.generation.write import BATCH_SIZE, write_stories
+    from fabula.generation.write import write_stories
 
-    engine = load_engine(model)
+    num_tokens = 16
     began = time.monotonic()
-    stories = write_stories(
-        engine, [""] * BATCH_SIZE, settings=SamplingSettings(max_new_tokens=24), seeds=range(BATCH_SIZE)
+    engine, scorer = loaded.engine(base), loaded.scorer(base)
+    ready = time.monotonic()
+    settings = SamplingSettings(max_new_tokens=num_tokens, whole_sentences=False)
+    write_stories(engine, [""] * BATCH_SIZE, settings=settings, seeds=range(BATCH_SIZE))
+    wrote = time.monotonic()
+    num_scored = max(1, int(scorer.score([text]).num_tokens.sum()))
+    read = time.monotonic()
+    return Speeds(
+        load_seconds=ready - began,
+        step_seconds=(wrote - ready) / num_tokens,
+        tokens_per_second=num_scored / (read - wrote),
+        tokens_per_byte=num_scored / max(1, len(text.encode())),
+        context_length=scorer.context_length,
+        num_parameters=scorer.model.num_parameters(),
+        num_embedded=scorer.model.get_input_embeddings().weight.numel(),
     )
-    written = sum(story.num_tokens for story in stories) / (time.monotonic() - began)
-    scorer = Scorer.load(model)
-    began = time.monotonic()
-    scorer.score([text])
-    read = max(1.0, len(text.encode()) * TOKENS_PER_BYTE) / (time.monotonic() - began)
-    return Speeds(written, read)
 
 
-def predict_seconds(sizes: EvaluationSizes, speeds: Speeds, num_bytes: float) -> float:
-    """Seconds that tuning, and evaluating two models on held-out stories of so many bytes in all, take."""
-    tuning = num_short_tuning_tokens(sizes.num_settings)
-    samples = 2 * sizes.num_samples * SAMPLE_TOKENS
-    held_out = 2 * READINGS * num_bytes * TOKENS_PER_BYTE + 2 * sizes.num_others * TOKENS_OF_OTHERS
-    return START_SECONDS + (tuning + samples) / speeds.written + (tuning + samples + held_out) / speeds.read
+# Evaluation
 
 
-def fit_sizes(seconds: float, speeds: Speeds, story_bytes: list[int]) -> EvaluationSizes:
-    """The largest evaluation that takes at most so many seconds; the smallest one where none does.
+def story_tokens(sizes: list[int], speeds: Speeds) -> list[float]:
+    """Tokens that are read to score stories of so many bytes: most of a long one are read twice, since windows overlap."""
+    tokens = [size * speeds.tokens_per_byte for size in sizes]
+    return [max(each, 2 * each - speeds.context_length) for each in tokens]
+
+
+def seconds_by_stage(sizes: EvaluationSizes, speeds: Speeds, story_bytes: list[int]) -> dict[str, float]:
+    """Seconds that tuning a model, and evaluating it and its base, take.
 
     Args:
         story_bytes: size of each held-out story, in the order in which they are scored.
     """
-    for eighths in range(8, 0, -1):
-        sizes = sizes_of(eighths, len(story_bytes))
-        if predict_seconds(sizes, speeds, sum(story_bytes[: sizes.max_stories])) <= seconds:
-            return sizes
-    return sizes_of(0, len(story_bytes))
+    tuning = sizes.num_settings * len(SAMPLERS)
+    tuning_tokens = tuning * SHORT_TUNING.num_stories * SHORT_TUNING.max_new_tokens
+    batches = -(-sizes.num_samples // BATCH_SIZE)
+    sample_tokens = sizes.num_samples * sizes.max_new_tokens
+    held_out = sum(story_tokens(story_bytes[: sizes.max_stories], speeds))
+    others = sizes.num_others * TOKENS_OF_OTHERS
+    return {
+        "tune": tuning * SHORT_TUNING.max_new_tokens * speeds.step_seconds
+        + tuning_tokens / speeds.tokens_per_second,
+        "evaluate": 2 * (speeds.load_seconds + batches * sizes.max_new_tokens * speeds.step_seconds)
+        + 2 * (held_out + sample_tokens + others) / speeds.tokens_per_second,
+    }
 
 
-def sizes_of(eighths: int, num_stories: int) -> EvaluationSizes:
-    """So many eighths of the full evaluation, but never less than the smallest one."""
-    return EvaluationSizes(
-        num_settings=SHORT_TUNING.num_settings * eighths // 8,
-        num_samples=max(FEWEST_SAMPLES, NUM_SAMPLES * eighths // 8 // 2 * 2),
-        max_stories=max(min(FEWEST_STORIES, num_stories), num_stories * eighths // 8),
-        num_others=others if (others := NUM_OTHERS * eighths // 8) >= FEWEST_OTHERS else 0,
-    )
-
-
-def size_evaluation(model: Path, corpus: Path, seconds: float, on_progress: OnProgress) -> EvaluationSizes:
-    """Measure how fast the model is, and choose how much of it is evaluated in so many seconds."""
-    began = time.monotonic()
-    stories = held_out_stories(open_corpus(corpus), "validation", None)
-    speeds = measure_speeds(model, stories[0].text[:4000])
-    sizes = fit_sizes(
-        seconds - (time.monotonic() - began), speeds, [len(story.text.encode()) for story in stories]
-    )
-    tuning = f"{sizes.num_settings} settings of each sampler tried" if sizes.num_settings else "no tuning"
-    message = (
-        f"to end in time: {tuning}, {sizes.num_samples} samples of each model,"
-        f" {sizes.max_stories} of {len(stories)} held-out stories scored,"
-        f" {sizes.num_others or 'no'} stories by others to tell the author from"
-    )
-    on_progress(Progress("evaluate", message=message))
+def fit_sizes(seconds: float, speeds: Speeds, story_bytes: list[int]) -> EvaluationSizes:
+    """The largest evaluation that takes at most so many seconds, half of them for held-out stories; the smallest one
+    where none does."""
+    num_stories = len(story_bytes)
+    while num_stories > FEWEST_STORIES:
+        if 2 * sum(story_tokens(story_bytes[:num_stories], speeds)) / speeds.tokens_per_second <= seconds / 2:
+            break
+        num_stories -= 1
+    for num_settings, num_samples, max_new_tokens, num_others in SAMPLES:
+        sizes = EvaluationSizes(
+            num_settings=num_settings,
+            num_samples=num_samples,
+            max_new_tokens=max_new_tokens,
+            max_stories=num_stories,
+            num_others=num_others,
+        )
+        if sum(seconds_by_stage(sizes, speeds, story_bytes).values()) <= seconds:
+            break
     return sizes
+
+
+def held_out_bytes(corpus: Corpus) -> list[int]:
+    """Sizes of the held-out stories, in the order in which they are scored."""
+    return [len(story.text.encode()) for story in held_out_stories(corpus, "validation", None)]
+
+
+# The whole run
+
+
+def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, corpus: Corpus) -> RunPlan:
+    """Predict a run, and share out its time.
+
+    Args:
+        limit: seconds that the whole run may take; None for no limit.
+        used: seconds of them that are gone.
+    """
+    story_bytes = held_out_bytes(corpus)
+    freeze = choose_frozen(recipe, speeds)
+    recipe = recipe if freeze is None else recipe.model_copy(update={"freeze": freeze})
+    rest = math.inf if limit is None else limit - used - REPORT_SECONDS
+    train = training_seconds(recipe, speeds, corpus)
+    spare = math.inf if limit is None else max(EVALUATION_SHARE * limit, rest - train)
+    evaluation = seconds_by_stage(fit_sizes(spare, speeds, story_bytes), speeds, story_bytes)
+    allowed = max(1.0, rest - sum(evaluation.values()))
+    return RunPlan(
+        speeds=speeds,
+        train_minutes=None if limit is None else allowed / 60,
+        freeze=freeze,
+        seconds={"prepare": used, "train": min(train, allowed), **evaluation, "report": REPORT_SECONDS},
+        memory_gb=memory_gb(recipe, speeds),
+    )
+
+
+def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
+    """Seconds that a training takes where its epochs end it.
+
+    A trained token costs as much as scoring one, once more for the gradients of what lies above the lowest trained layer,
+    and again for those of the trained weights.
+    """
+    num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
+    tokens = num_bytes * speeds.tokens_per_byte * recipe.epochs(speeds.num_parameters, fresh=False)
+    embedded = speeds.num_embedded / speeds.num_parameters
+    cost = 1 + 2 * (1 - embedded) * (1 - recipe.freeze) + embedded * (1 if recipe.freeze else 2)
+    steps = tokens * cost / speeds.tokens_per_second
+    return TRAINING_START_SECONDS + steps * (1 + recipe.validation_share)
+
+
+def memory_gb(recipe: Recipe, speeds: Speeds) -> float:
+    """Memory of a training at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its gradient and
+    AdamW's two means), and about 1 GB for the program and the activations."""
+    trained = float(speeds.num_parameters)
+    if recipe.lora_rank:
+        trained *= LORA_SHARE
+    elif recipe.freeze:
+        trained = (speeds.num_parameters - speeds.num_embedded) * (1 - recipe.freeze)
+    return (4 * speeds.num_parameters + 12 * trained) / 1e9 + 1.0
+
+
+def choose_frozen(recipe: Recipe, speeds: Speeds) -> float | None:
+    """The share of the layers to freeze where training all of them would not fit the free memory; None to leave that to
+    the recipe."""
+    import psutil
+
+    free = FREE_SHARE * psutil.virtual_memory().available / 1e9
+    small = recipe.freeze or recipe.lora_rank or speeds.num_parameters < LARGE
+    return None if small or memory_gb(recipe, speeds) <= free else FROZEN
+
+
+def describe_plan(plan: RunPlan) -> list[str]:
+    """The prediction in lines of text."""
+    import psutil
+
+    total = sum(plan.seconds.values())
+    parts = [
+        f"{STAGE_NAMES[name]} {format_duration(seconds)}"
+        for name, seconds in plan.seconds.items()
+        if seconds >= 0.5
+    ]
+    lines = [f"about {format_duration(total)} in all: {', '.join(parts)}"]
+    if plan.train_minutes is None and total > LONG_SECONDS:
+        lines.append(
+            "--max-minutes bounds the whole run; it can also be stopped at any time, and the same command goes on"
+        )
+    free = psutil.virtual_memory().available / 1e9
+    memory = f"about {plan.memory_gb:.1f} GB of memory; {free:.1f} GB are free"
+    if plan.freeze is not None:
+        memory += f", so {plan.freeze:.0%} of the layers keep their weights"
+    if plan.memory_gb > free:
+        memory += ", which is too little: the system may stop it (--base tiny needs 1 GB)"
+    return [*lines, memory]

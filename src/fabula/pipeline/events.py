@@ -47,6 +47,8 @@ class Event(Record):
     values: dict[str, float] = Field(default_factory=dict)
     message: str = ""
     seconds_left: float | None = None
+    run_seconds: float | None = None
+    run_seconds_left: float | None = None
     outcome: str | None = None
     """DONE, STOPPED, or the sentence of an error; None while the work goes on."""
 
@@ -107,6 +109,8 @@ class EventLog:
             values=dict(progress.values),
             message=progress.message,
             seconds_left=progress.seconds_left,
+            run_seconds=progress.run_seconds,
+            run_seconds_left=progress.run_seconds_left,
             outcome=outcome,
         )
         # The work is worth more than the record of its progress: where the disk is full, the work says so itself.

@@ -2,21 +2,28 @@
 
 import re
 import shlex
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import open_corpus
-from fabula.defaults import BASE, RECIPE, SEED
+from fabula.defaults import RECIPE, SAMPLES_MINUTES, SEED
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, PARTIAL, atomic_file, library_versions, sole_owner
-from fabula.pipeline.budget import TRAINING_SHARE, size_evaluation
+from fabula.pipeline.clock import RunClock
 from fabula.pipeline.events import EVENTS, EventLog
 from fabula.progress import OnProgress, Progress, silent
 from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecord
+
+if TYPE_CHECKING:
+    from fabula.evaluation.models import LoadedModels
+    from fabula.training.recipe import Recipe
+
+MEASURED_CHARACTERS = 1500
+"""Text that the base model scores before a run, to measure how fast it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ def sample_stories() -> Path:
 def run(
     stories: str | Path | Sequence[str | Path] | None = None,
     *,
-    base: str = BASE,
+    base: str | None = None,
     out: str | Path | None = None,
     recipe: str = RECIPE,
     seed: int = SEED,
@@ -94,13 +101,15 @@ def run(
 
     Args:
         stories: what `fabula.clean` reads, one input or several; None for the bundled sample stories.
-        base: the model to start from: a folder, a hub name, or "tiny".
+        base: the model to start from: a folder, a GGUF file, a short name of `fabula.bases`, or another name on the hub.
+            None for "smollm2-135m", or for "tiny" where that cannot be had or memory is short.
         out: the run's folder; None for `runs/<stories>-<n>`, where n is that of an earlier run with the same
             arguments, or the next free one.
         recipe: name of a recipe, or a TOML file.
         seed: for everything that is drawn at random.
-        max_minutes: bound on the time of the whole run, in minutes. Three quarters of it are spent on training, whose
-            schedule is fitted to them; the evaluation shrinks to what is left.
+        max_minutes: bound on the time of the whole run, in minutes. At most a fifth of it is spent on tuning, writing and
+            scoring, which shrink to fit, unless training needs less than the rest. None for no bound; the bundled sample
+            stories take at most 6 minutes.
         reading: how to read the stories, where what is detected is wrong.
         decisions: a review file, which says of removals whether they are undone; see `fabula.clean`.
 
@@ -112,22 +121,27 @@ def run(
         named = None if stories is None else str(stories)
     else:
         named = str(stories[0]) if len(stories) == 1 else tuple(map(str, stories))
+    from fabula.models.find import default_base, locate_base
+
+    reading = reading or ReadingOptions()
+    source = sample_stories() if named is None else named
+    check_inputs(source, reading, recipe)
+    base_name = default_base(on_progress) if base is None else base
     arguments = RunArguments(
         stories=named,
-        base=base,
+        base=base_name,
         recipe=recipe,
         seed=seed,
-        max_minutes=max_minutes,
+        max_minutes=SAMPLES_MINUTES if named is None and max_minutes is None else max_minutes,
         decisions=None if decisions is None else str(decisions),
-        **dict(reading or ReadingOptions()),
+        **dict(reading),
     )
-    source = sample_stories() if named is None else named
     folder = run_folder(arguments) if out is None else Path(out)
     check_is_run_folder(folder)
-    check_arguments(source, arguments, on_progress)
     check_keeps_model(folder, arguments)
+    found = locate_base(base_name, silent if base is None else on_progress)
     with sole_owner(folder), EventLog(folder, on_progress) as log:
-        return run_stages(source, arguments, folder, log)
+        return run_stages(source, arguments, found, folder, log)
 
 
 def run_folder(arguments: RunArguments, parent: Path = Path("runs")) -> Path:
@@ -186,66 +200,63 @@ def check_keeps_model(folder: Path, arguments: RunArguments) -> None:
     )
 
 
-def check_arguments(
-    source: str | Path | Sequence[str | Path], arguments: RunArguments, on_progress: OnProgress
-) -> None:
-    """Find what is wrong with the arguments before a folder is made and work begins."""
+def check_inputs(source: str | Path | Sequence[str | Path], reading: ReadingOptions, recipe: str) -> None:
+    """Find what is wrong with the arguments before a base is fetched, a folder is made and work begins."""
     from fabula.corpus.read import open_stories
-    from fabula.models.find import locate_base
     from fabula.training.recipe import load_recipe
 
-    load_recipe(arguments.recipe)
-    open_stories(source, **dict(reading_of(arguments)))
-    assert arguments.base is not None  # only the record of a published run names no base
-    locate_base(arguments.base, on_progress)
+    load_recipe(recipe)
+    open_stories(source, **dict(reading))
 
 
 def run_stages(
-    source: str | Path | Sequence[str | Path], arguments: RunArguments, folder: Path, on_progress: OnProgress
+    source: str | Path | Sequence[str | Path],
+    arguments: RunArguments,
+    base: Path,
+    folder: Path,
+    on_progress: OnProgress,
 ) -> RunResult:
-    """Clean, train, tune, evaluate and report, each into the run's folder."""
+    """Clean, train, tune, evaluate and report, each into the run's folder.
+
+    Args:
+        base: folder of the base model.
+    """
     from fabula.corpus.clean import clean
     from fabula.corpus.judge import overview
+    from fabula.evaluation.models import LoadedModels
+    from fabula.pipeline.budget import REPORT_SECONDS
     from fabula.report.render import render
     from fabula.training.train import train
 
-    assert arguments.base is not None
-    began = time.monotonic()
+    clock = RunClock(on_progress)
     record = begin_record(arguments, folder)
     corpus, model = folder / "corpus", folder / "model"
-    limit = arguments.max_minutes
-    if limit is not None:
-        on_progress(
-            Progress("run", message=f"{limit:g} minutes in all, {limit * TRAINING_SHARE:g} of them training")
-        )
     cleaned = clean(
-        source,
-        corpus,
-        reading=reading_of(arguments),
-        decisions=arguments.decisions,
-        on_progress=on_progress,
+        source, corpus, reading=reading_of(arguments), decisions=arguments.decisions, on_progress=clock
     )
     for label, text in overview(cleaned.counts):
-        on_progress(Progress("clean", message=f"{label}: {text}"))
+        clock(Progress("clean", message=f"{label}: {text}"))
+    loaded = LoadedModels(clock)
+    record = plan_stages(base, folder, record, loaded, clock)
+    assert record.plan is not None
+    clock.begin("train")
     trained = train(
         corpus,
         model,
-        base=arguments.base,
-        recipe=arguments.recipe,
+        base=base,
+        recipe=recipe_of(record),
         seed=arguments.seed,
-        max_minutes=None if limit is None else limit * TRAINING_SHARE,
+        max_minutes=record.plan.train_minutes,
         if_trained="replace",  # the stories or the recipe file have changed; other arguments were refused above
-        on_progress=on_progress,
+        on_progress=clock,
     )
-    assert trained.base is not None
     with atomic_file(folder / LOG, "wb") as file:
         file.write(trained.log.read_bytes())
-    if limit is not None and (record.evaluation is None or trained.is_new):
-        used = max(trained.seconds, time.monotonic() - began)
-        sizes = size_evaluation(model, corpus, limit * 60 - used, on_progress)
-        record = record.model_copy(update={"evaluation": sizes})
-        record.save(folder / RUN)
-    evaluation = tune_and_evaluate(trained.base, folder, record, on_progress)
+    if arguments.max_minutes is not None and (record.evaluation is None or trained.is_new):
+        used = max(trained.seconds, clock.elapsed()) + REPORT_SECONDS
+        record = size_stages(arguments.max_minutes * 60 - used, folder, record, clock)
+    evaluation = tune_and_evaluate(base, folder, record, loaded, clock)
+    clock.begin("report")
     return RunResult(
         folder=folder,
         corpus=corpus,
@@ -267,13 +278,67 @@ def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:
     )
     if (folder / RUN).exists():
         found = RunRecord.load(folder / RUN)
-        if found.model_copy(update={"evaluation": None}) == record:
+        if found.model_copy(update={"plan": None, "evaluation": None}) == record:
             return found
     record.save(folder / RUN)
     return record
 
 
-def tune_and_evaluate(base: Path, folder: Path, record: RunRecord, on_progress: OnProgress) -> Evaluation:
+def recipe_of(record: RunRecord) -> "Recipe":
+    """How the run trains: its recipe, with layers frozen where memory is short."""
+    from fabula.training.recipe import load_recipe
+
+    recipe = load_recipe(record.arguments.recipe)
+    frozen = record.plan.freeze if record.plan is not None else None
+    return recipe if frozen is None else recipe.model_copy(update={"freeze": frozen})
+
+
+def plan_stages(
+    base: Path, folder: Path, record: RunRecord, loaded: "LoadedModels", clock: RunClock
+) -> RunRecord:
+    """Predict what each stage will take, say it, and keep it with the run's record."""
+    from fabula.evaluation.stories import held_out_stories
+    from fabula.pipeline.budget import describe_plan, measure_speeds, plan_run
+
+    arguments, corpus = record.arguments, open_corpus(folder / "corpus")
+    plan = record.plan
+    if plan is None:
+        text = held_out_stories(corpus, "validation", 1)[0].text[:MEASURED_CHARACTERS]
+        speeds = measure_speeds(base, text, loaded)
+        loaded.release()
+        limit = None if arguments.max_minutes is None else arguments.max_minutes * 60
+        plan = plan_run(recipe_of(record), limit, clock.elapsed(), speeds, corpus)
+        record = record.model_copy(update={"plan": plan})
+        record.save(folder / RUN)
+    clock.seconds = dict(plan.seconds)
+    for message in describe_plan(plan):
+        clock(Progress("run", message=message))
+    return record
+
+
+def size_stages(seconds: float, folder: Path, record: RunRecord, clock: RunClock) -> RunRecord:
+    """Fit tuning, writing and scoring to the seconds that are left, and keep their sizes with the run's record."""
+    from fabula.pipeline.budget import fit_sizes, held_out_bytes, seconds_by_stage
+
+    assert record.plan is not None
+    held_out, speeds = held_out_bytes(open_corpus(folder / "corpus")), record.plan.speeds
+    sizes = fit_sizes(seconds, speeds, held_out)
+    clock.seconds |= seconds_by_stage(sizes, speeds, held_out)
+    tuning = f"{sizes.num_settings} settings of each sampler tried" if sizes.num_settings else "no tuning"
+    message = (
+        f"to end in time: {tuning}, {sizes.num_samples} samples of each model of at most {sizes.max_new_tokens} tokens,"
+        f" {sizes.max_stories} of {len(held_out)} held-out stories scored,"
+        f" {sizes.num_others or 'no'} stories by others to tell the author from"
+    )
+    clock(Progress("evaluate", message=message))
+    record = record.model_copy(update={"evaluation": sizes})
+    record.save(folder / RUN)
+    return record
+
+
+def tune_and_evaluate(
+    base: Path, folder: Path, record: RunRecord, loaded: "LoadedModels", clock: RunClock
+) -> Evaluation:
     """Choose the model's sampling settings, and compare it with its base; as much of it as the record says."""
     from fabula.evaluation.evaluate import evaluate
     from fabula.evaluation.options import EvaluationOptions
@@ -281,20 +346,30 @@ def tune_and_evaluate(base: Path, folder: Path, record: RunRecord, on_progress: 
 
     corpus, model = folder / "corpus", folder / "model"
     seed, sizes = record.arguments.seed, record.evaluation
+    num_held_out = open_corpus(corpus).num_stories("validation")
     options = EvaluationOptions(seed=seed)
     if sizes is not None:
         options = EvaluationOptions(
             seed=seed,
             num_samples=sizes.num_samples,
+            max_new_tokens=sizes.max_new_tokens,
             max_stories=sizes.max_stories,
             num_others=sizes.num_others,
         )
     num_settings = SHORT_TUNING.num_settings if sizes is None else sizes.num_settings
-    if num_settings and open_corpus(corpus).num_stories("validation") >= MIN_PEOPLE:
+    clock.begin("tune")
+    if num_settings and num_held_out >= MIN_PEOPLE:
         tuning = SHORT_TUNING.model_copy(update={"seed": seed, "num_settings": num_settings})
-        tune(model, corpus, out=folder, options=tuning, on_progress=on_progress)
+        tune(model, corpus, out=folder, options=tuning, loaded=loaded, on_progress=clock)
     else:
         apply_settings(model, UNTUNED)
+    clock.begin("evaluate")
     return evaluate(
-        [base, model], corpus, names=["base", "tuned"], out=folder, options=options, on_progress=on_progress
+        [base, model],
+        corpus,
+        names=["base", "tuned"],
+        out=folder,
+        options=options,
+        loaded=loaded,
+        on_progress=clock,
     )

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from fabula.corpus.store import Corpus, open_corpus
-from fabula.defaults import BASE, SEED
+from fabula.defaults import SEED
 from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_path
-from fabula.models.find import locate_base
+from fabula.models.find import default_base, locate_base
 from fabula.progress import OnProgress, silent
 from fabula.results import TrainingManifest
 from fabula.training.recipe import Recipe, load_recipe
@@ -77,7 +77,7 @@ def plan(
     corpus: Path,
     out: Path,
     *,
-    base: str | Path,
+    base: str | Path | None = None,
     recipe: str | Path | Recipe,
     init: str | None = None,
     seed: int = SEED,
@@ -91,18 +91,22 @@ def plan(
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if max_minutes is not None and max_minutes <= 0:
         raise FabulaError(f"{max_minutes:g} minutes leave no time to train", where="--max-minutes")
-    if init is not None and str(base) != BASE:
+    if init is not None and base is not None:
         raise FabulaError(
             "a model begins with the weights of a base or with random ones",
             hint="give --base or --init, not both",
         )
-    if is_continued and (init is not None or str(base) != BASE):
+    if is_continued and (init is not None or base is not None):
         raise FabulaError(
             "a model that is continued is its own base", hint="leave --base and --init out, or --continue"
         )
     if is_continued and TrainingManifest.find(out) is None:
         raise FabulaError("there is no finished model to continue", where=out, hint="leave --continue out")
-    folder = out if is_continued else locate_base(base, on_progress) if init is None else None
+    folder = None
+    if is_continued:
+        folder = out
+    elif init is None:
+        folder = locate_base(base, on_progress) if base else locate_base(default_base(on_progress))
     start = folder or Path(init or "")
     origin = hash_path(start) if start.exists() else init
     config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}

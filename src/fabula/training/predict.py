@@ -16,11 +16,11 @@ from fabula.corpus.clean import clean
 from fabula.corpus.options import CleaningOptions, WorkerOptions
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
-from fabula.defaults import BASE, RECIPE
+from fabula.defaults import RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
 from fabula.models.check import weight_files
-from fabula.models.find import locate_base
+from fabula.models.find import default_base, locate_base
 from fabula.progress import silent
 from fabula.training.recipe import Recipe, load_recipe
 
@@ -112,7 +112,7 @@ class PartSeconds:
 def predict_training(
     stories: str | Path,
     *,
-    base: str | Path = BASE,
+    base: str | Path | None = None,
     recipe: str | Path | Recipe = RECIPE,
     out: str | Path = ".",
 ) -> TrainingPrediction:
@@ -133,6 +133,7 @@ def predict_training(
     from fabula.training.weights import choose_trained
 
     sample = _sample(stories)
+    base = base or default_base()
     disk = _existing(Path(out))
     with _scratch(disk, SCRATCH_FACTOR * _weight_bytes(locate_base(base))) as temporary:
         began = time.monotonic()

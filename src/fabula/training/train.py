@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fabula.defaults import BASE, RECIPE, SEED
+from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import sole_owner
 from fabula.progress import OnProgress, silent
@@ -39,7 +39,7 @@ def train(
     corpus: str | Path,
     out: str | Path,
     *,
-    base: str | Path = BASE,
+    base: str | Path | None = None,
     init: str | None = None,
     recipe: str | Path | Recipe = RECIPE,
     seed: int = SEED,
@@ -57,7 +57,8 @@ def train(
     Args:
         corpus: a folder that `fabula.clean` made.
         out: the model's folder. Checkpoints lie beside it, in `OUT.checkpoints`, until it is done.
-        base: the model to start from: "tiny", a folder, or a name on the hub.
+        base: the model to start from: a folder, a GGUF file, a short name of `fabula.bases`, or another name on the hub.
+            None for "smollm2-135m", or for "tiny" where that cannot be had or memory is short.
         init: begin with random weights and a vocabulary learned from the stories instead: "tiny", "small", or a
             config.json of any causal language model.
         recipe: name of a recipe, a TOML file, or a `Recipe`.
