@@ -215,7 +215,10 @@ def _fetch(repository: str, asked: str, on_progress: OnProgress) -> Path:
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
-        raise FabulaError(f"unknown base {asked!r}: no such folder, and {why}", hint=works_offline) from None
+        what = (
+            f"{asked} is in no cache" if asked in BASE_BY_NAME else f"unknown base {asked!r}: no such folder"
+        )
+        raise FabulaError(f"{what}, and {why}", hint=works_offline) from None
 
 
 def _size_of(asked: str) -> str:

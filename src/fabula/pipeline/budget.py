@@ -3,6 +3,7 @@ at least four fifths of them prepare and train, and the evaluation shrinks to fi
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from fabula.corpus.store import Corpus
@@ -12,6 +13,7 @@ from fabula.evaluation.stories import held_out_stories
 from fabula.evaluation.tune import SAMPLERS, SHORT_TUNING
 from fabula.formatting import format_duration
 from fabula.generation.write import BATCH_SIZE
+from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
 from fabula.training.recipe import LARGE, Recipe
 
@@ -66,7 +68,7 @@ def measure_speeds(base: Path, text: str, loaded: LoadedModels) -> Speeds:
 
     num_tokens = 16
     began = time.monotonic()
-    engine, scorer = loaded.engine(base), loaded.scorer(base)
+    engine, scorer = loaded.engine(base), replace(loaded.scorer(base), on_progress=silent)
     ready = time.monotonic()
     settings = SamplingSettings(max_new_tokens=num_tokens, whole_sentences=False)
     write_stories(engine, [""] * BATCH_SIZE, settings=settings, seeds=range(BATCH_SIZE))
