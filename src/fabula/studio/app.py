@@ -27,10 +27,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fabula.config import Record
 from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import LEDGER, REVIEW, write_jsonl
-from fabula.defaults import BASE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
-from fabula.models.bases import list_bases
+from fabula.models.bases import TINY, list_bases
 from fabula.models.find import is_at_hand
 from fabula.pipeline.events import read_events
 from fabula.pipeline.run import DECISIONS, sample_stories
@@ -89,7 +88,7 @@ class NewProject(Record):
 
 
 class StartRequest(Record):
-    base: str = Field(default=BASE, max_length=300, pattern="^[^-]")
+    base: str = Field(default=TINY, max_length=300, pattern="^[^-]")
     max_minutes: float | None = Field(default=None, gt=0, le=100_000)
 
 
@@ -270,7 +269,7 @@ class Studio:
                 "bases": rows,
                 "free_gb": memory.available / 1e9,
                 "total_gb": memory.total / 1e9,
-                "default": BASE,
+                "default": TINY,
             }
         )
 

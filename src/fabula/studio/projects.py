@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fabula.corpus.options import ReadingOptions
-from fabula.defaults import BASE, RECIPE, SEED
+from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
+from fabula.models.bases import TINY
 from fabula.pipeline.events import DONE, STOPPED, last_event
 from fabula.pipeline.run import DECISIONS, INPUTS, PROJECT
 from fabula.report.render import REPORT
@@ -42,7 +43,7 @@ class Choices(Result):
     """What the user chose for a project before its run begins."""
 
     reading: ReadingOptions = ReadingOptions()
-    base: str = BASE
+    base: str = TINY
     recipe: str = RECIPE
     max_minutes: float | None = Field(default=10.0, gt=0, le=100_000)
 
