@@ -249,6 +249,25 @@ def test_other_sites_cannot_use_it(studio: str):
     assert [one["name"] for one in send(studio, "/api/projects")[1]] == ["My tales"]
 
 
+def test_a_story_is_learned_in_a_new_project(studio: str, root: Path):
+    """The model of the old one is the base of the new one, and stays as it is."""
+    project = begin(studio)
+    story = {"name": "The / lamp..", "text": "Ada found a lamp. " * 20}
+    assert send(studio, f"{project}/learn", story)[0] == 422  # there is no model yet
+    (root / "My tales" / "model").mkdir()
+    (root / "My tales" / "model" / "manifest.json").write_text("{}")
+    assert send(studio, f"{project}/learn", {"text": ""})[0] == 422
+    assert send(studio, f"{project}/learn", story) == (200, {"name": "My tales-2"})
+    made = root / "My tales-2"
+    files = sorted(path.relative_to(made / "inputs").as_posix() for path in (made / "inputs").rglob("*.txt"))
+    assert files == ["tales.txt", "written/1 The - lamp.txt"]
+    assert (made / "inputs" / "tales.txt").read_text() == STORIES
+    shown = send(studio, "/api/projects/My%20tales-2")[1]
+    assert (shown["phase"], shown["base"]) == ("unread", str(root / "My tales" / "model"))
+    status, read = send(studio, "/api/projects/My%20tales-2/read", {})
+    assert (status, read["summary"]["num_read"]) == (200, 25)
+
+
 def test_a_report_is_shown_in_a_sandbox(studio: str, root: Path):
     begin(studio)
     (root / "My tales" / "report.html").write_text("<script>fetch('/api/projects')</script>")

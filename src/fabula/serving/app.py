@@ -93,11 +93,13 @@ class Place:
             site can reach the page by a name that it makes point there.
         framed_by: sites that may show the page in a frame.
         guess: whether visitors may guess which passage the author wrote; they see held-out stories then.
+        learn: address to which the page sends a story that the model shall learn; "" for none.
     """
 
     hosts: Sequence[str] = LOOPBACK
     framed_by: Sequence[str] = ()
     guess: bool = False
+    learn: str = ""
 
 
 def make_app(
@@ -119,7 +121,7 @@ def make_app(
     """
     place = place or Place()
     page = Page(engine, records, limits or Limits(), copies)
-    page.guesses = Guesses.of(records) if place.guess else None
+    page.guesses, page.learn = Guesses.of(records) if place.guess else None, place.learn
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -159,6 +161,7 @@ class Page:
         self.settings = SamplingSettings.of_model(engine.folder)
         self.queue = GenerationQueue(limits)
         self.guesses: Guesses | None = None
+        self.learn = ""
         self._meter = RateMeter()
         shown = {**limits.model_dump(), "context_length": engine.context_length}
         data = PageData.of(records, self.settings, shown, copies=copies is not None)
@@ -173,8 +176,8 @@ class Page:
         return Response(self._files[name], media_type=PAGE[name], headers={"cache-control": "no-cache"})
 
     async def show_data(self, _: Request) -> Response:
-        extra = {"num_waiting": self.queue.num_unfinished, "guess": self.guesses is not None}
-        return JSONResponse({**self._data, **extra})
+        offers = {"guess": self.guesses is not None, "learn": self.learn}
+        return JSONResponse({**self._data, **offers, "num_waiting": self.queue.num_unfinished})
 
     async def ask_guess(self, request: Request) -> Response:
         """A pair of passages to tell apart."""

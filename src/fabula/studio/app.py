@@ -92,6 +92,11 @@ class StartRequest(Record):
     max_minutes: float | None = Field(default=None, gt=0, le=100_000)
 
 
+class LearnRequest(Record):
+    name: str = Field(default="", max_length=200)
+    text: str = Field(min_length=1)
+
+
 class ExportRequest(Record):
     to: str
     quantize: str | None = Field(default=None, pattern="^[a-z0-9_]{1,20}$")
@@ -142,6 +147,7 @@ def make_studio(
             post(one + "/start", studio.start),
             post(one + "/stop", studio.stop),
             post(one + "/finish", studio.finish),
+            post(one + "/learn", studio.learn),
             post(one + "/export", studio.export),
             post(one + "/publish", studio.publish),
             Route(one + "/events", studio.events),
@@ -363,6 +369,13 @@ class Studio:
         if work.is_dir():
             (work / FINISH).touch()
         return JSONResponse({"asked": work.is_dir()})
+
+    async def learn(self, request: Request) -> Response:
+        """A new project that trains the model of this one further, on its stories and on one that was written with it."""
+        project = self._project(request)
+        wanted = LearnRequest.parse(await read_body(request), where="request")
+        made = await run_in_threadpool(self.projects.continue_with, project, wanted.name, wanted.text)
+        return JSONResponse({"name": made.name})
 
     # What comes out
 

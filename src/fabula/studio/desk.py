@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 
@@ -26,7 +27,7 @@ class Desk:
     """
 
     def __init__(self, place: Place) -> None:
-        self._place = replace(place, guess=True)
+        self._place = place
         self._lock = threading.Lock()
         self._shown: tuple[Project, float] | None = None
         self._app: Starlette | None = None
@@ -45,7 +46,9 @@ class Desk:
                 records = ModelRecords.of(folder)
                 copies = load_copies(records.corpus_folder, silent)
                 engine = load_engine(folder)
-                self._app = make_app(engine, records, limits=LIMITS, copies=copies, place=self._place)
+                learn = f"../../api/projects/{quote(project.name)}/learn"
+                place = replace(self._place, guess=True, learn=learn)
+                self._app = make_app(engine, records, limits=LIMITS, copies=copies, place=place)
                 self._shown = shown
             return self._app
 

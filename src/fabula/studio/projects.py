@@ -1,6 +1,7 @@
 """Projects: the run folders below one folder, what the user put into each, and how far each is."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -203,6 +204,35 @@ class Projects:
             project.inputs.mkdir()
             project.choose(Choices())
             return project
+
+    def continue_with(self, project: Project, name: str, text: str) -> Project:
+        """A new project with the files of another and one more story, whose base is the other's model. The other stays
+        as it is.
+
+        Raises:
+            FabulaError: it has no model, or its files are not in it.
+        """
+        if not (project.model / MANIFEST).is_file():
+            raise FabulaError("there is no model in this project yet", where=project.name)
+        if not project.files():
+            raise FabulaError(
+                "the files of this run are not in the project",
+                where=project.name,
+                hint="make a project of them and of your story, and name this model as its base",
+            )
+        made = self.create(project.name)
+        shutil.copytree(project.inputs, made.inputs, dirs_exist_ok=True)
+        written = made.inputs / WRITTEN
+        written.mkdir(exist_ok=True)
+        stem = re.sub(r"[^\w -]+", "-", name).strip(" -")[:60] or "story"
+        number = sum(1 for _ in written.iterdir()) + 1
+        (written / f"{number} {stem}.txt").write_text(text, encoding="utf-8")
+        made.choose(project.choices().model_copy(update={"base": str(project.model.resolve())}))
+        return made
+
+
+WRITTEN = "written"
+"""Folder of a project's inputs with the stories that were written with its model."""
 
 
 def input_path(project: Project, name: str) -> Path:

@@ -1,6 +1,6 @@
 // The page: joins the story, the shelf, the settings and the writer.
 
-import { connect, copies, hasBridges, healsPrompt, privacy, write } from "./writer.js";
+import { connect, copies, hasBridges, healsPrompt, post, privacy, write } from "./writer.js";
 import { element } from "./element.js";
 import { docx, download, epub, markdown } from "./files.js";
 import { showPair } from "./guess.js";
@@ -14,6 +14,7 @@ const KEPT = "fabula.settings"; // in the browser's own store
 const COPIES_CHARS = 18000; // of the story's end that is compared with the training stories
 const FOLLOWING_CHARS = 1000; // of the text after the caret that a bridge leads to
 const SAVE_MS = 400;
+const LEAST_WORDS = 50; // of a story that the model shall learn
 const $ = (id) => document.getElementById(id);
 
 const story = new Story({ keepsSpaces: healsPrompt });
@@ -464,6 +465,14 @@ on("save", () => {
   const { text, passages } = story.toJSON();
   saveAs("json", JSON.stringify({ model: model?.name, name: record.name, text, passages, memory: record.memory, note: record.note, settings: { ...settings?.values, seed: settings?.seed ?? null } }, null, 1), "application/json");
 });
+on("teach", async () => {
+  if (story.numWords < LEAST_WORDS) return say(`A story to learn from has at least ${LEAST_WORDS} words.`);
+  try {
+    await save();
+    const { name } = await (await post(model.learn, { name: title(), text: story.text })).json();
+    location.href = `../../#/${encodeURIComponent(name)}`;
+  } catch (error) { showProblem(error.message); }
+});
 on("open", () => $("file").click());
 for (const id of ["new", "new-story"]) on(id, async () => {
   await beginStory();
@@ -602,6 +611,7 @@ async function start() {
   showSettings();
   about(model.about);
   $("tab-guess").hidden = !model.guess;
+  $("teach").hidden = !model.learn;
   $("openings").querySelector("ul").replaceChildren(...model.openings.map((opening) => element("li", {},
     element("button", { className: "opening", textContent: opening, onclick: () => {
       story.replace(opening);
