@@ -58,3 +58,20 @@ def test_figures_fit_their_width_or_are_the_first_alone(values: dict[str, float]
     figures = Terminal(ProgressMode.none)._figures(report, 60.0, width)
     assert len(figures) <= width or figures == "50/100 steps"
     assert figures.startswith("50/100 steps")
+
+
+def test_a_whole_run_is_one_bar(capsys: pytest.CaptureFixture[str]):
+    (line,) = bars(
+        capsys,
+        Progress("train", 20, 100, "steps", run_seconds=60, run_seconds_left=240, seconds_left=100),
+        Progress("evaluate", 1, 2, "stories", run_seconds=150, run_seconds_left=150),
+    )
+    assert line.startswith("evaluate ")
+    assert " 50 %" in line
+    assert "1/2 stories  run: 2 min 30 s left" in line
+
+
+def test_plain_lines_of_a_run_say_what_is_left_of_it(capsys: pytest.CaptureFixture[str]):
+    with Terminal(ProgressMode.plain) as terminal:
+        terminal(Progress("train", 20, 100, "steps", run_seconds=60, run_seconds_left=240, seconds_left=100))
+    assert capsys.readouterr().err == "train: 20/100 steps  run: 4 min 00 s left\n"

@@ -144,7 +144,7 @@ class Terminal:
         """Show a stage that another one follows as done, whatever it last reported."""
         if self._bar is not None and self._task is not None:
             done = self._bar.tasks[self._task].total or self._bar.tasks[self._task].completed
-            name = {"description": "run"} if self._is_of_run else {}
+            name = {"description": "run", "figures": format_duration(done)} if self._is_of_run else {}
             self._bar.update(self._task, completed=done, total=done, **name)
 
     def _figures(self, progress: Progress, left: float | None, width: int | None = None) -> str:
