@@ -144,8 +144,9 @@ class Terminal:
         """Show a stage that another one follows as done, whatever it last reported."""
         if self._bar is not None and self._task is not None:
             done = self._bar.tasks[self._task].total or self._bar.tasks[self._task].completed
-            name = {"description": "run", "figures": format_duration(done)} if self._is_of_run else {}
-            self._bar.update(self._task, completed=done, total=done, **name)
+            self._bar.update(self._task, completed=done, total=done)
+            if self._is_of_run:
+                self._bar.update(self._task, description="run", figures=format_duration(done))
 
     def _figures(self, progress: Progress, left: float | None, width: int | None = None) -> str:
         """The figures of a report. Those that do not fit into `width` columns are left out, the last ones first."""
