@@ -323,6 +323,15 @@ def test_a_run_of_the_terminal_shows(studio: str, root: Path):
     assert send(studio, f"{project}/events?from=-1")[0] == 422
 
 
+def test_a_run_of_another_version_is_shown(studio: str, root: Path):
+    project = begin(studio)
+    (root / "My tales" / RUN).write_text('{"name": "My tales", "of_another_version": 1}')
+    status, shown = send(studio, project)
+    assert (status, shown["phase"]) == (200, "stopped")
+    assert shown["error"].startswith("run.json: ")
+    assert send(studio, f"{project}/start", {})[0] == 422
+
+
 def test_a_run_that_cannot_begin_says_why(studio: str):
     project = begin(studio)
     assert send(studio, f"{project}/read", {})[0] == 200

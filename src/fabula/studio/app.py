@@ -225,7 +225,11 @@ class Studio:
         with suppress(FabulaError):  # of an earlier version; the report says more
             metrics = Evaluation.load_optional(project.folder / METRICS)
         choices = project.choices()
-        arguments = project.arguments() if project.has_run else None
+        arguments, problem = None, ""
+        try:
+            arguments = project.arguments() if project.has_run else None
+        except FabulaError as error:  # a run of another version can be looked at, but not gone on with
+            problem = f"run.json: {error.what}"
         work = {
             kind: {
                 "is_waiting": self.jobs.is_queued(project, kind),
@@ -234,8 +238,10 @@ class Studio:
             }
             for kind in ("export", "publish")
         }
+        described = self._describe(project)
         return {
-            **self._describe(project),
+            **described,
+            "error": described["error"] or problem,
             "files": [path.relative_to(project.inputs).as_posix() for path in project.files()][:200],
             "num_files": len(project.files()),
             "reading": choices.reading.model_dump(),

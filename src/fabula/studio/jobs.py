@@ -47,7 +47,7 @@ class Working:
     """A command that this studio started."""
 
     wanted: Wanted
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
 
 
 @dataclass
