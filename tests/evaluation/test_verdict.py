@@ -261,7 +261,7 @@ def test_what_it_writes_is_told_beside_people():
     assert (silent.learned, silent.not_learned) == ([], [])
 
 
-def voice(told: float, spread: float, difference: float) -> Voice:
+def voice(told: float, spread: float | None, difference: float) -> Voice:
     return Voice(
         num_passages=10,
         num_others=48,
@@ -278,7 +278,7 @@ def voice(told: float, spread: float, difference: float) -> Voice:
         (
             voice(0.94, 0.05, 0.15),
             True,
-            "Voice: it gained more on the author's story than on the other in 94",
+            "Voice: training helped it more with this author's story than with another's in 94",
         ),
         (voice(0.51, 0.1, 0.01), False, "Voice: it did not learn this author in particular"),
         (voice(0.2, 0.1, -0.1), False, "Voice: it did not learn this author in particular"),
@@ -288,6 +288,11 @@ def test_the_voice_is_told(found: Voice, learned: bool, words: str):
     verdict = compared(1.5, 1.2, -0.4, -0.2, voice=found).verdict
     said = [each for each in (verdict.learned if learned else verdict.not_learned) if each.startswith(words)]
     assert len(said) == 1
+
+
+def test_one_story_tells_no_voice():
+    verdict = compared(1.5, 1.2, None, None, voice=voice(1.0, None, 0.15), held_out=held_out(1)).verdict
+    assert not any(each.startswith("Voice") for _, each in told(verdict))
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def judge_style(
     classifiers = [StyleClassifier.fit(own, rows[folds != fold]) for fold in range(NUM_FOLDS)]
 
     def recognised(rows: np.ndarray) -> Estimate:
-        return share_estimate(list(sum(each.score(rows) for each in classifiers) > 0))
+        return share_estimate(list(np.sum([each.score(rows) for each in classifiers], axis=0) > 0))
 
     mistakes = [classifier.score(rows[folds == fold]) > 0 for fold, classifier in enumerate(classifiers)]
     asked = [frequencies([part for text in texts for part in passages_of(text)[:1]]) for texts in sets]

@@ -211,18 +211,21 @@ Aspect = tuple[bool, str]
 
 
 def judge_voice(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether training brought the model nearer to this author than to others."""
+    """Whether training brought the model nearer to this author than to others; silence with too few stories to tell."""
     voice = figures.models[-1].voice
-    if voice is None:
+    if voice is None or figures.held_out.num_clusters < MIN_CLUSTERS:
         return []
     told = voice.told_apart
-    shares = f"{format_percent(told.value, 0)} of pairs of a story by the author and one by somebody else, where chance is 50\u00a0%"
+    pairs = f"{format_percent(told.value, 0)} of pairs (chance: {format_percent(0.5, 0)})"
     if lowest(told) > 0.5 and voice.difference.value > 0:
-        return [(True, f"Voice: it gained more on the author's story than on the other in {shares}.")]
+        return [
+            (True, f"Voice: training helped it more with this author's story than with another's in {pairs}.")
+        ]
     return [
         (
             False,
-            f"Voice: it did not learn this author in particular (it gained more on the author's in {shares}).",
+            "Voice: it did not learn this author in particular; training helped it more with this author's story than"
+            f" with another's in {pairs}.",
         )
     ]
 

@@ -288,11 +288,11 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
                 f" {format_number(before.value, 3)}",
             )
         ]
-    if last.voice:
+    if last.voice and last.voice.told_apart.low is not None:
         found.append(
             Highlight(
                 format_percent(last.voice.told_apart.value, 0),
-                "of the time it learned more of this author's story than of somebody else's (chance:"
+                "of the time training helped more with this author's story than with another's (chance:"
                 f" {format_percent(0.5, 0)})",
             )
         )
