@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fabula.errors import FabulaError
+from fabula.generation.engine import Engine
 from fabula.generation.engines import load_engine
+from fabula.generation.settings import SamplingSettings
+from fabula.generation.write import write_stories
 from fabula.install import missing_extra
 from fabula.models.find import locate_model
 from fabula.models.records import ModelRecords
@@ -97,9 +100,16 @@ def _application(folder: Path, settings: ServeSettings, on_progress: OnProgress)
         return make_api(engine, model_name(folder), hosts=hosts_for(settings.host), limits=limits)
     records = ModelRecords.of(folder)
     copies = load_copies(settings.corpus or records.corpus_folder, on_progress)
-    engine = load_engine(folder, settings.engine, on_progress=on_progress)
+    engine = load_warm(folder, settings.engine, on_progress)
     place = Place(hosts_for(settings.host), settings.framed_by, settings.guess)
     return make_app(engine, records, limits=limits, copies=copies, place=place)
+
+
+def load_warm(folder: Path, name: str = "auto", on_progress: OnProgress = silent) -> Engine:
+    """An engine that has written once, so that the first visitor does not wait for what is made at first use."""
+    engine = load_engine(folder, name, on_progress=on_progress)
+    write_stories(engine, ["Once upon a time, the"], settings=SamplingSettings(max_new_tokens=2), seeds=[0])
+    return engine
 
 
 def model_name(model: str | Path) -> str:

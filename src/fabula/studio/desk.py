@@ -6,12 +6,11 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 
-from fabula.generation.engines import load_engine
 from fabula.models.find import find_model
 from fabula.models.records import ModelRecords
 from fabula.progress import silent
 from fabula.serving.app import Place, make_app
-from fabula.serving.serve import load_copies
+from fabula.serving.serve import load_copies, load_warm
 from fabula.serving.settings import Limits
 from fabula.studio.projects import Project
 
@@ -45,7 +44,7 @@ class Desk:
                 self.close()
                 records = ModelRecords.of(folder)
                 copies = load_copies(records.corpus_folder, silent)
-                engine = load_engine(folder)
+                engine = load_warm(folder)
                 learn = f"../../api/projects/{quote(project.name)}/learn"
                 place = replace(self._place, guess=True, learn=learn)
                 self._app = make_app(engine, records, limits=LIMITS, copies=copies, place=place)
