@@ -48,12 +48,8 @@ export class Story {
   // Begin a passage of the model in place of a part of the story; returns it.
   begin(start, end = start) {
     this.step();
-    if (!this.#keepsSpaces) {
-      const kept = this.text.slice(0, start).replace(/[ \t]+$/, "").length;
-      this.#replace(kept, end, "");
-      [start, end] = [kept, kept];
-    }
     const removed = this.text.slice(start, end);
+    if (!this.#keepsSpaces) start = this.text.slice(0, start).replace(/[ \t]+$/, "").length;
     this.#replace(start, end, "");
     const passage = { start, end: start, alternatives: removed.trim() ? [removed] : [], index: -1 };
     this.#put(passage);
