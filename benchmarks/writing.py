@@ -2,6 +2,7 @@
 
     python benchmarks/writing.py                      a model of GPT-2's size with random weights, made on the spot
     python benchmarks/writing.py --model FOLDER --stories FILE     a tuned model, with its bits per byte on a text
+    python benchmarks/writing.py --engines pipeline,openvino,llama.cpp     beside llama.cpp on the same weights in Q8_0
 
 Every engine lives in a process of its own. They take turns, one measurement each, for `--rounds` rounds; figures are
 medians, and ratios are medians of the ratios within a round, so that a machine that is slow for a while is slow for all.
@@ -16,6 +17,7 @@ import resource
 import statistics
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +101,48 @@ class Ours:
         return np.concatenate(rows)
 
 
-def serve(name: str, folder: Path, pipe: Any, clock: str) -> None:
+class LlamaCpp:
+    """llama.cpp by way of xllamacpp, on the model's weights in Q8_0, with its own sampler."""
+
+    def __init__(self, folder: Path, num_streams: int) -> None:
+        from xllamacpp.xllamacpp import CommonParams, Server
+
+        from fabula.exporting.gguf_format import write
+
+        self.made = tempfile.TemporaryDirectory()
+        write(folder, Path(self.made.name), "q8_0")
+        parameters = CommonParams()
+        parameters.model.path = str(Path(self.made.name) / "model.gguf")
+        parameters.n_ctx, parameters.n_parallel = 512 * num_streams, num_streams
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = len(os.sched_getaffinity(0))
+        parameters.verbosity = -1
+        self.server = Server(parameters)
+
+    def write(self, num_stories: int, num_new: int) -> None:
+        def one(seed: int) -> int:
+            request = {
+                "prompt": PROMPT,
+                "n_predict": num_new,
+                "ignore_eos": True,
+                "seed": seed,
+                "temperature": 1.0,
+            }
+            request |= {"top_p": 0.95, "top_k": 0, "min_p": 0.0, "cache_prompt": False}
+            return self.server.handle_completions(request)["usage"]["completion_tokens"]
+
+        with ThreadPoolExecutor(num_stories) as threads:
+            assert all(num == num_new for num in threads.map(one, range(num_stories)))
+
+
+def serve(name: str, folder: Path, pipe: Any, clock: str, num_streams: int) -> None:
     """What runs in an engine's process: load, then answer one request after the other."""
     now = time.perf_counter if clock == "wall" else time.process_time
     began = now()
-    subject = Pipeline(folder) if name == "pipeline" else Ours(folder, name)
+    subject: Any
+    if name == "pipeline":
+        subject = Pipeline(folder)
+    else:
+        subject = LlamaCpp(folder, num_streams) if name == "llama.cpp" else Ours(folder, name)
     pipe.send(now() - began)
     while (request := pipe.recv()) is not None:
         kind, *arguments = request
@@ -188,7 +227,9 @@ def run(args: argparse.Namespace, folder: Path) -> None:
             if name in pipes:
                 pipes[name].send(None)
             pipes[name], there = context.Pipe()
-            context.Process(target=serve, args=(name, folder, there, args.clock), daemon=True).start()
+            context.Process(
+                target=serve, args=(name, folder, there, args.clock, args.batch), daemon=True
+            ).start()
             load[name] = pipes[name].recv()
 
     def ask(name: str, *request: Any) -> Any:
@@ -219,10 +260,10 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     memory = {name: ask(name, "memory") for name in names}
     fidelity = {}
     windows, num_bytes = held_out_windows(folder, args.stories, args.compare, 128)
-    ours = [name for name in names if name != "pipeline"]
+    ours = [name for name in names if name not in ("pipeline", "llama.cpp")]
     next_ids = np.array(windows)[:, 1:].T.reshape(-1)
-    exact = ask("transformers", "logits", windows, 1)
-    for name in ours:
+    exact = ask("transformers", "logits", windows, 1) if "transformers" in names else None
+    for name in ours if exact is not None else []:
         fidelity[name] = compare(exact, ask(name, "logits", windows, 1), next_ids, num_bytes)
 
     def median_ratio(name: str, kind: str) -> float:

@@ -103,8 +103,11 @@ class OpenVINOBatch(Batch):
             "position_ids": positions_BT,
             "rows": rows_B.astype(np.int32),
         }
-        results = self._request.infer(inputs, share_inputs=True, share_outputs=True)  # no copies
-        self.logits_BV = results["logits"][:, 0]
+        for name, values in inputs.items():  # a dictionary given to `infer` would be looked at for longer
+            self._request.set_tensor(name, ov.Tensor(values, shared_memory=True))
+        self._request.start_async()
+        self._request.wait()
+        self.logits_BV = self._request.get_output_tensor().data[:, 0]
 
 
 def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, TextSide]:

@@ -25,7 +25,7 @@ INPUTS_PER_SCALE = 128
 Of 128 rather than OpenVINO's own 32, see docs/benchmarks.md. A layer with fewer inputs than that would not be rounded, and
 sums that are not rounded depend on the size of the batch."""
 
-VERSION = 4
+VERSION = 5
 """Goes up when the graph changes, so that graphs in the cache are made anew."""
 
 _ACTIVATIONS = {
@@ -90,7 +90,7 @@ class _Builder:
         self._rows_B = _parameter("rows", -1, kind=np.int32)
         self._fewest_inputs = decoder.embedding_VE.shape[1]
         self._masks: dict[int | None, ov.Node] = {}
-        self._rotations: dict[tuple[bytes, float], tuple[ov.Node, ov.Node]] = {}
+        self._rotations: dict[tuple[bytes, float, bytes], tuple[ov.Node, ov.Node]] = {}
 
     def model(self) -> ov.Model:
         decoder = self._decoder
@@ -140,10 +140,28 @@ class _Builder:
         return op.add(between, written)
 
     def _attention(self, x_BTE: ov.Node, layer: Layer, number: int) -> ov.Node:
+        H, D = self._decoder.num_heads, self._decoder.head_dim
+        query, key, value = self._heads(self._linear(x_BTE, layer.query_key_value), layer)
+        keys, values = self._remembered("key", number, key), self._remembered("value", number, value)
+        scale = self._decoder.attention_scale
+        given = [] if scale == D**-0.5 else [op.constant(np.float32(scale))]
+        mixed = op.scaled_dot_product_attention(query, keys, values, self._mask(layer.window), *given)
+        mixed = op.reshape(op.transpose(mixed, _integers(0, 2, 1, 3)), _integers(0, 0, H * D), True)
+        return self._linear(mixed, layer.attention_out)
+
+    def _heads(self, read_BTO: ov.Node, layer: Layer) -> tuple[ov.Node, ov.Node, ov.Node]:
+        """Queries (B, H, T, D), keys and values (B, G, T, D), rotated. Where nothing else happens to them, one operation
+        turns all heads, those of the values by no angle: an operation costs more than its sums."""
         H, G, D = self._decoder.num_heads, self._decoder.num_key_value_heads, self._decoder.head_dim
-        parts = op.variadic_split(
-            self._linear(x_BTE, layer.query_key_value), _scalar(-1), _integers(H * D, G * D, G * D)
-        )
+        order = _integers(0, 2, 1, 3)
+        if layer.rotary and not layer.query_norm:
+            heads = op.transpose(op.reshape(read_BTO, _integers(0, 0, H + 2 * G, D), True), order)
+            turns = np.repeat(np.float32([1, 0]), [H + G, G])
+            parts = op.variadic_split(
+                self._rotated(heads, layer.rotary, turns), _scalar(1), _integers(H, G, G)
+            )
+            return parts.output(0), parts.output(1), parts.output(2)
+        parts = op.variadic_split(read_BTO, _scalar(-1), _integers(H * D, G * D, G * D))
         query, key, value = (
             op.reshape(parts.output(part), _integers(0, 0, heads, D), True)
             for part, heads in enumerate((H, G, G))
@@ -152,15 +170,11 @@ class _Builder:
             query = _norm(query, layer.query_norm)
         if layer.key_norm:
             key = _norm(key, layer.key_norm)
-        query, key, value = (op.transpose(each, _integers(0, 2, 1, 3)) for each in (query, key, value))
+        query, key, value = (op.transpose(each, order) for each in (query, key, value))
         if layer.rotary:
-            query, key = self._rotated(query, layer.rotary), self._rotated(key, layer.rotary)
-        keys, values = self._remembered("key", number, key), self._remembered("value", number, value)
-        scale = self._decoder.attention_scale
-        given = [] if scale == D**-0.5 else [op.constant(np.float32(scale))]
-        mixed = op.scaled_dot_product_attention(query, keys, values, self._mask(layer.window), *given)
-        mixed = op.reshape(op.transpose(mixed, _integers(0, 2, 1, 3)), _integers(0, 0, H * D), True)
-        return self._linear(mixed, layer.attention_out)
+            one = np.ones(1, dtype=np.float32)
+            query, key = (self._rotated(each, layer.rotary, one) for each in (query, key))
+        return query, key, value
 
     def _remembered(self, kind: str, number: int, new_BGTD: ov.Node) -> ov.Node:
         """The keys or values of all tokens so far, those of each head for all query heads that read them: (B, H, S, D)."""
@@ -184,9 +198,10 @@ class _Builder:
         )
         return op.reshape(repeated, _integers(0, H, -1, D), True)
 
-    def _rotated(self, x: ov.Node, rotary: Rotary) -> ov.Node:
+    def _rotated(self, x: ov.Node, rotary: Rotary, turns: Array) -> ov.Node:
+        """Heads (B, N, T, D), turned by `turns` (N or 1) times the angles of their positions."""
         D, R = self._decoder.head_dim, 2 * len(rotary.frequencies)
-        cosine, sine = self._rotation(rotary)
+        cosine, sine = self._rotation(rotary, turns)
         turned, kept = x, None
         if R < D:
             parts = op.variadic_split(x, _scalar(3), _integers(R, D - R))
@@ -197,15 +212,17 @@ class _Builder:
         turned = op.add(op.multiply(turned, cosine), op.multiply(other, sine))
         return turned if kept is None else op.concat([turned, kept], -1)
 
-    def _rotation(self, rotary: Rotary) -> tuple[ov.Node, ov.Node]:
-        """Cosine and sine of each position's angles (B, 1, T, R), made once for all layers that share them."""
-        key = (rotary.frequencies.tobytes(), rotary.scale)
+    def _rotation(self, rotary: Rotary, turns_N: Array) -> tuple[ov.Node, ov.Node]:
+        """Cosine and sine of each position's angles (B, N, T, R), made once for all layers that share them."""
+        key = (rotary.frequencies.tobytes(), rotary.scale, turns_N.tobytes())
         if key not in self._rotations:
             places = op.unsqueeze(op.convert(self._positions_BT, "f32"), _integers(1, 3))
             angles = op.multiply(places, op.constant(np.tile(rotary.frequencies, 2)))
+            angles = op.multiply(angles, op.constant(turns_N[:, None, None]))
             pair = op.cos(angles), op.sin(angles)
             if rotary.scale != 1:
-                cosine, sine = (op.multiply(each, op.constant(np.float32(rotary.scale))) for each in pair)
+                scales = op.constant(np.where(turns_N, rotary.scale, 1).astype(np.float32)[:, None, None])
+                cosine, sine = (op.multiply(each, scales) for each in pair)
                 pair = cosine, sine
             self._rotations[key] = pair
         return self._rotations[key]
