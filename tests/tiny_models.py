@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import TINY_STORIES
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -66,6 +66,33 @@ def gemma_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def sentencepiece_tokenizer(*, space_before: bool) -> PreTrainedTokenizerFast:
+    """Like Llama 2's (a space before every text) or Gemma's: spaces are part of the tokens, and what has no token is
+    spelled in bytes. As in a vocabulary of SentencePiece, any two tokens that make up a third may merge."""
+    spaces = normalizers.Replace(" ", "\u2581")
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = spaces
+    trained.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    trained.train_from_iterator(TINY_STORIES, trainers.BpeTrainer(vocab_size=VOCAB_SIZE, show_progress=False))
+    special = ["<unk>", "<s>", "</s>"]
+    pieces = sorted(trained.get_vocab(), key=trained.get_vocab().__getitem__)
+    names = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+    ids = {name: number for number, name in enumerate(names)}
+    splits = [(piece[:end], piece[end:]) for piece in pieces for end in range(1, len(piece))]
+    merges = [(left, right) for left, right in splits if left in ids and right in ids]
+    backend = Tokenizer(models.BPE(ids, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    backend.normalizer = (
+        normalizers.Sequence([normalizers.Prepend("\u2581"), spaces]) if space_before else spaces
+    )
+    strip = [decoders.Strip(" ", 1, 0)] if space_before else []
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+
+
 SHAPE = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -74,6 +101,14 @@ SHAPE = {
     "max_position_embeddings": 64,
 }
 GROUPED = {**SHAPE, "num_key_value_heads": 2, "tie_word_embeddings": True}
+GEMMA3 = {
+    **GROUPED,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "query_pre_attn_scalar": 16,
+    "sliding_window": 16,
+    "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+}
 
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", {"n_layer": 3, "n_embd": 32, "n_head": 2, "n_positions": 64}),
@@ -81,28 +116,22 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama-grouped": ("llama", GROUPED),
     "llama-chat": ("llama", GROUPED),
     "qwen3": ("qwen3", {**GROUPED, "head_dim": 16}),
-    "gemma3": (
-        "gemma3_text",
-        {
-            **GROUPED,
-            "num_key_value_heads": 1,
-            "head_dim": 16,
-            "query_pre_attn_scalar": 16,
-            "sliding_window": 16,
-            "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
-        },
-    ),
+    "gemma3": ("gemma3_text", GEMMA3),
+    "gemma3-pieces": ("gemma3_text", GEMMA3),
     "gpt-neox": ("gpt_neox", SHAPE),
     "mistral": ("mistral", {**GROUPED, "sliding_window": None}),
+    "llama-2": ("llama", GROUPED),
 }
 """By name: the architecture and its configuration. All have 3 layers and 64 positions. "llama" has an output matrix of
 its own; "llama-grouped" shares it with the embeddings, and two queries share a key; "llama-chat" has a chat's tokens;
-two of three layers of "gemma3" see 16 positions."""
+two of three layers of "gemma3" see 16 positions. "llama-2" and "gemma3-pieces" have vocabularies in SentencePiece's manner."""
 
 TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
     "llama-chat": chat_tokenizer,
     "gemma3": gemma_tokenizer,
     "mistral": gemma_tokenizer,
+    "llama-2": lambda: sentencepiece_tokenizer(space_before=True),
+    "gemma3-pieces": lambda: sentencepiece_tokenizer(space_before=False),
 }
 """The tokenizer of a model that has another one than `gappy_tokenizer`."""
 

@@ -100,13 +100,17 @@ def test_gguf(model: Path, tmp_path: Path):
     assert small.files["model.gguf"] < result.files["model.gguf"]
 
 
-@pytest.mark.parametrize("name", ["llama", "llama-chat", "qwen3", "gpt-neox", "mistral", "gemma3"])
+@pytest.mark.parametrize(
+    "name", ["llama", "llama-chat", "llama-2", "qwen3", "gpt-neox", "mistral", "gemma3", "gemma3-pieces"]
+)
 def test_gguf_of_other_architectures(name: str, tmp_path: Path):
     """llama.cpp predicts what transformers predicts: tensors, rotation, norms and windows are right."""
     gguf = pytest.importorskip("gguf", reason="the extra [export] is not installed")
     pytest.importorskip("xllamacpp", reason="the extra [export] is not installed")
     changes = {}
-    if name == "gemma3":  # five layers with a window and one without, which is all that llama.cpp knows
+    if name.startswith(
+        "gemma3"
+    ):  # five layers with a window and one without, which is all that llama.cpp knows
         changes = {"layer_types": [*["sliding_attention"] * 5, "full_attention"], "num_hidden_layers": 6}
     architecture, shape = SHAPES[name]
     with pytest.MonkeyPatch.context() as patch:
@@ -178,6 +182,48 @@ def test_ctranslate2(model: Path, tmp_path: Path):
     written = load_model(model).generate(torch.tensor([CONTEXT]), max_new_tokens=5, do_sample=False)
     expected = written[0, len(CONTEXT) :].tolist()
     assert found.sequences_ids[0] == [token for token in expected if token != 0]
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name not in ("gpt2", "gpt-neox")])
+def test_ctranslate2_of_other_architectures(name: str, tmp_path: Path):
+    """It predicts what transformers predicts, and names the story's tokens, not those of a chat."""
+    pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
+    folder = make_model(name, tmp_path / "model")
+    result = export(folder, "ctranslate2", out=tmp_path / "out", quantize="float32")
+    assert result.kl == pytest.approx(0, abs=1e-4)
+    tokenizer = load_tokenizer(folder)
+    story_format = find_story_format(folder, tokenizer)
+    ends = tokenizer.convert_ids_to_tokens([story_format.start_id, story_format.end_id])
+    config = json.loads((tmp_path / "out" / "model" / "config.json").read_text())
+    assert [config["bos_token"], config["eos_token"]] == ends
+
+
+def test_what_ctranslate2_cannot_convert_is_said(tmp_path: Path):
+    pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
+    folder = make_model("gpt-neox", tmp_path / "model")
+    with pytest.raises(FabulaError, match="CTranslate2 cannot convert this model"):
+        export(folder, "ctranslate2", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_names_the_tokens_of_a_story_and_none_of_a_chat(tmp_path: Path):
+    pytest.importorskip("onnxscript", reason="the extra [export] is not installed")
+    folder = make_model("llama-chat", tmp_path / "model")
+    assert (folder / "chat_template.jinja").is_file()
+    export(folder, "onnx", out=tmp_path / "out", quantize="none")
+    tokenizer = load_tokenizer(folder)
+    story_format = find_story_format(folder, tokenizer)
+    names = [path.name for path in (tmp_path / "out").iterdir()]
+    assert "chat_template.jinja" not in names
+    for name in ("config.json", "generation_config.json"):
+        stated = json.loads((tmp_path / "out" / name).read_text())
+        assert (stated["bos_token_id"], stated["eos_token_id"]) == (
+            story_format.start_id,
+            story_format.end_id,
+        )
+    stated = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
+    assert not stated.get("chat_template")
+    assert stated["eos_token"] == tokenizer.convert_ids_to_tokens(story_format.end_id)
 
 
 def test_a_wrong_export_is_refused_and_leaves_nothing(

@@ -9,7 +9,11 @@ from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 
 from fabula.errors import FabulaError
+from fabula.exporting.text_files import write_text_files
+from fabula.files import read_json, write_json
 from fabula.models.quiet import quiet
+
+CONFIG = "config.json"
 
 QUANTIZATIONS = ("float32", "float16", "int8", "int8_float32")
 
@@ -17,15 +21,19 @@ QUANTIZATIONS = ("float32", "float16", "int8", "int8_float32")
 def write(folder: Path, out: Path, quantize: str) -> None:
     """Write `model.bin`, `config.json`, `vocabulary.json` and the tokenizer's files."""
     try:
-        names = [file.name for file in folder.glob("tokenizer*")]
         with quiet():
-            TransformersConverter(str(folder), copy_files=names).convert(
-                str(out / "model"), quantization=quantize
-            )
-    except ValueError as error:  # an architecture that it does not know
+            TransformersConverter(str(folder)).convert(str(out / "model"), quantization=quantize)
+    except (ValueError, AttributeError) as error:  # it does not know the architecture, or its configuration
         raise FabulaError(
             f"CTranslate2 cannot convert this model ({str(error).splitlines()[0]})", where=folder
         ) from None
+    story_format = write_text_files(folder, out / "model")
+    vocabulary, stated = read_json(out / "model" / "vocabulary.json"), read_json(out / "model" / CONFIG)
+    stated["bos_token"], stated["eos_token"] = (
+        vocabulary[token] for token in (story_format.start_id, story_format.end_id)
+    )
+    stated["unk_token"] = stated["unk_token"] or stated["eos_token"]  # it reads no model without one
+    write_json(out / "model" / CONFIG, stated)
 
 
 def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> NDArray[np.float32]:

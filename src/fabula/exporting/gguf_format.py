@@ -1,6 +1,7 @@
 """GGUF, the format of llama.cpp, Ollama and LM Studio, written with the `gguf` package."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ ARCHITECTURES = {
 
 GEMMA_PATTERN = 6
 """Of as many layers of a Gemma 3 the last one sees all; llama.cpp knows no other order."""
+
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+"""A token of a SentencePiece vocabulary that stands for a byte."""
 
 LLAMA_3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN_WORDS = LLAMA_3_WORDS.replace("{1,3}", "")
@@ -249,21 +253,41 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, vocab_size: int, fol
     tokens = {number: name for name, number in ids.items()} | {
         number: token["content"] for number, token in added.items()
     }
+    is_sentencepiece = backend["model"].get("byte_fallback", False)
     kinds = []
     for number in range(vocab_size):
         if number in added:
             kinds.append(gguf.TokenType.CONTROL if added[number]["special"] else gguf.TokenType.USER_DEFINED)
+        elif is_sentencepiece and BYTE.fullmatch(tokens.get(number, "")):
+            kinds.append(gguf.TokenType.BYTE)
         else:
             kinds.append(gguf.TokenType.NORMAL if number in tokens else gguf.TokenType.UNUSED)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(_words_of(backend, folder))
     writer.add_token_list([tokens.get(number, f"[PAD{number}]") for number in range(vocab_size)])
     writer.add_token_types(kinds)
-    writer.add_token_merges(
-        [pair if isinstance(pair, str) else " ".join(pair) for pair in backend["model"]["merges"]]
-    )
+    merges = [each.split(" ") if isinstance(each, str) else each for each in backend["model"]["merges"]]
+    if is_sentencepiece:
+        writer.add_tokenizer_model("llama")
+        writer.add_token_scores(_scores(merges, ids, vocab_size))
+    else:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(_words_of(backend, folder))
+        writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_add_bos_token(True)
-    writer.add_add_space_prefix(False)
+    writer.add_add_space_prefix(is_sentencepiece and _begins_with_space(tokenizer))
+
+
+def _scores(merges: Sequence[Sequence[str]], ids: Mapping[str, int], vocab_size: int) -> list[float]:
+    """The score of each token, from which llama.cpp knows what to merge first: the sooner a merge, the higher its result."""
+    scores = [0.0] * vocab_size
+    for rank, (left, right) in reversed(list(enumerate(merges))):
+        scores[ids[left + right]] = float(-1 - rank)
+    return scores
+
+
+def _begins_with_space(tokenizer: Any) -> bool:
+    """Whether the tokenizer puts a space before a text (Llama 2 does, Gemma does not)."""
+    [first, *_] = tokenizer.tokenize("a")
+    return first.startswith("\u2581")
 
 
 def _words_of(backend: Mapping[str, Any], folder: Path) -> str:

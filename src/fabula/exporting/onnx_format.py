@@ -2,7 +2,6 @@
 
 import logging
 import re
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -23,6 +22,7 @@ from transformers import DynamicCache
 from transformers.exporters.configs import OnnxConfig
 from transformers.exporters.exporter_onnx import OnnxExporter
 
+from fabula.exporting.text_files import write_text_files
 from fabula.models.load import load_model
 
 FILES = {"none": "model.onnx", "int8": "model_quantized.onnx"}
@@ -36,7 +36,7 @@ SmolLM2-135M loses 3.8 % of its bits per byte; so it loses less than half a per 
 
 
 def write(folder: Path, out: Path, quantize: str) -> None:
-    """Write `onnx/model.onnx`, quantised also `onnx/model_quantized.onnx`, and the files that the tokenizer needs."""
+    """Write `onnx/model.onnx`, quantised also `onnx/model_quantized.onnx`, the configurations and the tokenizer."""
     model = load_model(folder)
     cache = DynamicCache(config=model.config)
     with torch.no_grad():  # sizes that differ from one another, so that none is taken for another
@@ -62,9 +62,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
             quantizer = MatMulNBitsQuantizer(onnx.load(out / "onnx" / FILES["none"]), algo_config=config)
             quantizer.process()
             quantizer.model.save_model_to_file(str(out / "onnx" / FILES["int8"]), False)  # pyright: ignore[reportAttributeAccessIssue]
-    for file in folder.glob("*.json"):
-        if file.name != "manifest.json":
-            shutil.copy(file, out)
+    write_text_files(folder, out, ("config.json", "generation_config.json"))
 
 
 @contextmanager

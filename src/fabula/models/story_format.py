@@ -82,9 +82,13 @@ class StoryFormat(Record):
 
     def apply(self, model: Any, tokenizer: Any) -> None:
         """Make a model and its tokenizer state this format, so that all that is saved agrees: the special tokens of
-        both configurations and of the tokenizer. A chat template, which would wrap prompts, is removed."""
+        both configurations and of the tokenizer."""
         for config in (model.config, model.generation_config):
             config.bos_token_id, config.eos_token_id = self.start_id, self.end_id
+        self.apply_to_tokenizer(tokenizer)
+
+    def apply_to_tokenizer(self, tokenizer: Any) -> None:
+        """Make a tokenizer state this format. A chat template, which would wrap prompts, is removed."""
         tokenizer.bos_token, tokenizer.eos_token = tokenizer.convert_ids_to_tokens(
             [self.start_id, self.end_id]
         )
