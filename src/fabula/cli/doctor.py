@@ -1,28 +1,35 @@
 """`fabula doctor`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabula.cli.options import BASE_HELP, BASE_SHOWN
+from fabula.cli.options import BASE_HELP
 from fabula.defaults import RECIPE
 from fabula.formatting import format_duration
 from fabula.install import command
 
+if TYPE_CHECKING:
+    from fabula.training.choose_base import BaseComparison
+
 
 def doctor(
+    context: typer.Context,
     stories: Annotated[
         str | None,
         typer.Argument(help="Stories, or a corpus, to predict a training for.", show_default=False),
     ] = None,
-    base: Annotated[str | None, typer.Option(help=BASE_HELP, show_default=BASE_SHOWN)] = None,
+    base: Annotated[
+        str | None, typer.Option(help=BASE_HELP, show_default="compare those of `fabula bases`")
+    ] = None,
     recipe: Annotated[
         str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
     ] = RECIPE,
 ) -> None:
     """Show what this machine can do, and predict what training on STORIES will take.
 
-    The prediction is measured: it trains for a few seconds on the first stories, and keeps nothing.
+    The prediction is measured: it trains for a few seconds on the first stories, and keeps nothing. Bases that are not on
+    this machine are predicted from their size.
     """
     import platform
 
@@ -44,6 +51,13 @@ def doctor(
     if stories is None:
         print(f"next       {command('doctor', 'STORIES')} predicts a training")
         return
+    if base is None:
+        from fabula.training.choose_base import compare_bases
+
+        with context.obj as terminal:
+            comparison = compare_bases(stories, recipe=recipe, on_progress=terminal)
+        _show(comparison, stories)
+        return
     from fabula.training.predict import predict_training
 
     expected = predict_training(stories, base=base, recipe=recipe)
@@ -63,3 +77,27 @@ def doctor(
             print("           take a smaller base")
     if expected.disk_gb > expected.free_disk_gb:
         print("warning    the disk has less space free than that")
+
+
+def _show(comparison: "BaseComparison", stories: str) -> None:
+    from fabula.training.choose_base import SHORT_RUN_SECONDS
+
+    print()
+    print("base           parameters   training   memory")
+    for each in comparison.predictions:
+        problem = "too much memory" if not each.fits else "" if each.is_quick_enough else "too slow"
+        how = "measured" if each.measured else "from its size"
+        print(
+            f"{each.base.name:<14} {each.base.num_parameters / 1e6:>8,.0f} M {format_duration(each.seconds):>10}"
+            f" {each.memory_gb:>5.1f} GB  {', '.join(filter(None, (how, problem)))}"
+        )
+    chosen = comparison.chosen
+    limit = [] if chosen.seconds <= SHORT_RUN_SECONDS else ["--max-minutes", f"{SHORT_RUN_SECONDS / 60:.0f}"]
+    print()
+    print(f"take       {chosen.base.name}, the largest on this machine that suits it")
+    if comparison.larger:
+        larger = comparison.larger.base
+        print(
+            f"or         {larger.name} ({larger.licence}), after {command('bases', '--fetch', larger.name)}"
+        )
+    print(f"next       {command('run', stories, '--base', chosen.base.name, *limit)}")

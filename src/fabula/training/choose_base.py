@@ -1,0 +1,112 @@
+"""Which base to train on these stories: the bases of the table that fit this machine, beside each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabula.defaults import RECIPE
+from fabula.models.bases import BASES, Base
+from fabula.models.find import is_at_hand
+from fabula.progress import OnProgress, Progress, silent
+from fabula.training.predict import TrainingPrediction, predict_training
+from fabula.training.recipe import Recipe, load_recipe
+
+ENOUGH_TOKENS = 60_000
+"""Training tokens that made SmolLM2-135M 3 % better on one author's stories (docs/benchmarks.md, "A real base")."""
+
+SHORT_RUN_SECONDS = 600.0
+"""A base is too large for a machine that cannot train on `ENOUGH_TOKENS` in this time."""
+
+
+@dataclass(frozen=True)
+class BasePrediction:
+    """What training from a base is expected to take.
+
+    Attributes:
+        seconds: of the whole training.
+        tokens_per_second: training tokens.
+        memory_gb: at the peak.
+        fits: whether that much memory is free.
+        measured: the prediction, if the base was tried; None where the figures follow from its size.
+    """
+
+    base: Base
+    seconds: float
+    tokens_per_second: float
+    memory_gb: float
+    fits: bool
+    measured: TrainingPrediction | None
+
+    @property
+    def is_quick_enough(self) -> bool:
+        """Whether ten minutes of training make a difference."""
+        return self.tokens_per_second * SHORT_RUN_SECONDS >= ENOUGH_TOKENS
+
+
+@dataclass(frozen=True)
+class BaseComparison:
+    """The bases of the table, smallest first.
+
+    Attributes:
+        chosen: the largest that is on this machine, fits and is quick enough; the smallest where none is.
+        larger: the largest that would have to be fetched first, if it is larger than the chosen one.
+    """
+
+    predictions: tuple[BasePrediction, ...]
+    chosen: BasePrediction
+    larger: BasePrediction | None
+
+
+def compare_bases(
+    stories: str | Path, *, recipe: str | Path | Recipe = RECIPE, on_progress: OnProgress = silent
+) -> BaseComparison:
+    """Try each base that is on this machine, as `predict_training` does, and predict the others from their sizes.
+
+    The time of a token grows with the number of parameters; the one tried base whose size is nearest tells how.
+
+    Raises:
+        FabulaError: as `predict_training`.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    by_size = sorted(BASES, key=lambda base: base.num_parameters)
+    tried: list[BasePrediction] = []
+    for base in filter(
+        lambda base: is_at_hand(base.name), by_size
+    ):  # ascending: the peak memory is that of the last
+        on_progress(Progress("doctor", message=f"training {base.name} for a few seconds"))
+        found = predict_training(stories, base=base.name, recipe=recipe)
+        fits = found.memory_gb <= found.free_memory_gb
+        tried.append(
+            BasePrediction(base, found.seconds, found.tokens_per_second, found.memory_gb, fits, found)
+        )
+    by_name = {each.base.name: each for each in tried}
+    predictions = tuple(by_name.get(base.name) or _from_size(base, tried, recipe) for base in by_size)
+    suitable = [each for each in predictions if each.fits and each.is_quick_enough]
+    chosen = max(
+        (each for each in suitable if each.measured),
+        key=lambda each: each.base.num_parameters,
+        default=tried[0],
+    )
+    largest = max(suitable, key=lambda each: each.base.num_parameters, default=chosen)
+    is_larger = largest.base.num_parameters > chosen.base.num_parameters
+    return BaseComparison(predictions, chosen, largest if is_larger else None)
+
+
+def _from_size(base: Base, tried: list[BasePrediction], recipe: Recipe) -> BasePrediction:
+    nearest = max(
+        tried,
+        key=lambda each: min(
+            each.base.num_parameters / base.num_parameters, base.num_parameters / each.base.num_parameters
+        ),
+    )
+    assert nearest.measured is not None
+    slower = base.num_parameters / nearest.base.num_parameters
+    epochs, its_epochs = (recipe.epochs(each.num_parameters, fresh=False) for each in (base, nearest.base))
+    tokens = (nearest.base.bytes_per_token or 1) / (base.bytes_per_token or nearest.base.bytes_per_token or 1)
+    return BasePrediction(
+        base,
+        nearest.seconds * slower * tokens * epochs / its_epochs,
+        nearest.tokens_per_second / slower,
+        base.training_gb,
+        base.training_gb <= nearest.measured.free_memory_gb,
+        None,
+    )
