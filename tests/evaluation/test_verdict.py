@@ -322,5 +322,10 @@ def told(verdict: Verdict) -> list[tuple[bool, str]]:
     return [(True, each) for each in verdict.learned] + [(False, each) for each in verdict.not_learned]
 
 
+def test_stories_that_are_cut_say_nothing_of_endings():
+    verdict = verdict_on(writing(ended=0.0), writing(ended=0.1))
+    assert not any(each.startswith("Endings") for _, each in told(verdict))
+
+
 def test_a_training_that_did_something_is_no_failure():
     assert describe_failure(100, 50) is None

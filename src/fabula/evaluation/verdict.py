@@ -30,6 +30,9 @@ FOREIGN_BITS = 1.6
 """A base model that takes more bits for a character of a language than this was hardly trained on it: of English it takes
 1 to 1.3 from 100 million parameters on, and models for many languages take no more of these."""
 
+MIN_ENDED = 0.2
+"""Below this share of people's stories that end within the length, most are cut, and endings tell nothing."""
+
 USEFUL_DIFFERENCE = 0.5
 """A classifier of style counts if it takes so much more of the author's passages for the author's than of others'."""
 
@@ -122,8 +125,9 @@ def write_headline(figures: EvaluationFigures, outcome: Outcome) -> str:
     if outcome == "no better":
         return begin(f"{model} learned nothing that helps it predict {stories}: {bits}.")
     saved = 1 - after / before
+    surprise = "surprises" if num_stories == 1 else "surprise"
     gain = (
-        f"{stories} surprise it {format_percent(saved, 0 if saved >= 0.1 else 1)} less than {base} ({bits})"
+        f"{stories} {surprise} it {format_percent(saved, 0 if saved >= 0.1 else 1)} less than {base} ({bits})"
     )
     if outcome == "uncertain":
         return begin(f"{model} may have learned from the stories, or it is chance: {gain}.")
@@ -161,8 +165,12 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
             " and not the stories."
         )
     if num_clusters < FEW_CLUSTERS:
-        stories = "1 story was" if num_clusters == 1 else f"{num_clusters} stories were"
-        doubts.append(f"Only {stories} held out that are not near-duplicates: too few for a reliable figure.")
+        stories = (
+            "1 story was held out"
+            if num_clusters == 1
+            else f"{num_clusters} stories were held out that are not near-duplicates"
+        )
+        doubts.append(f"Only {stories}: too few for a reliable figure.")
     if change and change.low is not None and change.high is not None and change.high < 0:
         least, most = -change.high, -change.low
         if most - least > -change.value:
@@ -258,15 +266,21 @@ def judge_vocabulary(figures: EvaluationFigures) -> list[Aspect]:
 
 
 def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether the model's stories come to an end as often as people's."""
+    """Whether the model's stories come to an end as often as people's; silence where people's hardly do so in the length
+    that both are cut to."""
     writing, human = figures.models[-1].writing, figures.human
-    if writing is None or human is None:
+    if writing is None or human is None or not fits_endings(human):
         return []
     own, people = writing.measures.ended_share, human.measures.ended_share
     shares = f"{format_percent(own.value, 0)} end within the length allowed, {format_percent(people.value, 0)} of people's"
     if highest(own) >= people.value:
         return [(True, f"Endings: its stories come to an end as people's do ({shares}).")]
     return [(False, f"Endings: few of its stories come to an end ({shares}).")]
+
+
+def fits_endings(human: Writing) -> bool:
+    """Whether people's stories end within the length that they are cut to often enough to say something of endings."""
+    return human.measures.ended_share.value >= MIN_ENDED
 
 
 def judge_repetition(figures: EvaluationFigures) -> list[Aspect]:

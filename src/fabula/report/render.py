@@ -9,6 +9,7 @@ from typing import Any
 from fabula.corpus.ledger import LeftOutRow, RemovalRow
 from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
+from fabula.evaluation.verdict import fits_endings
 from fabula.evaluation.votes import describe_guesses
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
 from fabula.formatting import format_number, format_percent, shorten
@@ -299,11 +300,14 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
     if human and last.writing:
         own, people = last.writing.measures, human.measures
         copied, by_people = (each.memorisation.copied_share.value for each in (last.writing, human))
+        if fits_endings(human):
+            found.append(
+                Highlight(
+                    format_percent(own.ended_share.value, 0),
+                    f"of its stories come to an end (people's: {format_percent(people.ended_share.value, 0)})",
+                )
+            )
         found += [
-            Highlight(
-                format_percent(own.ended_share.value, 0),
-                f"of its stories come to an end (people's: {format_percent(people.ended_share.value, 0)})",
-            ),
             Highlight(
                 format_percent(copied),
                 f"of its text is copied (people's: {format_percent(by_people)})",
@@ -311,6 +315,10 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
             Highlight(
                 format_percent(own.looping_share.value, 0),
                 f"of its stories get stuck in a loop (people's: {format_percent(people.looping_share.value, 0)})",
+            ),
+            Highlight(
+                format_percent(own.new_words),
+                f"of its words occur in no training story (people's: {format_percent(people.new_words)})",
             ),
         ]
     return found[:NUM_HIGHLIGHTS]
