@@ -88,6 +88,12 @@ SITUATIONS = {
         [],
         "Give it more time",
     ),
+    "a single step": (
+        compared(1.453, 1.453, 0.0, 0.0, training=training(1, 0), held_out=held_out(8)),
+        ("unchanged", "Training did not help: in 1 step the model"),
+        ["Only 8 stories were held out"],
+        "Give it more time (--max-minutes), because 1 step can hardly change a model.",
+    ),
     "no step that helped": (
         compared(1.453, 1.453, 0.0, 0.0, training=training(1234, 0)),
         ("unchanged", "Training did not help: in 1,234 steps"),
@@ -202,6 +208,7 @@ NO_EVIDENCE = {
     "worse than before",
     "1.453 before, 1.453 after",
     "no step",
+    "a single step",
     "no step that helped",
     "templated stories",
     "a figure too good to be true",

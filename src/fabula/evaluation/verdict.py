@@ -30,6 +30,9 @@ FOREIGN_BITS = 1.6
 """A base model that takes more bits for a character of a language than this was hardly trained on it: of English it takes
 1 to 1.3 from 100 million parameters on, and models for many languages take no more of these."""
 
+FEW_STEPS = 10
+"""A training of fewer steps that did not help was too short, whatever else is wrong."""
+
 MIN_ENDED = 0.2
 """Below this share of people's stories that end within the length, most are cut, and endings tell nothing."""
 
@@ -47,7 +50,8 @@ def judge(figures: EvaluationFigures) -> Verdict:
     """The verdict on the last model of an evaluation, which is compared with the first one."""
     outcome = find_outcome(figures)
     judges = (judge_voice, judge_style, judge_vocabulary, judge_endings, judge_repetition, judge_copying)
-    aspects = [aspect for each in judges for aspect in each(figures)]
+    is_memory = repeated_share(figures.human) > 0  # then nothing that the stories are like tells anything
+    aspects = [] if is_memory else [aspect for each in judges for aspect in each(figures)]
     return Verdict(
         outcome=outcome,
         is_evidence=is_evidence(figures, outcome),
@@ -70,10 +74,15 @@ def describe_failure(num_steps: int, best_step: int) -> str | None:
         return "Nothing was trained: the time was over before the first step, and the model is a copy of its base model."
     if best_step == 0:
         return (
-            f"Training did not help: in {format_number(num_steps)} steps the model never predicted the held-out stories"
+            f"Training did not help: in {count_steps(num_steps)} the model never predicted the held-out stories"
             " better than its base model, so it is a copy of its base model."
         )
     return None
+
+
+def count_steps(num_steps: int) -> str:
+    """ "1 step", "1,234 steps"."""
+    return "1 step" if num_steps == 1 else f"{format_number(num_steps)} steps"
 
 
 def find_outcome(figures: EvaluationFigures) -> Outcome:
@@ -310,9 +319,9 @@ def highest(estimate: Estimate) -> float:
 
 
 def judge_copying(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether the model copies no more than people do; silence where people's stories repeat one another."""
+    """Whether the model copies no more than people do."""
     writing, human = figures.models[-1].writing, figures.human
-    if writing is None or human is None or repeated_share(human):
+    if writing is None or human is None:
         return []
     own, people = writing.memorisation.copied_share.value, human.memorisation.copied_share.value
     shares = f"{format_percent(own)} of its text is copied, {format_percent(people)} of people's"
@@ -337,6 +346,8 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
         figures.models[0] is not last and last.likelihood.bits_per_byte.value < MIN_BITS_PER_BYTE
     ):
         return "Remove what the stories share, such as a template or boilerplate, because only then can the figures show what was learned."
+    if outcome in ("unchanged", "no better") and training and training.num_steps < FEW_STEPS:
+        return f"Give it more time (--max-minutes), because {count_steps(training.num_steps)} can hardly change a model."
     if is_foreign(figures):
         return "Start from a base model that was trained on the language of the stories (--base), because this one has to learn it first."
     if figures.held_out.num_clusters < FEW_CLUSTERS:

@@ -286,7 +286,7 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
             Highlight(
                 format_percent(abs(saved), 0 if abs(saved) >= 0.1 else 1),
                 f"{'more' if saved < 0 else 'fewer'} bits per byte for new stories: {bits} instead of"
-                f" {format_number(before.value, 3)}",
+                f" {format_number(before.value, 3)}{'' if metrics.verdict.is_evidence else ' (no evidence: see above)'}",
             )
         ]
     if last.voice and last.voice.told_apart.low is not None:
