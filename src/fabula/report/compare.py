@@ -83,6 +83,7 @@ def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path
             measures=MEASURES,
             same_stories=len({run.stories_id for run in shown}) == 1,
             figures=chart_runs(shown),
+            num_stories=NUM_STORIES,
             votes=open_ballot(runs, out).results(),
         )
     )

@@ -119,6 +119,8 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str, y_label: str)
             solid_capstyle="round",
         )
     style(axes)
+    if all(isinstance(x, int) for curve in curves for x in curve.x):
+        axes.xaxis.get_major_locator().set_params(integer=True)  # no half steps
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label, color=COLOURS["muted"], fontsize=11)
