@@ -129,6 +129,7 @@ def predict_training(
     import psutil
     import torch
 
+    from fabula.training.clock import VALIDATED_SHARE
     from fabula.training.validation import planned_validations
     from fabula.training.weights import choose_trained
 
@@ -149,6 +150,8 @@ def predict_training(
         took = _measure(setup, began, min(held_out, validation_tokens))
     weights, trained = 4 * sizes.num_parameters, 4 * sizes.num_trained
     num_validations = min(num_validations, num_steps) + 1
+    training = num_steps * took.step
+    checkpoints = min(num_validations * took.checkpoint, took.checkpoint + VALIDATED_SHARE * training)
     on_gpu = setup.workers.device.type == "cuda"
     memory = torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()
     with contextlib.suppress(FabulaError):  # some architectures cannot freeze layers
@@ -160,7 +163,7 @@ def predict_training(
         num_parameters=sizes.num_parameters,
         num_steps=num_steps,
         tokens_per_second=took.tokens_per_second,
-        seconds=took.start + num_steps * took.step + num_validations * (took.validation + took.checkpoint),
+        seconds=took.start + training + num_validations * took.validation + checkpoints,
         memory_gb=memory / 1e9,
         frozen_memory_gb=(memory - 12 * max(0, sizes.num_trained - num_trained)) / 1e9,
         # Two checkpoints of 12 bytes a trained weight and the one being written, two of the best weights, the model.
