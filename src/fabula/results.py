@@ -402,6 +402,16 @@ class Style(Record):
     """Of stories by authors that it did not learn from: its mistakes."""
 
 
+class OverusedPhrase(Record):
+    """A phrase that a model writes much more often than the author."""
+
+    phrase: str
+    """In lower case."""
+    num_written: int
+    num_expected: float
+    """How often it would stand in as many words of the training stories."""
+
+
 class ModelEvaluation(Record):
     """All figures of one model."""
 
@@ -428,6 +438,8 @@ class ModelEvaluation(Record):
     """Under the model itself. Far below the next figure, it writes what is too likely."""
     bits_per_byte_of_human_stories: float | None
     """Under the model, of held-out stories cut to the same length."""
+    overused: tuple[OverusedPhrase, ...] = ()
+    """What its samples say much more often than the training stories."""
 
     @property
     def perplexity_gap(self) -> float | None:
@@ -623,10 +635,14 @@ class TuningFigures(Record):
     zipf_slope: float | None
     unknown_words: float | None
     """Share of the words that occur in no training story."""
+    non_words: float | None
+    """Share of the words that occur in no training story and in no list of the language; None where there is no list."""
     unknown_pairs: float | None
     """Share of the pairs of known words that occur in no training story."""
     perplexity_gap: float | None
     """How much more bits per byte the stories take under the model than people's."""
+    coherence: float | None
+    """Bits per byte that the second halves of stories lose by the first halves before them, under the model."""
 
 
 class Candidate(Record):
@@ -648,8 +664,7 @@ class Tuning(Result):
     fingerprint: str
     candidates: list[Candidate]
     chosen: int
-    """Index of the candidate that was taken: the nearest to people of those within the limit, or, where none is, the
-    one that copies least."""
+    """Index of the candidate that was taken: see `choose` in evaluation/tune.py."""
     copied_limit: float
     """Share of text in copied passages that a candidate may not exceed."""
     human: TuningFigures

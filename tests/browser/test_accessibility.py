@@ -12,12 +12,12 @@ pytest.importorskip("playwright.sync_api", reason="needs playwright")
 from playwright.sync_api import Browser, Page, expect
 from served import HeldEngine, served
 
+from fabula.corpus.copies import CopyIndex
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.models.records import ModelRecords
 from fabula.publishing.vendor import Library, archive
 from fabula.serving.app import make_app
-from fabula.serving.copies import CopyIndex
 
 AXE = Library(
     "axe-core",

@@ -14,11 +14,11 @@ pytest.importorskip("playwright.sync_api", reason="needs playwright")
 from playwright.sync_api import Browser, Page, expect
 from served import HeldEngine, served
 
+from fabula.corpus.copies import CopyIndex
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.models.records import ModelRecords
 from fabula.serving.app import make_app
-from fabula.serving.copies import CopyIndex
 from fabula.serving.settings import Limits
 from fabula.story import Story
 

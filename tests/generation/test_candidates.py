@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from fabula.errors import FabulaError
 from fabula.generation.candidates import choose_bridge, context_of, faults, losses_of, make_candidates
 from fabula.generation.draft import make_drafts
 from fabula.generation.settings import MAX_BRIDGE_TOKENS, SamplingSettings
@@ -104,3 +105,46 @@ def test_a_draft_that_nobody_wants_stops_its_candidates(engine: TransformersEngi
     leader.is_wanted = False
     assert list(written) == []
     assert leader.finish_reason is None
+
+
+class Recording(TransformersEngine):
+    """It remembers the windows that it reads."""
+
+    def __init__(self, folder: Path, context_length: int) -> None:
+        super().__init__(folder)
+        self.context_length, self.windows = context_length, []
+
+    def read(self, windows):
+        self.windows += [list(window) for window in windows]
+        return super().read(windows)
+
+
+def test_a_memory_stands_before_the_story_in_every_window(engine: TransformersEngine):
+    recording = Recording(engine.folder, 64)
+    memory = recording.encode("the cat\n\n")
+    story = Writer(recording).write("the dog", seed=1, memory=" the cat ", max_new_tokens=150, top_p=1.0)
+    assert len(recording.windows) > 2
+    first, *others = recording.windows
+    assert first[: 1 + len(memory)] == [recording.start_id, *memory]
+    assert "cat" not in story.prompt
+    size = len(memory)
+    assert all(memory in (window[:size], window[1 : size + 1]) for window in others)
+    assert any(window[0] != recording.start_id for window in others)  # the start is out of the context
+    assert all(len(window) <= 64 for window in recording.windows)
+    with pytest.raises(FabulaError, match="a quarter of its context"):
+        Writer(recording).write("the dog", memory="the cat ate the fish. " * 30)
+
+
+def test_overused_phrases_are_banned_on_request(engine: TransformersEngine):
+    writer = Writer(engine)
+    with pytest.raises(FabulaError, match="no evaluation"):
+        writer.write("the cat", ban_overused=True)
+    free = writer.write("the cat", seed=1, max_new_tokens=30).text
+    phrase = free[3:9].strip().lower()
+    engine.overused = (phrase,)
+    try:
+        story = writer.write("the cat", seed=1, max_new_tokens=30, ban_overused=True)
+        banned = writer.write("the cat", seed=1, max_new_tokens=30, banned_phrases=[phrase])
+    finally:
+        del engine.overused
+    assert story.text == banned.text

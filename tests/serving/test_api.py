@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from fabula.generation.write import load
+from fabula.corpus.copies import MIN_CHARS, CopyIndex
+from fabula.generation.settings import SamplingSettings
+from fabula.generation.write import load, write_stories
+from fabula.models.records import ModelRecords
+from fabula.story import Story
 
 pytest.importorskip("openai", reason="the official client is not installed")
 pytest.importorskip("starlette", reason="the extra [serve] is not installed")
@@ -19,6 +23,7 @@ import openai
 from served import HeldEngine, served
 
 from fabula.serving.api import make_api
+from fabula.serving.serve import guarded
 
 GREEDY = {"temperature": 0, "max_tokens": 20}
 
@@ -180,3 +185,29 @@ def test_requests_at_the_same_time_share_steps(tiny_gpt2_dir: Path):
         with pytest.raises(openai.APIError, match=r"Writing failed \(ValueError\)"):
             list(client.completions.create(model="tiny", prompt="Once", stream=True))
         assert ask(0) == alone[0]
+
+
+def test_the_copy_guard_is_on_where_stories_are_private(tiny_gpt2_dir: Path):
+    engine = HeldEngine(tiny_gpt2_dir)
+    own = SamplingSettings(max_new_tokens=30, whole_sentences=False, temperature=0)
+    known = write_stories(engine, ["Once"], settings=own, seeds=[0])[0]
+    copies = CopyIndex([Story(id="a", text=str(known), title="", source="a.txt", source_line=1)])
+    records = ModelRecords.of(tiny_gpt2_dir)
+    assert guarded(own, records, None) == own
+    settings = guarded(own, records, copies)
+    assert settings.copy_guard == MIN_CHARS
+    assert guarded(own.with_changes(copy_guard=30), records, copies).copy_guard == 30
+    engine.copies = copies
+    with served(make_api(engine, "tiny", settings=settings)) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=60)
+
+        def ask(**extra: int) -> str:
+            found = client.completions.create(model="tiny", prompt="Once", max_tokens=30, extra_body=extra)
+            return "Once" + found.choices[0].text
+
+        assert len(str(known)) > MIN_CHARS
+        assert str(known)[:MIN_CHARS] not in ask()
+        assert str(known)[:30] not in ask(copy_guard=30)
+        for looser in (0, MIN_CHARS + 1):
+            with pytest.raises(openai.UnprocessableEntityError, match="no passage of 50 characters"):
+                ask(copy_guard=looser)

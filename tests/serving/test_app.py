@@ -23,12 +23,12 @@ pytest.importorskip("starlette", reason="needs the serve extra")
 from conftest import TINY_STORIES
 from served import HeldEngine, served
 
+from fabula.corpus.copies import CopyIndex
 from fabula.evaluation.memorisation import MIN_CHARS, find_copied_passages
 from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.records import ModelRecords
 from fabula.serving.app import PAGE, make_app
-from fabula.serving.copies import CopyIndex
 from fabula.serving.settings import Limits
 from fabula.story import Story
 

@@ -109,12 +109,12 @@ def _default(field: FieldInfo, otherwise: str | None) -> Any:
 
 
 def _plain(annotation: Any, otherwise: str | None) -> Any:
-    """The type as the parser knows it: a tuple of any length is an option that can be given several times."""
-    if get_origin(annotation) is tuple:
+    """The type as the parser knows it: a tuple or a table of any length is an option that can be given several times."""
+    if get_origin(annotation) in (tuple, dict):
         annotation = list[str]
-    if otherwise is None:
-        return annotation
-    return next((each for each in get_args(annotation) if each is not NoneType), annotation) | None
+    elif otherwise is not None:
+        annotation = next((each for each in get_args(annotation) if each is not NoneType), annotation)
+    return annotation if otherwise is None else annotation | None
 
 
 def _option(name: str, field: FieldInfo, otherwise: str | None) -> Any:
@@ -128,8 +128,9 @@ def _option(name: str, field: FieldInfo, otherwise: str | None) -> Any:
     flags = extra.get("flags") or ([f"--{name.replace('_', '-')}"] if field.default is False else [])
     shown: Any = extra.get("shown", field.default not in (None, False, ()))
     if otherwise is not None:
-        default = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
-        shown = otherwise if default in (None, "", ()) else f"{otherwise}, or {default}"
+        default = field.get_default(call_default_factory=True)
+        default = ("off", "on")[default] if isinstance(default, bool) else default
+        shown = otherwise if default in (None, "", (), {}) else f"{otherwise}, or {default}"
     return typer.Option(*flags, help=field.description, show_default=shown, **bounds)
 
 

@@ -32,6 +32,10 @@ class WriteOptions(Record):
         description="How the story begins: the prompt as an option.",
         json_schema_extra={"flags": ["--from"]},
     )
+    corpus: Path | None = Field(
+        default=None,
+        description="The training stories that --copy-guard keeps from being copied; the default is the run's corpus.",
+    )
     num_stories: int = Field(
         default=1,
         ge=1,
@@ -67,6 +71,7 @@ def write(
     settings: Annotated[dict[str, Any], Given(SamplingSettings, "the model's setting")],
 ) -> None:
     """Write stories with a model."""
+    from fabula.corpus.copies import CopyIndex
     from fabula.generation.draft import make_drafts
     from fabula.generation.engines import load_engine
     from fabula.models.find import locate_model
@@ -80,6 +85,8 @@ def write(
     sampling = SamplingSettings.of_model(folder).with_changes(**settings)
     with context.obj as terminal:
         engine = load_engine(folder, options.engine, on_progress=terminal)
+        if options.corpus is not None:
+            engine.copies = CopyIndex.of_corpus(options.corpus)
         drafts = make_drafts(engine, prompts, sampling, options.seed, options.num_stories)
         began = time.perf_counter()
         is_whole = show(drafts, options, terminal)

@@ -12,6 +12,7 @@ from fabula.evaluation.memorisation import Copying, find_copied_passages, measur
 from fabula.evaluation.models import LoadedModels, hashes_of, model_folder, training_of, unique_names
 from fabula.evaluation.options import EvaluationOptions
 from fabula.evaluation.others import PASSAGE_CHARS, Passage, find_others, is_english, why_missing
+from fabula.evaluation.overused import overused_phrases
 from fabula.evaluation.people import KnownWords
 from fabula.evaluation.recitation import count_recited
 from fabula.evaluation.stories import (
@@ -37,6 +38,7 @@ from fabula.results import (
     EvaluationFigures,
     HeldOutSummary,
     ModelEvaluation,
+    OverusedPhrase,
     Sample,
     Style,
     Writing,
@@ -238,6 +240,7 @@ class MeasuredStories:
 
     writing: Writing | None = None
     told_from_people: Estimate | None = None
+    overused: tuple[OverusedPhrase, ...] = ()
 
 
 def measure_written(
@@ -259,7 +262,11 @@ def measure_written(
     ]
     people = [story.text for story in written.human]
     measured = [
-        MeasuredStories(writing, tell_apart([story.text for story in group], people))
+        MeasuredStories(
+            writing,
+            tell_apart([story.text for story in group], people),
+            tuple(overused_phrases([story.text for story in group], plan.corpus.stories("train"))),
+        )
         for writing, group in zip(models, written.by_model, strict=True)
     ]
     return human, measured, samples
@@ -320,6 +327,7 @@ def evaluate_models(
             voice=voices[index],
             style=style.sets[index] if style else None,
             told_from_people=measured[index].told_from_people,
+            overused=measured[index].overused,
             bits_per_byte_of_own_stories=scores.own,
             bits_per_byte_of_human_stories=scores.human,
         )

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fabula.corpus.copies import MIN_CHARS
 from fabula.evaluation.intervals import mean_estimate, share_estimate
 from fabula.progress import OnProgress, Progress, silent
 from fabula.results import CopiedSpan, Memorisation
 from fabula.story import Story
-
-MIN_CHARS = 50
-"""A passage shared with a training story counts as copied from this many characters on."""
 
 BLOCK_BYTES = 32 << 20
 """Training text that is indexed at a time. The index takes about 17 bytes for each byte of it."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from fabula.corpus.store import Corpus
 from fabula.corpus.words import words_of
+from fabula.evaluation.word_lists import is_word, language_of
 from fabula.evaluation.writing import StoryMeasures, pooled_words, set_measures
 from fabula.generation.settings import SamplingSettings
 from fabula.results import Candidate, TuningFigures
@@ -18,10 +19,16 @@ from fabula.results import Candidate, TuningFigures
 KNOWN_CHARACTERS = 10_000_000
 """Characters of training stories whose words and pairs of words count as known, in bounded memory."""
 
-ONE_SIDED = frozenset({"unknown_words", "unknown_pairs", "perplexity_gap"})
+ONE_SIDED = frozenset({"non_words", "unknown_words", "unknown_pairs", "perplexity_gap"})
 """Figures of nonsense: more than people's is a fault, less is none. (Other figures count what is said too often.) If less
 were a fault too, temperature 1 would always win: what a model draws from its own distribution is as surprising to it as
 people's stories are, while the unlikely words of a small model are mistakes."""
+
+COHERENCE = "coherence"
+"""Less of it than people's is a fault; more is none, since what repeats itself is found by the other figures."""
+
+NUM_LANGUAGE_WORDS = 20_000
+"""Words of training stories by which their language is found."""
 
 NUM_SUBSETS = 40
 LARGEST_DEVIATION = 10.0
@@ -38,21 +45,30 @@ class KnownWords:
 
     words: Set[str]
     pairs: Set[tuple[str, str]]
+    language: str | None
+    """The list of words to look up what no training story has; None for none."""
 
     @classmethod
     def of_corpus(cls, corpus: Corpus) -> Self:
         """Those of the first `KNOWN_CHARACTERS` characters."""
         words: set[str] = set()
+        first: list[str] = []
         pairs: set[tuple[str, str]] = set()
         left = KNOWN_CHARACTERS
         for story in corpus.stories("train"):
             its_words = [sys.intern(word) for word in words_of(story.text)]
             words.update(its_words)
+            first += its_words[: NUM_LANGUAGE_WORDS - len(first)]
             pairs.update(pairwise(its_words))
             left -= len(story.text)
             if left < 0:
                 break
-        return cls(words, pairs)
+        return cls(words, pairs, language_of(first))
+
+    def is_non_word(self, word: str) -> bool:
+        """Whether a word is in no training story and in no list."""
+        assert self.language is not None
+        return word not in self.words and not is_word(word, self.language)
 
 
 class PeoplesStories:
@@ -60,7 +76,8 @@ class PeoplesStories:
 
     Args:
         stories: S of them.
-        bits: [S, 2] bits under the model and bytes, of each.
+        bits: [S, 4] bits under the model and bytes, of each; and the same of its second half, where the bits are those
+            that the first half spares.
         num_stories: in the sets that are compared with people's.
         known: words of the training stories.
     """
@@ -79,8 +96,8 @@ class PeoplesStories:
     def figures(
         self, stories: Sequence[StoryMeasures], bits: np.ndarray, num_words: int | None
     ) -> TuningFigures:
-        """The figures of a set of S stories with [S, 2] bits and bytes; measured as a whole at `num_words` words."""
-        num_bytes = bits[:, 1].sum()
+        """The figures of a set of S stories with [S, 4] bits and bytes; measured as a whole at `num_words` words."""
+        num_bytes, num_later_bytes = bits[:, 1].sum(), bits[:, 3].sum()
         pooled = pooled_words(stories, num_words)
         known_pairs = [
             pair
@@ -94,9 +111,11 @@ class PeoplesStories:
             ended_share=float(np.mean([story.ended for story in stories])),
             mean_words=float(np.mean([story.num_words for story in stories])),
             **set_measures(pooled),
+            non_words=share(self.known.is_non_word(word) for word in pooled) if self.known.language else None,
             unknown_words=share(word not in self.known.words for word in pooled),
             unknown_pairs=share(pair not in self.known.pairs for pair in known_pairs),
             perplexity_gap=float(bits[:, 0].sum() / num_bytes - self.bits_per_byte) if num_bytes else None,
+            coherence=float(bits[:, 2].sum() / num_later_bytes) if num_later_bytes else None,
         )
 
     def mean_and_scale(self, num_words: int | None) -> tuple[TuningFigures, dict[str, float]]:
@@ -137,9 +156,12 @@ class PeoplesStories:
         means, scales = self.mean_and_scale(num_words)
         deviations = {}
         for (name, value), (_, mean) in zip(found, means, strict=True):
-            away = LARGEST_DEVIATION if value is None or mean is None else (value - mean) / scales[name]
+            if mean is None:  # it says nothing in this language
+                continue
+            away = LARGEST_DEVIATION if value is None else (value - mean) / scales[name]
             least = 0.0 if name in ONE_SIDED else -LARGEST_DEVIATION
-            deviations[name] = max(least, min(away, LARGEST_DEVIATION))
+            most = 0.0 if name == COHERENCE and value is not None else LARGEST_DEVIATION
+            deviations[name] = max(least, min(away, most))
         return Candidate(
             sampler=sampler,
             settings=settings,

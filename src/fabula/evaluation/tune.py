@@ -1,5 +1,6 @@
 """Sampling settings by measurement: those whose stories come nearest to what people write."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.errors import FabulaError
+from fabula.evaluation.coherence import coherence_bits
+from fabula.evaluation.likelihood import sum_scores
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, Scorer, hashes_of, model_folder
 from fabula.evaluation.options import TuningOptions
@@ -27,23 +30,24 @@ from fabula.results import TUNING, Candidate, Tuning, WrittenStory
 from fabula.story import Story
 
 SAMPLERS: dict[str, list[dict[str, float]]] = {
-    "temperature": [{"temperature": t} for t in (1.0, 0.8, 0.9, 0.7, 1.1, 0.6)],
+    "temperature": [{"temperature": t} for t in (0.8, 0.7, 0.9, 1.0, 0.6, 1.1)],
     "top_k": [
-        {"top_k": k, "temperature": t} for k, t in ((50, 1), (20, 1), (100, 1), (50, 0.8), (10, 1), (200, 1))
+        {"top_k": k, "temperature": t} for k, t in ((50, 0.8), (50, 1), (20, 1), (10, 1), (100, 1), (200, 1))
     ],
     "top_p": [
         {"top_p": p, "temperature": t}
-        for p, t in ((0.95, 1), (0.9, 1), (0.8, 1), (0.9, 0.8), (0.98, 1), (0.7, 1))
+        for p, t in ((0.95, 0.8), (0.9, 1), (0.9, 0.8), (0.8, 1), (0.95, 1), (0.7, 1))
     ],
     "min_p": [
         {"min_p": p, "temperature": t}
-        for p, t in ((0.05, 1), (0.1, 1), (0.02, 1), (0.1, 1.2), (0.05, 1.2), (0.2, 1.2))
+        for p, t in ((0.1, 1), (0.05, 0.8), (0.05, 1), (0.1, 1.2), (0.2, 1.2), (0.02, 1))
     ],
     "repetition_penalty": [
-        {"repetition_penalty": r, "top_p": 0.95} for r in (1.1, 1.05, 1.2, 1.02, 1.15, 1.3)
+        {"repetition_penalty": r, "top_p": 0.95, "temperature": 0.8}
+        for r in (1.05, 1.1, 1.02, 1.2, 1.15, 1.3)
     ],
 }
-"""What is tried of each sampler, the most usual first. What is not named is switched off."""
+"""What is tried of each sampler, the safest first, since a run with little time tries only these. What is not named is switched off."""
 
 SHORT_TUNING = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100)
 """The tuning that is part of a run: at most 12,000 tokens."""
@@ -51,6 +55,9 @@ SHORT_TUNING = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100)
 UNTUNED = SamplingSettings(temperature=0.8, top_p=0.95)
 """What a model writes with where a run has no time for tuning, or too few stories: at temperature 1 a model that has
 trained for minutes wanders."""
+
+MAX_NON_WORDS = 1.2
+"""Non-words that stories with chosen settings may have, against people's."""
 
 MIN_PEOPLE = 4
 """Held-out stories that it takes to say how much people's stories differ."""
@@ -79,8 +86,8 @@ class Plan:
                 "model": {name: value for name, value in hashes.items() if name != GENERATION_CONFIG},
                 "corpus": self.corpus.fingerprint,
                 "options": self.options.model_dump(mode="json"),
-                "known": [KNOWN_CHARACTERS, *sorted(ONE_SIDED)],
-                "versions": library_versions("torch", "transformers", "tokenizers", "numpy"),
+                "known": [KNOWN_CHARACTERS, MAX_NON_WORDS, *sorted(ONE_SIDED)],
+                "versions": library_versions("torch", "transformers", "tokenizers", "numpy", "simplemma"),
             }
         )
 
@@ -197,12 +204,14 @@ def compare_settings(plan: Plan, mark: str, loaded: LoadedModels, on_progress: O
     ]
     copied_by_people = memorisation[0].copied_share
     limit = max(options.max_copied, copied_by_people.high or 0.0)
+    average = people.mean_and_scale(None)[0]
+    non_words = None if average.non_words is None else MAX_NON_WORDS * average.non_words
     return Tuning(
         fingerprint=mark,
         candidates=candidates,
-        chosen=choose(candidates, limit),
+        chosen=choose(candidates, limit, non_words),
         copied_limit=limit,
-        human=people.mean_and_scale(None)[0],
+        human=average,
         human_copied_share=copied_by_people.value,
         num_stories=options.num_stories,
         max_new_tokens=options.max_new_tokens,
@@ -229,21 +238,42 @@ def write_with_each(
 def bits_of_each(
     scorer: Scorer, human: Sequence[HumanStory], written: Sequence[Sequence[WrittenStory]]
 ) -> list[np.ndarray]:
-    """For people's S stories, and for each set of S written ones, [S, 2]: bits under the model, and bytes."""
+    """For people's S stories, and for each set of S written ones, [S, 4]: bits under the model, bytes, and the same of the
+    second halves (see `coherence_bits`)."""
     groups = [[story.opening + story.text for story in human]]
     groups += [[story.prompt + story.text for story in group] for group in written]
-    scores = scorer.score([text for group in groups for text in group])
-    columns = np.stack([scores.nats / np.log(2), scores.num_bytes], axis=1)
+    scored = scorer.score_tokens([text for group in groups for text in group])
+    sums = sum_scores(scored)
+    columns = np.stack([sums.nats / np.log(2), sums.num_bytes], axis=1)
+    columns = np.concatenate([columns, coherence_bits(scorer, scored)], axis=1)
     return np.split(columns, np.cumsum([len(group) for group in groups])[:-1])
 
 
-def choose(candidates: Sequence[Candidate], copied_limit: float) -> int:
-    """The nearest of those that copy no more than the limit; where all do, the one that copies least."""
+def choose(candidates: Sequence[Candidate], copied_limit: float, non_words_limit: float | None) -> int:
+    """The safest of those that copy and that misspell no more than the limits and are as near to people as the nearest of
+    them, but for chance; where all copy more, the one that copies least, and where all misspell more, the one that does
+    so least.
+
+    A deviation is counted in standard deviations of what chance does to it, so chance moves the root mean square of n
+    independent ones by 1 / sqrt(n). Within that (the rule of one standard error, Breiman et al. 1984) the safest is the one
+    whose stories the model itself finds likeliest.
+    """
     order = range(len(candidates))
     within = [index for index in order if candidates[index].copied_share <= copied_limit]
-    if within:
-        return min(within, key=lambda index: candidates[index].distance)
-    return min(order, key=lambda index: (candidates[index].copied_share, candidates[index].distance))
+    if not within:
+        return min(order, key=lambda index: (candidates[index].copied_share, candidates[index].distance))
+    if non_words_limit is not None:
+        misspelt = {index: _or_most(candidates[index].figures.non_words) for index in within}
+        limit = max(non_words_limit, min(misspelt.values()))
+        within = [index for index in within if misspelt[index] <= limit]
+    nearest = min((candidates[index] for index in within), key=lambda each: each.distance)
+    most = nearest.distance + 1 / math.sqrt(max(1, len(nearest.deviations)))
+    near = [index for index in within if candidates[index].distance <= most]
+    return min(near, key=lambda index: _or_most(candidates[index].figures.perplexity_gap))
+
+
+def _or_most(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def apply_settings(folder: Path, settings: SamplingSettings) -> None:

@@ -34,8 +34,11 @@ def choose(candidates: Sequence[Draft]) -> tuple[Draft, str]:
 
 
 def faults(draft: Draft) -> tuple[bool, bool, float]:
-    """What is to be small: first no loop, then an end of its own, then the loss per token under the model."""
-    return loops(words_of(draft.text)), draft.finish_reason != "end", draft.mean_loss
+    """What is to be small: first no loop and nothing copied from the training stories, where they are at hand, then an end of
+    its own, then the loss per token under the model."""
+    copies = draft.engine.copies
+    is_faulty = loops(words_of(draft.text)) or (copies is not None and bool(copies.find(draft.text)))
+    return is_faulty, draft.finish_reason != "end", draft.mean_loss
 
 
 def choose_bridge(candidates: Sequence[Draft], following: str) -> tuple[Draft, str]:

@@ -9,11 +9,13 @@ import numpy as np
 from tokenizers.decoders import DecodeStream
 
 from fabula.errors import FabulaError
+from fabula.generation.copy_guard import CopyGuard
 from fabula.generation.engine import Engine
 from fabula.generation.healing import covers, take_back
 from fabula.generation.sampling import draw, loss_of, token_weights
 from fabula.generation.sentences import last_sentence_end, last_word_end
 from fabula.generation.settings import SamplingSettings
+from fabula.generation.word_bias import WordBias
 from fabula.results import FinishReason, WrittenStory
 
 CHUNK = 64
@@ -24,6 +26,9 @@ MAX_MORE_TOKENS = 40
 
 MAX_REWINDS = 200
 """How often one story goes back to avoid a banned phrase; then it ends before the phrase."""
+
+MEMORY_SHARE = 4
+"""The memory may fill the context divided by this."""
 
 MAX_PHRASE = 100
 """Longest banned phrase, in characters."""
@@ -81,6 +86,8 @@ class Draft:
                 "an empty prompt needs the start token",
                 hint="give a prompt, or leave start_of_story switched on",
             )
+        self._num_start = len(start)
+        self._memory = self._read_memory()
         self.text = ""
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None
@@ -104,8 +111,50 @@ class Draft:
         self._forbidden: dict[int, set[tuple[int, ...]]] = {}
         """By draw: what must not be drawn there."""
         self._num_rewinds = 0
-        phrases = "|".join(re.escape(phrase.strip()) for phrase in settings.banned_phrases)
+        self._bias, self._guard = self._make_bias(), self._make_guard()
+        self._phrases = self._phrases_to_ban()
+        phrases = "|".join(re.escape(phrase) for phrase in self._phrases)
         self._banned = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)", re.IGNORECASE) if phrases else None
+
+    def _read_memory(self) -> list[int]:
+        memory = self.settings.memory.strip()
+        ids = self.engine.encode(memory + "\n\n") if memory else []
+        if len(ids) > (most := self.engine.context_length // MEMORY_SHARE):
+            raise FabulaError(
+                f"the memory has {len(ids):,} tokens; with this model it may have {most:,}, a quarter of its context",
+                where="memory",
+            )
+        return ids
+
+    def _phrases_to_ban(self) -> list[str]:
+        phrases = [phrase.strip() for phrase in self.settings.banned_phrases]
+        if self.settings.ban_overused:
+            if self.engine.overused is None:
+                raise FabulaError(
+                    "no evaluation says which phrases this model overuses",
+                    where=self.engine.folder,
+                    hint="leave out ban_overused, or write with the model of a finished run",
+                )
+            phrases += self.engine.overused
+        return phrases
+
+    def _make_bias(self) -> WordBias | None:
+        if not self.settings.word_bias:
+            return None
+        self.engine.vocabulary.check_spelled("word_bias")
+        return WordBias(self.engine.vocabulary, self.settings.word_bias)
+
+    def _make_guard(self) -> CopyGuard | None:
+        if not self.settings.copy_guard:
+            return None
+        self.engine.vocabulary.check_spelled("copy_guard")
+        if self.engine.copies is None:
+            raise FabulaError(
+                "the copy guard needs the training stories",
+                where=self.engine.folder,
+                hint="name their corpus (--corpus), or a model that lies in its run's folder",
+            )
+        return CopyGuard(self.engine.copies, self.settings.copy_guard)
 
     @cached_property
     def _breakers(self) -> frozenset[int]:
@@ -129,12 +178,17 @@ class Draft:
     def _is_full(self) -> bool:
         context = self.engine.context_length
         chunk = min(CHUNK, context // 4 or 1)
-        return self.num_tokens % chunk == 0 and len(self.ids) - self._window_start + chunk > context + 1
+        return self.num_tokens % chunk == 0 and self._num_tokens_read + chunk > context + 1
+
+    @property
+    def _num_tokens_read(self) -> int:
+        return len(self._memory) + len(self.ids) - self._window_start
 
     def window(self) -> list[int]:
         """The tokens that the model should read: the whole story, or the last half context of a long one."""
         if self._is_full() or self._window_start >= len(self.ids):
-            self._window_start = max(len(self.ids) - max(self.engine.context_length // 2, 1), 0)
+            room = self.engine.context_length - len(self._memory)
+            self._window_start = max(len(self.ids) - max(room // 2, 1), 0)
         self._must_reread = False
         return self._read_ids()
 
@@ -149,9 +203,11 @@ class Draft:
 
     def _read_ids(self) -> list[int]:
         """The tokens that the model has read, or should read next."""
+        story = self.ids[self._window_start :]
         if self._window_start and self.engine.continued_with_start:
-            return [self.engine.start_id, *self.ids[self._window_start + 1 :]]
-        return self.ids[self._window_start :]
+            story[0] = self.engine.start_id
+        num_before = int(self.engine.continued_with_start) if self._window_start else self._num_start
+        return [*story[:num_before], *self._memory, *story[num_before:]]
 
     def draw(self, logits_V: np.ndarray) -> str:
         """Draw the next token; return the text that can be shown now."""
@@ -177,11 +233,25 @@ class Draft:
         return shown
 
     def _draw_token(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
-        if forbidden:
+        if forbidden or self._bias or self._guard:
             logits_V = logits_V.copy()
             logits_V[[sequence[0] for sequence in forbidden]] = -np.inf
+        vocabulary = self.engine.vocabulary
+        before = ""
+        if self._bias or self._guard:
+            before = vocabulary.spell(self.ids[-self.settings.copy_guard - MAX_PHRASE :]).decode(
+                errors="ignore"
+            )
+        if self._bias:
+            self._bias.add(logits_V, before)
         breakers = self._breakers if self.settings.dry_multiplier else frozenset[int]()
-        return (self._draw_one(logits_V, np.array(self.ids), breakers),)
+        while True:
+            token = self._draw_one(logits_V, np.array(self.ids), breakers)
+            if not self._guard or not self._guard.forbids(
+                before, vocabulary.token_bytes[token].decode(errors="ignore")
+            ):
+                return (token,)
+            logits_V[token] = -np.inf
 
     def _draw_healed(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
         """Draw the tokens that spell the end of the prompt and may go beyond it."""
@@ -288,7 +358,7 @@ class Draft:
     def _before_banned(self) -> int:
         """The number of characters before the token in which a banned phrase may have begun; all if none may have."""
         text = (self.prompt[-MAX_PHRASE:] + self._written).lower()
-        phrases = [phrase.strip().lower() for phrase in self.settings.banned_phrases]
+        phrases = [phrase.lower() for phrase in self._phrases]
         begun = max(size for each in phrases for size in range(len(each) + 1) if text.endswith(each[:size]))
         if not begun:
             return len(self._written)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from fabula.config import Record
+from fabula.corpus.copies import CopyIndex
 from fabula.defaults import MAX_WRITING_CONTEXT
 from fabula.errors import FabulaError
 from fabula.files import read_json
@@ -114,6 +115,23 @@ class Engine(ABC):
     def vocabulary(self) -> Vocabulary:
         """The text of each token."""
         return Vocabulary(self.text_tokenizer)
+
+    @cached_property
+    def overused(self) -> tuple[str, ...] | None:
+        """The phrases that the model overuses against the author; None where it was not evaluated."""
+        from fabula.models.records import ModelRecords
+
+        tuned = ModelRecords.of(self.folder).tuned
+        return None if tuned is None else tuple(each.phrase for each in tuned.overused)
+
+    @cached_property
+    def copies(self) -> CopyIndex | None:
+        """The training stories, to write without copying them: of the corpus in the run's folder, unless it is set to those of
+        another. None where there is no corpus, or too large a one."""
+        from fabula.models.records import ModelRecords
+
+        corpus = ModelRecords.of(self.folder).corpus_folder
+        return None if corpus is None else CopyIndex.of_corpus(corpus)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text; no token is added."""

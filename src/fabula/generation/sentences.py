@@ -16,8 +16,13 @@ def last_sentence_end(text: str) -> int:
 
     A mark at the very end of the text does not count: a quote or a digit may follow.
     """
-    ends = (match.end() for match in END.finditer(text) if not ABBREVIATION.search(text, 0, match.end()))
-    return max(ends, default=0)
+    return max(sentence_ends(text), default=0)
+
+
+def sentence_ends(text: str) -> list[int]:
+    """The position after each sentence that has ended, without white space."""
+    ends = (match.end() for match in END.finditer(text))
+    return [end for end in ends if not ABBREVIATION.search(text, 0, end)]
 
 
 def last_word_end(text: str) -> int:

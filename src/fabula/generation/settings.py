@@ -1,9 +1,10 @@
 """The sampling settings: how the next token is drawn."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from fabula.config import Record
 from fabula.errors import FabulaError
@@ -14,12 +15,25 @@ GENERATION_CONFIG = "generation_config.json"
 MAX_TEXT = 4000
 """Longest text among the settings, in characters."""
 
+SHORTEST_GUARD = 20
+"""Shorter passages are in everybody's stories."""
+
 NUM_BRIDGES = 8
 MAX_BRIDGE_TOKENS = 120
 """Bridges to a following text that are written to choose from, and the longest of them."""
 
 TRANSFORMERS_FIELDS = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 """The settings that transformers' `GenerationConfig` has, too."""
+
+
+def _words_of(given: Any) -> Any:
+    """A table of words from "word=number", as the command line takes them."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return given
+    pairs = [str(each).rpartition("=") for each in given]
+    if any(not word for word, _, _ in pairs):
+        raise ValueError("it must have the form WORD=NUMBER")
+    return {word.lower(): number for word, _, number in pairs}
 
 
 class SamplingSettings(Record):
@@ -90,12 +104,36 @@ class SamplingSettings(Record):
         description="Words and phrases that the story must not contain, in any case.",
         json_schema_extra={"flags": ["--ban"]},
     )
+    ban_overused: bool = Field(
+        default=False,
+        description="Ban the phrases that the model overuses against the author, as its evaluation found them.",
+    )
+    word_bias: Annotated[dict[Annotated[str, Field(pattern=r"^\w+$")], float], BeforeValidator(_words_of)] = (
+        Field(
+            default_factory=dict,
+            max_length=100,
+            description="WORD=NUMBER: how much likelier a word becomes, in nats; below 0, how much less likely.",
+            json_schema_extra={"flags": ["--bias"]},
+        )
+    )
+    copy_guard: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Write no passage of this many characters (20 or more) that a training story has; 0 for no guard.",
+    )
     best_of: int | None = Field(
         default=None,
         ge=1,
         le=16,
         description="Write so many and keep the best: of stories the likeliest to the model, without loops and copies first;"
         " with `following` that after which it is likeliest. Not set: 1, or 8 with `following`.",
+    )
+    memory: str = Field(
+        default="",
+        max_length=MAX_TEXT,
+        description="Names, facts and wishes that the model reads before the story, and still reads when a long story has"
+        " outgrown the context.",
     )
     following: str = Field(
         default="",
@@ -115,6 +153,13 @@ class SamplingSettings(Record):
         default=True,
         description="At max_new_tokens, finish the sentence (at most 40 tokens more), or cut back to the last whole one.",
     )
+
+    @field_validator("copy_guard")
+    @classmethod
+    def _check_guard(cls, value: int) -> int:
+        if 0 < value < SHORTEST_GUARD:
+            raise ValueError(f"it must be 0, or at least {SHORTEST_GUARD}")
+        return value
 
     @property
     def num_candidates(self) -> int:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from fabula.errors import FabulaError
+
 
 class Vocabulary:
     """The bytes of each token of a vocabulary, and the tokens that begin with given bytes.
@@ -27,6 +29,17 @@ class Vocabulary:
             if index not in added or not added[index].special:
                 self.token_bytes[index] = spell(token)
 
+    def check_spelled(self, wanted: str) -> None:
+        """Check that the text of the tokens is known.
+
+        Raises:
+            FabulaError: it is not; `wanted` needs it.
+        """
+        if not any(self.token_bytes):
+            raise FabulaError(
+                f"{wanted} needs a byte-level or SentencePiece tokenizer, and this model has another"
+            )
+
     def spell(self, ids: Iterable[int]) -> bytes:
         """The text of some tokens."""
         return b"".join(self.token_bytes[index] for index in ids)
@@ -40,9 +53,13 @@ class Vocabulary:
 
     def proper_prefixes(self, text: bytes) -> list[int]:
         """The ids of the tokens whose text is the beginning of `text` and shorter."""
+        return self.prefixes(text[:-1])
+
+    def prefixes(self, text: bytes) -> list[int]:
+        """The ids of the tokens whose text is the beginning of `text`, or all of it."""
         _, spelled = self._sorted
         found = []
-        for length in range(1, len(text)):
+        for length in range(1, len(text) + 1):
             place = bisect_left(spelled, text[:length])
             while place < len(spelled) and spelled[place] == text[:length]:
                 found.append(int(self._sorted[0][place]))

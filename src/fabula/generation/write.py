@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fabula.corpus.copies import CopyIndex
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
 from fabula.generation.batcher import Batcher
@@ -92,17 +93,27 @@ class Writer:
         return draft
 
 
-def load(model: str | Path, engine: str = "auto", *, on_progress: OnProgress = silent) -> Writer:
+def load(
+    model: str | Path,
+    engine: str = "auto",
+    *,
+    corpus: str | Path | None = None,
+    on_progress: OnProgress = silent,
+) -> Writer:
     """Load a model to write with many times.
 
     Args:
         model: folder of a model or of a run, or the name of a base model.
         engine: what runs it: "auto" for the fastest that is installed, or one of `fabula.generation.engines.ENGINES`.
+        corpus: the training stories that `copy_guard` keeps from being copied; None for those in the run's folder.
 
     Raises:
-        FabulaError: no such model, or an engine that is unknown, not installed, or cannot run this model.
+        FabulaError: no such model or corpus, or an engine that is unknown, not installed, or cannot run this model.
     """
-    return Writer(load_engine(model, engine, on_progress=on_progress))
+    loaded = load_engine(model, engine, on_progress=on_progress)
+    if corpus is not None:
+        loaded.copies = CopyIndex.of_corpus(corpus)
+    return Writer(loaded)
 
 
 def write(

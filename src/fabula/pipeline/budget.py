@@ -109,7 +109,7 @@ def seconds_by_stage(sizes: EvaluationSizes, speeds: Speeds, story_bytes: list[i
     others = sizes.num_others * TOKENS_OF_OTHERS
     return {
         "tune": tuning * SHORT_TUNING.max_new_tokens * speeds.step_seconds
-        + tuning_tokens / speeds.tokens_per_second,
+        + 1.5 * tuning_tokens / speeds.tokens_per_second,  # second halves of stories are read again, alone
         "evaluate": 2 * (speeds.load_seconds + batches * sizes.max_new_tokens * speeds.step_seconds)
         + 2 * (held_out + sample_tokens + others) / speeds.tokens_per_second,
     }

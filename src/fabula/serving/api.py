@@ -28,7 +28,7 @@ from fabula.generation.engine import Engine
 from fabula.generation.settings import SamplingSettings
 from fabula.serving.generation_queue import Failed, GenerationQueue, Written
 from fabula.serving.guard import LOOPBACK, BodyInTime
-from fabula.serving.requests import Refusal, read_body
+from fabula.serving.requests import Refusal, check_guard, read_body
 from fabula.serving.settings import Limits
 
 MAX_BODY_BYTES = 4_000_000
@@ -52,7 +52,11 @@ SAMPLING_FIELDS = (
     "dry_base",
     "dry_allowed_length",
     "banned_phrases",
+    "ban_overused",
+    "word_bias",
+    "copy_guard",
     "best_of",
+    "memory",
 )
 """Fields of a request that are sampling settings of the same name."""
 
@@ -79,7 +83,11 @@ class CompletionRequest(Record):
     dry_base: float | None = None
     dry_allowed_length: int | None = None
     banned_phrases: list[str] | None = Field(default=None, max_length=100)
+    ban_overused: bool | None = None
+    word_bias: dict[str, float] | None = None
+    copy_guard: int | None = None
     best_of: int | None = None
+    memory: str | None = None
     suffix: str | None = None
     """The text that follows: the setting `following`."""
     n: int = Field(default=1, ge=1, le=128)
@@ -137,17 +145,23 @@ class WritingFailed(Exception):
 
 
 def make_api(
-    engine: Engine, name: str, *, hosts: Sequence[str] = LOOPBACK, limits: Limits | None = None
+    engine: Engine,
+    name: str,
+    *,
+    settings: SamplingSettings | None = None,
+    hosts: Sequence[str] = LOOPBACK,
+    limits: Limits | None = None,
 ) -> Starlette:
     """The application.
 
     Args:
         engine: the loaded model; nothing else may use it while the application runs.
         name: what the model is called in the API.
+        settings: what holds for fields that a request does not give; None for the model's own.
         hosts: the host names that the server answers to.
         limits: `max_waiting` and `max_stories` hold here; None for the defaults.
     """
-    api = Api(engine, name, limits or Limits())
+    api = Api(engine, name, settings or SamplingSettings.of_model(engine.folder), limits or Limits())
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -173,9 +187,8 @@ def make_api(
 class Api:
     """What the routes answer."""
 
-    def __init__(self, engine: Engine, name: str, limits: Limits) -> None:
-        self.engine, self.name = engine, name
-        self.settings = SamplingSettings.of_model(engine.folder)
+    def __init__(self, engine: Engine, name: str, settings: SamplingSettings, limits: Limits) -> None:
+        self.engine, self.name, self.settings = engine, name, settings
         self.queue = GenerationQueue(limits)
         self._card = {"id": name, "object": "model", "created": 0, "owned_by": "fabula"}
 
@@ -199,6 +212,7 @@ class Api:
             following=asked.suffix,
             **{name: getattr(asked, name) for name in SAMPLING_FIELDS},
         )
+        check_guard(self.settings, settings)
         seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
         drafts = make_drafts(self.engine, asked.prompts, settings, seed, asked.n)
         choices = [Choice(prompt, asked.stops) for prompt in asked.prompts for _ in range(asked.n)]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files as package_files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 from starlette.applications import Starlette
@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fabula.config import Record
+from fabula.corpus.copies import CopyIndex
 from fabula.errors import FabulaError
 from fabula.generation.draft import make_drafts
 from fabula.generation.engine import Engine
@@ -31,11 +32,8 @@ from fabula.serving.generation_queue import Event, Failed, GenerationQueue, Job,
 from fabula.serving.guard import LOOPBACK, BodyInTime
 from fabula.serving.guess import Guesses
 from fabula.serving.rate import RateMeter
-from fabula.serving.requests import Refusal, read_body
+from fabula.serving.requests import Refusal, check_guard, read_body
 from fabula.serving.settings import Limits
-
-if TYPE_CHECKING:  # it needs a library that a page without training stories does not need
-    from fabula.serving.copies import CopyIndex
 
 PAGE = {
     "index.html": "text/html",
@@ -106,8 +104,9 @@ def make_app(
     engine: Engine,
     records: ModelRecords,
     *,
+    settings: SamplingSettings | None = None,
     limits: Limits | None = None,
-    copies: "CopyIndex | None" = None,
+    copies: CopyIndex | None = None,
     place: Place | None = None,
 ) -> Starlette:
     """The application that shows the page and writes with `engine`.
@@ -115,12 +114,15 @@ def make_app(
     Args:
         engine: the loaded model; nothing else may use it while the application runs.
         records: what the About tab and the openings are made from.
+        settings: what holds where a visitor asks for nothing else; None for the model's own.
         limits: None for the defaults.
         copies: the training stories, to mark what is copied from them; None marks nothing.
         place: None for loopback.
     """
     place = place or Place()
-    page = Page(engine, records, limits or Limits(), copies)
+    page = Page(
+        engine, records, settings or SamplingSettings.of_model(engine.folder), limits or Limits(), copies
+    )
     page.guesses, page.learn = Guesses.of(records) if place.guess else None, place.learn
 
     @asynccontextmanager
@@ -155,10 +157,14 @@ class Page:
     """What the page's routes answer."""
 
     def __init__(
-        self, engine: Engine, records: ModelRecords, limits: Limits, copies: "CopyIndex | None"
+        self,
+        engine: Engine,
+        records: ModelRecords,
+        settings: SamplingSettings,
+        limits: Limits,
+        copies: CopyIndex | None,
     ) -> None:
-        self.engine, self.limits, self.copies = engine, limits, copies
-        self.settings = SamplingSettings.of_model(engine.folder)
+        self.engine, self.settings, self.limits, self.copies = engine, settings, limits, copies
         self.queue = GenerationQueue(limits)
         self.guesses: Guesses | None = None
         self.learn = ""
@@ -227,6 +233,7 @@ class Page:
                 413,
             )
         settings = self.settings.with_changes(**{"max_new_tokens": most_tokens, **wanted.settings})
+        check_guard(self.settings, settings)
         if settings.max_new_tokens > most_tokens:
             raise Refusal(
                 f"This page writes at most {most_tokens:,} tokens at once, not {settings.max_new_tokens:,}.",

@@ -5,6 +5,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from fabula.generation.settings import SamplingSettings
+
 
 class Refusal(Exception):
     """A request that is refused.
@@ -29,6 +31,20 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
         raise Refusal("Requests from other sites are refused.", 403)
+
+
+def check_guard(own: SamplingSettings, wanted: SamplingSettings) -> None:
+    """Check that a request leaves the copy guard at least as strict as the server has it.
+
+    Raises:
+        Refusal: it does not.
+    """
+    if own.copy_guard and not 0 < wanted.copy_guard <= own.copy_guard:
+        raise Refusal(
+            f"This server writes no passage of {own.copy_guard} characters of a training story.",
+            422,
+            "copy_guard",
+        )
 
 
 async def read_body(request: Request) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fabula.corpus.copies import MIN_CHARS, CopyIndex
 from fabula.errors import FabulaError
 from fabula.generation.engine import Engine
 from fabula.generation.engines import load_engine
@@ -95,14 +96,23 @@ def _application(folder: Path, settings: ServeSettings, on_progress: OnProgress)
     from fabula.serving.guard import hosts_for
 
     limits = Limits.parse(settings.model_dump(include=set(Limits.model_fields)))
-    if settings.api:
-        engine = load_engine(folder, settings.engine, on_progress=on_progress)
-        return make_api(engine, model_name(folder), hosts=hosts_for(settings.host), limits=limits)
     records = ModelRecords.of(folder)
-    copies = load_copies(settings.corpus or records.corpus_folder, on_progress)
     engine = load_warm(folder, settings.engine, on_progress)
+    engine.copies = load_copies(settings.corpus or records.corpus_folder, on_progress)
+    writing = guarded(SamplingSettings.of_model(folder), records, engine.copies)
+    if settings.api:
+        hosts = hosts_for(settings.host)
+        return make_api(engine, model_name(folder), settings=writing, hosts=hosts, limits=limits)
     place = Place(hosts_for(settings.host), settings.framed_by, settings.guess)
-    return make_app(engine, records, limits=limits, copies=copies, place=place)
+    return make_app(engine, records, settings=writing, limits=limits, copies=engine.copies, place=place)
+
+
+def guarded(settings: SamplingSettings, records: ModelRecords, copies: CopyIndex | None) -> SamplingSettings:
+    """These settings with the copy guard where the training stories are at hand and private: all but the bundled ones are."""
+    is_bundled = records.run is not None and records.run.arguments.stories is None
+    if copies is None or is_bundled or settings.copy_guard:
+        return settings
+    return settings.with_changes(copy_guard=MIN_CHARS)
 
 
 def load_warm(folder: Path, name: str = "auto", on_progress: OnProgress = silent) -> Engine:
@@ -137,17 +147,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def load_copies(corpus: str | Path | None, on_progress: OnProgress):
+def load_copies(corpus: str | Path | None, on_progress: OnProgress) -> CopyIndex | None:
     """The index of the training stories, or None if there are none at hand or too many."""
-    if corpus is None:
-        return None
-    from fabula.corpus.store import open_corpus
-    from fabula.serving.copies import MAX_INDEX_BYTES, CopyIndex
-
-    opened = open_corpus(corpus)
-    if sum(len(story.text) for story in opened.stories("train")) > MAX_INDEX_BYTES:
+    copies = None if corpus is None else CopyIndex.of_corpus(corpus)
+    if corpus is not None and copies is None:
         on_progress(
-            Progress("serve", message="copied passages are not marked: there are too many training stories")
+            Progress(
+                "serve",
+                message="copied passages are neither marked nor kept out: there are too many training stories",
+            )
         )
-        return None
-    return CopyIndex(opened.stories("train"))
+    return copies

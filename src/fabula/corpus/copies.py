@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from pydivsufsort import divsufsort, sa_search
 
-from fabula.evaluation.memorisation import MIN_CHARS
+from fabula.corpus.store import open_corpus
 from fabula.story import Story
+
+MIN_CHARS = 50
+"""A passage shared with a training story counts as copied from this many characters on."""
 
 MAX_INDEX_BYTES = 64 << 20
 """More training text is not indexed: the index takes about 5 bytes of memory for each byte of text."""
@@ -81,6 +85,22 @@ class CopyIndex:
             else:
                 low, source = middle, at
         return (low, source) if source >= 0 else (0, -1)
+
+    @classmethod
+    def of_corpus(cls, corpus: str | Path) -> "CopyIndex | None":
+        """The training stories of a corpus; None where there are more than `MAX_INDEX_BYTES`.
+
+        Raises:
+            FabulaError: this is no corpus.
+        """
+        opened = open_corpus(corpus)
+        if sum(len(story.text) for story in opened.stories("train")) > MAX_INDEX_BYTES:
+            return None
+        return cls(opened.stories("train"))
+
+    def holds(self, passage: str) -> bool:
+        """Whether a passage occurs in a training story."""
+        return self._search(passage.encode()) >= 0
 
     @staticmethod
     def _lengths(most: int) -> Iterator[int]:
