@@ -128,11 +128,6 @@ def tune(
     return tuning
 
 
-def num_short_tuning_tokens(num_settings: int) -> int:
-    """Tokens that `SHORT_TUNING` writes at most when it tries so many settings of each sampler."""
-    return num_settings * len(SAMPLERS) * SHORT_TUNING.num_stories * SHORT_TUNING.max_new_tokens
-
-
 def make_plan(model: str | Path, corpus: str | Path, options: TuningOptions) -> Plan:
     """Find the model and people's stories.
 
