@@ -7,7 +7,7 @@ alike gain nothing (potential-based shaping, Ng, Harada and Russell 1999).
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,17 @@ class WordBias:
 
     def __init__(self, vocabulary: Vocabulary, bias: Mapping[str, float]) -> None:
         self._vocabulary = vocabulary
-        self._spellings = [
-            (spelling, value)
+        self._words = [
+            (list(dict.fromkeys((word, word.capitalize(), word.upper()))), value)
             for word, value in bias.items()
-            for spelling in dict.fromkeys((word, word.capitalize(), word.upper()))
         ]
         self._goes_on = np.flatnonzero(
             [token[:1].decode(errors="replace").isalnum() for token in vocabulary.token_bytes]
         )
         """Tokens that would make a longer word of a whole one."""
         begins: Counter[int] = Counter()
-        for spelling, value in self._spellings:
-            begins.update(self._shares(spelling, value, lead=b" "))
+        for spellings, value in self._words:
+            begins.update(self._shares(spellings, value, lead=b" "))
         self._begins = np.array(list(begins), dtype=np.int64)
         self._begin_shares = np.array(list(begins.values()), dtype=np.float32)
 
@@ -45,25 +44,27 @@ class WordBias:
         logits_V[self._begins] += self._begin_shares
         found = BEGUN.search(before)
         begun = found.group() if found else ""
-        for spelling, value in self._spellings:
-            if begun == spelling:
+        for spellings, value in self._words:
+            if begun in spellings:
                 logits_V[self._goes_on] -= value
-            elif spelling.startswith(begun):
-                for token, share in self._shares(spelling, value, num_written=len(begun.encode())).items():
-                    logits_V[token] += share
+            for token, share in self._shares(spellings, value, begun=begun).items():
+                logits_V[token] += share
 
     def _shares(
-        self, spelling: str, value: float, *, num_written: int = 0, lead: bytes = b""
+        self, spellings: Sequence[str], value: float, *, begun: str = "", lead: bytes = b""
     ) -> dict[int, float]:
-        """What the tokens get that write a word, or go on with it.
+        """What the tokens get that write a word, or go on with it. One that may go on to two spellings gets it once.
 
         Args:
-            num_written: bytes of the word that are written.
+            begun: what is written of the word.
             lead: what the tokens begin with.
         """
-        word = spelling.encode()
-        sizes = {
-            token: len(self._vocabulary.token_bytes[token]) - len(lead)
-            for token in self._vocabulary.prefixes(lead + word[num_written:])
-        }
-        return {token: value * (num_written + size) / len(word) for token, size in sizes.items() if size > 0}
+        shares: dict[int, float] = {}
+        for spelling in spellings:
+            if spelling.startswith(begun):
+                word, num_written = spelling.encode(), len(begun.encode())
+                for token in self._vocabulary.prefixes(lead + word[num_written:]):
+                    size = len(self._vocabulary.token_bytes[token]) - len(lead)
+                    if size > 0:
+                        shares[token] = value * (num_written + size) / len(word)
+        return shares
