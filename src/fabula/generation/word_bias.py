@@ -6,7 +6,6 @@ alike gain nothing (potential-based shaping, Ng, Harada and Russell 1999).
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,9 +32,10 @@ class WordBias:
             [token[:1].decode(errors="replace").isalnum() for token in vocabulary.token_bytes]
         )
         """Tokens that would make a longer word of a whole one."""
-        begins: Counter[int] = Counter()
+        begins: dict[int, float] = {}
         for spellings, value in self._words:
-            begins.update(self._shares(spellings, value, lead=b" "))
+            for token, share in self._shares(spellings, value, lead=b" ").items():
+                begins[token] = begins.get(token, 0.0) + share
         self._begins = np.array(list(begins), dtype=np.int64)
         self._begin_shares = np.array(list(begins.values()), dtype=np.float32)
 
