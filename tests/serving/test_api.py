@@ -189,7 +189,7 @@ def test_requests_at_the_same_time_share_steps(tiny_gpt2_dir: Path):
 
 def test_the_copy_guard_is_on_where_stories_are_private(tiny_gpt2_dir: Path):
     engine = HeldEngine(tiny_gpt2_dir)
-    own = SamplingSettings(max_new_tokens=30, whole_sentences=False, temperature=0)
+    own = SamplingSettings(max_new_tokens=80, whole_sentences=False, temperature=0)
     known = write_stories(engine, ["Once"], settings=own, seeds=[0])[0]
     copies = CopyIndex([Story(id="a", text=str(known), title="", source="a.txt", source_line=1)])
     records = ModelRecords.of(tiny_gpt2_dir)
@@ -202,7 +202,7 @@ def test_the_copy_guard_is_on_where_stories_are_private(tiny_gpt2_dir: Path):
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=60)
 
         def ask(**extra: int) -> str:
-            found = client.completions.create(model="tiny", prompt="Once", max_tokens=30, extra_body=extra)
+            found = client.completions.create(model="tiny", prompt="Once", max_tokens=80, extra_body=extra)
             return "Once" + found.choices[0].text
 
         assert len(str(known)) > MIN_CHARS

@@ -6,11 +6,12 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 
+from fabula.generation.settings import SamplingSettings
 from fabula.models.find import find_model
 from fabula.models.records import ModelRecords
 from fabula.progress import silent
 from fabula.serving.app import Place, make_app
-from fabula.serving.serve import load_copies, load_warm
+from fabula.serving.serve import guarded, load_copies, load_warm
 from fabula.serving.settings import Limits
 from fabula.studio.projects import Project
 
@@ -43,11 +44,14 @@ class Desk:
             if self._app is None or self._shown != shown:
                 self.close()
                 records = ModelRecords.of(folder)
-                copies = load_copies(records.corpus_folder, silent)
                 engine = load_warm(folder)
+                engine.copies = copies = load_copies(records.corpus_folder, silent)
+                settings = guarded(SamplingSettings.of_model(folder), records, copies)
                 learn = f"../../api/projects/{quote(project.name)}/learn"
                 place = replace(self._place, guess=True, learn=learn)
-                self._app = make_app(engine, records, limits=LIMITS, copies=copies, place=place)
+                self._app = make_app(
+                    engine, records, settings=settings, limits=LIMITS, copies=copies, place=place
+                )
                 self._shown = shown
             return self._app
 
