@@ -101,12 +101,11 @@ def test_a_story_whose_second_half_follows_from_the_first_is_coherent(tiny_gpt2_
 
 def test_each_sampler_gets_the_same_number_of_settings():
     assert len({len(grid) for grid in SAMPLERS.values()}) == 1
+    off = SamplingSettings(top_p=1.0)
     for sampler, grid in SAMPLERS.items():
-        settings = [SamplingSettings(top_p=1.0).with_changes(**changes) for changes in grid]
+        settings = [off.with_changes(**changes) for changes in grid]
         assert len(set(map(str, settings))) == len(grid)
-        assert all(
-            getattr(each, sampler) != getattr(SamplingSettings(top_p=1.0), sampler) for each in settings[1:]
-        )
+        assert sum(getattr(each, sampler) == getattr(off, sampler) for each in settings) <= 1
 
 
 def test_people_are_near_to_people_and_a_parrot_is_far():
