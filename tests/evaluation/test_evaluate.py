@@ -168,6 +168,12 @@ def test_ends_a_sentence(text: str, expected: bool):
     assert ends_a_sentence(text) is expected
 
 
+def test_a_stride_as_long_as_the_window_is_refused(tiny_gpt2_dir: Path, tiny_corpus_dir: Path):
+    options = EvaluationOptions(num_samples=0, num_others=0, context_length=32, stride=32)
+    with pytest.raises(FabulaError, match="leaves no context in windows of 32; choose a smaller --stride"):
+        evaluate([tiny_gpt2_dir], tiny_corpus_dir, options=options)
+
+
 def test_self_bleu_is_higher_the_more_stories_share():
     stories = [f"the {one} saw a {two} by the sea .".split() for one, two in ("fd", "gh", "fh", "gd")]
     different = [[f"{number} {word}" for word in range(9)] for number in range(4)]

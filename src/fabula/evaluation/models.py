@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fabula.config import read_toml
+from fabula.errors import FabulaError
 from fabula.evaluation.likelihood import ScoredText, TextScores, score_texts, sum_scores
 from fabula.files import hash_file
 from fabula.models.check import MODEL_FILES
@@ -111,9 +112,19 @@ class Scorer:
         )
 
     def with_windows(self, context_length: int | None, stride: int | None) -> Self:
-        """The same model with other windows; None for the model's context, and for half a window."""
+        """The same model with other windows; None for the model's context, and for half a window.
+
+        Raises:
+            FabulaError: a stride as long as the window, or longer: tokens at its head would have no left context.
+        """
         context_length = context_length or self.context_length
-        return replace(self, context_length=context_length, stride=stride or max(1, context_length // 2))
+        stride = stride or max(1, context_length // 2)
+        if stride >= context_length:
+            raise FabulaError(
+                f"a stride of {stride:,} tokens leaves no context in windows of {context_length:,}",
+                hint="choose a smaller --stride",
+            )
+        return replace(self, context_length=context_length, stride=stride)
 
     def score_tokens(self, texts: Sequence[str]) -> list[ScoredText]:
         """What each token of each text costs, each text a story of its own."""

@@ -105,6 +105,8 @@ def to_svg(figure: "Figure", title: str) -> Markup:
 
 def draw_curves(curves: Sequence[Curve], title: str, x_label: str, y_label: str) -> Markup:
     """Lines over steps."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = new_figure(2.6)
     for curve in curves:
         axes.plot(
@@ -120,7 +122,7 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str, y_label: str)
         )
     style(axes)
     if all(isinstance(x, int) for curve in curves for x in curve.x):
-        axes.xaxis.get_major_locator().set_params(integer=True)  # no half steps
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))  # no half steps
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label, color=COLOURS["muted"], fontsize=11)
