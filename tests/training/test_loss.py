@@ -9,7 +9,7 @@ import torch
 
 from fabula.tokens.cache import TokenisedStories
 from fabula.tokens.windows import Windows
-from fabula.training.loss import OPENING, LinearCrossEntropy, StoryLoss, as_tensors
+from fabula.training.loss import LinearCrossEntropy, StoryLoss, as_tensors
 
 VOCABULARY = 64
 CPU = torch.device("cpu")
@@ -159,28 +159,3 @@ def test_fused_activations_change_nothing():
         fuse_activations(model)
         torch.testing.assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-6)
     assert not any(type(module).__name__ == "NewGELUActivation" for module in model.modules())
-
-
-@pytest.mark.parametrize("kind", ["gpt2", "bloom"])
-def test_openings_weigh_more_in_the_gradient_and_not_in_the_value(kind: str):
-    """The gradient is that of a weighted sum over each story alone; a long story's second window has no opening."""
-    model, weight = tiny_model(kind), 5.0
-    data = stories([60, 9])
-    loss = StoryLoss(model, opening_weight=weight)
-    windows = Windows(data, 48, left_context=OPENING, packed=loss.packs)
-    total = loss(*as_tensors(windows.batch(range(len(windows)), pad_id=0), CPU))
-    total.backward()
-    ours = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-    model.zero_grad()
-    value = 0.0
-    # The windows: 48 positions, 11 more after 32 of context, the second story.
-    for begin, end in ((0, 49), (16, 60), (60, 69)):
-        ids = torch.from_numpy(data.tokens[begin:end].astype(np.int64))[None]
-        nats = torch.nn.functional.cross_entropy(model(ids).logits[0, :-1], ids[0, 1:], reduction="none")
-        importance = torch.ones_like(nats)
-        importance[:OPENING] = 0.0 if begin == 16 else weight
-        value += float(nats[importance > 0].sum())
-        (nats * importance).sum().backward()
-    assert float(total) == pytest.approx(value, rel=1e-5)
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-4, atol=1e-4)

@@ -16,9 +16,6 @@ TOLERANCE = 1e-3
 """Largest difference of logits, in their standard deviations, that rounding explains."""
 
 
-OPENING = 32
-"""Targets at the beginning of a story that its opening has."""
-
 CHUNK = defaultdict(lambda: 2048, cpu=512)
 """Positions whose logits exist at once, by device."""
 
@@ -87,15 +84,11 @@ class StoryLoss(nn.Module):
     When it is made, it tries on a few tokens whether two segments in one window get the same loss as each alone, and
     whether the output embedding applied to the last hidden state gives the model's own logits. Where an architecture is
     different, `packs` is False, or logits are taken from the model itself.
-
-    Args:
-        opening_weight: what a target in the opening of a story counts for in the gradient. The value of the loss is the
-            plain sum all the same, so that it can be compared with that of held-out stories.
     """
 
-    def __init__(self, model: Any, opening_weight: float = 1.0) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model, self.opening_weight = model, opening_weight
+        self.model = model
         self.fused = True
         self.packs = True
         self._choose_path()
@@ -117,27 +110,18 @@ class StoryLoss(nn.Module):
         if self.packs:
             arguments["position_ids"] = position_ids_BT
             arguments["attention_mask"] = self._mask(segment_ids_BT)
+        if not self.fused:
+            logits_BTV = inner(**arguments).logits
+            return functional.cross_entropy(
+                logits_BTV.flatten(0, 1).float(), labels_BT.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+        hidden_BTC = inner.base_model(**arguments).last_hidden_state
         counted_BT = labels_BT != IGNORED
-        targets_N = labels_BT[counted_BT]
-        if self.fused:
-            hidden_NC = inner.base_model(**arguments).last_hidden_state[counted_BT]
-            if torch.is_autocast_enabled(hidden_NC.device.type):
-                hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
-            head = inner.get_output_embeddings()
-
-            def loss_of(chosen: Any) -> torch.Tensor:
-                return LinearCrossEntropy.apply(hidden_NC[chosen], head.weight, head.bias, targets_N[chosen])
-        else:
-            logits_NV = inner(**arguments).logits[counted_BT].float()
-
-            def loss_of(chosen: Any) -> torch.Tensor:
-                return functional.cross_entropy(logits_NV[chosen], targets_N[chosen], reduction="sum")
-
-        loss = loss_of(slice(None))
-        if self.opening_weight != 1:
-            extra = (self.opening_weight - 1) * loss_of(position_ids_BT[counted_BT] < OPENING)
-            loss = loss + (extra - extra.detach())  # zero, with a gradient
-        return loss
+        head = inner.get_output_embeddings()
+        hidden_NC = hidden_BTC[counted_BT]
+        if torch.is_autocast_enabled(hidden_NC.device.type):
+            hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
+        return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, labels_BT[counted_BT])
 
     def _mask(self, segment_ids_BT: torch.Tensor) -> Any:
         """[B, 1, T, T]: which positions (last axis) each position sees: its own segment, up to itself. Padding sees all

@@ -43,13 +43,6 @@ class Recipe(Record):
         ge=0,
         description="Tokens of a long story that its next window repeats as context, not counted in the loss.",
     )
-    opening_weight: float = Field(
-        default=1.0,
-        gt=0,
-        le=100,
-        description="What each of the first 32 tokens of a story counts for in the gradient; a later one counts for 1. The"
-        " loss that is logged is the plain one.",
-    )
     batch_tokens: int | None = Field(
         default=None,
         ge=8,

@@ -140,7 +140,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     num_trained = sum(parameter.numel() for parameter in trained)
     precision = Precision.choose(recipe.precision, workers.device)
     precision.choose_attention(plain, context_length)
-    loss = StoryLoss(model, recipe.opening_weight)
+    loss = StoryLoss(model)
     stories = training_tokens(job.corpus, tokenizer, story_format, recipe.markup, on_progress)
     windows = _windows(stories, recipe, context_length, loss.packs, story_format)
     validation = validation_stories(job.corpus, tokenizer, story_format, recipe.markup, job.seed)
