@@ -54,8 +54,8 @@ class Base:
     @property
     def least_training_gb(self) -> float:
         """Memory to train it with two thirds of its layers and the embeddings frozen: 4 bytes a weight, 12 more for each
-        that is trained, and about 1 GB for the program and the activations. An estimate."""
-        return (4 + 12 / 3) * self.num_parameters / 1e9 + 1.0
+        that is trained, and about 1.4 GB for the program and the activations. An estimate."""
+        return (4 + 12 / 3) * self.num_parameters / 1e9 + 1.4
 
     @property
     def writing_gb(self) -> float:

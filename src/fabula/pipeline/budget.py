@@ -34,6 +34,9 @@ STAGE_NAMES = {
     "report": "report",
 }
 
+PROGRAM_GB = 1.4
+"""Memory of the program and of the activations of 1,024 tokens: what SmolLM2-135M took beyond its weights, rounded up."""
+
 FREE_SHARE = 0.9
 """Share of the free memory that a run may plan to fill."""
 
@@ -184,13 +187,13 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
 
 def memory_gb(recipe: Recipe, speeds: Speeds) -> float:
     """Memory of a training at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its gradient and
-    AdamW's two means), and about 1 GB for the program and the activations."""
+    AdamW's two means), and `PROGRAM_GB`."""
     trained = float(speeds.num_parameters)
     if recipe.lora_rank:
         trained *= LORA_SHARE
     elif recipe.freeze:
         trained = (speeds.num_parameters - speeds.num_embedded) * (1 - recipe.freeze)
-    return (4 * speeds.num_parameters + 12 * trained) / 1e9 + 1.0
+    return (4 * speeds.num_parameters + 12 * trained) / 1e9 + PROGRAM_GB
 
 
 def choose_frozen(recipe: Recipe, speeds: Speeds) -> float | None:
