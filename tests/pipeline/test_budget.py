@@ -18,7 +18,6 @@ from fabula.pipeline import budget
 from fabula.pipeline.budget import (
     EVALUATION_SHARE,
     FEWEST_STORIES,
-    FROZEN,
     SAMPLES,
     describe_plan,
     fit_sizes,
@@ -30,7 +29,7 @@ from fabula.pipeline.clock import RunClock
 from fabula.pipeline.run import tune_and_evaluate
 from fabula.progress import Progress, silent
 from fabula.results import EvaluationSizes, RunArguments, RunRecord, Speeds
-from fabula.training.recipe import Recipe
+from fabula.training.recipe import Recipe, load_recipe
 
 SMOLLM2 = Speeds(
     load_seconds=2.0,
@@ -127,7 +126,7 @@ def test_layers_are_frozen_where_memory_is_short(corpus, monkeypatch):
 
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
     plan = plan_run(Recipe(), None, 10.0, SMOLLM2, corpus)
-    assert plan.freeze == FROZEN
+    assert plan.freeze == load_recipe("frozen").freeze
     assert plan.memory_gb < 3.2 < budget.memory_gb(Recipe(), SMOLLM2)
     assert "67% of the layers keep their weights" in " ".join(describe_plan(plan))
     assert plan_run(Recipe(lora_rank=8), None, 10.0, SMOLLM2, corpus).freeze is None

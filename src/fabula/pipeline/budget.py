@@ -15,7 +15,7 @@ from fabula.formatting import format_duration
 from fabula.generation.write import BATCH_SIZE
 from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
-from fabula.training.recipe import LARGE, Recipe
+from fabula.training.recipe import LARGE, Recipe, load_recipe
 
 EVALUATION_SHARE = 0.2
 """Share of a run's minutes that tuning, writing and scoring may take, where training needs the others."""
@@ -42,9 +42,6 @@ FREE_SHARE = 0.9
 
 LORA_SHARE = 0.04
 """Parameters of LoRA adapters of rank 16 for each of the model's, about."""
-
-FROZEN = 2 / 3
-"""Share of the layers that keep their weights where memory is short."""
 
 FEWEST_STORIES = 2
 SAMPLES = (
@@ -197,13 +194,13 @@ def memory_gb(recipe: Recipe, speeds: Speeds) -> float:
 
 
 def choose_frozen(recipe: Recipe, speeds: Speeds) -> float | None:
-    """The share of the layers to freeze where training all of them would not fit the free memory; None to leave that to
-    the recipe."""
+    """The share of the layers to freeze, that of recipe "frozen", where training all of them would not fit the free memory;
+    None to leave that to the recipe."""
     import psutil
 
     free = FREE_SHARE * psutil.virtual_memory().available / 1e9
     small = recipe.freeze or recipe.lora_rank or speeds.num_parameters < LARGE
-    return None if small or memory_gb(recipe, speeds) <= free else FROZEN
+    return None if small or memory_gb(recipe, speeds) <= free else load_recipe("frozen").freeze
 
 
 def describe_plan(plan: RunPlan) -> list[str]:
