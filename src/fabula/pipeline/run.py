@@ -311,8 +311,9 @@ def plan_stages(
         record = record.model_copy(update={"plan": plan})
         record.save(folder / RUN)
     clock.seconds = dict(plan.seconds)
-    for message in describe_plan(plan):
-        clock(Progress("run", message=message))
+    if not (folder / "model" / MANIFEST).is_file():
+        for message in describe_plan(plan):
+            clock(Progress("run", message=message))
     return record
 
 
