@@ -90,7 +90,19 @@ def corpus(tmp_path):
     return open_corpus(write_corpus(tmp_path / "stories", texts * 8, texts))
 
 
-def test_a_limited_run_is_shared_out_and_most_of_it_trains(corpus):
+class Memory:
+    available = 64e9
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> type[Memory]:
+    """What the machine has free, as a test sets it."""
+    monkeypatch.setattr(Memory, "available", 64e9)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    return Memory
+
+
+def test_a_limited_run_is_shared_out_and_most_of_it_trains(corpus, memory):
     for minutes in (3, 6, 10):
         plan = plan_run(Recipe(), minutes * 60, 15.0, SMOLLM2, corpus)
         assert sum(plan.seconds.values()) <= minutes * 60 * 1.001
@@ -120,17 +132,14 @@ def test_a_run_without_a_limit_is_predicted_too(corpus):
     assert any("--max-minutes" in line for line in describe_plan(slow))
 
 
-def test_layers_are_frozen_where_memory_is_short(corpus, monkeypatch):
-    class Memory:
-        available = 3.2e9
-
-    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+def test_layers_are_frozen_where_memory_is_short(corpus, memory):
+    memory.available = 3.2e9
     plan = plan_run(Recipe(), None, 10.0, SMOLLM2, corpus)
     assert plan.freeze == load_recipe("frozen").freeze
     assert plan.memory_gb < 3.2 < budget.memory_gb(Recipe(), SMOLLM2)
     assert "67% of the layers keep their weights" in " ".join(describe_plan(plan))
     assert plan_run(Recipe(lora_rank=8), None, 10.0, SMOLLM2, corpus).freeze is None
-    Memory.available = 1e9
+    memory.available = 1e9
     assert "too little" in " ".join(describe_plan(plan))
 
 
