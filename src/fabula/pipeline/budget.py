@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from fabula.baseline.loss import NUM_TOKENS
 from fabula.corpus.store import Corpus
 from fabula.defaults import NUM_OTHERS, NUM_SAMPLES, SAMPLE_TOKENS
 from fabula.evaluation.models import LoadedModels
@@ -158,6 +159,9 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
     train = training_seconds(recipe, speeds, corpus)
     spare = math.inf if limit is None else max(EVALUATION_SHARE * limit, rest - train)
     evaluation = seconds_by_stage(fit_sizes(spare, speeds, story_bytes), speeds, story_bytes)
+    if limit is None:  # then the loss is measured as the notebook counts it, too
+        length = min(NUM_TOKENS, speeds.context_length)
+        evaluation["evaluate"] += 2 * len(story_bytes) * length / speeds.tokens_per_second
     allowed = max(1.0, rest - sum(evaluation.values()))
     return RunPlan(
         speeds=speeds,
