@@ -756,8 +756,11 @@ class RunRecord(Result):
     command: str | None = None
     """The command line that makes the run again; None where the model was published, since it would name paths."""
     versions: dict[str, str]
+    freeze: float | None = None
+    """Share of the layers that keep their weights because memory was short when the run began; None where the recipe
+    decides."""
     plan: RunPlan | None = None
-    """None until the base model's speed is measured."""
+    """None where the run has no time limit."""
     evaluation: EvaluationSizes | None = None
     """What the evaluation was shrunk to, where the run had a time limit."""
 

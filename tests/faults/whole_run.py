@@ -172,6 +172,8 @@ class Started:
 def stage_of(report: dict[str, Any], before: str) -> str:
     """The stage of `STAGES` that a progress report belongs to."""
     stage = report["stage"]
+    if stage == "run" or (stage == "write" and report["message"] and before in ("clean", "write corpus")):
+        return "prepare"  # the plan of the run, and what is converted to measure speeds for it
     if stage == "write":  # the corpus at first, stories from then on
         return (
             "write corpus" if before in ("clean", "write corpus") else max(before, "tune", key=STAGES.index)

@@ -238,7 +238,6 @@ def run_stages(
         clock(Progress("clean", message=f"{label}: {text}"))
     loaded = LoadedModels(clock)
     record = plan_stages(base, folder, record, loaded, clock)
-    assert record.plan is not None
     clock.begin("train")
     trained = train(
         corpus,
@@ -246,7 +245,7 @@ def run_stages(
         base=base,
         recipe=recipe_of(record),
         seed=arguments.seed,
-        max_minutes=record.plan.train_minutes,
+        max_minutes=None if record.plan is None else record.plan.train_minutes,
         if_trained="replace",  # the stories or the recipe file have changed; other arguments were refused above
         on_progress=clock,
     )
@@ -278,7 +277,7 @@ def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:
     )
     if (folder / RUN).exists():
         found = RunRecord.load(folder / RUN)
-        if found.model_copy(update={"plan": None, "evaluation": None}) == record:
+        if found.model_copy(update={"freeze": None, "plan": None, "evaluation": None}) == record:
             return found
     record.save(folder / RUN)
     return record
@@ -289,30 +288,38 @@ def recipe_of(record: RunRecord) -> "Recipe":
     from fabula.training.recipe import load_recipe
 
     recipe = load_recipe(record.arguments.recipe)
-    frozen = record.plan.freeze if record.plan is not None else None
-    return recipe if frozen is None else recipe.model_copy(update={"freeze": frozen})
+    return recipe if record.freeze is None else recipe.model_copy(update={"freeze": record.freeze})
 
 
 def plan_stages(
     base: Path, folder: Path, record: RunRecord, loaded: "LoadedModels", clock: RunClock
 ) -> RunRecord:
-    """Predict what each stage will take, say it, and keep it with the run's record."""
+    """Predict what each stage will take, and say it. Kept with the run's record are the share of layers to freeze and, for a
+    run with a limit, the plan: other runs leave the same files each time, so nothing measured may stand in them."""
     from fabula.evaluation.stories import held_out_stories
     from fabula.pipeline.budget import describe_plan, measure_speeds, plan_run
+    from fabula.training.job import CHECKPOINTS
 
-    arguments, corpus = record.arguments, open_corpus(folder / "corpus")
-    plan = record.plan
-    if plan is None:
+    arguments, plan = record.arguments, record.plan
+    limit = None if arguments.max_minutes is None else arguments.max_minutes * 60
+    is_trained = (folder / "model" / MANIFEST).is_file()
+    if plan is None and (limit is not None or not is_trained):
+        corpus = open_corpus(folder / "corpus")
         text = held_out_stories(corpus, "validation", 1)[0].text[:MEASURED_CHARACTERS]
         speeds = measure_speeds(base, text, loaded)
         loaded.release()
-        limit = None if arguments.max_minutes is None else arguments.max_minutes * 60
         plan = plan_run(recipe_of(record), limit, clock.elapsed(), speeds, corpus)
-        record = record.model_copy(update={"plan": plan})
+        is_begun = (folder / f"model{CHECKPOINTS}").exists()
+        record = record.model_copy(
+            update={
+                "freeze": record.freeze if is_begun else plan.freeze,
+                "plan": None if limit is None else plan,
+            }
+        )
         record.save(folder / RUN)
-    clock.seconds = dict(plan.seconds)
-    if not (folder / "model" / MANIFEST).is_file():
-        for message in describe_plan(plan):
+    if plan is not None:
+        clock.seconds = dict(plan.seconds)
+        for message in [] if is_trained else describe_plan(plan):
             clock(Progress("run", message=message))
     return record
 
