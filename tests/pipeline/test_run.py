@@ -83,6 +83,9 @@ def test_a_run_goes_the_whole_way(work: Path):
         assert (folder / name).exists(), name
         assert not list(folder.rglob("*.partial"))
     assert "mine/report.html" in done.stdout
+    record = json.loads((folder / "run.json").read_text())
+    assert record["plan"] is None  # nothing measured stands in a run that leaves the same files each time
+    assert "run: about " in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if "fabula write" in line]
     pasted = subprocess.run(
         f"{line} --max-new-tokens 5", shell=True, cwd=work, capture_output=True, text=True, check=False
