@@ -22,8 +22,12 @@ def bases(
     from fabula.models.find import is_at_hand, locate_base
 
     if fetch is not None:
+        from fabula.models.story_format import find_story_format
+        from fabula.tokens.tokenizer import load_tokenizer
+
         with context.obj as terminal:
             folder = locate_base(fetch, terminal)
+            find_story_format(folder, load_tokenizer(folder))  # measured once for each base, and kept
         print(folder)
         return
     print("                                                      memory, GB     bytes")
