@@ -21,7 +21,7 @@ class Record(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str | Path = "") -> Self:
-        """The record of these `values`. `where` names their file or option in the error.
+        """The record with these `values`. `where` names their file or option in the error.
 
         Raises:
             FabulaError: an unknown field (the nearest known one is suggested) or a bad value (the range is stated).
@@ -72,11 +72,12 @@ PROBLEMS = {
     "enum": "must be {expected}",
     "finite_number": "must be a finite number",
 }
-"""What a field must be, by the type of pydantic's error or the part of it before "_type", "_parsing" or "_from_float"."""
+"""What a field must be, by the type of pydantic's error, or by the part of that type before "_type", "_parsing" or
+"_from_float"."""
 
 
 def describe_problem(error: "ErrorDetails") -> str:
-    """What is wrong with a value, to follow its name and the value: "must be a number"."""
+    """What is wrong with a value, as a phrase to put after its name and value: "must be a number"."""
     kind = error["type"]
     plain = PROBLEMS.get(kind) or PROBLEMS.get(
         kind.removesuffix("_type").split("_parsing")[0].split("_from_")[0]
@@ -95,7 +96,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """The table in a TOML file.
 
     Raises:
-        FabulaError: no such file, or no valid TOML (with the line).
+        FabulaError: there is no such file, or it is not valid TOML (the error names the line).
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -11,13 +11,13 @@ CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\
 
 
 class FabulaError(Exception):
-    """Something that the user can put right.
+    """An error that the user can fix.
 
     The command line prints it as one line and exits with code 2; `--debug` shows the traceback.
 
     Args:
         what: what is wrong, in a few words, without a full stop ("this file has no story").
-        where: the file, folder or option that it is about.
+        where: the file, folder or option that the error is about.
         line: the 1-based line in `where`.
         hint: what to do or type next, without a full stop ("name another column with --column").
         details: lines that the command line shows above the error, such as what there is to choose from.
@@ -38,12 +38,13 @@ class FabulaError(Exception):
         )
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
         message = f"{place}{what}" + (f"; {hint}" if hint else "")
-        # Names of files and columns may hold anything; a line stays a line, commands no terminal, and can be encoded.
+        # Names of files and columns may hold any character: keep the error on one line, without control characters, and
+        # encodable.
         super().__init__(CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped `word`: the one of the `known` that it begins, the nearest one, or all of them where none is
+    """A hint for a mistyped `word`: the known word that it begins, or the nearest one, or all of them if none is
     near."""
     known = sorted(known)
     begun = [each for each in known if len(word) > 2 and each.startswith(word)]

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, fingerprints, and the manifest that a finished stage leaves."""
+"""Atomic writes, fingerprints, and the manifest that a finished stage leaves in its folder."""
 
 import errno
 import hashlib
@@ -19,7 +19,7 @@ from fabula.config import Record
 from fabula.errors import FabulaError
 
 PARTIAL = ".partial"
-"""Ending of files and folders that are being written. One that is found later was left by a process that died."""
+"""Suffix of files and folders that are being written. One that is found later was left by a process that died."""
 
 MANIFEST = "manifest.json"
 
@@ -29,7 +29,7 @@ def sole_owner(folder: Path) -> Iterator[None]:
     """Keep a second process out of `folder` while the block runs. A killed process leaves no lock behind.
 
     Raises:
-        FabulaError: another process is at work there, or it cannot be written.
+        FabulaError: another process is working in the folder, or it cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def sole_owner(folder: Path) -> Iterator[None]:
         raise FabulaError(
             f"this folder cannot be written ({error.strerror})",
             where=folder,
-            hint="name another one with --out",
+            hint="name another folder with --out",
         ) from None
     try:
         yield
@@ -68,9 +68,9 @@ def fsync_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file for writing that takes its place under `path` only when it is complete and on the disk.
+    """Open a file for writing. It appears at `path` only once it is complete and on the disk.
 
-    `mode` is "w" (UTF-8 text, newlines as written) or "wb". If the block raises, nothing changes under `path`.
+    `mode` is "w" (UTF-8 text, newlines as written) or "wb". If the block raises, nothing changes at `path`.
     """
     path = Path(path)
     partial = path.with_name(path.name + PARTIAL)
@@ -89,9 +89,9 @@ def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it takes the place of `path` when the block ends without an error.
+    """Yield an empty folder to fill; it replaces `path` when the block ends without an error.
 
-    What stood under `path` before is replaced as a whole. What a killed process left behind is cleared first.
+    Whatever was at `path` is replaced as a whole. What a killed process left is removed first.
     """
     path = Path(path)
     partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old" + PARTIAL)
@@ -135,7 +135,7 @@ def read_json(path: str | Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        FabulaError: no such file, or it is damaged.
+        FabulaError: there is no such file, or it is damaged.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -163,7 +163,8 @@ def hash_file(path: str | Path) -> str:
 
 
 def cache_place(kind: str) -> Path:
-    """Where files of one kind are kept that can be made again: below ~/.cache/fabula, or the folder FABULA_CACHE."""
+    """Folder for one kind of file that can be made again: in ~/.cache/fabula, or in the folder that FABULA_CACHE
+    names."""
     named = os.environ.get("FABULA_CACHE")
     return (Path(named) if named else Path.home() / ".cache" / "fabula") / kind
 
@@ -192,14 +193,14 @@ Counts = TypeVar("Counts")
 
 
 class Manifest(Record, Generic[Counts]):
-    """What a finished stage leaves in its folder: what went in, under which settings, and what came out.
+    """What a finished stage records in its folder: its inputs, its settings and its results.
 
-    Holds no time and no path of the machine, so that equal work leaves equal bytes.
+    It holds no times and no paths of the machine, so that the same work gives the same bytes.
     """
 
     stage: str
     fingerprint: str
-    """Of the stage's inputs and configuration: a later run with the same fingerprint has nothing to do."""
+    """Fingerprint of the stage's inputs and configuration: a later run with the same one has nothing to do."""
     inputs: dict[str, str]
     """Hash of each input, by its role ("stories", "corpus", "base")."""
     config: dict[str, Any]
@@ -211,7 +212,7 @@ class Manifest(Record, Generic[Counts]):
 
     @classmethod
     def find(cls, folder: Path, name: str = MANIFEST) -> Self | None:
-        """The manifest of a finished stage in `folder`, or None where there is none of this kind (or a damaged one)."""
+        """The manifest of a finished stage in `folder`; None if there is none of this kind, or it is damaged."""
         try:
             return cls.parse(read_json(folder / name))
         except (FabulaError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Figures and texts as people read them: one way for each."""
+"""Figures and texts formatted for people, each in one way."""
 
 from fabula.results import Estimate
 
@@ -9,12 +9,12 @@ def format_number(value: float | None, digits: int = 0) -> str:
 
 
 def format_percent(value: float | None, digits: int = 1) -> str:
-    """A share of 1 as "3.4 %", or a dash for None."""
+    """A fraction as "3.4 %", or a dash for None."""
     return "–" if value is None else f"{format_number(100 * value, digits)}\u00a0%"
 
 
 def format_interval(estimate: Estimate, digits: int = 3, *, percent: bool = False) -> str:
-    """The bounds of an estimate: "1.200 to 1.310", or nothing where there are none."""
+    """The bounds of an estimate: "1.200 to 1.310", or "" if it has none."""
     if estimate.low is None or estimate.high is None:
         return ""
     if percent:
@@ -23,7 +23,7 @@ def format_interval(estimate: Estimate, digits: int = 3, *, percent: bool = Fals
 
 
 def format_estimate(estimate: Estimate, digits: int = 3, *, percent: bool = False) -> str:
-    """A figure with its bounds: "1.250 (1.200 to 1.310)", or without them where there are none."""
+    """A figure with its bounds, if it has any: "1.250 (1.200 to 1.310)"."""
     value = format_percent(estimate.value) if percent else format_number(estimate.value, digits)
     bounds = format_interval(estimate, digits, percent=percent)
     return f"{value} ({bounds})" if bounds else value

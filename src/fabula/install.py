@@ -1,4 +1,4 @@
-"""How this copy of fabula is installed: what to type to call it, and to install what an extra lacks."""
+"""How this copy of fabula is installed: what to type to start it, and to install the packages of an extra."""
 
 import importlib.util
 import re
@@ -23,7 +23,7 @@ def quote_command(words: Sequence[str]) -> str:
 
 
 def program() -> str:
-    """What starts this fabula in the user's shell, quoted: "fabula" where the PATH leads to it, else its path, or
+    """What starts this fabula in the user's shell, quoted: "fabula" if the PATH leads to it, else its path, or
     `python -m fabula`."""
     script = shutil.which(sys.argv[0]) if sys.argv[0] else None
     if script is None or Path(script).stem != "fabula":
@@ -66,14 +66,14 @@ def missing_requirements(extra: str) -> list[str]:
 
 
 def install_command(requirements: Sequence[str]) -> str:
-    """The command that installs these requirements beside fabula."""
+    """The command that installs these requirements into fabula's environment."""
     if importlib.util.find_spec("pip") is None and shutil.which("uv"):
         return quote_command(["uv", "pip", "install", "--python", sys.executable, *requirements])
     return quote_command([sys.executable, "-m", "pip", "install", *requirements])
 
 
 def missing_extra(what: str, extra: str, *, where: str | Path | None = None) -> FabulaError:
-    """The error for something that needs packages of an extra. It names the command that installs them.
+    """The error for something that needs the packages of an extra. It names the command that installs them.
 
     Args:
         what: what cannot be done, without a full stop ("the page needs a web server that is not installed").

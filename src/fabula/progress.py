@@ -1,4 +1,4 @@
-"""How library functions say how far they are. They print nothing; whoever calls them decides what to show."""
+"""How library functions report their progress. They print nothing; the caller decides what to show."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One report of a stage.
+    """One progress report of a stage.
 
     Attributes:
         stage: "clean", "train", "evaluate", "write", ...
         done: units of work done so far.
-        total: units in all, or None where nobody can know.
+        total: units in all, or None if that is unknown.
         unit: what is counted ("stories", "steps", "bytes").
-        values: figures worth showing beside the bar, under their field-standard names (`train_loss`,
+        values: figures to show beside the progress bar, under the field's standard names (`train_loss`,
             `tokens_per_second`).
-        message: a line for the reader (a format that was detected, a decision that was taken), or "".
-        seconds_left: an estimate, where the stage knows better than done/total does.
-        run_seconds: since the run began that the stage is part of; None outside of a run, and until it is planned.
-        run_seconds_left: until that run ends, as predicted.
+        message: a line for the user (a format that was detected, a decision that was made), or "".
+        seconds_left: the stage's own estimate, where it is better than one from done/total.
+        run_seconds: seconds since the start of the run that the stage belongs to; None outside a run, and until the run
+            is planned.
+        run_seconds_left: predicted seconds until that run ends.
     """
 
     stage: str
@@ -36,4 +37,4 @@ OnProgress = Callable[[Progress], None]
 
 
 def silent(_: Progress) -> None:
-    """The listener of callers who want none."""
+    """The default listener: it ignores the report."""

@@ -1,6 +1,7 @@
-"""The results that fabula keeps in files: a record for each kind, with its reader and its writer.
+"""The results that fabula keeps in files: one record for each kind, with functions to read and write it.
 
-What computes a result fills the record, and whoever needs it reads the record back: nobody has to know a key by heart.
+Code that computes a result fills in the record, and code that needs it loads the record, so that no key is written
+twice.
 """
 
 import json
@@ -25,13 +26,13 @@ LOG = "log.jsonl"
 RECIPE_FILE = "recipe.toml"
 
 CORPUS_RECORD = "corpus.json"
-"""Name of the corpus's manifest beside a model that was published without its corpus."""
+"""File name of the corpus's manifest beside a model that was published without its corpus."""
 
 EXPORT = "export.json"
-"""The record of an export, in its folder."""
+"""File name of the record of an export, in its folder."""
 
 EXPORTS = "exports.json"
-"""The records of all exports of a model that was published without them."""
+"""File name of the records of all exports of a model that was published without them."""
 
 
 class Result(Record):
@@ -42,7 +43,7 @@ class Result(Record):
         """The record in a file.
 
         Raises:
-            FabulaError: no such file, no valid JSON, or no such record.
+            FabulaError: there is no such file, it is not valid JSON, or it is not such a record.
         """
         return cls.of(read_json(path), path)
 
@@ -62,7 +63,7 @@ class Result(Record):
 
     @classmethod
     def load_optional(cls, path: Path) -> Self | None:
-        """The record in a file, or None where there is no such file.
+        """The record in a file, or None if there is no such file.
 
         Raises:
             FabulaError: the file is damaged.
@@ -75,7 +76,7 @@ class Result(Record):
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line number and value of each row of a JSON Lines file; none where there is no file.
+    """Line number and value of each row of a JSON Lines file; nothing if there is no file.
 
     Raises:
         FabulaError: a row is not JSON (with its line).
@@ -94,7 +95,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 class CleaningCounts(Record):
-    """What cleaning did. Numbers of stories, unless a field says otherwise."""
+    """What cleaning did. Counts are of stories, unless a field says otherwise."""
 
     num_read: int
     num_kept: int
@@ -114,12 +115,12 @@ class CleaningCounts(Record):
     splits: dict[str, int]
     """By split."""
     format: str
-    """How the stories were written, for the reader."""
+    """The format of the stories, described for the user."""
     rule_set: str
     rule_set_reason: str
     """Why these rules were chosen."""
     num_left_out: dict[str, int] = Field(default_factory=dict)
-    """What the reader left out, by reason; each has a row in the ledger."""
+    """What was not read, by reason; each has a row in the ledger."""
     median_words: int = 0
     """Median number of words of kept stories."""
     first_lines: tuple[str, ...] = ()
@@ -143,24 +144,24 @@ class TrainingCounts(Record):
     num_steps: int
     """Optimiser steps."""
     num_tokens: int
-    """Story tokens that were targets, each time that they were."""
+    """Story tokens that were targets, counted again in each epoch."""
     num_parameters: int
     num_trained: int
-    """Those of the parameters that were trained."""
+    """Number of parameters that were trained."""
     padding: float
     """Fraction of the positions in the windows that held no story."""
     best_step: int
-    """Step of the weights that became the model; 0 for those of the base model."""
+    """Step whose weights became the model; 0 for the base model's own."""
     val_loss: float
-    """Of these weights on held-out stories, in nats per token."""
+    """Cross-entropy of these weights on held-out stories, in nats per token."""
     bits_per_byte: float
-    """Of these weights on the text of held-out stories."""
+    """Cross-entropy of these weights on the text of held-out stories."""
     base_val_loss: float
     base_bits_per_byte: float
 
     @property
     def is_base(self) -> bool:
-        """Whether the model is the base as it was, since no step made it better on held-out stories."""
+        """Whether the model is the unchanged base, because no step made it better on held-out stories."""
         return self.best_step == 0
 
 
@@ -206,7 +207,7 @@ def parse_log_row(value: Any, where: str | Path = "", line: int | None = None) -
     """The record of a row of `log.jsonl`.
 
     Raises:
-        FabulaError: it is no such row.
+        FabulaError: it is not a row of the log.
     """
     is_validation = isinstance(value, dict) and "val_loss" in value
     return (ValidationRow if is_validation else TrainingRow).of(value, where, line)
@@ -214,12 +215,12 @@ def parse_log_row(value: Any, where: str | Path = "", line: int | None = None) -
 
 @dataclass(frozen=True, slots=True)
 class TrainingLog:
-    """What `log.jsonl` tells of a training.
+    """What `log.jsonl` records about a training.
 
     Attributes:
-        steps, validations: by step, one a step: a training that was resumed logs some steps again, and the last row
+        steps, validations: ordered by step, one for each: a resumed training logs some steps again, and the last row
             counts.
-        seconds: that the training took, interruptions not counted; None where nothing was logged.
+        seconds: time that the training took, interruptions not counted; None if nothing was logged.
     """
 
     steps: list[TrainingRow]
@@ -228,7 +229,7 @@ class TrainingLog:
 
     @classmethod
     def of_rows(cls, rows: Iterable[LogRow]) -> Self:
-        """The log that has these rows."""
+        """The log with these rows."""
         steps: dict[int, TrainingRow] = {}
         validations: dict[int, ValidationRow] = {}
         seconds: float | None = None
@@ -251,7 +252,7 @@ class TrainingLog:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """The median; None where no step was logged."""
+        """The median speed; None if no step was logged."""
         speeds = sorted(row.tokens_per_second for row in self.steps)
         return speeds[len(speeds) // 2] if speeds else None
 
@@ -262,7 +263,7 @@ class TrainingLog:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The log in a file; an empty one where there is no file.
+        """The log in a file; an empty one if there is no file.
 
         Raises:
             FabulaError: a row is damaged (with its line).
@@ -295,9 +296,9 @@ class HeldOutSummary(Record):
     """Without newlines."""
     is_english: bool
     famous_authors: list[str]
-    """Those of the bundled public-domain authors of whom the corpus holds stories: base models have read them."""
+    """Bundled public-domain authors whose stories are in the corpus: base models were trained on them."""
     num_recited: int
-    """Stories of which the first model recites a passage: it has read them."""
+    """Stories from which the first model recites a passage: it was trained on them."""
 
 
 class TrainingSummary(Record):
@@ -306,9 +307,9 @@ class TrainingSummary(Record):
     num_steps: int
     """Optimiser steps."""
     num_tokens: int
-    """Story tokens that were targets, each time that they were."""
+    """Story tokens that were targets, counted again in each epoch."""
     best_step: int
-    """Step of the weights that became the model; 0 for those of the base model."""
+    """Step whose weights became the model; 0 for the base model's own."""
     seconds: float | None
     """Interruptions not counted."""
 
@@ -319,38 +320,39 @@ class Likelihood(Record):
     bits_per_byte: Estimate
     perplexity_per_token: Estimate
     perplexity_per_word: Estimate
-    """A word is what stands between white space."""
+    """Words are separated by white space."""
     num_tokens: int
     num_bytes: int
     bits_per_byte_difference: Estimate | None
-    """This model less the first one, on the same resamples; None for the first one itself."""
+    """Difference from the first model, on the same resamples; None for the first model itself."""
 
 
 class WritingMeasures(Record):
-    """What `num_stories` stories are like.
+    """Measures of `num_stories` stories.
 
-    The measures of single stories are means over stories. Those of the whole set depend on its size, so they are taken
-    over its first `num_words` words; sets are compared at the same number of words.
+    Measures of single stories are means over stories. Measures of the whole set depend on its size, so they cover its
+    first `num_words` words; sets are compared at the same number of words.
     """
 
     num_stories: int
     looping_share: Estimate
-    """Share of stories that get stuck and say the same thing again and again."""
+    """Share of stories that get stuck and repeat the same text over and over."""
     repeated_4grams: Estimate
-    """Share of a story's word 4-grams that occurred in it before."""
+    """Share of a story's word 4-grams that occurred earlier in it."""
     ended_share: Estimate
     """Share of stories that end by themselves, at the end of a sentence."""
     mean_words: Estimate
     num_words: int
     distinct_2: float | None
-    """Different word pairs by all word pairs (Li et al. 2016)."""
+    """Distinct word pairs divided by all word pairs (Li et al. 2016)."""
     distinct_3: float | None
     compression_ratio: float | None
-    """Bytes of the text by bytes of it compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
+    """Bytes of the text divided by its bytes when compressed with DEFLATE: higher is more alike (Shaib et al. 2024)."""
     zipf_slope: float | None
     """Slope of log frequency over log rank of the words (Holtzman et al. 2020)."""
     self_bleu: float | None = None
-    """Mean BLEU of a story against all others (Zhu et al. 2018): higher is more alike. None under two stories."""
+    """Mean BLEU of a story against all others (Zhu et al. 2018): higher is more alike. None for fewer than two
+    stories."""
     new_words: float | None = None
     """Share of the words that occur in no training story."""
 
@@ -369,14 +371,14 @@ class Memorisation(Record):
 
 
 class Writing(Record):
-    """What stories are like and what they copy: those of a model, or of people."""
+    """Measures of a set of stories, by a model or by people, and what they copy."""
 
     measures: WritingMeasures
     memorisation: Memorisation
 
 
 class Voice(Record):
-    """How much better than the first model a model predicts its author's stories, beside stories by others."""
+    """How much better than the first model a model predicts its author's stories, compared with stories by others."""
 
     num_passages: int
     """Beginnings of held-out stories by the author."""
@@ -385,21 +387,22 @@ class Voice(Record):
     gain: Estimate
     """Bits per byte saved on the author's passages."""
     gain_on_others: Estimate
-    """Bits per byte saved on others' passages; below 0 where they have become harder to predict."""
+    """Bits per byte saved on others' passages; negative if they became harder to predict."""
     difference: Estimate
-    """The gain less that on others: what was learned of this author alone. Near 0 for a model of another author."""
+    """`gain` minus `gain_on_others`: what was learned about this author alone. Near 0 for a model of another author."""
     told_apart: Estimate
-    """How often, of a passage by the author and one by somebody else, the author's gains more; 0.5 by chance."""
+    """For random pairs of a passage by the author and one by somebody else: how often the author's gains more; 0.5 by
+    chance."""
 
 
 class Style(Record):
-    """Whose style stories have, by a classifier over function words and punctuation. Shares of passages that it takes for
-    the author's."""
+    """Reliability of the classifier of style (function words and punctuation): shares of passages that it attributes to
+    the author."""
 
     author: Estimate
-    """Of held-out stories by the author."""
+    """For held-out stories by the author."""
     others: Estimate
-    """Of stories by authors that it did not learn from: its mistakes."""
+    """For stories by authors that it was not trained on: its mistakes."""
 
 
 class OverusedPhrase(Record):
@@ -409,7 +412,7 @@ class OverusedPhrase(Record):
     """In lower case."""
     num_written: int
     num_expected: float
-    """How often it would stand in as many words of the training stories."""
+    """How often it would occur in as many words of the training stories."""
 
 
 class ModelEvaluation(Record):
@@ -418,9 +421,9 @@ class ModelEvaluation(Record):
     name: str
     num_parameters: int
     context_length: int
-    """Tokens in a window, when held-out stories are scored."""
+    """Tokens in a window when held-out stories are scored."""
     stride: int
-    """Tokens from one window to the next."""
+    """Tokens between the starts of two windows."""
     training: TrainingSummary | None = None
     """None for a model that fabula did not train."""
     likelihood: Likelihood
@@ -428,22 +431,23 @@ class ModelEvaluation(Record):
     """Validation loss as the notebook baseline counts it, markers and padding included; None in a shortened evaluation."""
     writing: Writing | None
     voice: Voice | None = None
-    """None for the first model, and where it was not measured."""
+    """None for the first model, and if it was not measured."""
     style: Estimate | None = None
-    """Share of its stories that the classifier takes for the author's."""
+    """Share of its stories that the classifier attributes to the author."""
     told_from_people: Estimate | None = None
-    """How often a classifier over function words and punctuation tells its stories from held-out ones; 0.5 at best. None
-    where there are fewer than 40 of either."""
+    """How often a classifier over function words and punctuation tells its stories from held-out ones; 0.5 at best.
+    None if there are fewer than 40 of either."""
     bits_per_byte_of_own_stories: float | None
-    """Under the model itself. Far below the next figure, it writes what is too likely."""
+    """Of the model's own stories, under the model itself. If it is far below the next figure, the model writes text
+    that is too likely."""
     bits_per_byte_of_human_stories: float | None
-    """Under the model, of held-out stories cut to the same length."""
+    """Of held-out stories cut to the same length, under the model."""
     overused: tuple[OverusedPhrase, ...] = ()
-    """What its samples say much more often than the training stories."""
+    """Phrases that its samples use much more often than the training stories."""
 
     @property
     def perplexity_gap(self) -> float | None:
-        """How much more bits per byte the model's own stories take than people's: 0 at best."""
+        """How many more bits per byte the model's own stories take than people's: 0 at best."""
         if self.bits_per_byte_of_own_stories is None or self.bits_per_byte_of_human_stories is None:
             return None
         return self.bits_per_byte_of_own_stories - self.bits_per_byte_of_human_stories
@@ -456,18 +460,18 @@ class Verdict(Record):
     """What an evaluation says about its last model, in words."""
 
     outcome: Outcome
-    """`untrained`: no step was done. `unchanged`: no step improved on the base model, whose weights were kept.
+    """`untrained`: no step was taken. `unchanged`: no step improved on the base model, whose weights were kept.
     `uncertain`: better, but perhaps by chance. `not compared`: there is no base model to compare with."""
     is_evidence: bool
-    """Whether the figures are evidence that the model learned something; where not, it is published only on request."""
+    """Whether the figures are evidence that the model learned something; if not, it is published only on request."""
     headline: str
     """The outcome in one sentence, with its figures."""
     doubts: list[str]
-    """Why the figures may mislead, a sentence each."""
+    """Why the figures may mislead, one sentence each."""
     learned: list[str]
-    """What it does as people do, a sentence for each aspect."""
+    """In which aspects it writes as people do, one sentence each."""
     not_learned: list[str]
-    """What it does not do as people do, a sentence for each aspect."""
+    """In which aspects it does not write as people do, one sentence each."""
     advice: str | None
     """What would help most next, and why."""
 
@@ -479,23 +483,23 @@ class Verdict(Record):
 
 
 class EvaluationFigures(Result):
-    """What was measured of one model or several."""
+    """The measurements of one or more models."""
 
     fingerprint: str
-    """Of all that the figures depend on."""
+    """Fingerprint of everything that the figures depend on."""
     held_out: HeldOutSummary
     models: list[ModelEvaluation]
     """At least one. The others are compared with the first one."""
     human: Writing | None
-    """Held-out stories under the measures of writing."""
+    """The measures of writing, for held-out stories."""
     style: Style | None = None
-    """How reliable the classifier of style is; None where there is none."""
+    """How reliable the classifier of style is; None if there is none."""
     voice_missing: str | None = None
-    """Why the voice was not measured; None where it was, or where there is no model to compare with."""
+    """Why the voice was not measured; None if it was, or if there is no model to compare with."""
     settings: SamplingSettings | None
     """Of all stories."""
     opening_words: int
-    """Words of a held-out story that every other written story continues; the rest begin from nothing."""
+    """Words of a held-out story that serve as the prompt of every other written story; the rest have no prompt."""
     versions: dict[str, str]
 
 
@@ -515,10 +519,10 @@ in time ("length")."""
 
 
 class WrittenStory(Result):
-    """A story that a model wrote, and what is needed to write it again. `str()` is the prompt and the text."""
+    """A story that a model wrote, and what it takes to write it again. `str()` is the prompt and the text."""
 
     index: int
-    """Its number among the stories of one call, from 0."""
+    """Its number among the stories of one call, counted from 0."""
     prompt: str
     text: str
     """What the model wrote after the prompt; `prompt + text` is the story."""
@@ -549,18 +553,18 @@ class CopiedSpan(Record):
 
 
 class Sample(WrittenStory):
-    """A row of `samples.jsonl`: a story that a model wrote in its evaluation, and what it copies."""
+    """A row of `samples.jsonl`: a story that a model wrote for its evaluation, and what it copies."""
 
     model: str
     """The model's name in the evaluation."""
     longest: int
-    """Characters of its longest passage that occurs in a training story."""
+    """Length of its longest passage that occurs in a training story, in characters."""
     spans: list[CopiedSpan]
     """Passages that count as copied, in order, without overlap."""
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """The rows of `samples.jsonl`; none where there is no file.
+    """The rows of `samples.jsonl`; empty if there is no file.
 
     Raises:
         FabulaError: a row is damaged (with its line).
@@ -572,10 +576,10 @@ def write_samples(path: Path, samples: Iterable[Sample], *, with_context: bool =
     """Write `samples.jsonl`.
 
     Args:
-        with_context: whether to keep what surrounds a copied passage in the training story.
+        with_context: whether to keep the text around a copied passage in the training story.
     """
     left_out: Any = None if with_context else {"spans": {"__all__": {"before", "after"}}}
-    # The model comes first, so that a person who looks into the file sees whose story it is.
+    # The model comes first, so that a person who opens the file sees who wrote each story.
     rows = [{"model": sample.model, **sample.model_dump(mode="json", exclude=left_out)} for sample in samples]
     write_jsonl(path, rows)
 
@@ -588,22 +592,22 @@ PEOPLE = "people"
 
 
 class Vote(Result):
-    """A row of `votes.jsonl`: which of two passages, shown without names, somebody chose."""
+    """A row of `votes.jsonl`: which of two passages, shown without names, a person chose."""
 
     question: Literal["better", "person"]
-    """`better`: which one they would rather read on. `person`: which one a person wrote."""
+    """`better`: which one they would rather continue to read. `person`: which one a person wrote."""
     authors: tuple[str, str]
     """Who wrote the passages, in the order in which they were shown: names of models or runs, or `PEOPLE`."""
     passages: tuple[str, str]
-    """What tells the passages from others of the same authors: a story's id, or prompt and seed."""
+    """What identifies each passage among those of its author: a story's id, or prompt and seed."""
     chosen: Literal[0, 1] | None
-    """Index of the chosen passage; None where no difference was seen."""
+    """Index of the chosen passage; None if the person saw no difference."""
     fingerprint: str
-    """Of what was compared: votes about other models or stories do not count."""
+    """Fingerprint of what was compared: votes about other models or stories do not count."""
 
 
 def read_votes(path: Path, fingerprint: str) -> list[Vote]:
-    """The votes in a file about what has this fingerprint; none where there is no file.
+    """The votes in a file with this fingerprint; empty if there is no file.
 
     Raises:
         FabulaError: a row is damaged (with its line).
@@ -613,7 +617,7 @@ def read_votes(path: Path, fingerprint: str) -> list[Vote]:
 
 
 def add_vote(path: Path, vote: Vote) -> None:
-    """Append a row to a file of votes, which is made where there is none."""
+    """Append a row to a file of votes; the file is created if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(vote.model_dump(mode="json"), ensure_ascii=False) + "\n")
@@ -623,7 +627,7 @@ def add_vote(path: Path, vote: Vote) -> None:
 
 
 class TuningFigures(Record):
-    """What is measured of a set of stories to compare it with people's; see `WritingMeasures`."""
+    """The measures by which a set of stories is compared with people's; see `WritingMeasures`."""
 
     looping_share: float | None
     repeated_4grams: float | None
@@ -636,13 +640,14 @@ class TuningFigures(Record):
     unknown_words: float | None
     """Share of the words that occur in no training story."""
     non_words: float | None
-    """Share of the words that occur in no training story and in no list of the language; None where there is no list."""
+    """Share of the words that occur in no training story and in no word list of the language; None if there is no
+    list."""
     unknown_pairs: float | None
     """Share of the pairs of known words that occur in no training story."""
     perplexity_gap: float | None
-    """How much more bits per byte the stories take under the model than people's."""
+    """How many more bits per byte the stories take under the model than people's."""
     coherence: float | None
-    """Bits per byte that the second halves of stories lose by the first halves before them, under the model."""
+    """How many fewer bits per byte the second halves of stories take when the model has read the first halves."""
 
 
 class Candidate(Record):
@@ -652,7 +657,7 @@ class Candidate(Record):
     settings: SamplingSettings
     figures: TuningFigures
     deviations: dict[str, float]
-    """How far each figure is from people's, in standard deviations of sets of people's stories of that size."""
+    """Distance of each figure from people's, in standard deviations over sets of people's stories of the same size."""
     distance: float
     """The root mean square of the deviations."""
     copied_share: float
@@ -664,19 +669,19 @@ class Tuning(Result):
     fingerprint: str
     candidates: list[Candidate]
     chosen: int
-    """Index of the candidate that was taken: see `choose` in evaluation/tune.py."""
+    """Index of the candidate that was chosen: see `choose` in evaluation/tune.py."""
     copied_limit: float
     """Share of text in copied passages that a candidate may not exceed."""
     human: TuningFigures
     """People's figures, at the size of the largest sets that were compared."""
     human_copied_share: float
     num_stories: int
-    """Stories that were written with each of the settings."""
+    """Stories that were written with each candidate."""
     max_new_tokens: int
 
     @property
     def best(self) -> Candidate:
-        """The candidate that was taken."""
+        """The candidate that was chosen."""
         return self.candidates[self.chosen]
 
 
@@ -684,17 +689,17 @@ class Tuning(Result):
 
 
 class RunArguments(Record):
-    """What one run was asked for. Two runs with the same arguments share a folder."""
+    """The arguments of one run. Two runs with the same arguments share a folder."""
 
     stories: str | tuple[str, ...] | None
     """One input or several; None for the bundled sample stories."""
     base: str
-    """Empty where a model was published whose base is not on record."""
+    """Empty for a published model whose base was not recorded."""
     recipe: str
     seed: int
     max_minutes: float | None
     decisions: str | None = None
-    """A review file of the cleaning."""
+    """A file of reviewed decisions for cleaning."""
     format: str | None
     column: str | None
     split_at: str | None
@@ -702,50 +707,50 @@ class RunArguments(Record):
 
 
 class EvaluationSizes(Result):
-    """How much of a run's time limit the evaluation uses."""
+    """The sizes to which the evaluation is fitted in a run with a time limit."""
 
     num_settings: int
-    """Settings tried of each sampler; 0 where no time was left for tuning."""
+    """Settings tried for each sampler; 0 if no time was left for tuning."""
     num_samples: int
     """Stories that each model wrote."""
     max_new_tokens: int
-    """The longest of these stories, in tokens."""
+    """Limit on their length, in tokens."""
     max_stories: int
     """Held-out stories that were scored."""
     num_others: int
-    """Stories by other authors that the author's were told from; 0 where no time was left for that."""
+    """Stories by other authors that the author's were compared with; 0 if no time was left for that."""
 
 
 class Speeds(Result):
-    """What a base model does on a machine, as measured."""
+    """Measured speeds of a base model on a machine."""
 
     load_seconds: float
-    """To load it for writing and for scoring."""
+    """Time to load it for writing and for scoring."""
     step_seconds: float
-    """To write a token of each of `BATCH_SIZE` stories."""
+    """Time to write one token of each of `BATCH_SIZE` stories."""
     tokens_per_second: float
-    """That it scores."""
+    """Tokens that it scores per second."""
     tokens_per_byte: float
-    """Of the stories' text."""
+    """Tokens per UTF-8 byte of the stories' text."""
     context_length: int
-    """Tokens of the longest window that it scores."""
+    """Largest window that it scores, in tokens."""
     num_parameters: int
     num_embedded: int
     """Parameters of the embeddings."""
 
 
 class RunPlan(Result):
-    """What was measured, predicted and decided before a run trained, so that a run that goes on decides no other way."""
+    """What was measured, predicted and decided before the training of a run, so that a resumed run decides the same."""
 
     speeds: Speeds
     train_minutes: float | None
-    """Bound on the time of training; None where the run has no limit."""
+    """Limit on the time of training; None if the run has none."""
     freeze: float | None
-    """Share of the layers that keep their weights because memory was short; None where the recipe decides."""
+    """Share of the layers that are frozen because memory was short; None if the recipe decides."""
     seconds: dict[str, float]
-    """Predicted for each stage, in their order."""
+    """Predicted time of each stage, in order."""
     memory_gb: float
-    """Predicted for training, in GB."""
+    """Predicted peak memory of training, in GB."""
 
 
 class RunRecord(Result):
@@ -754,25 +759,24 @@ class RunRecord(Result):
     name: str
     arguments: RunArguments
     command: str | None = None
-    """The command line that makes the run again; None where the model was published, since it would name paths."""
+    """The command line that repeats the run; None for a published model, since the command would name paths."""
     versions: dict[str, str]
     freeze: float | None = None
-    """Share of the layers that keep their weights because memory was short when the run began; None where the recipe
-    decides."""
+    """Share of the layers that are frozen because memory was short when the run began; None if the recipe decides."""
     plan: RunPlan | None = None
-    """None where the run has no time limit."""
+    """None if the run has no time limit."""
     evaluation: EvaluationSizes | None = None
-    """What the evaluation was shrunk to, where the run had a time limit."""
+    """The sizes of the evaluation, if the run had a time limit."""
 
 
 # export.json
 
 
 class ExportRecord(Result):
-    """What `fabula export` measured: how well an export stands for the original."""
+    """What `fabula export` measured: how close an export is to the original."""
 
     weights: list[str]
-    """What tells the original's weights from others."""
+    """Identifies the original's weights."""
     format: str
     quantization: str
     files: dict[str, int]
@@ -781,11 +785,11 @@ class ExportRecord(Result):
     """What the figures were measured on."""
     num_places: int
     kl: float
-    """Nats per token, from the original's distribution of the next token."""
+    """Divergence from the original's distribution of the next token, in nats per token."""
     greedy_agreement: float
     bits_per_byte: float
     bits_per_byte_lost: float
     share_lost: float
-    """The larger of what was lost and what the divergence lets expect to be lost."""
+    """The larger of the measured loss and the loss that the divergence predicts."""
     max_loss: float
     versions: dict[str, str]

@@ -1,4 +1,5 @@
-"""The records that every step shares. Imports nothing of fabula, so that each step can be tested alone."""
+"""The records that all stages share. This module imports nothing from fabula, so that each stage can be tested
+alone."""
 
 import re
 from dataclasses import dataclass, field
@@ -39,12 +40,12 @@ class Story:
         id: hash of the raw text as it was read (32 hexadecimal digits).
         text: the story; a newline between paragraphs.
         source: the file that it came from, as a name relative to what the user gave.
-        source_line: 1-based line, row or record in `source` at which it starts.
+        source_line: 1-based line, row or record in `source` where it starts.
         title: its title, or "".
-        cluster: id of the story that stands for its near-duplicates (its own id where it has none), or "" before
-            duplicates were looked for.
+        cluster: id of the story that represents its cluster of near-duplicates (its own id if it has none), or ""
+            before the search for duplicates.
         split: "train", "validation" (or a name found in the input), or "" before the split.
-        book: the book that it is a part of, and `part`: which part, from 1; "" and 0 for a story of its own.
+        book: the book that it is a part of, and `part`: its number there, from 1; "" and 0 for a separate story.
     """
 
     id: str
