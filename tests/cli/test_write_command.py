@@ -114,7 +114,7 @@ def test_a_file_of_prompts_from_windows(model: Path, tmp_path: Path, fabula_writ
         (["{model}", "--top-p", "1.5"], "--top-p = '1.5' must be at most 1;"),
         (["{model}", "--engine", "opnvino"], "unknown engine 'opnvino'"),
         (["{model}", "--prompts", "{}/none.txt"], "{}/none.txt: no such file"),
-        (["{model}", "Once", "--prompts", "{}/none.txt"], "give one of a prompt, --from and --prompts"),
+        (["{model}", "Once", "--prompts", "{}/none.txt"], "give only one of a prompt, --from and --prompts"),
         (["{model}", "--stream", "--json"], "leave out one of the two"),
     ],
 )

@@ -30,7 +30,7 @@ def held_out(num_clusters: int):
 SITUATIONS = {
     "a clear gain": (
         compared(1.5, 1.2, -0.35, -0.25),
-        ("better", "The model learned from the stories: the 50 stories that were held out surprise it 20\u00a0% less than its base model (1.200 bits per byte instead of 1.500)."),
+        ("better", "The model learned from the stories: it predicts the 50 held-out stories 20\u00a0% better than its base model (1.200 bits per byte instead of 1.500)."),
         [],
         "Train for longer",
     ),
@@ -42,13 +42,13 @@ SITUATIONS = {
     ),
     "a gain that may be chance": (
         compared(2.0, 1.99, -0.6, 0.4),
-        ("uncertain", "or it is chance"),
+        ("uncertain", "or the difference is chance"),
         [],
         "Train for longer",
     ),
     "one held-out story": (
         compared(2.0, 1.5, None, None, held_out=held_out(1)),
-        ("uncertain", "or it is chance"),
+        ("uncertain", "or the difference is chance"),
         ["Only 1 story was held out"],
         "Add stories",
     ),
@@ -60,7 +60,7 @@ SITUATIONS = {
     ),
     "many copies of few held-out stories": (
         compared(2.0, 1.5, -0.6, -0.4, held_out=held_out(9)),
-        ("better", "the 50 stories that were held out"),
+        ("better", "the 50 held-out stories"),
         ["Only 9 stories were held out that are not near-duplicates"],
         "Add stories",
     ),
@@ -72,7 +72,7 @@ SITUATIONS = {
     ),
     "worse than before": (
         compared(1.4, 1.5, 0.05, 0.15),
-        ("no better", "The model learned nothing that helps it predict the 50 stories that were held out: 1.500 bits per byte instead of 1.400."),
+        ("no better", "The model learned nothing that helps it predict the 50 held-out stories: 1.500 bits per byte instead of 1.400."),
         [],
         "Lower the learning_rate",
     ),
@@ -102,20 +102,20 @@ SITUATIONS = {
     ),
     "one model alone": (
         evaluation(model("mine", 1.25)),
-        ("not compared", "mine predicts the 50 stories that were held out at 1.250 bits per byte."),
+        ("not compared", "mine predicts the 50 held-out stories at 1.250 bits per byte."),
         [],
         None,
     ),
     "two models that were not trained here": (
         evaluation(model("a", 1.3), trained("b", 1.2, estimate(-0.1, 0.02), training=None)),
-        ("better", "b learned from the stories: the 50 stories that were held out surprise it"),
+        ("better", "b learned from the stories: it predicts the 50 held-out stories"),
         [],
         None,
     ),
     "templated stories": (
         compared(1.7, 0.119, -1.7, -1.5, human=writing(copied=0.89), writing=writing(copied=0.89)),
         ("better", "93\u00a0% less"),
-        ["The figures measure memory: 89\u00a0% of the held-out text"],
+        ["The figures measure memorisation: 89\u00a0% of the held-out text"],
         "Remove what the stories share",
     ),
     "a figure too good to be true": (
@@ -259,11 +259,11 @@ def test_what_it_writes_is_told_beside_people():
     assert len(stuck.learned) == 1
     assert stuck.not_learned == [
         "Endings: few of its stories come to an end (25\u00a0% end within the length allowed, 90\u00a0% of people's).",
-        "Going on: 50\u00a0% of its stories get stuck and repeat themselves.",
+        "Loops: 50\u00a0% of its stories get stuck and repeat themselves.",
     ]
     good = verdict_on(writing(ended=0.85, spread=0.1), writing(ended=0.9))
     assert good.not_learned == []
-    assert good.learned[0].startswith("Endings: its stories come to an end as people's do")
+    assert good.learned[0].startswith("Endings: its stories end as often as people's")
     silent = verdict_on(None, None)
     assert (silent.learned, silent.not_learned) == ([], [])
 

@@ -156,7 +156,7 @@ def test_a_result_that_says_nothing_is_published_only_on_request(finished_run: P
     assert "The model learned nothing that helps it predict the 50 stories" in card
     repeated = trained("tuned", 0.119, estimate(-1.0))
     evaluation(model("base", 2.5), repeated, human=writing(copied=0.89)).save(finished_run / "metrics.json")
-    with pytest.raises(FabulaError, match="The figures measure memory"):
+    with pytest.raises(FabulaError, match="The figures measure memorisation"):
         check_evidence(ModelRecords.of(finished_run / "model"), anyway=False)
 
 
@@ -318,7 +318,7 @@ def test_a_space_that_does_not_work_is_not_published(tmp_path: Path, tiny_gpt2_d
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"dry_run": "x"}, "the licence of the model is not stated; say it with --license"),
+        ({"dry_run": "x"}, "the licence of the model is not stated; state it with --license"),
         (
             {"dry_run": "x", "license": "mit"},
             "the licence of the stories that it was trained on is not stated",
@@ -330,7 +330,7 @@ def test_a_space_that_does_not_work_is_not_published(tmp_path: Path, tiny_gpt2_d
         ({"license": "mit", "corpus_license": "mit"}, "there is nowhere to publish to"),
         (
             {"repo": "tales", "license": "mit", "corpus_license": "mit"},
-            "--repo: this is no name for a repository",
+            "--repo: this is not a name for a repository",
         ),
         ({"space": "a/b c", "license": "mit", "corpus_license": "mit"}, "--space: this is no name"),
     ],
@@ -379,8 +379,13 @@ def test_a_folder_is_uploaded_as_one_commit(tmp_path: Path, online: Hub):
         ("hf_" + "c" * 34, "ada/tales", None, "the hub does not know you"),
         (READER, "ada/tales", None, "your token may not write to ada/tales"),
         (TOKEN, "bob/tales", None, "your token may not write to bob/tales"),
-        (TOKEN, "ada/tales", 503, "the hub cannot take it now (503: Overloaded); run the same command again"),
-        (TOKEN, "ada/tales", 429, "the hub cannot take it now (429"),
+        (
+            TOKEN,
+            "ada/tales",
+            503,
+            "the hub cannot accept it now (503: Overloaded); run the same command again",
+        ),
+        (TOKEN, "ada/tales", 429, "the hub cannot accept it now (429"),
     ],
 )
 def test_refusals_of_the_hub_are_one_line(

@@ -59,7 +59,7 @@ def test_votes_are_kept_counted_and_shown(
     assert list(ballot.left()) == []
     [said] = ballot.results()
     assert "second was preferred to first in 5 of 5 pairs" in said
-    assert said.endswith("; no difference in 1): more than chance.")
+    assert said.endswith("; no difference in 1): more often than by chance.")
     assert said.replace("&", "&amp;") in compare(runs[:2], out=page).read_text(encoding="utf-8")
     evaluation(fingerprint="another").save(runs[0] / "metrics.json")
     assert open_ballot(runs[:2], page).results() == []  # votes about an earlier model

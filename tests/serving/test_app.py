@@ -438,7 +438,7 @@ def test_the_command_answers_and_stops(tiny_gpt2_dir: Path):
             result = run_cli("serve", str(tiny_gpt2_dir), "--port", port)
             assert result.returncode == 2
             assert result.stderr.strip().endswith(
-                f"port {port} is in use; take another: --port {int(port) + 1}"
+                f"port {port} is in use; use another one: --port {int(port) + 1}"
             )
             taken.close()
         process.terminate()

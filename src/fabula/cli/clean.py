@@ -35,7 +35,8 @@ def clean(
         Path | None, typer.Option(help="Also write kept stories here, as rows {source_line, text}.")
     ] = None,
     decisions: Annotated[
-        Path | None, typer.Option(help="Review file, as saved from review.html: what to undo or confirm.")
+        Path | None,
+        typer.Option(help="Review file saved from review.html, which says what to undo or confirm."),
     ] = None,
     reading: ReadingOptions,
     options: CleaningOptions,
@@ -101,7 +102,9 @@ def default_model(corpus: str) -> str:
 
 def restore(
     corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=False)],
-    story: Annotated[str, typer.Argument(help="The story's id, or the beginning of it.", show_default=False)],
+    story: Annotated[
+        str, typer.Argument(help="The story's id, or its first characters.", show_default=False)
+    ],
 ) -> None:
     """Print a story as it was before anything was removed."""
     from fabula.corpus.store import open_corpus

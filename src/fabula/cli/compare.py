@@ -20,11 +20,11 @@ def compare(
         bool,
         typer.Option(
             "--blind",
-            help="First show pairs of stories without names, ask which is better, and keep the votes beside the page.",
+            help="First show pairs of stories without names, ask which is better, and save the votes beside the page.",
         ),
     ] = False,
 ) -> None:
-    """Put several runs on one page: verdicts, curves, figures with intervals, and what they write."""
+    """Compare several runs on one page: verdicts, curves, figures with intervals, and sample stories."""
     from fabula.report.compare import compare as compare_runs
     from fabula.report.compare import open_ballot
 

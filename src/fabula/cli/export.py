@@ -31,7 +31,7 @@ def export(
     ] = None,
     max_loss: Annotated[
         float,
-        typer.Option(min=0, help="Fail where more than this share of the bits per byte is lost."),
+        typer.Option(min=0, help="Fail if the loss is more than this share of the bits per byte."),
     ] = 0.01,
 ) -> None:
     """Convert a model for other programs, and check that it still predicts the same."""

@@ -15,7 +15,9 @@ def publish(
     space: Annotated[
         str | None, typer.Option(help="Space on the hub: user/name.", show_default=False)
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="Let only their owner see them.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository and the Space private.")
+    ] = False,
     dry_run: Annotated[
         Path | None,
         typer.Option(help="Write and check everything in this folder; upload nothing.", show_default=False),
@@ -23,7 +25,7 @@ def publish(
     static: Annotated[
         Path | None,
         typer.Option(
-            help="Write a site into this folder that runs the model in the visitor's browser; any web host will do.",
+            help="Write a site into this folder that runs the model in the visitor's browser and works on any web host.",
             show_default=False,
         ),
     ] = None,
@@ -31,21 +33,19 @@ def publish(
         bool,
         typer.Option(
             "--vendor/--cdn",
-            help="Put the static site's libraries into it, or have the visitor's browser take them from a CDN.",
+            help="Include the libraries in the static site, or let the visitor's browser load them from a CDN.",
         ),
     ] = True,
     license: Annotated[
         str | None,
         typer.Option(
-            help="Licence of the model, as the hub names it, such as cc-by-4.0. Must be stated.",
+            help="Licence of the model, by its name on the hub, such as cc-by-4.0. Required.",
             show_default=False,
         ),
     ] = None,
     corpus_license: Annotated[
         str | None,
-        typer.Option(
-            help="Licence of the stories that it was trained on. Must be stated.", show_default=False
-        ),
+        typer.Option(help="Licence of the stories that it was trained on. Required.", show_default=False),
     ] = None,
     anyway: Annotated[
         bool,
@@ -57,7 +57,8 @@ def publish(
     clean_check: Annotated[
         bool,
         typer.Option(
-            "--clean-check", help="Try the Space in a new environment made from its requirements (minutes)."
+            "--clean-check",
+            help="Test the Space in a new environment made from its requirements (takes minutes).",
         ),
     ] = False,
 ) -> None:

@@ -35,7 +35,7 @@ def run(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="Be done in about this many minutes. At most a fifth of them is spent on tuning, writing and scoring, which shrink to fit.",
+            help="Finish in about this many minutes. Tuning, writing and scoring are reduced to fit into at most a fifth of them.",
             show_default="6 for the bundled stories, else no limit",
             min=0.01,
         ),
@@ -43,7 +43,7 @@ def run(
     decisions: Annotated[
         Path | None,
         typer.Option(
-            help="Review file, as saved from review.html: what to undo or confirm.", show_default=False
+            help="Review file saved from review.html, which says what to undo or confirm.", show_default=False
         ),
     ] = None,
     reading: ReadingOptions,

@@ -14,7 +14,7 @@ def serve(
     model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
     settings: ServeSettings,
 ) -> None:
-    """Show a page where anyone writes with a model, or answer an API."""
+    """Serve a page for writing with a model, or an API."""
     from fabula.serving.serve import model_name
     from fabula.serving.serve import serve as serve_model
 

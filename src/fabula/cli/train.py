@@ -20,7 +20,7 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Begin with random weights and a vocabulary learned from the stories: tiny, small, or a config.json.",
+            help="Start from random weights and a vocabulary learned from the stories: tiny, small, or a config.json.",
             show_default=False,
         ),
     ] = None,
@@ -30,13 +30,15 @@ def train(
     seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Train for at most this many minutes; the schedule is fitted to it.", min=0.01),
+        typer.Option(
+            help="Train for at most this many minutes; the schedule is fitted to this time.", min=0.01
+        ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume/--no-resume",
-            help="Resume from the last checkpoint, or begin again and replace a finished model.",
+            help="Resume from the last checkpoint, or start again and replace a finished model.",
         ),
     ] = True,
     further: Annotated[

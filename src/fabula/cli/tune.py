@@ -28,7 +28,7 @@ def tune(
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     options: TuningOptions,
 ) -> None:
-    """Choose the sampling settings with which a model writes most like people, and keep them with the model."""
+    """Choose the sampling settings with which a model writes most like people, and save them with the model."""
     from fabula.evaluation.tune import tune as tune_model
     from fabula.models.records import corpus_of
 

@@ -29,12 +29,12 @@ class WriteOptions(Record):
 
     start: str | None = Field(
         default=None,
-        description="How the story begins: the prompt as an option.",
+        description="The beginning of the story; the same as the prompt argument.",
         json_schema_extra={"flags": ["--from"]},
     )
     corpus: Path | None = Field(
         default=None,
-        description="The training stories that --copy-guard keeps from being copied; the default is the run's corpus.",
+        description="The training stories that --copy-guard protects; the default is the run's corpus.",
     )
     num_stories: int = Field(
         default=1,
@@ -42,10 +42,11 @@ class WriteOptions(Record):
         description="Number of stories for each prompt.",
         json_schema_extra={"flags": ["--num-stories", "-n"]},
     )
-    prompts: Path | None = Field(default=None, description="A text file with one prompt on each line.")
+    prompts: Path | None = Field(default=None, description="A text file with one prompt per line.")
     seed: int = Field(default=SEED, ge=0, description="Story number i, from 0, has the seed `seed + i`.")
     engine: str = Field(
-        default="auto", description="What runs the model: auto takes the fastest that is installed."
+        default="auto",
+        description="The engine that runs the model; auto chooses the fastest one that is installed.",
     )
     batch_size: int = Field(default=8, ge=1, description="Number of stories that are written at once.")
     stream: bool | None = Field(
@@ -54,7 +55,7 @@ class WriteOptions(Record):
     )
     as_json: bool = Field(
         default=False,
-        description="Print each story with its settings as one JSON object on a line.",
+        description="Print one JSON object per line and story, with the settings.",
         json_schema_extra={"flags": ["--json"]},
     )
 
@@ -64,7 +65,7 @@ def write(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
     prompt: Annotated[
-        str, typer.Argument(help="How the story begins; without it the model begins by itself.")
+        str, typer.Argument(help="The beginning of the story; without it the model begins by itself.")
     ] = "",
     *,
     options: WriteOptions,
@@ -77,9 +78,11 @@ def write(
     from fabula.models.find import locate_model
 
     if sum(bool(each) for each in (prompt, options.start, options.prompts)) > 1:
-        raise FabulaError("give one of a prompt, --from and --prompts")
+        raise FabulaError("give only one of a prompt, --from and --prompts")
     if options.stream and options.as_json:
-        raise FabulaError("--json prints finished stories", where="--stream", hint="leave out one of the two")
+        raise FabulaError(
+            "--json prints only finished stories", where="--stream", hint="leave out one of the two"
+        )
     prompts = [options.start or prompt] if options.prompts is None else read_prompts(options.prompts)
     folder = locate_model(model)
     sampling = SamplingSettings.of_model(folder).with_changes(**settings)

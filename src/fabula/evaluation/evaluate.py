@@ -151,7 +151,7 @@ def make_plan(
     if not models:
         raise FabulaError("no model to evaluate", hint="name at least one")
     if names is not None and len(names) != len(models):
-        raise FabulaError(f"{len(models)} models need as many names, not {len(names)}")
+        raise FabulaError(f"{len(models)} models need {len(models)} names, not {len(names)}")
     if names is not None and len(set(names)) < len(names):
         raise FabulaError(f"two models have the same name ({', '.join(names)})")
     source = open_corpus(corpus)

@@ -23,7 +23,7 @@ class EvaluationOptions(Record):
     num_samples: int = Field(
         default=NUM_SAMPLES,
         ge=0,
-        description="Stories that each model writes, to be compared with people's; 0 for none.",
+        description="Number of stories that each model writes, for comparison with people's; 0 for none.",
     )
     max_new_tokens: int = Field(
         default=SAMPLE_TOKENS, ge=1, description="Length limit of these stories, in tokens."
@@ -31,12 +31,12 @@ class EvaluationOptions(Record):
     seed: int = Field(
         default=SEED,
         ge=0,
-        description="Random seed of the first of these stories; the next has the next seed.",
+        description="Random seed of the first of these stories; each further story uses the next seed.",
     )
     context_length: int | None = Field(
         default=None,
         ge=2,
-        description="Tokens in a window when stories are scored.",
+        description="Tokens per window for scoring.",
         json_schema_extra={"shown": f"the model's, at most {MAX_SCORING_CONTEXT:,}"},
     )
     stride: int | None = Field(
@@ -52,25 +52,27 @@ class EvaluationOptions(Record):
         default=NUM_OTHERS,
         ge=0,
         le=NUM_OTHERS,
-        description="Beginnings of public-domain stories by other authors that this author's are told from; 0 for none.",
+        description="Number of public-domain stories by other authors that this author's are compared with; 0 for none.",
     )
-    engine: str = Field(default="auto", description="What writes the stories; see `fabula write`.")
+    engine: str = Field(default="auto", description="The engine that writes the stories; see `fabula write`.")
 
 
 class TuningOptions(Record):
     """How sampling settings are chosen."""
 
-    split: str = Field(default="validation", description="Which stories of the corpus stand for people's.")
+    split: str = Field(
+        default="validation", description="Which stories of the corpus to use as people's stories."
+    )
     num_settings: int = Field(
         default=NUM_SETTINGS,
         ge=1,
         le=NUM_SETTINGS,
-        description="Settings to try of each of the five samplers.",
+        description="Number of settings to try for each of the five samplers.",
     )
     num_stories: int = Field(
         default=NUM_TUNING_STORIES,
         ge=2,
-        description="Stories to write with each of the settings, with the same prompts and seeds.",
+        description="Number of stories to write with each setting, with the same prompts and seeds.",
     )
     max_new_tokens: int = Field(
         default=TUNING_TOKENS, ge=8, description="Length limit of these stories, in tokens."
@@ -79,11 +81,11 @@ class TuningOptions(Record):
         default=MAX_COPIED,
         ge=0,
         le=1,
-        description="Share of their text that may be copied from training stories, where people copy no more.",
+        description="Largest share of text that may be copied from training stories, unless people copy more.",
     )
     seed: int = Field(
         default=SEED,
         ge=0,
-        description="Random seed of the first of these stories; the next has the next seed.",
+        description="Random seed of the first of these stories; each further story uses the next seed.",
     )
-    engine: str = Field(default="auto", description="What writes the stories; see `fabula write`.")
+    engine: str = Field(default="auto", description="The engine that writes the stories; see `fabula write`.")

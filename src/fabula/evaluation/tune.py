@@ -140,7 +140,7 @@ def make_plan(model: str | Path, corpus: str | Path, options: TuningOptions) -> 
         raise FabulaError(
             f"{len(people)} {options.split} stories are too few to compare with",
             where=source.path,
-            hint=f"it takes {MIN_PEOPLE} or more",
+            hint=f"at least {MIN_PEOPLE} are needed",
         )
     tried = [
         (

@@ -71,7 +71,7 @@ def describe_failure(num_steps: int, best_step: int) -> str | None:
         best_step: step of the weights that became the model; 0 for those of the base model.
     """
     if num_steps == 0:
-        return "Nothing was trained: the time was over before the first step, and the model is a copy of its base model."
+        return "Nothing was trained: the time ran out before the first step, so the model is a copy of its base model."
     if best_step == 0:
         return (
             f"Training did not help: in {count_steps(num_steps)} the model never predicted the held-out stories"
@@ -120,9 +120,7 @@ def write_headline(figures: EvaluationFigures, outcome: Outcome) -> str:
         return failure
     num_stories = figures.held_out.num_stories
     stories = (
-        "the 1 story that was held out"
-        if num_stories == 1
-        else f"the {format_number(num_stories)} stories that were held out"
+        "the 1 held-out story" if num_stories == 1 else f"the {format_number(num_stories)} held-out stories"
     )
     after = last.likelihood.bits_per_byte.value
     is_run = (first.name, last.name) == ("base", "tuned")
@@ -134,14 +132,13 @@ def write_headline(figures: EvaluationFigures, outcome: Outcome) -> str:
     if outcome == "no better":
         return begin(f"{model} learned nothing that helps it predict {stories}: {bits}.")
     saved = 1 - after / before
-    surprise = "surprises" if num_stories == 1 else "surprise"
     gain = (
-        f"{stories} {surprise} it {format_percent(saved, 0 if saved >= 0.1 else 1)} less than {base} ({bits})"
+        f"it predicts {stories} {format_percent(saved, 0 if saved >= 0.1 else 1)} better than {base} ({bits})"
     )
     if outcome == "uncertain":
-        return begin(f"{model} may have learned from the stories, or it is chance: {gain}.")
+        return begin(f"{model} may have learned from the stories, or the difference is chance: {gain}.")
     if not is_evidence(figures, outcome):
-        return f"Whether {model} learned anything cannot be told: {gain}, but that says nothing about new stories."
+        return f"It is unclear whether {model} learned anything: {gain}, but that says nothing about new stories."
     return begin(f"{model} learned from the stories: {gain}.")
 
 
@@ -157,21 +154,21 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
     bits, change = last.likelihood.bits_per_byte.value, last.likelihood.bits_per_byte_difference
     if repeated := repeated_share(figures.human):
         doubts.append(
-            f"The figures measure memory: {format_percent(repeated, 0)} of the held-out text also occurs in training"
+            f"The figures measure memorisation: {format_percent(repeated, 0)} of the held-out text also occurs in training"
             " stories."
         )
     elif bits < MIN_BITS_PER_BYTE:
         doubts.append(
             f"{format_number(bits, 3)} bits per byte is too good for new prose: the held-out stories probably follow a"
-            " template that the training stories have, too."
+            " template that the training stories also follow."
         )
     if known := doubt_novelty(figures.held_out):
         doubts.append(known)
     if is_foreign(figures):
         doubts.append(
             "The base model hardly knows the language of these stories"
-            f" ({format_number(bits_per_character(figures), 2)} bits per character), so much of the gain is the language"
-            " and not the stories."
+            f" ({format_number(bits_per_character(figures), 2)} bits per character), so much of the gain comes from the language"
+            " and not from the stories."
         )
     if num_clusters < FEW_CLUSTERS:
         stories = (
@@ -179,7 +176,7 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
             if num_clusters == 1
             else f"{num_clusters} stories were held out that are not near-duplicates"
         )
-        doubts.append(f"Only {stories}: too few for a reliable figure.")
+        doubts.append(f"Only {stories}, which is too few for a reliable figure.")
     if change and change.low is not None and change.high is not None and change.high < 0:
         least, most = -change.high, -change.low
         if most - least > -change.value:
@@ -252,7 +249,7 @@ def judge_style(figures: EvaluationFigures) -> list[Aspect]:
     found, own = figures.style, figures.models[-1].style
     if found is None or own is None or found.author.value - found.others.value < USEFUL_DIFFERENCE:
         return []
-    shares = f"{format_percent(own.value, 0)} are taken for the author's, {format_percent(found.author.value, 0)} of the author's own"
+    shares = f"{format_percent(own.value, 0)} are attributed to the author, and {format_percent(found.author.value, 0)} of the author's own stories"
     is_like = highest(own) >= found.author.value and own.value >= 0.5
     how = "its stories have" if is_like else "its stories often lack"
     return [(is_like, f"Style: {how} the author's function words and punctuation ({shares}).")]
@@ -270,8 +267,13 @@ def judge_vocabulary(figures: EvaluationFigures) -> list[Aspect]:
         f"{format_percent(own)} of its words occur in no training story, {format_percent(people)} of people's"
     )
     if own <= max(TOLERATED_WORDS * people, FEW_NEW_WORDS):
-        return [(True, f"Vocabulary: it keeps to the words of the stories ({shares}).")]
-    return [(False, f"Vocabulary: it uses words that the stories lack, many of them no words ({shares}).")]
+        return [(True, f"Vocabulary: it uses the words of the stories ({shares}).")]
+    return [
+        (
+            False,
+            f"Vocabulary: it uses words that the stories do not contain, and many of these are not words ({shares}).",
+        )
+    ]
 
 
 def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
@@ -283,7 +285,7 @@ def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
     own, people = writing.measures.ended_share, human.measures.ended_share
     shares = f"{format_percent(own.value, 0)} end within the length allowed, {format_percent(people.value, 0)} of people's"
     if highest(own) >= people.value:
-        return [(True, f"Endings: its stories come to an end as people's do ({shares}).")]
+        return [(True, f"Endings: its stories end as often as people's ({shares}).")]
     return [(False, f"Endings: few of its stories come to an end ({shares}).")]
 
 
@@ -303,7 +305,7 @@ def judge_repetition(figures: EvaluationFigures) -> list[Aspect]:
     return [
         (
             False,
-            f"Going on: {format_percent(looping.value, 0)} of its stories get stuck and repeat themselves.",
+            f"Loops: {format_percent(looping.value, 0)} of its stories get stuck and repeat themselves.",
         )
     ]
 
@@ -341,11 +343,11 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
     last, human = figures.models[-1], figures.human
     training = last.training
     if outcome == "untrained":
-        return "Give it more time (--max-minutes), because preparing the training used up what it had."
+        return "Give it more time (--max-minutes), because preparing the training used all of it."
     if repeated_share(human) or (
         figures.models[0] is not last and last.likelihood.bits_per_byte.value < MIN_BITS_PER_BYTE
     ):
-        return "Remove what the stories share, such as a template or boilerplate, because only then can the figures show what was learned."
+        return "Remove text that the stories share, such as a template or boilerplate, because otherwise the figures cannot show what was learned."
     if outcome in ("unchanged", "no better") and training and training.num_steps < FEW_STEPS:
         return f"Give it more time (--max-minutes), because {count_steps(training.num_steps)} can hardly change a model."
     if is_foreign(figures):
@@ -355,14 +357,12 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
     if outcome in ("unchanged", "no better"):
         return "Lower the learning_rate in the recipe or add stories, because this training makes the model worse."
     if last.writing and human and copies_too_much(last.writing, human):
-        return (
-            "Add stories or train for fewer epochs, because the model begins to learn its stories by heart."
-        )
+        return "Add stories or train for fewer epochs, because the model has begun to memorise its training stories."
     if training is None:
         return None
     if last.num_parameters < SMALL_MODEL:
         size = f"{format_number(last.num_parameters / 1e6, 1)} million parameters"
-        return f"Start from a larger base model (--base), because {size} are too few for stories that hold together."
+        return f"Start from a larger base model (--base), because {size} are too few for coherent stories."
     if training.best_step < training.num_steps:
         return "Add stories, because the held-out stories were predicted best before training ended."
     return "Train for longer, because the held-out stories were predicted better up to the end."

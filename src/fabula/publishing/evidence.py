@@ -21,5 +21,5 @@ def check_evidence(records: ModelRecords, *, anyway: bool) -> None:
     raise FabulaError(
         f"the evaluation does not show that this model learned anything. {reason}",
         where=records.name,
-        hint="publish it all the same with --anyway; its card then says so",
+        hint="to publish it anyway, add --anyway; its card then says so",
     )

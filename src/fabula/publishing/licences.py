@@ -49,7 +49,7 @@ def check_licence(licence: str | None, option: str, thing: str) -> str:
     if licence is None:
         raise FabulaError(
             f"the licence of {thing} is not stated",
-            hint=f"say it with {option}, for instance {option} cc-by-4.0; fabula does not choose it for you",
+            hint=f"state it with {option}, for example {option} cc-by-4.0; fabula does not choose it for you",
         )
     if licence not in LICENCES:
         raise FabulaError(

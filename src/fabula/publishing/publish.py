@@ -138,7 +138,7 @@ def check_repo_name(name: str, option: str) -> None:
     except HFValidationError:
         name = ""
     if name.count("/") != 1:
-        raise FabulaError("this is no name for a repository", where=option, hint="it must be user/name")
+        raise FabulaError("this is not a name for a repository", where=option, hint="it must be user/name")
 
 
 def check_target(folder: Path) -> None:

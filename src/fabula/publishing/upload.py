@@ -56,7 +56,7 @@ def upload(
                 hint="use one with write access to it: hf auth login",
             ) from None
         if status >= 500 or status == 429:
-            raise FabulaError(f"the hub cannot take it now ({status}: {said})", hint=again) from None
+            raise FabulaError(f"the hub cannot accept it now ({status}: {said})", hint=again) from None
         raise FabulaError(f"the hub refuses {repo} ({status}: {said})") from None
     except (httpx2.HTTPError, OSError, RuntimeError) as error:
         message = str(error).strip().splitlines()

@@ -105,7 +105,7 @@ def describe(votes: Sequence[Vote], one: str, other: str) -> str:
     is_certain = share.low is not None and share.low > 0.5
     return (
         f"{one} was preferred to {other} in {times} ({format_estimate(share, percent=True)}{undecided}):"
-        f" {'more than chance' if is_certain else 'that may be chance'}."
+        f" {'more often than by chance' if is_certain else 'which may be chance'}."
     )
 
 

@@ -103,7 +103,7 @@ def chart_tuning(tuning: Tuning) -> dict[str, Markup]:
                 if each.figures.compression_ratio is not None and each.figures.repeated_4grams is not None
             ],
             (people[0], people[1]),
-            "Sameness of the settings tried and of people",
+            "Repetition with the settings tried, and by people",
             ("compression ratio", "repeated 4-grams"),
         )
     return charts

@@ -70,7 +70,7 @@ def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path
         FabulaError: fewer than two runs, or a folder that holds no finished run.
     """
     if len(runs) < 2:
-        raise FabulaError("a comparison takes two runs or more")
+        raise FabulaError("a comparison needs two runs or more")
     from fabula.report.charts import colours
 
     out = Path(out)

@@ -111,7 +111,7 @@ def model_facts(records: ModelRecords) -> list[tuple[str, str]]:
         facts.append(("Parameters", f"{format_number(records.num_parameters / 1e6, 1)} million"))
     context = records.config.get("n_positions") or records.config.get("max_position_embeddings")
     if context:
-        facts.append(("Context", f"{format_number(context)} tokens; of a longer story it sees only the end"))
+        facts.append(("Context", f"{format_number(context)} tokens; it sees only the end of a longer story"))
     if training := records.training:
         init = training.inputs.get("init")
         facts.append(("Base model", f"random weights ({init})" if init else _name_base(records.base)))
@@ -130,7 +130,7 @@ def model_facts(records: ModelRecords) -> list[tuple[str, str]]:
 def _name_base(base: str | None) -> str:
     if base == TINY:
         return f"{TINY}, the small model that comes with fabula (CC-BY-4.0; {ATTRIBUTION} names the authors of its stories)"
-    return base or "not on record"
+    return base or "not recorded"
 
 
 def corpus_facts(counts: CorpusCounts) -> list[tuple[str, str]]:
@@ -183,7 +183,7 @@ def writing_facts(metrics: Evaluation) -> list[tuple[str, str]]:
         copied += f"; held-out stories by people: {by_people}"
     return [
         ("Measured on", f"{format_number(measures.num_stories)} stories that it wrote"),
-        ("Ended by themselves", format_estimate(measures.ended_share, percent=True)),
+        ("Ended by the model", format_estimate(measures.ended_share, percent=True)),
         ("Caught in a loop", format_estimate(measures.looping_share, percent=True)),
         ("Copied from training stories", copied),
         ("Longest copied passage", f"{format_number(memorisation.longest)} characters"),
@@ -195,9 +195,9 @@ def export_facts(exports: list[ExportRecord]) -> list[tuple[str, str]]:
     return [
         (
             f"{FORMAT_NAMES[each.format]}, {each.quantization}",
-            f"KL from the original {each.kl:.5f} nats a token, the same likeliest token"
+            f"KL from the original {each.kl:.5f} nats per token, the same most likely token"
             f" at {100 * each.greedy_agreement:.1f} %, bits per byte {each.bits_per_byte:.4f}"
-            f" {each.bits_per_byte_lost:+.4f}; at {each.num_places:,} places of {each.text}",
+            f" {each.bits_per_byte_lost:+.4f}; at {each.num_places:,} positions in {each.text}",
         )
         for each in exports
     ]

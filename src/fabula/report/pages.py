@@ -57,16 +57,21 @@ MEASURES = (
     Measure(
         "ended_share",
         "Stories that end",
-        "by themselves, at the end of a sentence, within the length",
+        "at the end of a sentence, before the length limit",
         percent=True,
     ),
-    Measure("mean_words", "Words", "in a story, up to the length allowed"),
-    Measure("distinct_2", "Distinct 2-grams", "different word pairs by all word pairs", percent=True),
-    Measure("distinct_3", "Distinct 3-grams", "different word triples by all word triples", percent=True),
+    Measure("mean_words", "Words", "in a story, up to the length limit"),
+    Measure("distinct_2", "Distinct 2-grams", "different word pairs divided by all word pairs", percent=True),
     Measure(
-        "compression_ratio", "Compression ratio", "how much smaller the text packs: more is more alike", 2
+        "distinct_3", "Distinct 3-grams", "different word triples divided by all word triples", percent=True
     ),
-    Measure("self_bleu", "Self-BLEU", "how far each story is made of phrases of the others", 3),
+    Measure(
+        "compression_ratio",
+        "Compression ratio",
+        "how much smaller the text becomes by compression; higher means more alike",
+        2,
+    ),
+    Measure("self_bleu", "Self-BLEU", "how much each story consists of phrases from the others", 3),
     Measure("new_words", "New words", "words that occur in no training story", percent=True),
     Measure("zipf_slope", "Zipf slope", "how word frequencies fall off with rank", 2),
 )

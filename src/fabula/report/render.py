@@ -286,7 +286,7 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
             Highlight(
                 format_percent(abs(saved), 0 if abs(saved) >= 0.1 else 1),
                 f"{'more' if saved < 0 else 'fewer'} bits per byte for new stories: {bits} instead of"
-                f" {format_number(before.value, 3)}{'' if metrics.verdict.is_evidence else ' (no evidence: see above)'}",
+                f" {format_number(before.value, 3)}{'' if metrics.verdict.is_evidence else ' (not evidence; see above)'}",
             )
         ]
     if last.voice and last.voice.told_apart.low is not None:
@@ -304,7 +304,7 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
             found.append(
                 Highlight(
                     format_percent(own.ended_share.value, 0),
-                    f"of its stories come to an end (people's: {format_percent(people.ended_share.value, 0)})",
+                    f"of its stories end within the length limit (people's: {format_percent(people.ended_share.value, 0)})",
                 )
             )
         found += [

@@ -3,30 +3,33 @@
 TERMS = (
     (
         "Base model",
-        "The model that training started from; it has read much text, but not these stories on purpose.",
+        "The model that training started from. It was trained on much text, but not on these stories intentionally.",
     ),
     (
         "Held-out stories",
-        "Stories that were set aside before training, so that they can show what the model makes of new ones.",
+        "Stories that were set aside before training, to show how well the model predicts new stories.",
     ),
     (
         "Bits per byte",
-        "What a model needs, on average, to guess the next byte (about one character) of a text; fewer means that the text surprises it less.",
+        "The mean number of bits that a model needs to predict the next byte (about one character) of a text; fewer bits mean a better prediction.",
     ),
     (
         "Perplexity",
-        "Among how many equally likely tokens (or words) a model would have to choose to be as unsure as it is.",
+        "The number of equally likely tokens (or words) that would make a model as uncertain as it is.",
     ),
     (
         "Token",
         "The unit in which a model reads and writes: a word or a part of one.",
     ),
-    ("Step", "One correction of the model's weights, made after reading a batch of training text."),
-    ("Training loss", "How badly the model guesses the tokens of the stories that it is being trained on."),
-    ("Validation loss", "The same for held-out stories; when it rises, the model is learning by heart."),
+    ("Step", "One update of the model's weights, after reading a batch of training text."),
+    ("Training loss", "How badly the model predicts the tokens of the training stories."),
+    (
+        "Validation loss",
+        "The same for held-out stories; when it rises, the model is memorising its training stories.",
+    ),
     (
         "Learning curve",
-        "How well the held-out stories are predicted as training goes on.",
+        "How well the model predicts the held-out stories in the course of training.",
     ),
     (
         "Voice",
@@ -34,7 +37,7 @@ TERMS = (
     ),
     (
         "Function words",
-        "Words such as “the”, “but” and “of”, which everybody needs and everybody uses at a rate of their own.",
+        "Words such as “the”, “but” and “of”, which everybody uses, but at different rates.",
     ),
     (
         "95 % interval",
@@ -42,32 +45,32 @@ TERMS = (
     ),
     (
         "Cluster",
-        "Stories that are nearly the same; they count as one piece of evidence.",
+        "Stories that are near-duplicates of each other; they count as one piece of evidence.",
     ),
-    ("Repetition", "What a story says again: phrases of four words that it has used before, or a loop."),
+    ("Repetition", "Phrases of four words that a story has used before, or a loop."),
     (
         "Self-BLEU",
-        "How far each story of a set can be put together from phrases of the others; more means that they are alike.",
+        "How much each story of a set consists of phrases from the others; a higher value means that the stories are more alike.",
     ),
     (
         "Compression ratio",
-        "How many times smaller a packing program makes the stories; more means that they repeat each other.",
+        "How many times smaller the stories become by compression; a higher value means more repetition.",
     ),
     (
         "New words",
-        "Words that occur in no training story: names, rare words, and what is no word at all.",
+        "Words that occur in no training story: names, rare words, and strings that are not words.",
     ),
     (
         "Distinct 2-grams, distinct 3-grams",
-        "How many different pairs, or triples, of words there are among all of them; more means a richer choice of words.",
+        "The share of different pairs, or triples, of words among all of them; a higher value means a richer vocabulary.",
     ),
     (
         "Zipf slope",
-        "How fast words get rarer from the commonest one on; people's text lies near −1.",
+        "How fast the frequency of words falls with their rank; for people's text it is near −1.",
     ),
     (
         "Perplexity gap",
-        "How much more a model is surprised by its own stories than by people's; far below 0, it plays safe.",
+        "How many more bits per byte a model needs for its own stories than for people's; far below 0 means that it writes only likely text.",
     ),
     (
         "Copied",
@@ -75,11 +78,11 @@ TERMS = (
     ),
     (
         "Temperature, top-k, top-p, min-p",
-        "Settings that make a model choose likelier words (lower temperature) or leave the unlikely ones out.",
+        "Settings that make a model choose likelier words (a lower temperature) or exclude unlikely ones.",
     ),
-    ("Seed", "The number that the random draws start from; the same seed gives the same story."),
+    ("Seed", "The start of the random number generator; the same seed gives the same story."),
     (
         "Notebook's loss",
-        "The validation loss as the notebook baseline counts it, markers and padding included, for comparison with its figures only.",
+        "The validation loss as the notebook baseline counts it, including markers and padding; it is only for comparison with the notebook's figures.",
     ),
 )

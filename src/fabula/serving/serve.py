@@ -28,7 +28,7 @@ def serve(
     on_progress: OnProgress = silent,
     **settings: Any,
 ) -> None:
-    """Show a page where anyone writes with a model, or answer an API. Returns when it is stopped (Ctrl-C).
+    """Serve a page for writing with a model, or an API. Returns when it is stopped (Ctrl-C).
 
     Args:
         model: folder of a model or of a run. The folder's name is the model's name in the API.
@@ -142,7 +142,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise FabulaError(f"port {port} is in use", hint=f"take another: --port {port + 1}") from None
+            raise FabulaError(f"port {port} is in use", hint=f"use another one: --port {port + 1}") from None
         raise FabulaError(f"cannot listen on {host}:{port} ({error.strerror or error})") from None
     return listening
 

@@ -14,27 +14,27 @@ class Limits(Record):
     max_prompt_chars: int = Field(
         default=40_000,
         ge=1,
-        description="Longest story that the page continues, in characters.",
+        description="Maximum length of a story that the page continues, in characters.",
         json_schema_extra={"option": False},
     )
-    max_new_tokens: int = Field(
-        default=400, ge=1, description="Longest passage that the page writes at once, in tokens."
-    )
-    max_seconds: float = Field(
-        default=60, gt=0, description="Longest time for one passage on the page, in seconds."
-    )
+    max_new_tokens: int = Field(default=400, ge=1, description="Maximum length of a passage, in tokens.")
+    max_seconds: float = Field(default=60, gt=0, description="Maximum time for one passage, in seconds.")
     max_per_minute: int = Field(
-        default=60, ge=1, description="Passages that one visitor may ask for in a minute."
+        default=60, ge=1, description="Maximum number of passages per minute for one visitor."
     )
     max_per_address: int = Field(
         default=600,
         ge=1,
-        description="Passages that all visitors of one network address may ask for in a minute.",
+        description="Maximum number of passages per minute for all visitors from one network address.",
         json_schema_extra={"option": False},
     )
-    max_waiting: int = Field(default=64, ge=1, description="Requests that may wait in the queue.")
+    max_waiting: int = Field(
+        default=64, ge=1, description="Maximum number of requests that wait in the queue."
+    )
     max_stories: int = Field(
-        default=16, ge=1, description="Stories that are written at once, over all requests."
+        default=16,
+        ge=1,
+        description="Maximum number of stories that are written at the same time, over all requests.",
     )
 
 
@@ -43,27 +43,28 @@ class ServeSettings(Limits):
 
     host: str = Field(
         default=HOST,
-        description="Address to listen on; only this machine reaches the default, 0.0.0.0 is for all.",
+        description="Address to listen on. The default can be reached only from this machine; 0.0.0.0 can be reached from everywhere.",
     )
-    port: int = Field(default=PORT, ge=0, le=65535, description="Port; 0 takes a free one.")
+    port: int = Field(default=PORT, ge=0, le=65535, description="Port; 0 chooses a free one.")
     api: bool = Field(
         default=False,
         description="Serve OpenAI's completions API (/v1/completions) for other programs instead of the page.",
     )
     corpus: Path | None = Field(
         default=None,
-        description="Mark what is copied from the training stories of this corpus; the default is the run's.",
+        description="Mark passages that are copied from the training stories of this corpus; the default is the run's corpus.",
     )
     guess: bool = Field(
         default=False,
-        description="Let visitors guess which passage the author wrote; it shows them held-out stories of the run.",
+        description="Let visitors guess which passage the author wrote. This shows them held-out stories of the run.",
     )
     engine: str = Field(
-        default="auto", description="What runs the model: auto takes the fastest that is installed."
+        default="auto",
+        description="The engine that runs the model; auto chooses the fastest one that is installed.",
     )
     behind_proxy: bool = Field(
         default=False,
-        description="Take visitors' addresses from the X-Forwarded-For header; only where a proxy sets it.",
+        description="Take visitors' addresses from the X-Forwarded-For header. Use this only behind a proxy that sets it.",
     )
     framed_by: tuple[str, ...] = Field(
         default=(),

@@ -286,7 +286,7 @@ def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int
             hint="begin the run in a terminal: fabula run FILE",
         )
     if offset + len(data) > total:
-        raise FabulaError("these are more bytes than were announced", where=name)
+        raise FabulaError("the upload has more bytes than announced", where=name)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".upload")
     if offset and (not partial.is_file() or partial.stat().st_size != offset):

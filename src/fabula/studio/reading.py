@@ -213,7 +213,7 @@ def decide(project: Project, wanted: Decision) -> int:
         FabulaError: it is none.
     """
     if wanted.decision not in ("", "undo", "confirm") or not 0 <= wanted.start < wanted.end:
-        raise FabulaError("this is no decision about a removal")
+        raise FabulaError("this is not a decision about a removal")
     decisions = [one for one in load_decisions(project) if one.key != wanted.key]
     if wanted.decision:
         decisions.append(wanted)

@@ -13,10 +13,10 @@ class StudioSettings(Record):
 
     host: str = Field(
         default=HOST,
-        description="Address to listen on; only this machine reaches the default. With any other, a key is asked for.",
+        description="Address to listen on. The default can be reached only from this machine; with any other address, the studio asks for a key.",
     )
-    port: int = Field(default=STUDIO_PORT, ge=0, le=65535, description="Port; 0 takes a free one.")
+    port: int = Field(default=STUDIO_PORT, ge=0, le=65535, description="Port; 0 chooses a free one.")
     max_upload_mb: int = Field(
-        default=2_000, ge=1, description="Size of all files that a project takes, in megabytes."
+        default=2_000, ge=1, description="Maximum size of all files of a project, in megabytes."
     )
     no_browser: bool = Field(default=False, description="Do not open the page in the browser.")

@@ -144,7 +144,7 @@ async function ask(count, start, end, on) {
       queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
       start: (more = 0) => {
         unread = asked.unread + more;
-        say(values.following ? "Writing several bridges; the best one is kept …" : "Writing …");
+        say(values.following ? "Writing several bridges, of which the best is kept …" : "Writing …");
       },
       ...on,
     });
@@ -168,7 +168,7 @@ async function rewrite() {
   if (writing || isReader) return;
   const { start, end } = place();
   const old = end > start ? null : story.passageAt(start);
-  if (!old && start === end) return say("There is no passage of the model’s to rewrite. Select some text, and this rewrites it.");
+  if (!old && start === end) return say("There is no passage by the model at the caret. Select the text that you want to rewrite.");
   rewrites++;
   if (old) await passage(old.start, old.end, () => { story.beginAgain(old); return old; });
   else await passage(start, end, () => story.begin(start, end));
@@ -199,7 +199,7 @@ async function passage(start, end, begin) {
     story.finish(written);
     caret = { start: Math.min(after, story.text.length), end: Math.min(after, story.text.length) };
   }
-  if (!written && reason === "end") say("For the model the story ends here. Type on, or press Rewrite.");
+  if (!written && reason === "end") say("The model ends the story here. Continue typing, or press Rewrite.");
   else if (written) say(`${words} ${words === 1 ? "word" : "words"} more. ${stopped || (isAtEnd ? REASONS[reason] : "") || ""}`.trim());
   show();
   putCaret(caret.start);
@@ -364,13 +364,13 @@ async function beginStory(content = {}) {
 async function drawShelf() {
   const wanted = $("find").value.trim().toLowerCase();
   const rows = (await shelf.list()).filter(({ name, beginning }) => `${name} ${beginning}`.toLowerCase().includes(wanted));
-  $("shelf-kept").textContent = shelf.isKept ? "Your browser keeps these stories on this machine. Save what you would miss as a file, too." : "This browser keeps no stories. Save yours as a file.";
+  $("shelf-kept").textContent = shelf.isKept ? "Your browser stores these stories on this machine. Save important ones as files too." : "This browser stores no stories. Save yours as a file.";
   $("shelf").replaceChildren(...rows.map((row) => element("li", { className: row.id === record.id ? "current" : "" },
     element("button", { className: "open", onclick: async () => { await openStory(row.id); openTab("write"); } },
       element("strong", { textContent: row.name || row.beginning || "Untitled" }),
       element("span", { className: "quiet", textContent: `${row.words.toLocaleString("en")} ${row.words === 1 ? "word" : "words"}, ${new Date(row.changed).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}` })),
     element("button", { className: "delete", textContent: "Delete", ariaLabel: `Delete ${row.name || row.beginning || "the story"}`, onclick: () => remove(row) }))));
-  if (!rows.length) $("shelf").replaceChildren(element("li", { className: "quiet", textContent: wanted ? "No story has this in its name or first words." : "No stories yet." }));
+  if (!rows.length) $("shelf").replaceChildren(element("li", { className: "quiet", textContent: wanted ? "No name or beginning of a story matches." : "No stories yet." }));
 }
 
 // Delete a story, and offer to take that back.
@@ -466,7 +466,7 @@ on("save", () => {
   saveAs("json", JSON.stringify({ model: model?.name, name: record.name, text, passages, memory: record.memory, note: record.note, settings: { ...settings?.values, seed: settings?.seed ?? null } }, null, 1), "application/json");
 });
 on("teach", async () => {
-  if (story.numWords < LEAST_WORDS) return say(`A story to learn from has at least ${LEAST_WORDS} words.`);
+  if (story.numWords < LEAST_WORDS) return say(`The story needs at least ${LEAST_WORDS} words to be used for training.`);
   try {
     await save();
     const { name } = await (await post(model.learn, { name: title(), text: story.text })).json();
@@ -477,7 +477,7 @@ on("open", () => $("file").click());
 for (const id of ["new", "new-story"]) on(id, async () => {
   await beginStory();
   openTab("write");
-  say("A new story. The others are under Stories.");
+  say("This is a new story. Your other stories are under Stories.");
   $("story").focus();
 });
 on("take", () => openStory(record.id, { take: true }));

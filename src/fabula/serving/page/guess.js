@@ -26,7 +26,7 @@ export async function showPair(place) {
     try {
       const { person, said: now } = await (await post("guess", { id: pair.id, chosen })).json();
       passages[person].classList.add("person");
-      result.textContent = chosen === null ? `A person wrote number ${person + 1}.` : chosen === person ? "Right: that is the person’s." : `No: a person wrote number ${person + 1}.`;
+      result.textContent = chosen === null ? `A person wrote number ${person + 1}.` : chosen === person ? "Right. A person wrote that one." : `No. A person wrote number ${person + 1}.`;
       said.textContent = now;
       neither.hidden = true;
       next.hidden = false;

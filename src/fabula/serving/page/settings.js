@@ -46,7 +46,7 @@ export class Settings {
     }
     this.#seed = element("input", { type: "number", min: 0, step: 1, placeholder: "new each time", inputMode: "numeric" });
     place.append(labelled({ name: "seed", label: "Seed",
-      help: "With a number here, the same story and settings give the same words again. Rewrite uses the next number." }, this.#seed));
+      help: "With a number here, the same story and settings give the same words each time. Rewrite uses the next number." }, this.#seed));
     this.reset();
   }
 

@@ -79,7 +79,7 @@ export class Shelf {
         change.objectStore("shelf").put(entry);
       };
       change.oncomplete = () => resolve(result);
-      change.onerror = change.onabort = () => reject(new Error("The browser cannot store the story: its store is full or closed. Save the story as a file."));
+      change.onerror = change.onabort = () => reject(new Error("The browser cannot store the story because its storage is full or not available. Save the story as a file."));
     });
   }
 
@@ -125,7 +125,7 @@ export class Shelf {
     return new Promise((resolve, reject) => {
       const request = work(this.#db.transaction(name, mode).objectStore(name));
       request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(new Error("The browser cannot read its store of stories."));
+      request.onerror = () => reject(new Error("The browser cannot read its stored stories."));
     });
   }
 }

@@ -37,7 +37,7 @@ export async function write({ text, settings, seed, count, signal }, on) {
       else if (event.type === "error") throw new Error(event.message);
     }
   }
-  if (open) throw new Error("The connection was lost. What was written is kept; press Continue for more.");
+  if (open) throw new Error("The connection was lost. The text so far is kept; press Continue for more.");
 }
 
 // The passages of a text that occur in the training stories: [{start, end, where}].
@@ -55,7 +55,7 @@ export async function answered(request) {
     response = await request;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The server does not answer. Is it still running?");
+    throw new Error("The server does not respond. Is it still running?");
   }
   if (response.ok) return response;
   const { message } = await response.json().catch(() => ({}));

@@ -29,7 +29,7 @@ async function answered(request) {
     response = await request;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The studio does not answer. Is it still running in the terminal?");
+    throw new Error("The studio does not respond. Is it still running in the terminal?");
   }
   if (response.ok) return response;
   const { message } = await response.json().catch(() => ({}));

@@ -9,8 +9,8 @@ const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 
 const quiet = (textContent) => element("p", { className: "quiet", textContent });
 const button = (textContent, onclick, properties = {}) => element("button", { textContent, onclick, ...properties });
 const hasRun = ({ data }) => !["empty", "unread", "reading", "ready"].includes(data.phase);
-const needsStories = ({ data }) => data.summary ? "" : "First the stories have to be read.";
-const needsModel = ({ data }) => data.has_model ? "" : "This comes when the model is trained.";
+const needsStories = ({ data }) => data.summary ? "" : "The stories must be read first.";
+const needsModel = ({ data }) => data.has_model ? "" : "This is available when the model has been trained.";
 
 function duration(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
@@ -38,7 +38,7 @@ const stories = {
     if (page.question) return question(page);
     if (!data.summary) return data.num_files
       ? [quiet(`${counted(data.num_files, "file")}: ${data.files.slice(0, 5).join(", ")}${data.num_files > 5 ? " …" : ""}`), otherwise(page)]
-      : quiet(hasRun(page) ? "The record of its stories is not there yet." : "There are no files in this project.");
+      : quiet(hasRun(page) ? "The record of its stories does not exist yet." : "There are no files in this project.");
     const { summary } = data;
     return [
       tiles(["stories", number(summary.num_kept)], ["words", number(summary.num_words)], ["words in the median story", number(summary.median_words)],
@@ -59,12 +59,12 @@ function reading({ progress }) {
   const share = progress?.stage === "clean" && progress.total ? progress.done / progress.total : null;
   const bar = element("progress", { max: 1, ariaLabel: "Reading" });
   if (share !== null) bar.value = share;
-  return [quiet("The files are read and cleaned …"), bar];
+  return [quiet("Reading and cleaning the files …"), bar];
 }
 
 function question(page) {
   return [
-    element("p", {}, element("strong", { textContent: "Where does a story begin? " }), "This can be read in two ways. Choose the one that looks right."),
+    element("p", {}, element("strong", { textContent: "Where does a story begin? " }), "These files can be read in two ways. Choose the one that looks right."),
     element("div", { className: "readings" }, page.question.readings.map((one) => element("article", {},
       element("h3", { textContent: one.description }),
       quiet(`${counted(one.num_stories, "story", "stories")}, ${counted(one.num_words, "word")}`),
@@ -103,13 +103,13 @@ const cleaning = {
   draw(page) {
     const { data: { summary, num_decisions: count }, removals } = page;
     const dropped = Object.entries(summary.num_dropped);
-    const made = [quiet("Author’s notes, promotions and the like are not story, and are left out."
+    const made = [quiet("Author’s notes, promotions and similar text are not part of a story, so they are left out."
       + (summary.num_removals ? " The least certain ones come first: look at those." + (hasRun(page) ? "" : " What is story you put back with a click.") : "") + ` Rules: ${summary.rules}.`)];
     if (count && !hasRun(page)) made.push(element("p", { className: "told", textContent: `${counted(count, "decision")} of yours; the training obeys them.` }));
     made.push(element("div", { className: "removals" }, (removals?.rows ?? []).slice(0, page.numRemovals).map((row) => removal(page, row))));
     if (removals && page.numRemovals < removals.num_rows)
       made.push(button(`Show more (${number(removals.num_rows - page.numRemovals)})`, () => page.moreRemovals(), { id: "more-removals" }));
-    if (removals && !removals.num_rows) made.push(element("p", { textContent: "Nothing was taken out of the stories." }));
+    if (removals && !removals.num_rows) made.push(element("p", { textContent: "Nothing was removed from the stories." }));
     if (dropped.length) made.push(element("details", { id: "dropped" },
       element("summary", { textContent: `${counted(dropped.reduce((sum, [, each]) => sum + each, 0), "story was", "stories were")} dropped: ${dropped.map(([reason, each]) => `${number(each)} ${reason.replaceAll("_", " ")}`).join(", ")}` }),
       element("ul", {}, (removals?.dropped ?? []).map(({ reason, place, text }) => element("li", {}, `${reason.replaceAll("_", " ")}, ${place}: `, element("q", { textContent: text }))))));
@@ -122,7 +122,7 @@ function removal(page, row) {
   const isBack = row.decision === "undo";
   const text = element("p", { className: "prose" }, element("span", { className: "context", textContent: cutLeft(row.before) }),
     element(isBack ? "ins" : "del", { textContent: row.text }), element("span", { className: "context", textContent: cutRight(row.after) }));
-  const act = button(isBack ? "Leave it out after all" : "Put it back", () => page.decide(row, isBack ? "" : "undo"), { id: `removal-${row.story.slice(0, 12)}-${row.start}`, ariaPressed: String(isBack) });
+  const act = button(isBack ? "Leave it out again" : "Put it back", () => page.decide(row, isBack ? "" : "undo"), { id: `removal-${row.story.slice(0, 12)}-${row.start}`, ariaPressed: String(isBack) });
   return element("article", { className: isBack ? "back" : "" }, text,
     element("footer", {}, element("span", { className: "quiet", textContent: `${row.why || row.rule}; ${row.place}; ${(100 * row.confidence).toFixed(1)} % certain` }), !hasRun(page) && act));
 }
@@ -146,7 +146,7 @@ const model = {
     if (hasRun(page)) return quiet(`It starts from ${data.base}; ${data.max_minutes === null ? "there is no time limit." : `${number(data.max_minutes)} minutes in all.`} For another base or time, make a new project.`);
     const choice = page.choice ??= { base: data.base, max_minutes: data.max_minutes };
     return [
-      quiet(`A base is a model that already writes; training teaches it your stories. This machine has ${number(bases?.free_gb ?? 0, 1)} GB of memory free.`),
+      quiet(`A base model can already write; training teaches it your stories. This machine has ${number(bases?.free_gb ?? 0, 1)} GB of memory free.`),
       baseTable(page, choice),
       minutes(choice),
       element("div", { className: "row" },
@@ -165,7 +165,7 @@ function baseTable({ bases }, choice) {
     const fits = base.training_gb <= bases.free_gb;
     const radio = element("input", { type: "radio", name: "base", id: `base-${base.name}`, checked: base.name === choice.base, onchange: () => { choice.base = base.name; own.value = ""; } });
     const size = base.num_parameters * 2; // the hub keeps 2 bytes a weight
-    const note = base.is_at_hand ? "on this machine" : `to be fetched, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
+    const note = base.is_at_hand ? "on this machine" : `to be downloaded, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
     return element("tr", { className: fits ? "" : "too-large" },
       element("th", { scope: "row" }, element("label", {}, radio, " ", base.name)),
       element("td", { textContent: `${number(base.num_parameters / 1e6)} M` }), element("td", { textContent: `${number(base.training_gb, 1)} GB${fits ? "" : ": too much"}` }),
@@ -184,20 +184,20 @@ function minutes(choice) {
   const select = element("select", { id: "minutes" }, MINUTES.map(([value, textContent]) => element("option", { value: String(value), textContent, selected: value === choice.max_minutes })));
   if (!MINUTES.some(([value]) => value === choice.max_minutes)) select.append(element("option", { value: String(choice.max_minutes), textContent: `${choice.max_minutes} minutes`, selected: true }));
   select.addEventListener("change", () => { choice.max_minutes = select.value === "null" ? null : Number(select.value); });
-  return element("p", {}, element("label", {}, "Be done in about ", select), element("span", { className: "quiet", textContent: " Training takes three quarters of it, the evaluation the rest." }));
+  return element("p", {}, element("label", {}, "Be done in about ", select), element("span", { className: "quiet", textContent: " Training takes at least four fifths of it, and the evaluation the rest." }));
 }
 
 function prediction({ prediction: found }) {
   if (!found) return null;
   return element("div", {},
-    tiles(["to train all epochs", found.time], ["tokens/s, measured", number(found.tokens_per_second)], ["memory at the peak", `${number(found.memory_gb, 1)} GB`], ["on the disk meanwhile", `${number(found.disk_gb, 1)} GB`]),
+    tiles(["to train all epochs", found.time], ["tokens/s, measured", number(found.tokens_per_second)], ["peak memory", `${number(found.memory_gb, 1)} GB`], ["disk space during training", `${number(found.disk_gb, 1)} GB`]),
     quiet(`${found.base} on ${found.device.replace(/^1 CPU threads$/, "1 CPU thread")}: ${counted(found.num_steps, "step")} without a time limit.`),
-    found.memory_gb > found.free_memory_gb && element("p", { className: "warnings", textContent: "This machine has less memory free than that: take a smaller base." }));
+    found.memory_gb > found.free_memory_gb && element("p", { className: "warnings", textContent: "This machine has less free memory than that. Choose a smaller base model." }));
 }
 
 // ---- 4, training --------------------------------------------------------------------------------------------------
 
-const STAGES = { clean: "The stories are cleaned", train: "The model is trained", tune: "The sampling settings are chosen", evaluate: "The model is measured", write: "The model writes stories", run: "The run begins" };
+const STAGES = { clean: "Cleaning the stories", train: "Training the model", tune: "Choosing the sampling settings", evaluate: "Evaluating the model", write: "Writing stories", run: "Starting the run" };
 
 const training = {
   id: "training",
@@ -215,7 +215,7 @@ const training = {
       data.validations.length > 0 && tiles(["bits per byte, before", number(first[2], 3)], ["bits per byte, best so far", number(best[2], 3)], ["step of the best", number(best[0])], speed && ["tokens/s", number(speed)]),
       samples.length > 0 && element("div", { className: "samples" }, element("h3", { textContent: "What it writes at each validation" }),
         samples.slice(0, 3).map(sample), samples.length > 3 && element("details", { id: "earlier" }, element("summary", { textContent: "Earlier ones" }), samples.slice(3).map(sample))),
-      page.messages.length > 0 && element("details", { id: "messages" }, element("summary", { textContent: "What was said" }), element("ul", { className: "messages" }, page.messages.map(({ stage, text }) => element("li", { textContent: `${stage}: ${text}` })))),
+      page.messages.length > 0 && element("details", { id: "messages" }, element("summary", { textContent: "Messages" }), element("ul", { className: "messages" }, page.messages.map(({ stage, text }) => element("li", { textContent: `${stage}: ${text}` })))),
     ];
   },
 };
@@ -224,19 +224,19 @@ function working(page) {
   const { data, progress } = page;
   const stop = (label, title) => button(label, () => page.act(() => post(page.path("/stop"))), { id: "stop", title });
   const goOn = button("Go on", () => page.act(() => post(page.path("/start"), { base: data.base })), { className: "primary", id: "go-on" });
-  if (data.phase === "queued") return element("div", { className: "row" }, element("p", { textContent: "Something else is running. This begins when that is done." }), stop("Do not wait", "Take it out of the queue"));
-  if (data.phase === "stopped") return element("div", { className: "row" }, element("p", { textContent: "Stopped. Nothing is lost: it goes on from the last checkpoint." }), goOn);
-  if (data.phase === "failed") return element("div", { className: "row" }, element("p", { textContent: "An error stopped it. When that is put right, it goes on from the last checkpoint." }), goOn);
+  if (data.phase === "queued") return element("div", { className: "row" }, element("p", { textContent: "Another task is running. This one begins when that is done." }), stop("Do not wait", "Remove it from the queue"));
+  if (data.phase === "stopped") return element("div", { className: "row" }, element("p", { textContent: "Stopped. Nothing is lost: it can continue from the last checkpoint." }), goOn);
+  if (data.phase === "failed") return element("div", { className: "row" }, element("p", { textContent: "An error stopped it. Fix the cause, and it can continue from the last checkpoint." }), goOn);
   if (data.phase !== "working") return null;
   const bar = element("progress", { max: 1, ariaLabel: "Progress of this stage" });
   if (progress?.total) bar.value = progress.done / progress.total;
   const unit = progress?.unit === "seconds" ? `${duration(progress.done)} of ${duration(progress.total)}` : progress?.total ? `${number(progress.done)} of ${number(progress.total)} ${progress.unit}` : "";
   const left = progress?.seconds_left ? `, about ${duration(progress.seconds_left)} left` : "";
   return element("div", {},
-    element("p", { textContent: `${STAGES[progress?.stage] ?? "It works"}${unit ? `: ${unit}` : ""}${left}.` }), bar,
-    element("div", { className: "row" }, stop("Pause", "Stops; Go on continues from here"),
+    element("p", { textContent: `${STAGES[progress?.stage] ?? "Working"}${unit ? `: ${unit}` : ""}${left}.` }), bar,
+    element("div", { className: "row" }, stop("Pause", "Stop after a checkpoint; Go on continues from there"),
       progress?.stage === "train" && button("End the training now and keep the best", () => page.act(() => post(page.path("/finish"))), { id: "finish" })),
-    quiet("You can close this page, and the studio too: the training goes on."));
+    quiet("You can close this page and stop the studio; the training continues."));
 }
 
 const sample = ({ step, text }) => element("article", {}, element("h4", { textContent: step ? `After step ${number(step)}` : "Before training" }), element("p", { className: "prose", textContent: text }));
@@ -252,7 +252,7 @@ const result = {
   key: ({ data }) => [data.has_model, data.verdict, data.samples, data.has_report],
   draw: (page) => [
     ...page.data.verdict.map((textContent, index) => element("p", { className: index ? "" : "headline", textContent })),
-    !page.data.verdict.length && quiet("The evaluation is not done yet."),
+    !page.data.verdict.length && quiet("The evaluation is not finished yet."),
     page.data.samples.length > 0 && element("details", { id: "written", open: true }, element("summary", { textContent: "Stories that it wrote in its evaluation" }),
       page.data.samples.map(({ prompt, text }) => element("article", {}, element("p", { className: "prose" }, element("b", { textContent: prompt }), text.slice(0, 900) + (text.length > 900 ? " …" : ""))))),
     page.data.has_report && element("p", {}, element("a", { className: "button", href: page.file("report.html"), target: "_blank", textContent: "Open the report" })),
@@ -267,7 +267,7 @@ const writing = {
   short: () => "",
   key: ({ data }) => [data.has_model],
   draw: (page) => [
-    element("p", { textContent: "A page to write on, with your model beside you." }),
+    element("p", { textContent: "This page lets you write together with your model." }),
     element("p", {}, element("a", { className: "button primary", id: "desk", href: `desk/${encodeURIComponent(page.name)}/`, textContent: "Write with it" })),
   ],
 };
@@ -286,15 +286,15 @@ const share = {
     const link = (file, textContent) => element("li", {}, element("a", { href: `${page.file(file)}?download`, textContent }));
     return [
       element("h3", { textContent: "Download" }),
-      element("ul", {}, link("model.zip", "the model (.zip)"), link("stories.jsonl", "the cleaned stories (.jsonl)"), link("ledger.jsonl", "all that cleaning took out (.jsonl)"),
+      element("ul", {}, link("model.zip", "the model (.zip)"), link("stories.jsonl", "the cleaned stories (.jsonl)"), link("ledger.jsonl", "everything that cleaning removed (.jsonl)"),
         data.has_report && link("report.html", "the report (.html)"), data.exports.map((name) => link(`${name}.zip`, `the export to ${name.toUpperCase()} (.zip)`)),
         data.work.publish.output && !data.work.publish.is_working && link("publish.zip", "what publishing would upload (.zip)")),
       element("h3", { textContent: "For other programs" }),
       element("div", { className: "row" }, FORMATS.map(([to, title]) => button(`Export to ${to.toUpperCase()}`, () => page.act(() => post(page.path("/export"), { to })), { title, id: `export-${to}`, disabled: busyWith(data.work.export) }))),
-      output(data.work.export, "The export is compared with the original."),
+      output(data.work.export, "Comparing the export with the original …"),
       element("h3", { textContent: "Publish on the Hugging Face hub" }),
       publishForm(page),
-      output(data.work.publish, "The Space is started and asked to write."),
+      output(data.work.publish, "Starting the Space and testing it …"),
     ];
   },
 };
@@ -303,7 +303,7 @@ const busyWith = (work) => work.is_working || work.is_waiting;
 
 function output(work, textContent) {
   if (!work.output && !busyWith(work)) return null;
-  return element("div", {}, busyWith(work) && quiet(work.is_waiting ? "It begins when what runs now is done." : textContent), work.output && element("pre", { tabIndex: 0, textContent: work.output }));
+  return element("div", {}, busyWith(work) && quiet(work.is_waiting ? "It begins when the current task is done." : textContent), work.output && element("pre", { tabIndex: 0, textContent: work.output }));
 }
 
 function publishForm(page) {
