@@ -10,14 +10,14 @@ INTRODUCTION = """# Rules of cleaning
 
 Written by `make docs` from `src/fabula/corpus/boilerplate/`; do not edit.
 
-A note is text in a story's record that is not story. Rules only propose: each looks for its signs in a paragraph, and
-every sign adds evidence. Against it stand what speaks for story: speech, block quotes, third persons, length. The classifier, a
-small logistic regression on the words of the paragraph, speaks for either. A note is the run of paragraphs at the head or
-at the tail of a text whose scores add up to most, if they add up to enough. A divider (`----`, `***`, `\\____`) before a
-note makes it likelier and goes with it; before more story it stays. Nothing in the middle of a text is touched.
-What a character says (in quotation marks, or in italics within a paragraph) is never a sign.
+A note is text in a story's record that is not part of the story. Rules only propose: each rule searches a paragraph for
+its signs, and every sign adds evidence for a note. Speech, block quotes, third-person pronouns and length are evidence for a
+story. The classifier, a small logistic regression on the words of the paragraph, can be evidence for either. A note is the run
+of paragraphs at the beginning or end of a text with the highest total score, if that score is high enough. A divider (`----`,
+`***`, `\\____`) before a note makes the note likelier and is removed with it; a divider before more story stays. Nothing in the
+middle of a text is changed. What a character says (in quotation marks, or in italics within a paragraph) is never a sign.
 
-Confidence is the probability that the combiner gives to the whole note. Rules named with `--keep` leave theirs in.
+Confidence is the probability that the combiner gives to the whole note. `--keep RULE` leaves the findings of a rule in the text.
 
 ## Rule sets
 """

@@ -10,16 +10,16 @@ from fabula.errors import FabulaError, did_you_mean
 from fabula.story import Span
 
 RULE_SETS: dict[str, str] = {
-    "reddit": "stories of r/WritingPrompts and the like: edits, promotions, thanks, part links, author's notes",
-    "ao3": "works of the Archive of Our Own: header, summary, the notes of works and chapters, kudos",
-    "fanfiction": "stories of FanFiction.net: A/N, disclaimers, headers, review responses",
-    "wattpad": "stories of Wattpad: notes, votes, dedications, questions to the readers",
-    "royalroad": "serials of Royal Road: notes before and after a chapter, calls to read ahead, navigation",
+    "reddit": "stories from r/WritingPrompts and similar subreddits: edits, promotions, thanks, part links, author's notes",
+    "ao3": "works from the Archive of Our Own: header, summary, the notes of works and chapters, kudos",
+    "fanfiction": "stories from FanFiction.net: A/N, disclaimers, headers, review responses",
+    "wattpad": "stories from Wattpad: notes, votes, dedications, questions to the readers",
+    "royalroad": "serials from Royal Road: notes before and after a chapter, calls to read ahead, navigation",
     "web": "stories from other web pages, blogs and newsletters: all of these sites' boilerplate, bylines",
-    "gutenberg": "texts of Project Gutenberg: licence, credits, transcriber's notes, marks of pictures and pages",
-    "gutenberg-headings": "as gutenberg, and the headings of chapters",
-    "notebook": "the one pattern of the notebook baseline, for comparison: a match takes all after the first paragraph",
-    "none": "nothing is taken out",
+    "gutenberg": "texts from Project Gutenberg: licence, credits, transcriber's notes, picture and page marks",
+    "gutenberg-headings": "like gutenberg, and also chapter headings",
+    "notebook": "the only pattern of the notebook baseline, for comparison: a match removes everything after the first paragraph",
+    "none": "nothing is removed",
 }
 
 SITE_NAMES = {
@@ -78,7 +78,7 @@ def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
     Of more than `MAX_LOOKED_AT` stories, so many at equal distances are looked at.
     """
     texts = texts[:: max(1, -(-len(texts) // MAX_LOOKED_AT))]
-    looked = f"of {len(texts)} stories looked at"
+    looked = f"of {len(texts)} inspected stories"
     books = sum("Project Gutenberg" in text or "Transcriber's Note" in text for text in texts)
     notes = [_notes(text, "web") + _notes(text, "reddit") for text in texts]
     num_noted = sum(bool(found) for found in notes)
@@ -89,12 +89,12 @@ def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
     if marked[site] and 4 * marked[site] >= num_noted:
         return (
             site,
-            f"{num_noted} {looked} have notes of their authors, {marked[site]} in the words of {SITE_NAMES[site]}",
+            f"{num_noted} {looked} have notes by their authors, {marked[site]} with words from {SITE_NAMES[site]}",
         )
     if num_noted > 0.01 * len(texts):
         return (
             "web",
-            f"{num_noted} {looked} have notes of their authors or parts of a web page, of no site that is known",
+            f"{num_noted} {looked} have notes by their authors or parts of a web page, but not from a known site",
         )
     return "none", f"{num_noted or 'none'} {looked} {'have' if num_noted != 1 else 'has'} a note"
 

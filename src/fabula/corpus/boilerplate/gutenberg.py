@@ -6,10 +6,10 @@ from collections.abc import Collection
 from fabula.story import Span
 
 RULES: dict[str, str] = {
-    "gutenberg_header": "All up to Project Gutenberg's line `*** START OF ...`, and the credits just after it.",
-    "gutenberg_licence": "All from `*** END OF ...` or `End of Project Gutenberg's ...` on: the licence.",
-    "transcriber_note": "A transcriber's note: in square brackets anywhere, or a paragraph or more under that heading at an end.",
-    "illustration": "The mark of a picture, with its caption: `[Illustration: ...]`.",
+    "gutenberg_header": "Everything up to Project Gutenberg's line `*** START OF ...`, and the credits directly after it.",
+    "gutenberg_licence": "Everything from `*** END OF ...` or `End of Project Gutenberg's ...` on, which is the licence.",
+    "transcriber_note": "A transcriber's note: anywhere in square brackets, or one or more paragraphs under that heading at the beginning or end.",
+    "illustration": "The placeholder of a picture, with its caption: `[Illustration: ...]`.",
     "page_number": "The number of a page of the printed book: `[Pg 12]`.",
     "chapter_heading": "A line that only numbers or names a chapter (rule set `gutenberg-headings`).",
 }

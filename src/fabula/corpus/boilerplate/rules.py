@@ -90,7 +90,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "promotion",
-        "The author's own subreddit, page, book or shop, and the call to subscribe, follow or read more.",
+        "The author's own subreddit, page, book or shop, or a call to subscribe, follow or read more.",
         AUTHORED,
         (
             sign(
@@ -184,7 +184,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "part_link",
-        "Where the story goes on: `[Part 2](link)`, `(continued in the comments)`, `Part 3 tomorrow`, or asks if it should.",
+        "A pointer to the next part: `[Part 2](link)`, `(continued in the comments)`, `Part 3 tomorrow`, or the question whether to write one.",
         AUTHORED,
         (
             sign(
@@ -296,7 +296,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "link",
-        "A web address or a Markdown link, alone or in a sentence of the author's.",
+        "A web address or a Markdown link, alone or in a sentence by the author.",
         AUTHORED,
         (
             sign(STRONG, "](|] (", r"\[[^\]]{0,200}\] ?\( ?(?:https?|/r/|r/|/u/|u/|www|http)"),
@@ -311,7 +311,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "thanks",
-        "Thanks to readers, to those who gave gold, for the prompt, for feedback.",
+        "Thanks to readers, for gold, for the prompt or for feedback.",
         AUTHORED,
         (
             sign(
@@ -435,7 +435,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "label",
-        "A paragraph under a label of the author's: `A/N:`, `Author's note`, `Disclaimer:`, `Trigger warning:`, `TL;DR`.",
+        "A paragraph with an author's label: `A/N:`, `Author's note`, `Disclaimer:`, `Trigger warning:`, `TL;DR`.",
         AUTHORED,
         (
             sign(
@@ -471,7 +471,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "author_note",
-        "The author about the text: how, when and where it was written, apologies for it, its sources, the prompt.",
+        "The author's remarks on the text: how, when and where it was written, apologies, sources, the prompt.",
         AUTHORED,
         (
             sign(
@@ -645,7 +645,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "reddit_talk",
-        "Words that belong to the site: upvotes, gold, OP, karma, the front page, the inbox.",
+        "Words specific to Reddit: upvotes, gold, OP, karma, the front page, the inbox.",
         ("reddit",),
         (
             sign(
@@ -712,7 +712,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "page_furniture",
-        "What a web page puts around a story: share and comment links, navigation, tags, dates, copyright, advertisements.",
+        "Elements of a web page around a story: share and comment links, navigation, tags, dates, copyright, advertisements.",
         SITES,
         (
             sign(
@@ -732,7 +732,7 @@ RULE_LIST: tuple[Rule, ...] = (
     ),
     Rule(
         "classifier",
-        "A note without any of the signs above: after a divider, in words that authors use about what they wrote.",
+        "A note without any of the signs above, after a divider, in the typical words of authors about their own text.",
         AUTHORED,
         (),
         examples=("I never would have thought that my silly little story would reach so many people.",),

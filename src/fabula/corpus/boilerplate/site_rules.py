@@ -53,7 +53,7 @@ SITE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "page_button",
-        "What can be clicked on a page, alone in its paragraph: `Kudos`, `Vote`, `Share`, `Next Chapter`, `Unsubscribe`.",
+        "The label of a link or button, alone in its paragraph: `Kudos`, `Vote`, `Share`, `Next Chapter`, `Unsubscribe`.",
         SITES,
         (
             sign(
@@ -70,7 +70,7 @@ SITE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "reader_call",
-        "A call to the readers of a site: to review, to vote, to read ahead, to forward the newsletter.",
+        "A call to readers to review, vote, read ahead or forward the newsletter.",
         SITES,
         (
             sign(
