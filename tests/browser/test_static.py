@@ -221,7 +221,7 @@ def test_what_a_site_needs_and_does_not_hold(site: Path, tiny_gpt2_dir: Path):
     assert "@FILES@" not in text
     with pytest.raises(FabulaError, match="the licence of the model is not stated"):
         publish_static(tiny_gpt2_dir, site)
-    with pytest.raises(FabulaError, match="holds something else"):
+    with pytest.raises(FabulaError, match="has unexpected files"):
         publish_static(tiny_gpt2_dir, tiny_gpt2_dir, **LICENCES)
 
 

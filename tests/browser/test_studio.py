@@ -136,7 +136,7 @@ def test_from_a_word_file_to_a_model_that_writes(
     expect(page.locator("#status")).to_contain_text("more")
     page.locator("#tab-guess").click()
     page.locator(".passage").first.click()
-    expect(page.locator("#guess")).to_contain_text("of 1 times")
+    expect(page.locator("#guess")).to_contain_text("of 1 pairs")
     check(page, checker)
 
 

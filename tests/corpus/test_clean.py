@@ -308,7 +308,7 @@ def test_one_story_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda out: (out.mkdir(), (out / "x").write_text("x")), "this folder holds something else"),
+        (lambda out: (out.mkdir(), (out / "x").write_text("x")), "this folder has unexpected files"),
         (lambda out: out.write_text("x"), "this is a file, not a folder"),
         (lambda out: out.parent.joinpath("out").symlink_to("/proc/none/out"), "nothing can be written there"),
     ],

@@ -35,7 +35,7 @@ def test_from_memory_to_memory(tmp_path: Path) -> None:
     assert clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
     memory.pipe("/tales/in/a.jsonl", b'{"text": "Another one."}\n')
     assert not clean("memory://tales/in", "memory://tales/out", rules="none").unchanged
-    with pytest.raises(FabulaError, match="this folder holds something else"):
+    with pytest.raises(FabulaError, match="this folder has unexpected files"):
         clean(tmp_path / "in", "memory://tales/in", rules="none")
     with pytest.raises(FabulaError, match="no such file or folder"):
         clean("memory://tales/none", tmp_path / "x", rules="none")

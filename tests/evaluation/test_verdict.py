@@ -36,7 +36,7 @@ SITUATIONS = {
     ),
     "a small gain that is certain": (
         compared(1.136, 1.08, -0.07, -0.04),
-        ("better", "4.9\u00a0% less than its base model (1.080 bits per byte instead of 1.136)."),
+        ("better", "4.9\u00a0% better than its base model (1.080 bits per byte instead of 1.136)."),
         [],
         "Train for longer",
     ),
@@ -54,7 +54,7 @@ SITUATIONS = {
     ),
     "few held-out stories": (
         compared(2.0, 1.5, -0.6, -0.4, held_out=held_out(3)),
-        ("better", "25\u00a0% less"),
+        ("better", "25\u00a0% better"),
         ["Only 3 stories were held out"],
         "Add stories",
     ),
@@ -66,7 +66,7 @@ SITUATIONS = {
     ),
     "a gain of unknown size": (
         compared(2.0, 1.9, -0.19, -0.01),
-        ("better", "5.0\u00a0% less"),
+        ("better", "5.0\u00a0% better"),
         ["The size of the gain is uncertain: 0.010 to 0.190 bits per byte"],
         "Train for longer",
     ),
@@ -114,25 +114,25 @@ SITUATIONS = {
     ),
     "templated stories": (
         compared(1.7, 0.119, -1.7, -1.5, human=writing(copied=0.89), writing=writing(copied=0.89)),
-        ("better", "93\u00a0% less"),
+        ("better", "93\u00a0% better"),
         ["The figures measure memorisation: 89\u00a0% of the held-out text"],
-        "Remove what the stories share",
+        "Remove text that the stories share",
     ),
     "a figure too good to be true": (
         compared(1.7, 0.3, -1.5, -1.3, human=None, writing=None),
-        ("better", "82\u00a0% less"),
+        ("better", "82\u00a0% better"),
         ["0.300 bits per byte is too good for new prose"],
-        "Remove what the stories share",
+        "Remove text that the stories share",
     ),
     "a model that recites": (
         compared(1.5, 1.2, -0.35, -0.25, writing=writing(copied=0.3, spread=0.1)),
-        ("better", "20\u00a0% less"),
+        ("better", "20\u00a0% better"),
         [],
         "Add stories or train for fewer epochs",
     ),
     "a small base": (
         compared(1.5, 1.2, -0.35, -0.25, num_parameters=2_700_000),
-        ("better", "20\u00a0% less"),
+        ("better", "20\u00a0% better"),
         [],
         "Start from a larger base model (--base), because 2.7 million parameters",
     ),
@@ -144,7 +144,7 @@ SITUATIONS = {
             -0.04,
             held_out=evaluation().held_out.model_copy(update={"famous_authors": ["O. Henry"]}),
         ),
-        ("better", "4.8\u00a0% less"),
+        ("better", "4.8\u00a0% better"),
         ["The base model has probably read these stories, which are in the public domain (O. Henry)"],
         "Train for longer",
     ),
@@ -152,7 +152,7 @@ SITUATIONS = {
         compared(
             1.05, 1.0, -0.07, -0.04, held_out=evaluation().held_out.model_copy(update={"num_recited": 4})
         ),
-        ("better", "4.8\u00a0% less"),
+        ("better", "4.8\u00a0% better"),
         ["The base model has read some of these stories: it recites passages of 4 of 50. Stories that"],
         "Train for longer",
     ),
@@ -160,7 +160,7 @@ SITUATIONS = {
         compared(
             1.05, 1.0, -0.07, -0.04, held_out=evaluation().held_out.model_copy(update={"num_recited": 2})
         ),
-        ("better", "4.8\u00a0% less"),
+        ("better", "4.8\u00a0% better"),
         [],
         "Train for longer",
     ),
@@ -168,7 +168,7 @@ SITUATIONS = {
         compared(
             2.6, 1.9, -0.8, -0.6, held_out=evaluation().held_out.model_copy(update={"is_english": False})
         ),
-        ("better", "27\u00a0% less"),
+        ("better", "27\u00a0% better"),
         ["The base model hardly knows the language of these stories (2.60 bits per character)"],
         "Start from a base model that was trained on the language",
     ),
@@ -176,7 +176,7 @@ SITUATIONS = {
         compared(
             1.2, 1.1, -0.13, -0.07, held_out=evaluation().held_out.model_copy(update={"is_english": False})
         ),
-        ("better", "8.3\u00a0% less"),
+        ("better", "8.3\u00a0% better"),
         [],
         "Train for longer",
     ),
@@ -188,13 +188,13 @@ SITUATIONS = {
             -0.25,
             held_out=evaluation().held_out.model_copy(update={"is_english": False, "num_characters": 25_000}),
         ),
-        ("better", "25\u00a0% less"),
+        ("better", "25\u00a0% better"),
         ["The base model hardly knows the language of these stories (2.40 bits per character)"],
         "Start from a base model that was trained on the language",
     ),
     "overfitting": (
         compared(1.5, 1.2, -0.35, -0.25, training=training(1000, 400)),
-        ("better", "20\u00a0% less"),
+        ("better", "20\u00a0% better"),
         [],
         "Add stories, because the held-out stories were predicted best before",
     ),

@@ -25,5 +25,5 @@ def test_guesses_are_told_in_a_sentence():
     found = votes("person", [0] * 31 + [1] * 19 + [None], "people", "tuned")
     said = describe_guesses([*found, *votes("better", [0], "people", "tuned")])
     assert said is not None
-    assert said.startswith("The person's passage was told from the model's 31 of 50 times (62.0\u00a0% (")
+    assert said.startswith("The person's passage was recognised in 31 of 50 pairs (62.0\u00a0% (")
     assert describe_guesses(found[:0]) is None

@@ -282,7 +282,7 @@ def test_the_command(
             (own, "--to", "ctranslate2", "--quantize", "int9"),
             "unknown quantisation 'int9'; did you mean int8",
         ),
-        ((own, "--to", "ctranslate2", "--out", tmp_path), "holds something else"),
+        ((own, "--to", "ctranslate2", "--out", tmp_path), "has unexpected files"),
         ((tmp_path / "none", "--to", "gguf"), "no such folder"),
     ):
         code, output, errors = fabula_export(*arguments)

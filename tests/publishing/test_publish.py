@@ -254,7 +254,7 @@ def test_what_is_published_says_nothing_of_this_machine(finished_run: Path):
     # A second call replaces what the first one wrote, and nothing else is ever replaced.
     publish(finished_run, dry_run=finished_run.parent / "out", **LICENCES)
     (finished_run.parent / "out" / "mine.txt").touch()
-    with pytest.raises(FabulaError, match=r"holds something else \(mine.txt\)"):
+    with pytest.raises(FabulaError, match=r"has unexpected files \(mine.txt\)"):
         publish(finished_run, dry_run=finished_run.parent / "out", **LICENCES)
 
 
@@ -376,7 +376,7 @@ def test_a_folder_is_uploaded_as_one_commit(tmp_path: Path, online: Hub):
 @pytest.mark.parametrize(
     ("token", "repo", "status", "words"),
     [
-        ("hf_" + "c" * 34, "ada/tales", None, "the hub does not know you"),
+        ("hf_" + "c" * 34, "ada/tales", None, "the hub does not recognise you"),
         (READER, "ada/tales", None, "your token may not write to ada/tales"),
         (TOKEN, "bob/tales", None, "your token may not write to bob/tales"),
         (
@@ -408,7 +408,7 @@ def test_refusals_of_the_hub_are_one_line(
 
 def test_no_hub_at_the_other_end(tmp_path: Path, online: Hub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(FabulaError, match=r"the upload broke off .* run the same command again"):
+    with pytest.raises(FabulaError, match=r"the upload was interrupted .* run the same command again"):
         upload(small_folder(tmp_path), "ada/tales", "model", False, silent)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(FabulaError, match="HF_HUB_OFFLINE is set"):

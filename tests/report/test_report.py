@@ -309,7 +309,7 @@ def test_what_matters_is_seen_at_first_sight(
     assert page.evaluate(size)[0] <= width
     assert page.evaluate(size)[1] < tallest
     assert page.locator(".part[open]").count() == 0
-    expected = "The person's passage was told from the model's 3 of 3 times"
+    expected = "The person's passage was recognised in 3 of 3 pairs"
     assert expected in page.locator(".verdict").inner_text()
     page.locator("a[href='#stories']").click()  # a link opens the part that it leads to
     assert page.locator(".part[open] #stories").count() == 1

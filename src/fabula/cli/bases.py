@@ -38,7 +38,7 @@ def bases(
             f"{base.name:<13} {base.licence:<18} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"
             f" {base.training_gb:>6.1f} {base.writing_gb:>6.1f} {density:>11}  {'yes' if is_at_hand(base.name) else 'no'}"
         )
+    print("Memory is an estimate for training all weights in float32; LoRA and frozen layers need far less.")
     print(
-        "Memory is estimated, for float32 (all weights trained); LoRA and frozen layers need far less to train."
+        "Bytes per token are measured on the bundled stories; - means that the tokenizer was not available."
     )
-    print("Bytes per token are measured on the bundled stories; - where the tokenizer was not at hand.")

@@ -67,16 +67,16 @@ def doctor(
     print(f"model      {expected.num_parameters / 1e6:.1f} M parameters on {expected.device}")
     print(f"speed      {expected.tokens_per_second:,.0f} tokens/s, measured")
     print(f"time       {format_duration(expected.seconds)}")
-    print(f"memory     {expected.memory_gb:.1f} GB at the peak ({expected.free_memory_gb:.1f} GB free)")
-    print(f"disk       {expected.disk_gb:.1f} GB while it trains ({expected.free_disk_gb:.1f} GB free)")
+    print(f"memory     {expected.memory_gb:.1f} GB peak ({expected.free_memory_gb:.1f} GB free)")
+    print(f"disk       {expected.disk_gb:.1f} GB during training ({expected.free_disk_gb:.1f} GB free)")
     if expected.memory_gb > expected.free_memory_gb:
-        print("warning    this machine has less memory free than that")
+        print("warning    this machine has less free memory than that")
         if expected.frozen_memory_gb < expected.free_memory_gb:
             print(f"           --recipe frozen takes about {expected.frozen_memory_gb:.1f} GB")
         else:
-            print("           take a smaller base")
+            print("           choose a smaller base model")
     if expected.disk_gb > expected.free_disk_gb:
-        print("warning    the disk has less space free than that")
+        print("warning    the disk has less free space than that")
 
 
 def _show(comparison: "BaseComparison", stories: str) -> None:
@@ -94,7 +94,7 @@ def _show(comparison: "BaseComparison", stories: str) -> None:
     chosen = comparison.chosen
     limit = [] if chosen.seconds <= SHORT_RUN_SECONDS else ["--max-minutes", f"{SHORT_RUN_SECONDS / 60:.0f}"]
     print()
-    print(f"take       {chosen.base.name}, the largest on this machine that suits it")
+    print(f"take       {chosen.base.name}, the largest base model that suits this machine")
     if comparison.larger:
         larger = comparison.larger.base
         print(

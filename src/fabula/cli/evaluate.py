@@ -110,7 +110,7 @@ def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
     if len(models) > 1:
         differences = [each.bits_per_byte_difference for each in scores]
         rows.append(
-            (f"  less {models[0].name}'s", [format_estimate(each) if each else "" for each in differences])
+            (f"  minus {models[0].name}'s", [format_estimate(each) if each else "" for each in differences])
         )
     rows += [
         ("perplexity per token", [format_estimate(each.perplexity_per_token, 1) for each in scores]),
@@ -129,18 +129,18 @@ def voice_rows(models: list[ModelEvaluation]) -> list[tuple[str, list[str]]]:
         voices = [model.voice for model in models]
         rows += [
             (
-                "gain on author less others",
+                "gain on author minus others",
                 [format_estimate(each.difference) if each else "" for each in voices],
             ),
             (
-                "author told from others",
+                "author distinguished",
                 [format_estimate(each.told_apart, 2) if each else "" for each in voices],
             ),
         ]
     if any(model.style for model in models):
         rows.append(
             (
-                "style taken for author's",
+                "style attributed to author",
                 [format_estimate(model.style, 2) if model.style else "" for model in models],
             )
         )

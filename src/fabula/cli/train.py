@@ -76,7 +76,7 @@ def train(
     if os.environ.get("RANK", "0") != "0":  # one of several processes speaks for all
         return
     if not result.is_new:
-        print(f"Nothing to do: {result.model} was trained with these arguments already.")
+        print(f"Nothing to do: {result.model} was already trained with these arguments.")
     counts = result.counts
     print(
         f"Bits per byte on held-out stories: {counts.base_bits_per_byte:.3f} before, {counts.bits_per_byte:.3f} after"

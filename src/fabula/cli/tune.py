@@ -52,8 +52,8 @@ def print_tuning(tuning: Tuning) -> None:
         print(f"{candidate.distance:8.2f}  {copied:>6}  {state_settings(candidate.settings)}{mark}")
     if tuning.best.copied_share > tuning.copied_limit:
         print(
-            f"With all of them the model copies more than {format_percent(tuning.copied_limit)} of its text from"
-            " training stories; those with which it copies least were chosen."
+            f"With every setting the model copies more than {format_percent(tuning.copied_limit)} of its text from"
+            " training stories; fabula chose the one with which it copies least."
         )
     copied = format_percent(tuning.human_copied_share)
     print(f"People's stories: {copied} copied. The settings are in the model's generation_config.json.")

@@ -105,7 +105,7 @@ def write(
         num_ended = sum(draft.finish_reason == "end" for draft in drafts)
         terminal.note(
             f"stories {len(drafts)} ({num_ended} ended by the model), tokens {num_tokens:,},"
-            f" {num_tokens / seconds:.0f} a second, engine {engine.name}, seed {options.seed}"
+            f" {num_tokens / seconds:.0f} per second, engine {engine.name}, seed {options.seed}"
         )
 
 

@@ -52,7 +52,7 @@ def manifest_at(url: str) -> CorpusManifest | None:
     except (OSError, ValueError):
         manifest = None
     if manifest is None or manifest.stage != STAGE:
-        raise FabulaError("this folder holds something else", where=url, hint="name a new folder with --out")
+        raise FabulaError("this folder has unexpected files", where=url, hint="name a new folder with --out")
     return manifest
 
 

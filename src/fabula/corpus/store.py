@@ -301,7 +301,7 @@ def check_output(out: Path) -> None:
             manifest = Manifest.find(out)
             if any(out.iterdir()) and (manifest is None or manifest.stage != STAGE):
                 raise FabulaError(
-                    "this folder holds something else", where=out, hint="name a new folder with --out"
+                    "this folder has unexpected files", where=out, hint="name a new folder with --out"
                 )
         elif out.exists():
             raise FabulaError("this is a file, not a folder", where=out, hint="name a new folder with --out")

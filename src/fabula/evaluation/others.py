@@ -73,10 +73,10 @@ def find_others(corpus: Corpus, held_out: Sequence[Story]) -> tuple[list[Passage
 def why_missing(held_out: Sequence[Story], num_others: int) -> str:
     """Why no voice was measured."""
     if num_others == 0:
-        return "there was no time for it"
+        return "there was no time for this"
     if not is_english(held_out):
-        return "the stories are not in English, as those by other authors are"
-    return "the corpus holds stories by the authors that it would be told from"
+        return "the stories are not in English, unlike those by other authors"
+    return "the corpus contains stories by the authors that it would be compared with"
 
 
 def is_english(stories: Sequence[Story]) -> bool:

@@ -29,6 +29,6 @@ def describe_guesses(votes: Sequence[Vote]) -> str | None:
         return None
     right = round(share.value * decided)
     return (
-        f"The person's passage was told from the model's {format_number(right)} of {format_number(decided)} times"
-        f" ({format_estimate(share, percent=True)}); by chance it would be half."
+        f"The person's passage was recognised in {format_number(right)} of {format_number(decided)} pairs"
+        f" ({format_estimate(share, percent=True)}); chance is half."
     )

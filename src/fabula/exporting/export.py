@@ -87,7 +87,7 @@ def export(
     target = Path(out) if out else folder.with_name(f"{folder.name}-{to}")
     if target.exists() and not (target / EXPORT).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise FabulaError(
-            "this holds something else already", where=target, hint="name another folder with --out"
+            "this folder has unexpected files", where=target, hint="name another folder with --out"
         )
     if missing := [name for name in chosen.libraries if find_spec(name) is None]:
         raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export")

@@ -217,15 +217,15 @@ def describe_plan(plan: RunPlan) -> list[str]:
         for name, seconds in plan.seconds.items()
         if seconds >= 0.5
     ]
-    lines = [f"about {format_duration(total)} in all: {', '.join(parts)}"]
+    lines = [f"about {format_duration(total)} in total: {', '.join(parts)}"]
     if plan.train_minutes is None and total > LONG_SECONDS:
         lines.append(
-            "--max-minutes bounds the whole run; it can also be stopped at any time, and the same command goes on"
+            "--max-minutes limits the whole run; you can also stop it at any time and continue with the same command"
         )
     free = psutil.virtual_memory().available / 1e9
-    memory = f"about {plan.memory_gb:.1f} GB of memory; {free:.1f} GB are free"
+    memory = f"about {plan.memory_gb:.1f} GB of memory; {free:.1f} GB is free"
     if plan.freeze is not None:
         memory += f", so {plan.freeze:.0%} of the layers keep their weights"
     if plan.memory_gb > free:
-        memory += ", which is too little: the system may stop it (--base tiny needs 1 GB)"
+        memory += ", which is too little, so the system may stop the run (--base tiny needs 1 GB)"
     return [*lines, memory]

@@ -179,7 +179,7 @@ def check_is_run_folder(folder: Path) -> None:
         ]
         if unexpected:
             raise FabulaError(
-                f"this folder holds something else ({min(unexpected)})",
+                f"this folder has unexpected files ({min(unexpected)})",
                 where=folder,
                 hint="name another one with --out",
             )
@@ -332,11 +332,11 @@ def size_stages(seconds: float, folder: Path, record: RunRecord, clock: RunClock
     held_out, speeds = held_out_bytes(open_corpus(folder / "corpus")), record.plan.speeds
     sizes = fit_sizes(seconds, speeds, held_out)
     clock.seconds |= seconds_by_stage(sizes, speeds, held_out)
-    tuning = f"{sizes.num_settings} settings of each sampler tried" if sizes.num_settings else "no tuning"
+    tuning = f"{sizes.num_settings} settings for each sampler" if sizes.num_settings else "no tuning"
     message = (
-        f"to end in time: {tuning}, {sizes.num_samples} samples of each model of at most {sizes.max_new_tokens} tokens,"
+        f"to finish in time: {tuning}, {sizes.num_samples} samples from each model with at most {sizes.max_new_tokens} tokens,"
         f" {sizes.max_stories} of {len(held_out)} held-out stories scored,"
-        f" {sizes.num_others or 'no'} stories by others to tell the author from"
+        f" {sizes.num_others or 'no'} stories by other authors for comparison"
     )
     clock(Progress("evaluate", message=message))
     record = record.model_copy(update={"evaluation": sizes})

@@ -149,7 +149,7 @@ def check_target(folder: Path) -> None:
         ours = {"model", "space"} if (folder / "model" / CARD).is_file() else set()
         if unexpected := sorted({path.name for path in folder.iterdir()} - ours):
             raise FabulaError(
-                f"this folder holds something else ({unexpected[0]})",
+                f"this folder has unexpected files ({unexpected[0]})",
                 where=folder,
                 hint="name another with --dry-run",
             )

@@ -95,7 +95,7 @@ def publish_static(
     out = Path(out)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / OFFLINE).is_file())):
         raise FabulaError(
-            "this holds something else already", where=out, hint="name another folder with --static"
+            "this folder has unexpected files", where=out, hint="name another folder with --static"
         )
     from fabula.exporting.export import export
     from fabula.models.bases import ATTRIBUTION, BUNDLED_TINY, TINY
@@ -217,5 +217,5 @@ def write_host_files(site: Path, title: str, licence: str) -> None:
         "sdk": "static",
         "license": licence,
     }
-    text = f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# {title}\n\nA page to write stories on. The model runs in the visitor's own browser.\n\nTry it here: `python -m http.server`, then open http://localhost:8000.\n"
+    text = f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n# {title}\n\nA page to write stories on. The model runs in the visitor's browser.\n\nTry it here: `python -m http.server`, then open http://localhost:8000.\n"
     (site / "README.md").write_text(text, encoding="utf-8")

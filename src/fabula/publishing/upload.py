@@ -27,7 +27,7 @@ def upload(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
-    again = "run the same command again: what has arrived is not sent twice"
+    again = "run the same command again: files that have arrived are not sent twice"
     on_progress(Progress("publish", message=f"uploading to {repo} ({kind})"))
     api = HfApi(library_name="fabula")
     try:
@@ -48,7 +48,8 @@ def upload(
         said = (error.server_message or str(error)).strip().splitlines()[0]
         if status == 401:
             raise FabulaError(
-                "the hub does not know you (no token, or one that is no longer valid)", hint="hf auth login"
+                "the hub does not recognise you (no token, or one that is no longer valid)",
+                hint="hf auth login",
             ) from None
         if status == 403:
             raise FabulaError(
@@ -61,6 +62,6 @@ def upload(
     except (httpx2.HTTPError, OSError, RuntimeError) as error:
         message = str(error).strip().splitlines()
         raise FabulaError(
-            f"the upload broke off ({message[0] if message else type(error).__name__})", hint=again
+            f"the upload was interrupted ({message[0] if message else type(error).__name__})", hint=again
         ) from None
     return str(url)

@@ -108,7 +108,7 @@ def archive(library: Library) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise FabulaError(
-            f"npm is needed to fetch {library.name}, and is not installed",
+            f"fetching {library.name} needs npm, which is not installed",
             hint="install Node.js (nodejs.org)",
         )
     cache.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def archive(library: Library) -> Path:
             )
         if integrity(fetched) != library.integrity:
             raise FabulaError(
-                f"{library.name} {library.version} from npm is not the file that it should be (wrong SHA-512)"
+                f"{library.name} {library.version} from npm is not the expected file (wrong SHA-512)"
             )
         fetched.replace(kept)
     return kept

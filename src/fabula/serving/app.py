@@ -214,7 +214,7 @@ class Page:
     async def find_copies(self, request: Request) -> Response:
         wanted = CopiesRequest.parse(await read_body(request), where="request")
         if self._meter.count(f"copies {address_of(request)}", 2 * self.limits.max_per_address):
-            raise Refusal("Please wait a little before copied passages are looked for again.", 429)
+            raise Refusal("Please wait a little before the next search for copied passages.", 429)
         found = await run_in_threadpool(self.copies.find, wanted.text) if self.copies else []
         return JSONResponse([asdict(copy) for copy in found])
 

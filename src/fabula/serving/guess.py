@@ -93,7 +93,7 @@ class Guesses:
             Refusal: there is no such pair, or it was answered.
         """
         if key not in self._open or chosen not in (0, 1, None):
-            raise Refusal("This pair was answered, or is too old. Take the next one.", 409)
+            raise Refusal("This pair was already answered or is too old. Choose the next one.", 409)
         vote = self._open.pop(key)
         add_vote(self._votes, vote.model_copy(update={"chosen": chosen}))
         return {"person": vote.authors.index(PEOPLE), "said": self.said()}

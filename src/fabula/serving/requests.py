@@ -41,7 +41,7 @@ def check_guard(own: SamplingSettings, wanted: SamplingSettings) -> None:
     """
     if own.copy_guard and not 0 < wanted.copy_guard <= own.copy_guard:
         raise Refusal(
-            f"This server writes no passage of {own.copy_guard} characters of a training story.",
+            f"This server does not write passages of {own.copy_guard} characters from a training story.",
             422,
             "copy_guard",
         )
@@ -63,7 +63,7 @@ async def read_body(request: Request) -> dict[str, Any]:
         body = json.loads(await request.body())
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise Refusal("The request holds half a character (a lone surrogate).", 400) from None
+        raise Refusal("The request contains half a character (a lone surrogate).", 400) from None
     except (ValueError, RecursionError):
         raise Refusal("The request is not valid JSON.", 400) from None
     if not isinstance(body, dict):

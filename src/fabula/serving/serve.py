@@ -59,7 +59,7 @@ def check_server() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "starlette"):
             raise
-        raise missing_extra("serving needs a web server that is not installed", "serve") from None
+        raise missing_extra("serving needs a web server, which is not installed", "serve") from None
 
 
 def address_of(host: str, listening: socket.socket) -> str:
@@ -154,7 +154,7 @@ def load_copies(corpus: str | Path | None, on_progress: OnProgress) -> CopyIndex
         on_progress(
             Progress(
                 "serve",
-                message="copied passages are neither marked nor kept out: there are too many training stories",
+                message="copied passages are neither marked nor prevented, because there are too many training stories",
             )
         )
     return copies

@@ -312,7 +312,7 @@ class Studio:
             raise Refusal("The run of this project has begun. Make a new project for other stories.", 409)
         numbers = [query.get(name, "") for name in ("offset", "total")]
         if not all(number.isdecimal() and len(number) <= 15 for number in numbers):
-            raise Refusal("The request must say which part of the file it carries.", 422)
+            raise Refusal("The request must say which part of the file it contains.", 422)
         data = await request.body()
         if len(data) > CHUNK_BYTES:
             raise Refusal("This is too much at once.", 413)
@@ -355,7 +355,7 @@ class Studio:
         project = self._project(request)
         wanted = StartRequest.parse(await read_body(request), where="request")
         if project.phase()[0] == "working":
-            raise Refusal("This project is at work already.", 409)
+            raise Refusal("This project is already running.", 409)
         if not project.has_run:
             choices: Choices = project.choices()
             project.choose(choices.model_copy(update=wanted.model_dump()))
@@ -389,7 +389,7 @@ class Studio:
         project = self._project(request)
         wanted = ExportRequest.parse(await read_body(request), where="request")
         if wanted.to not in EXPORTS:
-            raise Refusal(f"There is no format {wanted.to!r} here.", 422)
+            raise Refusal(f"There is no format {wanted.to!r}.", 422)
         words = ["--progress", "plain", "export", str(project.model), "--to", wanted.to]
         words += [
             "--out",
@@ -456,7 +456,7 @@ class Studio:
 
 
 def answer_stopped(_: Request, error: Exception) -> Response:
-    return JSONResponse({"message": "That was stopped before it came to its end."}, 409)
+    return JSONResponse({"message": "That was stopped before it finished."}, 409)
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -118,7 +118,7 @@ class Jobs:
             wanted, self._working = self._working.wanted, None
             if code not in (0, 130):
                 lines = self.output(wanted.project, wanted.kind).strip().splitlines()
-                self.problems[wanted.project] = lines[-1] if lines else f"it ended with code {code}"
+                self.problems[wanted.project] = lines[-1] if lines else f"it exited with code {code}"
         if self._queue.waiting and not self._is_any_working():
             wanted = self._queue.waiting.pop(0)
             self._save()

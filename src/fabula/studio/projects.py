@@ -218,7 +218,7 @@ class Projects:
             raise FabulaError(
                 "the files of this run are not in the project",
                 where=project.name,
-                hint="make a project of them and of your story, and name this model as its base",
+                hint="make a project from them and your story, with this model as its base",
             )
         made = self.create(project.name)
         shutil.copytree(project.inputs, made.inputs, dirs_exist_ok=True)
@@ -248,17 +248,17 @@ def input_path(project: Project, name: str) -> Path:
     for part in parts:
         is_odd = any(ord(character) < 32 or character in '\\:*?"<>|\x7f' for character in part)
         if not part or part.startswith(".") or part != part.strip() or part.endswith(".upload") or is_odd:
-            raise FabulaError(f"a file cannot be called {name[:100]!r} here", hint="rename it")
+            raise FabulaError(f"a file cannot have the name {name[:100]!r}", hint="rename it")
         if len(part.encode()) > MAX_PART_BYTES:
             raise FabulaError("this file's name is too long", where=part[:40])
     if len(parts) > MAX_DEPTH:
-        raise FabulaError(f"this folder has folders more than {MAX_DEPTH} deep", where=parts[0])
+        raise FabulaError(f"this folder has subfolders more than {MAX_DEPTH} levels deep", where=parts[0])
     path = project.inputs.joinpath(*parts)
     if not path.parent.resolve().is_relative_to(project.inputs.resolve()) or path.is_symlink():
-        raise FabulaError(f"a file cannot be called {name[:100]!r} here", hint="rename it")
+        raise FabulaError(f"a file cannot have the name {name[:100]!r}", hint="rename it")
     if not path.exists() and len(project.files()) >= MAX_FILES:
         raise FabulaError(
-            f"a project takes at most {MAX_FILES:,} files", hint="put them into one .zip archive"
+            f"a project can have at most {MAX_FILES:,} files", hint="put them into one .zip archive"
         )
     return path
 
@@ -281,9 +281,9 @@ def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int
     others = sum(file.stat().st_size for file in project.files() if file != path)
     if total + others > max_bytes:
         raise FabulaError(
-            f"a project takes at most {max_bytes / 1e6:,.0f} MB",
+            f"a project can have at most {max_bytes / 1e6:,.0f} MB",
             where=name,
-            hint="begin the run in a terminal: fabula run FILE",
+            hint="start the run in a terminal: fabula run FILE",
         )
     if offset + len(data) > total:
         raise FabulaError("the upload has more bytes than announced", where=name)

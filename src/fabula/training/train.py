@@ -129,7 +129,7 @@ def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool
         )
     if finished is None and out.is_dir() and any(out.iterdir()):
         raise FabulaError(
-            "this folder holds something else than a trained model",
+            "this folder has files other than a trained model",
             where=out,
             hint="name another one with --out",
         )

@@ -56,7 +56,7 @@ async function load(id, wanted) {
         tell(loaded / total, `The model is loading into your browser: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB.`);
     },
   });
-  tell(1, "The model is warming up.");
+  tell(1, "The model is starting.");
   await generate("a", { max_new_tokens: 1, temperature: 0, repetition_penalty: 1 }, 0, () => {});
 }
 

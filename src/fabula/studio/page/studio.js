@@ -6,8 +6,8 @@ import { openProject } from "./project.js";
 import { themeButton } from "./theme.js";
 
 const PHASES = {
-  empty: "no stories yet", unread: "not read yet", reading: "being read", ready: "ready to train", queued: "waits for its turn", working: "working",
-  stopped: "stopped; can go on", failed: "stopped by an error", done: "done",
+  empty: "no stories yet", unread: "not read yet", reading: "being read", ready: "ready to train", queued: "waiting", working: "working",
+  stopped: "stopped; can continue", failed: "stopped by an error", done: "done",
 };
 const view = document.getElementById("view");
 let leave = () => {};
