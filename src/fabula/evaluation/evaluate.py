@@ -1,4 +1,4 @@
-"""Evaluation: models side by side on the same held-out stories, and on what they write themselves."""
+"""Evaluation: compare models on the same held-out stories and on the stories that they write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,12 +48,12 @@ from fabula.results import (
 from fabula.story import Story
 
 MAX_STYLE_STORIES = 300
-"""Training stories that the classifier of style learns from."""
+"""Number of training stories for the style classifier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that decides the figures.
+    """Everything that determines the figures.
 
     Attributes:
         folders: of the models, by their names, in order.
@@ -82,7 +82,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class WrittenStories:
-    """What the models wrote, and what people wrote in the same shape.
+    """The stories that the models wrote, and people's stories in the same form.
 
     Attributes:
         settings: how tokens were drawn.
@@ -105,7 +105,7 @@ def evaluate(
     loaded: LoadedModels | None = None,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
-    """Score models on held-out stories, let them write, and compare what they write with what people wrote.
+    """Score models on held-out stories, generate stories with them, and compare these with people's stories.
 
     The stories that they write begin alternately with the opening of a held-out story and with nothing; all models get
     the same prompts and seeds. Where `out` holds the result of the same models, corpus and options, it is read back.
@@ -177,7 +177,7 @@ def finished_evaluation(out: Path, mark: str) -> Evaluation | None:
 
 
 def write_samples_of(plan: Plan, loaded: LoadedModels, on_progress: OnProgress) -> WrittenStories:
-    """Let each model write, the last one first: it was tuned just before, and is loaded."""
+    """Generate stories with each model, beginning with the last one, which is still loaded after tuning."""
     from fabula.generation.write import write_stories
     from fabula.tokens.tokenizer import load_tokenizer
 
@@ -207,7 +207,7 @@ def write_samples_of(plan: Plan, loaded: LoadedModels, on_progress: OnProgress) 
 def measure(
     plan: Plan, mark: str, written: WrittenStories | None, loaded: LoadedModels, on_progress: OnProgress
 ) -> tuple[Evaluation, list[Sample]]:
-    """Score held-out and written stories, and find what the written ones copy."""
+    """Score held-out and generated stories, and find the passages that the generated ones copy."""
     others, famous = find_others(plan.corpus, plan.stories)
     others = others[: plan.options.num_others if len(plan.folders) > 1 else 0]
     scored: list[ModelScores] = []
@@ -390,7 +390,7 @@ def score_model(
 def judge_style_of(
     plan: Plan, others: Sequence[Passage], written: WrittenStories | None
 ) -> StyleScores | None:
-    """Whose style the models' stories have; None where that cannot be judged."""
+    """Whether the models' stories have the author's style; None if that cannot be judged."""
     if not others or written is None:
         return None
     training = islice(plan.corpus.stories("train"), MAX_STYLE_STORIES)

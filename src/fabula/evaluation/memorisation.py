@@ -1,4 +1,4 @@
-"""What a text copies word for word from the training stories: exact, by suffix arrays, in bounded memory."""
+"""Exact search for passages that a text copies from the training stories, with suffix arrays, in bounded memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ CONTEXT_CHARS = 160
 
 END_OF_TRAINING = b"\xff"
 END_OF_TEXT = b"\xfe"
-"""Neither stands in UTF-8, so that no match goes over the border of a story."""
+"""Neither byte occurs in UTF-8, so no match crosses the boundary of a story."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """What one text copies.
+    """The copied passages of one text.
 
     Attributes:
         longest: characters of its longest passage that stands in a training story.

@@ -1,4 +1,4 @@
-"""The models that are judged: where they are, what decides their figures, and how they score texts."""
+"""The models of an evaluation: their folders, the files that determine their figures, and the scoring of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -48,7 +48,7 @@ def hashes_of(folder: Path) -> dict[str, str]:
 
 
 def training_of(folder: Path) -> TrainingSummary | None:
-    """What is on record of a model's training; None for a model that fabula did not train."""
+    """The record of a model's training; None for a model that fabula did not train."""
     manifest = TrainingManifest.find(folder)
     if manifest is None:
         return None
@@ -62,7 +62,7 @@ def training_of(folder: Path) -> TrainingSummary | None:
 
 
 def markup_of(folder: Path) -> str:
-    """How a model saw stories in training: as its recipe says, or as they are where there is none."""
+    """The markup of stories in a model's training, from its recipe; "newline" if there is no recipe."""
     recipe = folder / RECIPE_FILE
     return read_toml(recipe).get("markup", "newline") if recipe.is_file() else "newline"
 
@@ -127,7 +127,7 @@ class Scorer:
         return replace(self, context_length=context_length, stride=stride)
 
     def score_tokens(self, texts: Sequence[str]) -> list[ScoredText]:
-        """What each token of each text costs, each text a story of its own."""
+        """The cost of each token of each text; each text is scored as a separate story."""
         return score_texts(
             self.model,
             self.tokenizer,
@@ -140,7 +140,7 @@ class Scorer:
         )
 
     def score(self, texts: Sequence[str]) -> TextScores:
-        """The scores of texts, each as a story of its own."""
+        """The scores of texts; each text is scored as a separate story."""
         return sum_scores(self.score_tokens(texts))
 
 
@@ -170,5 +170,5 @@ class LoadedModels:
         return self._scorer[1]
 
     def release(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._engine = self._scorer = None

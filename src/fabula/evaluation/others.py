@@ -1,4 +1,4 @@
-"""Stories by other authors, which an author's own are told from."""
+"""Stories by other authors, with which an author's own are compared."""
 
 import json
 import lzma
@@ -28,7 +28,7 @@ PLAIN_TEXT = re.compile(r"[A-Za-z ,]{50,}")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The beginning of a story by somebody else."""
+    """The beginning of a story by another author."""
 
     author: str
     text: str
@@ -71,7 +71,7 @@ def find_others(corpus: Corpus, held_out: Sequence[Story]) -> tuple[list[Passage
 
 
 def why_missing(held_out: Sequence[Story], num_others: int) -> str:
-    """Why no voice was measured."""
+    """The reason why voice was not measured."""
     if num_others == 0:
         return "there was no time for this"
     if not is_english(held_out):

@@ -1,4 +1,4 @@
-"""What people's stories are like, how much sets of them differ by chance, and how near to them a model writes."""
+"""Figures of people's stories, their variation by chance, and the distance of a model's stories from them."""
 
 import math
 import sys
@@ -28,7 +28,7 @@ COHERENCE = "coherence"
 """Less of it than people's is a fault; more is none, since what repeats itself is found by the other figures."""
 
 NUM_LANGUAGE_WORDS = 20_000
-"""Words of training stories by which their language is found."""
+"""Number of words of training stories that are used to detect their language."""
 
 NUM_SUBSETS = 40
 LARGEST_DEVIATION = 10.0
@@ -66,7 +66,7 @@ class KnownWords:
         return cls(words, pairs, language_of(first))
 
     def is_non_word(self, word: str) -> bool:
-        """Whether a word is in no training story and in no list."""
+        """Whether a word is in no training story and in no word list."""
         assert self.language is not None
         return word not in self.words and not is_word(word, self.language)
 

@@ -1,4 +1,4 @@
-"""Held-out stories that a base model has read: it recites them, which nothing else explains."""
+"""Detection of held-out stories that a base model has read, because it recites them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Who wrote a passage, by its function words and punctuation: a witness that knows nothing of language models.
+"""Authorship of a passage from its function words and punctuation: a measure that does not use a language model.
 
 How often somebody writes "the", "but" or a comma hardly depends on the subject, and tells authors apart (Mosteller and
 Wallace 1964; Burrows 2002). The classifier is a logistic regression over these frequencies.
@@ -27,7 +27,7 @@ who whom whose why will with within without would yet you your
 FUNCTION_WORDS = frozenset(WORD_LIST.split())
 MARKS = (",", ".", ";", ":", "!", "?", '"', "'", "-", "(", ")", "…")
 ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": "-", "–": "-", "*": " ", "_": " "})
-"""Marks that stand for the same, so that an editor's typography does not give an author away."""
+"""Equivalent punctuation marks, so that an editor's typography does not identify an author."""
 
 FEATURES = (*sorted(FUNCTION_WORDS), *MARKS)
 

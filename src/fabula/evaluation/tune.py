@@ -1,4 +1,4 @@
-"""Sampling settings by measurement: those whose stories come nearest to what people write."""
+"""Choice of sampling settings by measurement: those whose stories are most like people's."""
 
 import math
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ MIN_PEOPLE = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that decides the choice.
+    """Everything that determines the choice.
 
     Attributes:
         people: held-out stories.
@@ -101,7 +101,8 @@ def tune(
     loaded: LoadedModels | None = None,
     on_progress: OnProgress = silent,
 ) -> Tuning:
-    """Try sampling settings, as many of each sampler, and keep those with which the model writes most like people.
+    """Try sampling settings, the same number for each sampler, and save those with which the model writes most like
+    people.
 
     The settings go into the model's `generation_config.json`, where `write` and every other tool finds them. Where `out`
     holds the result of the same model, corpus and options, it is read back.

@@ -1,7 +1,8 @@
-"""The verdict on a training: what it achieved, how far the figures can be believed, and what would help next.
+"""The verdict on a training: its result, the reliability of the figures, and advice. The verdict is computed only
 
-All of it is decided here, from the figures alone, when a model is evaluated; the terminal, the report, the page and the
-card show what `metrics.json` then holds, so that they agree.
+here, from the figures, when a model is evaluated, and saved in `metrics.json`. The terminal, the report, the page
+
+and the card all show that verdict, so they agree.
 """
 
 from fabula.formatting import format_number, format_percent
@@ -14,7 +15,7 @@ MIN_CLUSTERS = 5
 """With fewer than this, an interval says nothing: resampling so few stories cannot show how much others would differ."""
 
 REPEATED_SHARE = 0.1
-"""From this share of held-out text that also occurs in training stories on, bits per byte measure memory. Stories that
+"""If at least this share of held-out text also occurs in training stories, bits per byte measure memorisation. Stories that
 were written independently share far below 1 % of their text in passages of 50 characters."""
 
 COPIED_SHARE = 0.02
@@ -27,17 +28,18 @@ RECITED_SHARE = 0.05
 """A base model is said to have read the stories if it recites more of them than this; a proverb or a psalm is no proof."""
 
 FOREIGN_BITS = 1.6
-"""A base model that takes more bits for a character of a language than this was hardly trained on it: of English it takes
-1 to 1.3 from 100 million parameters on, and models for many languages take no more of these."""
+"""A base model that needs more bits per character of a language than this was hardly trained on it. English needs 1
+to 1.3 bits with 100 million parameters or more, and multilingual models need no more for their languages."""
 
 FEW_STEPS = 10
 """A training of fewer steps that did not help was too short, whatever else is wrong."""
 
 MIN_ENDED = 0.2
-"""Below this share of people's stories that end within the length, most are cut, and endings tell nothing."""
+"""If fewer of people's stories than this share end within the length limit, most are cut, and endings show nothing."""
 
 USEFUL_DIFFERENCE = 0.5
-"""A classifier of style counts if it takes so much more of the author's passages for the author's than of others'."""
+"""A style classifier counts if the share of passages that it attributes to the author is this much higher for the
+author's own than for others'."""
 
 TOLERATED_WORDS, FEW_NEW_WORDS = 1.25, 0.01
 """A model keeps to the vocabulary if it has at most so many times people's share of new words, or at most this share."""
@@ -50,7 +52,7 @@ def judge(figures: EvaluationFigures) -> Verdict:
     """The verdict on the last model of an evaluation, which is compared with the first one."""
     outcome = find_outcome(figures)
     judges = (judge_voice, judge_style, judge_vocabulary, judge_endings, judge_repetition, judge_copying)
-    is_memory = repeated_share(figures.human) > 0  # then nothing that the stories are like tells anything
+    is_memory = repeated_share(figures.human) > 0  # then the properties of the stories show nothing
     aspects = [] if is_memory else [aspect for each in judges for aspect in each(figures)]
     return Verdict(
         outcome=outcome,
@@ -103,7 +105,7 @@ def find_outcome(figures: EvaluationFigures) -> Outcome:
 def is_evidence(figures: EvaluationFigures, outcome: Outcome) -> bool:
     """Whether the figures show that the model learned something that holds for new stories."""
     if outcome == "not compared":
-        return True  # nothing is claimed of a training
+        return True  # it makes no claim about a training
     return (
         outcome == "better"
         and figures.held_out.num_clusters >= MIN_CLUSTERS
@@ -148,7 +150,7 @@ def begin(sentence: str) -> str:
 
 
 def find_doubts(figures: EvaluationFigures) -> list[str]:
-    """Why the figures may mislead, a sentence each."""
+    """Reasons why the figures may mislead, one sentence each."""
     doubts = []
     last, num_clusters = figures.models[-1], figures.held_out.num_clusters
     bits, change = last.likelihood.bits_per_byte.value, last.likelihood.bits_per_byte_difference
@@ -221,11 +223,11 @@ def repeated_share(human: Writing | None) -> float:
 
 
 Aspect = tuple[bool, str]
-"""Whether the model does something as people do, and a sentence about it."""
+"""Whether the model writes like people in one respect, and a sentence about it."""
 
 
 def judge_voice(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether training brought the model nearer to this author than to others; silence with too few stories to tell."""
+    """Whether training helped more with this author than with others; empty if there are too few stories to tell."""
     voice = figures.models[-1].voice
     if voice is None or figures.held_out.num_clusters < MIN_CLUSTERS:
         return []
@@ -245,7 +247,7 @@ def judge_voice(figures: EvaluationFigures) -> list[Aspect]:
 
 
 def judge_style(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether a classifier takes the model's stories for the author's; silence where it cannot tell authors apart."""
+    """Whether a classifier attributes the model's stories to the author; empty if it cannot distinguish authors."""
     found, own = figures.style, figures.models[-1].style
     if found is None or own is None or found.author.value - found.others.value < USEFUL_DIFFERENCE:
         return []
@@ -295,7 +297,7 @@ def fits_endings(human: Writing) -> bool:
 
 
 def judge_repetition(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether the model's stories get stuck; silence where they do not."""
+    """Whether the model's stories get stuck; empty if they do not."""
     writing, human = figures.models[-1].writing, figures.human
     if writing is None or human is None:
         return []
@@ -339,7 +341,7 @@ def copies_too_much(writing: Writing, human: Writing) -> bool:
 
 
 def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
-    """The one thing that would help most, and why; None where nothing is known of a training."""
+    """The change that would help most, with its reason; None if nothing is known about a training."""
     last, human = figures.models[-1], figures.human
     training = last.training
     if outcome == "untrained":

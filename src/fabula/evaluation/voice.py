@@ -22,7 +22,7 @@ def measure_voice(
     *,
     seed: int = 0,
 ) -> Voice:
-    """Compare the gain on the author's passages with that on others'.
+    """Compare the gain on the author's passages with the gain on other authors' passages.
 
     Args:
         base, tuned: scores of A passages by the author and of O by others, under either model.

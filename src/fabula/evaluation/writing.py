@@ -1,4 +1,4 @@
-"""What a set of stories is like: repetition, variety, length, endings. The same measures for models and for people."""
+"""Measures of a set of stories: repetition, variety, length and endings. They are the same for models and for people."""
 
 import zlib
 from collections import Counter
@@ -23,7 +23,7 @@ def repeated_ngrams(words: Sequence[str], n: int = 4) -> float:
 
 
 def distinct(words: Sequence[str], n: int) -> float | None:
-    """Different n-grams by all n-grams, or None where there are none."""
+    """Different n-grams divided by all n-grams, or None if there are none."""
     ngrams = list(zip(*(words[i:] for i in range(n)), strict=False))
     return len(set(ngrams)) / len(ngrams) if ngrams else None
 

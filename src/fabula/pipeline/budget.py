@@ -1,5 +1,5 @@
-"""What a run will take, stage by stage, predicted before it trains, and how the minutes of a limited run are shared out:
-at least four fifths of them prepare and train, and the evaluation shrinks to fit the rest."""
+"""The predicted time of each stage of a run, and the division of a limited run's minutes: at least four fifths are
+for preparation and training, and the evaluation is reduced to fit the rest."""
 
 import math
 import time
@@ -19,7 +19,7 @@ from fabula.results import EvaluationSizes, RunPlan, Speeds
 from fabula.training.recipe import LARGE, Recipe, load_recipe
 
 EVALUATION_SHARE = 0.2
-"""Share of a run's minutes that tuning, writing and scoring may take, where training needs the others."""
+"""Share of a run's minutes that tuning, writing and scoring may take if training needs the rest."""
 
 TRAINING_START_SECONDS = 6.0
 REPORT_SECONDS = 2.0
@@ -36,13 +36,14 @@ STAGE_NAMES = {
 }
 
 PROGRAM_GB = 1.4
-"""Memory of the program and of the activations of 1,024 tokens: what SmolLM2-135M took beyond its weights, rounded up."""
+"""Memory of the program and of the activations of 1,024 tokens: the use of SmolLM2-135M beyond its weights, rounded
+up."""
 
 FREE_SHARE = 0.9
 """Share of the free memory that a run may plan to fill."""
 
 LORA_SHARE = 0.04
-"""Parameters of LoRA adapters of rank 16 for each of the model's, about."""
+"""Approximate number of parameters of LoRA adapters of rank 16 per parameter of the model."""
 
 FEWEST_STORIES = 2
 SAMPLES = (
@@ -91,7 +92,8 @@ def measure_speeds(base: Path, text: str, loaded: LoadedModels) -> Speeds:
 
 
 def story_tokens(sizes: list[int], speeds: Speeds) -> list[float]:
-    """Tokens that are read to score stories of so many bytes: most of a long one are read twice, since windows overlap."""
+    """Tokens that are read to score stories of so many bytes. Most tokens of a long story are read twice, because
+    windows overlap."""
     tokens = [size * speeds.tokens_per_byte for size in sizes]
     return [max(each, 2 * each - speeds.context_length) for each in tokens]
 
@@ -110,7 +112,7 @@ def seconds_by_stage(sizes: EvaluationSizes, speeds: Speeds, story_bytes: list[i
     others = sizes.num_others * TOKENS_OF_OTHERS
     return {
         "tune": tuning * SHORT_TUNING.max_new_tokens * speeds.step_seconds
-        + 1.5 * tuning_tokens / speeds.tokens_per_second,  # second halves of stories are read again, alone
+        + 1.5 * tuning_tokens / speeds.tokens_per_second,  # second halves are scored again without the first
         "evaluate": 2 * (speeds.load_seconds + batches * sizes.max_new_tokens * speeds.step_seconds)
         + 2 * (held_out + sample_tokens + others) / speeds.tokens_per_second,
     }
@@ -118,7 +120,7 @@ def seconds_by_stage(sizes: EvaluationSizes, speeds: Speeds, story_bytes: list[i
 
 def fit_sizes(seconds: float, speeds: Speeds, story_bytes: list[int]) -> EvaluationSizes:
     """The largest evaluation that takes at most so many seconds, half of them for held-out stories; the smallest one
-    where none does."""
+    if none fits."""
     num_stories = len(story_bytes)
     while num_stories > FEWEST_STORIES:
         if 2 * sum(story_tokens(story_bytes[:num_stories], speeds)) / speeds.tokens_per_second <= seconds / 2:
@@ -146,11 +148,11 @@ def held_out_bytes(corpus: Corpus) -> list[int]:
 
 
 def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, corpus: Corpus) -> RunPlan:
-    """Predict a run, and share out its time.
+    """Predict a run, and divide its time.
 
     Args:
         limit: seconds that the whole run may take; None for no limit.
-        used: seconds of them that are gone.
+        used: seconds of them that have passed.
     """
     story_bytes = held_out_bytes(corpus)
     freeze = choose_frozen(recipe, speeds)

@@ -1,4 +1,4 @@
-"""The time of a whole run: what is predicted, what has passed, and what is left."""
+"""The time of a whole run: predicted, elapsed and remaining."""
 
 import time
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 from fabula.progress import OnProgress, Progress
 
 START_SECONDS = 3.0
-"""Before a run looks at the clock: Python starts and imports its libraries."""
+"""Seconds before a run starts its clock, in which Python starts and imports its libraries."""
 
 
 class RunClock:
-    """Passes on what the stages report, and says with it how far the whole run is.
+    """Passes on the progress of the stages, together with the progress of the whole run.
 
     Attributes:
         seconds: predicted for each stage, in their order; none until the run is planned.
@@ -27,7 +27,7 @@ class RunClock:
         return time.monotonic() - self._began
 
     def begin(self, stage: str) -> None:
-        """The stage of the plan that comes now."""
+        """The current stage of the plan."""
         self._stage, self._stage_began = stage, self.elapsed()
 
     def left(self, stated: float | None = None) -> float:

@@ -1,5 +1,5 @@
-"""The events of a run, kept in its folder while it works: the studio draws them, also those of a run that was begun in a
-terminal, and finds them again when it was closed or killed meanwhile."""
+"""The events of a run, saved in its folder while it works. The studio shows them, also for a run that was started in
+a terminal, and finds them again after it was closed or killed."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from fabula.progress import OnProgress, Progress, silent
 EVENTS = "events.jsonl"
 
 INTERVAL = 1.0
-"""Seconds between two events of the same stage that only say how far it is."""
+"""Minimum seconds between two events of the same stage that only report progress."""
 
 MAX_BYTES = 4_000_000
-"""A longer file is begun anew by the next process."""
+"""The next process replaces a file that is longer."""
 
 TAIL_BYTES = 100_000
 """The end of the file that is read to find the last event."""
@@ -38,7 +38,7 @@ class Event(Record):
     time: float
     """Seconds since 1970."""
     pid: int
-    """The process that works, and when it was started, which together name it."""
+    """The process that works and its start time, which together identify it."""
     started: float
     stage: str = ""
     done: float = 0
@@ -54,7 +54,7 @@ class Event(Record):
 
     @property
     def process(self) -> psutil.Process | None:
-        """The process that wrote it, where it still works."""
+        """The process that wrote it, if it is still running."""
         if self.outcome is not None:
             return None
         try:
@@ -66,7 +66,7 @@ class Event(Record):
 
 
 class EventLog:
-    """Writes what is reported to `events.jsonl` in a folder, and passes it on. A context manager."""
+    """Writes progress reports to `events.jsonl` in a folder, and passes them on. A context manager."""
 
     def __init__(self, folder: Path, on_progress: OnProgress = silent) -> None:
         self._path, self._on_progress = folder / EVENTS, on_progress

@@ -1,4 +1,4 @@
-"""The whole way: from a file of stories to a model, its stories and a report, in one folder."""
+"""The whole pipeline from a file of stories to a model, its stories and a report, in one folder."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ MEASURED_CHARACTERS = 1500
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Where everything is that a run made.
+    """The paths of a run's results.
 
     Attributes:
         folder: the run's folder; the other paths lie in it.
@@ -54,11 +54,11 @@ INPUTS, DECISIONS, PROJECT = "inputs", "decisions.jsonl", "project.json"
 """What the studio puts into a run's folder before the run begins: the user's files, decisions and choices."""
 
 BEFORE_A_RUN = {RUN, EVENTS, INPUTS, DECISIONS, PROJECT, "corpus"}
-"""What a folder may hold that a run is begun in."""
+"""Files that a folder may contain before a run begins in it."""
 
 
 def command_words(arguments: RunArguments, out: Path) -> list[str]:
-    """The command that makes a run again, as the words of a command line."""
+    """The command that reproduces a run, as the words of a command line."""
     words = [
         "fabula",
         "run",
@@ -100,13 +100,13 @@ def run(
     or the recipe's file have changed; then it redoes what depends on them.
 
     Args:
-        stories: what `fabula.clean` reads, one input or several; None for the bundled sample stories.
+        stories: one or more inputs that `fabula.clean` reads; None for the bundled sample stories.
         base: the model to start from: a folder, a GGUF file, a short name of `fabula.bases`, or another name on the hub.
-            None for "smollm2-135m", or for "tiny" where that cannot be had or memory is short.
+            None for "smollm2-135m", or for "tiny" if that is not available or memory is short.
         out: the run's folder; None for `runs/<stories>-<n>`, where n is that of an earlier run with the same
             arguments, or the next free one.
         recipe: name of a recipe, or a TOML file.
-        seed: for everything that is drawn at random.
+        seed: the random seed.
         max_minutes: bound on the time of the whole run, in minutes. At most a fifth of it is spent on tuning, writing and
             scoring, which shrink to fit, unless training needs less than the rest. None for no bound; the bundled sample
             stories take at most 6 minutes.
@@ -167,7 +167,7 @@ def read_arguments(folder: Path) -> RunArguments | None:
 
 
 def check_is_run_folder(folder: Path) -> None:
-    """Refuse a folder with something else in it, so that nothing of the user's is overwritten."""
+    """Refuse a folder with unexpected files, so that no file of the user is overwritten."""
     if folder.exists() and not folder.is_dir():
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
     if folder.is_dir() and not (folder / RUN).exists():
@@ -201,7 +201,7 @@ def check_keeps_model(folder: Path, arguments: RunArguments) -> None:
 
 
 def check_inputs(source: str | Path | Sequence[str | Path], reading: ReadingOptions, recipe: str) -> None:
-    """Find what is wrong with the arguments before a base is fetched, a folder is made and work begins."""
+    """Check the arguments before a base is fetched and a folder is made."""
     from fabula.corpus.read import open_stories
     from fabula.training.recipe import load_recipe
 
@@ -284,7 +284,7 @@ def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:
 
 
 def recipe_of(record: RunRecord) -> "Recipe":
-    """How the run trains: its recipe, with layers frozen where memory is short."""
+    """The recipe of the run, with layers frozen if memory is short."""
     from fabula.training.recipe import load_recipe
 
     recipe = load_recipe(record.arguments.recipe)
@@ -325,7 +325,7 @@ def plan_stages(
 
 
 def size_stages(seconds: float, folder: Path, record: RunRecord, clock: RunClock) -> RunRecord:
-    """Fit tuning, writing and scoring to the seconds that are left, and keep their sizes with the run's record."""
+    """Fit tuning, writing and scoring to the remaining seconds, and save their sizes in the run's record."""
     from fabula.pipeline.budget import fit_sizes, held_out_bytes, seconds_by_stage
 
     assert record.plan is not None

@@ -1,4 +1,4 @@
-"""Stories of several runs in pairs without names, to be chosen between."""
+"""Pairs of stories from several runs, shown without names for a blind comparison."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -91,7 +91,7 @@ class Ballot:
 
 
 def describe(votes: Sequence[Vote], one: str, other: str) -> str:
-    """What the votes say of two runs, the preferred one first."""
+    """The result of the votes on two runs, the preferred one first."""
     votes = [vote for vote in votes if set(vote.authors) == {one, other}]
     decided = [vote for vote in votes if vote.chosen is not None]
     same = len(votes) - len(decided)

@@ -1,4 +1,4 @@
-"""The charts of the pages: which results are drawn, and as what."""
+"""The charts of the pages."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from fabula.results import Candidate, Estimate, Evaluation, TrainingLog, Tuning
 
 
 def colours(number: int) -> list[str]:
-    """Names of the colours of so many models."""
+    """Names of the colours for this number of models."""
     return [SERIES[index % len(SERIES)] for index in range(number)]
 
 

@@ -1,4 +1,4 @@
-"""What the results say, in words: facts about a model for its page and its card."""
+"""Facts about a model in words, for its page and its card."""
 
 import re
 from typing import Any
@@ -53,7 +53,7 @@ class PageData(Record):
     def of(
         cls, records: ModelRecords, settings: SamplingSettings, limits: dict[str, Any], *, copies: bool
     ) -> "PageData":
-        """The page's data about a model on record."""
+        """The page's data about a model, from its records."""
         return cls(
             name=records.name,
             settings=settings.model_dump(include=set(TRANSFORMERS_FIELDS)),
@@ -65,7 +65,7 @@ class PageData(Record):
 
 
 def describe(records: ModelRecords) -> list[Section]:
-    """What a reader wants to know of a model, from the records alone."""
+    """Facts about a model for a reader, from its records only."""
     sections = [
         Section(title="Verdict", facts=verdict_facts(records)),
         Section(title="The model", facts=model_facts(records)),
@@ -105,7 +105,7 @@ def verdict_facts(records: ModelRecords) -> list[tuple[str, str]]:
 
 
 def model_facts(records: ModelRecords) -> list[tuple[str, str]]:
-    """What kind of model it is, and how it was made."""
+    """The type of the model, and how it was made."""
     facts = [("Architecture", str(records.config.get("model_type", "")))]
     if records.num_parameters:
         facts.append(("Parameters", f"{format_number(records.num_parameters / 1e6, 1)} million"))
@@ -134,7 +134,7 @@ def _name_base(base: str | None) -> str:
 
 
 def corpus_facts(counts: CorpusCounts) -> list[tuple[str, str]]:
-    """What a corpus holds, and what was taken out of it."""
+    """The contents of a corpus, and what was removed from it."""
     shown = {"train": "{} for training", "validation": "{} held out for evaluation"}
     splits = [
         shown.get(name, f"{{}} for {name}").format(format_number(number))
@@ -172,7 +172,7 @@ def likelihood_facts(records: ModelRecords) -> list[tuple[str, str]]:
 
 
 def writing_facts(metrics: Evaluation) -> list[tuple[str, str]]:
-    """What the stories of the last model are like."""
+    """Facts about the stories of the last model."""
     writing = metrics.models[-1].writing
     if writing is None:
         return []

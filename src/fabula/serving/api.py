@@ -185,7 +185,7 @@ def make_api(
 
 
 class Api:
-    """What the routes answer."""
+    """The handlers of the routes."""
 
     def __init__(self, engine: Engine, name: str, settings: SamplingSettings, limits: Limits) -> None:
         self.engine, self.name, self.settings = engine, name, settings

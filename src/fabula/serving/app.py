@@ -84,7 +84,7 @@ class GuessRequest(Record):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and to whom the page is shown.
+    """Where the page is served, and who may use it.
 
     Attributes:
         hosts: host names that the server answers to; ("*",) for any. On loopback only loopback's own, so that no other
@@ -154,7 +154,7 @@ def make_app(
 
 
 class Page:
-    """What the page's routes answer."""
+    """The handlers of the page's routes."""
 
     def __init__(
         self,
@@ -286,7 +286,7 @@ def address_of(request: Request) -> str:
 
 
 def answer_error(_: Request, error: Exception) -> Response:
-    """One sentence for the visitor."""
+    """The error as one sentence for the visitor."""
     message, status = "Something went wrong here. Please try again.", 500
     if isinstance(error, Refusal):
         message, status = str(error), error.status

@@ -1,4 +1,4 @@
-"""How often a visitor asks."""
+"""A limit on the rate of a visitor's requests."""
 
 import time
 from collections import deque

@@ -116,14 +116,14 @@ def guarded(settings: SamplingSettings, records: ModelRecords, copies: CopyIndex
 
 
 def load_warm(folder: Path, name: str = "auto", on_progress: OnProgress = silent) -> Engine:
-    """An engine that has written once, so that the first visitor does not wait for what is made at first use."""
+    """An engine that has written once, so that the first visitor does not wait for its initialisation."""
     engine = load_engine(folder, name, on_progress=on_progress)
     write_stories(engine, ["Once upon a time, the"], settings=SamplingSettings(max_new_tokens=2), seeds=[0])
     return engine
 
 
 def model_name(model: str | Path) -> str:
-    """What a model is called in the API: the name of its run, or of its folder."""
+    """The name of a model in the API: the name of its run, or of its folder."""
     folder = locate_model(model)
     return folder.parent.resolve().name if folder.name == "model" else folder.resolve().name
 
@@ -148,7 +148,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def load_copies(corpus: str | Path | None, on_progress: OnProgress) -> CopyIndex | None:
-    """The index of the training stories, or None if there are none at hand or too many."""
+    """The index of the training stories, or None if they are not available or too large."""
     copies = None if corpus is None else CopyIndex.of_corpus(corpus)
     if corpus is not None and copies is None:
         on_progress(
