@@ -133,7 +133,7 @@ def test_the_card_is_what_the_records_say(finished_run: Path):
         "| Training | 1,234 steps, 56,789 tokens |",
         "61 characters",
         "https://huggingface.co/spaces/ada/write-tales",
-        "trained on: cc0-1.0",
+        "training stories is cc0-1.0",
     ):
         assert words in text
     assert "````text\nThe ``` | <b>fox slept.\n````" in text
@@ -153,7 +153,7 @@ def test_a_result_that_says_nothing_is_published_only_on_request(finished_run: P
     check_evidence(records, anyway=True)
     card = render_card(records, licence="mit", corpus_licence="mit", repo=None, space=None)
     assert "model-index" not in card
-    assert "The model learned nothing that helps it predict the 50 stories" in card
+    assert "The model learned nothing that helps it predict the 50 held-out stories" in card
     repeated = trained("tuned", 0.119, estimate(-1.0))
     evaluation(model("base", 2.5), repeated, human=writing(copied=0.89)).save(finished_run / "metrics.json")
     with pytest.raises(FabulaError, match="The figures measure memorisation"):
@@ -187,8 +187,8 @@ def test_the_card_shows_what_exports_lost(finished_run: Path):
         (finished_run / name).mkdir()
         record.model_copy(update=changes).save(finished_run / name / EXPORT)
     figures = (
-        "KL from the original 0.00125 nats a token, the same likeliest token at 96.9 %, bits per byte 2.2500 {};"
-        " at 32 places of validation stories of corpus"
+        "KL from the original 0.00125 nats per token, the same most likely token at 96.9 %, bits per byte 2.2500 {};"
+        " at 32 positions in validation stories of corpus"
     )
     expected = [("GGUF, q8_0", figures.format("+0.0005")), ("ONNX, int8", figures.format("-0.0005"))]
     section = describe(ModelRecords.of(model))[-1]
@@ -332,7 +332,7 @@ def test_a_space_that_does_not_work_is_not_published(tmp_path: Path, tiny_gpt2_d
             {"repo": "tales", "license": "mit", "corpus_license": "mit"},
             "--repo: this is not a name for a repository",
         ),
-        ({"space": "a/b c", "license": "mit", "corpus_license": "mit"}, "--space: this is no name"),
+        ({"space": "a/b c", "license": "mit", "corpus_license": "mit"}, "--space: this is not a name"),
     ],
 )
 def test_what_publish_refuses(tmp_path: Path, arguments: dict[str, Any], words: str):
