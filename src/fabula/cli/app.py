@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 CommandLineError = typer.BadParameter.__mro__[-4]
-"""What typer raises on a command line that cannot be parsed: click's exception in older releases, now one of its own."""
+"""The exception that typer raises for a command line that it cannot parse: click's in older releases, now its own."""
 
 SHARED_FLAGS = ("--debug", "--quiet", "-q")
 INTERRUPTED = 130
@@ -69,7 +69,7 @@ def common(
 
 
 def globals_first(arguments: list[str]) -> list[str]:
-    """Move the options that every command shares in front of the command, where the parser wants them."""
+    """Move the options that every command shares in front of the command, where the parser expects them."""
     front, rest = [], []
     words = iter(arguments)
     for word in words:
@@ -98,7 +98,7 @@ def main() -> None:
     arguments = globals_first(sys.argv[1:])
     debug = "--debug" in arguments
     signal.signal(signal.SIGTERM, stop_like_ctrl_c)
-    # Torch's threads wait for each other in a busy loop. Where other programs want the processor too, that makes
+    # Torch's threads wait for each other in a busy loop. If other programs use the processor too, that makes
     # training up to nine times slower (docs/training.md); so they wait only briefly, then sleep. Read when torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     for stream in (sys.stdout, sys.stderr):
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def usage_problem(error: Any) -> str:
-    """One line for a command line that cannot be understood, with the nearest option where one was mistyped."""
+    """A one-line error for a command line that cannot be parsed, with the nearest option if one was mistyped."""
     message = error.format_message().rstrip(".")
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is None:
@@ -172,7 +172,7 @@ SAME_MEANING = {
     "--format": "--to",
     "--device": "--engine",
 }
-"""Options of other programs, and what the same thing is called here."""
+"""Options of other programs, and the equivalent names in fabula."""
 
 SAME_FIELD = {
     "--epochs": "num_epochs",
@@ -205,7 +205,7 @@ def suggest_option(mistyped: str, known: list[str]) -> str:
 
 
 def register() -> None:
-    """Hang each command under its name. One module a command; each imports what it needs when it is called."""
+    """Register each command under its name. Each command has a module, which imports what it needs when it is called."""
     from fabula.cli.bases import bases
     from fabula.cli.clean import clean, restore
     from fabula.cli.compare import compare

@@ -14,7 +14,7 @@ def bases(
         ),
     ] = None,
 ) -> None:
-    """List the base models that have a short name, with what each needs.
+    """List the base models that have a short name, with their requirements.
 
     Any other name on the Hugging Face hub, a model's folder, an adapter's folder and a GGUF file do as well.
     """
@@ -27,7 +27,7 @@ def bases(
 
         with context.obj as terminal:
             folder = locate_base(fetch, terminal)
-            find_story_format(folder, load_tokenizer(folder))  # measured once for each base, and kept
+            find_story_format(folder, load_tokenizer(folder))  # measured once for each base, and cached
         print(folder)
         return
     print("                                                      memory, GB     bytes")

@@ -42,7 +42,7 @@ def clean(
     options: CleaningOptions,
     workers: WorkerOptions,
 ) -> None:
-    """Clean stories into a corpus: remove what is not story, and keep a record of it that can be undone."""
+    """Clean stories into a corpus: remove text that is not story, and record every removal so that it can be undone."""
     from fabula.corpus.clean import clean
 
     with context.obj as terminal:

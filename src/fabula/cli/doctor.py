@@ -28,7 +28,7 @@ def doctor(
 ) -> None:
     """Show what this machine can do, and predict what training on STORIES will take.
 
-    The prediction is measured: it trains for a few seconds on the first stories, and keeps nothing. Bases that are not on
+    The prediction is a measurement: it trains for a few seconds on the first stories, and saves nothing. Bases that are not on
     this machine are predicted from their size.
     """
     import platform

@@ -1,4 +1,4 @@
-"""Command-line options from the fields of records, so that a name, a default and a sentence stand in one place."""
+"""Command-line options from the fields of records, so that each name, default and description is defined once."""
 
 import functools
 import inspect

@@ -62,9 +62,9 @@ def publish(
         ),
     ] = False,
 ) -> None:
-    """Put a model on the Hugging Face hub, with a card and a page to write on.
+    """Publish a model on the Hugging Face hub, with a card and a writing page. The Space is started and tested before
 
-    The Space is started and asked to write before anything is uploaded.
+    anything is uploaded.
     """
     from fabula.publishing.publish import publish as publish_model
 

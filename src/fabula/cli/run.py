@@ -48,7 +48,7 @@ def run(
     ] = None,
     reading: ReadingOptions,
 ) -> None:
-    """Do everything: clean, train, evaluate, write samples, report.
+    """Run every stage: clean, train, evaluate, write samples, report.
 
     Run it again to continue where it stopped. When it is done, it does nothing.
     """

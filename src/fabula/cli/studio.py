@@ -16,7 +16,7 @@ def studio(
     *,
     settings: StudioSettings,
 ) -> None:
-    """Open a page that goes the whole way in the browser: drop a file, train a model, write with it."""
+    """Open a page for the whole process in the browser: drop a file, train a model, write with it."""
     from fabula.studio.serve import studio as show_studio
 
     def say(address: str) -> None:

@@ -1,4 +1,4 @@
-"""What the terminal shows while a stage works: a bar, plain lines, JSON lines, or nothing. Results go to standard
+"""Progress in the terminal: a bar, plain lines, JSON lines, or nothing. Results go to standard
 output, everything else to standard error."""
 
 import json
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 WIDE = 110
-"""Columns from which on a terminal has room for a long bar."""
+"""Minimum columns of a terminal for a long bar."""
 
 LONG_BAR, SHORT_BAR = 28, 10
 NAME_WIDTH = 9
@@ -37,7 +37,7 @@ class ProgressMode(StrEnum):
 
 
 def visible(text: str) -> str:
-    """The text without control characters, which can make a terminal do things; newlines and tabs stay."""
+    """The text without control characters, which could control the terminal; newlines and tabs stay."""
     return text.translate(CONTROL)
 
 

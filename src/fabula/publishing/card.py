@@ -1,4 +1,4 @@
-"""The model card: its metadata as the hub reads them, and its text; both come from the run's records alone."""
+"""The model card: its metadata for the hub, and its text. Both are made only from the run's records."""
 
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.errors import HFValidationError
@@ -30,14 +30,14 @@ def hub_name(base: str | None) -> str | None:
 
 
 def hub_dataset(stories: str | tuple[str, ...] | None) -> str | None:
-    """The name on the hub of the stories, where they came from there."""
+    """The stories' name on the hub, if they came from the hub."""
     if isinstance(stories, str) and stories.startswith("hub:"):
         return stories.removeprefix("hub:")
     return None
 
 
 def card_data(records: ModelRecords, licence: str, repo: str | None) -> ModelCardData:
-    """The card's metadata. What is not on record is left out."""
+    """The card's metadata. Fields without a record are left out."""
     dataset = hub_dataset(records.run.arguments.stories if records.run else None)
     results = eval_results(records, dataset)
     return ModelCardData(
@@ -54,7 +54,7 @@ def card_data(records: ModelRecords, licence: str, repo: str | None) -> ModelCar
 
 
 def eval_results(records: ModelRecords, dataset: str | None) -> list[EvalResult]:
-    """The figures of `metrics.json` as the hub's model-index; none where they are no evidence."""
+    """The figures of `metrics.json` as the hub's model-index; none if they are not evidence."""
     if records.tuned is None or records.metrics is None or not records.metrics.verdict.is_evidence:
         return []
     corpus = records.training.inputs.get("corpus") if records.training else None

@@ -1,4 +1,4 @@
-"""A Space is started and asked before anyone else sees it."""
+"""Start a Space and test it before it is uploaded."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def check_space(folder: Path, *, clean: bool = False, on_progress: OnProgress = 
         shutil.copytree(folder, place)
         home = Path(temporary) / "home"
         home.mkdir()
-        # Only what a program needs to run at all is passed on, so that nothing of this process's own helps it.
+        # Only the variables that every program needs are passed on, so the app cannot depend on this process.
         environment = {
             name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ
         }
@@ -107,7 +107,7 @@ def start_and_ask(place: Path, python: str, environment: dict[str, str]) -> str:
 
 
 def ask(address: str) -> str:
-    """Fetch the page, and have it write a few words."""
+    """Fetch the page, and let it write a few words."""
     with urllib.request.urlopen(address, timeout=30) as answer:
         if b"<textarea" not in answer.read():
             raise FabulaError("the Space's app does not show its page")

@@ -31,7 +31,7 @@ CARD = "README.md"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was written and where it went.
+    """The results of publishing.
 
     Attributes:
         model: folder of the model repository, where it was kept (`dry_run`).
@@ -59,10 +59,10 @@ def publish(
     clean_check: bool = False,
     on_progress: OnProgress = silent,
 ) -> Published:
-    """Write a model repository with its card, and a Space that shows the model's page; check both; upload them.
+    """Write a model repository with its card, and a Space that shows the model's page; check and upload both.
 
-    Nothing is uploaded unless the Space's app has started from its own folder and has written. Stopped on the way, the
-    same call goes on: files that have arrived are not sent again.
+    Nothing is uploaded unless the Space's app has started from its own folder and has written. If it was interrupted,
+    the same call continues: files that have arrived are not sent again.
 
     Args:
         model: folder of a model or of a run.
@@ -129,7 +129,7 @@ def publish(
 
 
 def check_repo_name(name: str, option: str) -> None:
-    """Refuse what the hub would refuse, before any work is done."""
+    """Refuse names and licences that the hub would refuse, before any work is done."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -142,7 +142,7 @@ def check_repo_name(name: str, option: str) -> None:
 
 
 def check_target(folder: Path) -> None:
-    """Refuse a folder that holds anything but what an earlier call wrote."""
+    """Refuse a folder with files that an earlier call did not write."""
     if folder.exists() and not folder.is_dir():
         raise FabulaError("this is a file, not a folder", where=folder, hint="name another with --dry-run")
     if folder.is_dir():
@@ -172,7 +172,7 @@ def write_model(
         for file in sorted(records.folder.glob(pattern)):
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)
-    if not (folder / STORY_FORMAT).is_file():  # it is measured on stories that a Space does not have
+    if not (folder / STORY_FORMAT).is_file():  # it was measured on stories that a Space does not have
         find_story_format(records.folder, load_tokenizer(records.folder)).write(folder)
     if records.metrics is not None:
         records.metrics.save(folder / METRICS)
@@ -193,7 +193,7 @@ def write_model(
 
 
 def check_card(path: Path) -> None:
-    """Read the card back as the hub's library does: what it cannot read, it would drop or refuse."""
+    """Read the card back with the hub's library, which would drop or refuse anything that it cannot read."""
     from huggingface_hub import ModelCard
 
     card = ModelCard.load(path, ignore_metadata_errors=False)

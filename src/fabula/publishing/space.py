@@ -1,4 +1,4 @@
-"""A Space: a folder that shows the model's page wherever it is put, with all that it needs beside it."""
+"""A Space: a self-contained folder that serves the model's page."""
 
 import base64
 import hashlib
@@ -70,7 +70,8 @@ def write_space(folder: Path, model: Path, *, title: str, licence: str, model_re
 
 
 def requirements(wheel: str) -> str:
-    """What pip needs to install the Space: fabula's own wheel, and all that the page imports in the versions here."""
+    """The requirements of the Space: fabula's own wheel, and everything that the page imports, in the installed
+    versions."""
     lines = [f"{name}=={version.partition('+')[0]}" for name, version in sorted(pinned().items())]
     return "\n".join([f"--extra-index-url {CPU_WHEELS}", f"./{wheel}", *lines]) + "\n"
 

@@ -1,4 +1,4 @@
-"""A static site that runs a model in the visitor's browser: files for any web server, nothing to run."""
+"""A static site that runs a model in the visitor's browser: only files, for any web server."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
-"""For the browser: nothing is loaded from elsewhere, and nothing is sent there."""
+"""Tells the browser to load nothing from other hosts, and to send nothing to them."""
 
 LIMITS = {"max_prompt_chars": 1_000_000, "max_new_tokens": 400}
 
@@ -140,7 +140,7 @@ def publish_static(
 
 
 def write_data(site: Path, records: ModelRecords, extra: list[Section]) -> None:
-    """What the page's JavaScript needs to know of the model; `extra` is told about it beside the records' facts."""
+    """The model's data for the page's JavaScript; `extra` is shown in addition to the facts from the records."""
     from fabula.generation.engine import TextSide, end_ids_of
     from fabula.generation.settings import SamplingSettings
 
@@ -159,7 +159,7 @@ def write_data(site: Path, records: ModelRecords, extra: list[Section]) -> None:
 
 
 def copy_model(exported: Path, target: Path) -> None:
-    """What transformers.js reads of an export: configuration, tokenizer, and the quantised weights alone."""
+    """The files of an export that transformers.js reads: configuration, tokenizer, and only the quantised weights."""
     (target / "onnx").mkdir(parents=True)
     for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"):
         if (exported / name).is_file():
@@ -168,7 +168,7 @@ def copy_model(exported: Path, target: Path) -> None:
 
 
 def copy_page(site: Path, elsewhere: dict[str, dict[str, str]]) -> None:
-    """The page that a server shows, too, with the writer that works in the browser.
+    """The same page that a server shows, with the writer that works in the browser.
 
     Args:
         elsewhere: the libraries' files that come from a CDN (see `cdn_files`); empty where they lie in the site.
@@ -196,7 +196,8 @@ def copy_page(site: Path, elsewhere: dict[str, dict[str, str]]) -> None:
 
 
 def write_offline(site: Path, elsewhere: list[str]) -> None:
-    """The service worker that keeps all files, those from elsewhere too; its name for them changes with their content."""
+    """The service worker that caches all files, including those from a CDN; the name of the cache changes with their
+    content."""
     names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
     version = fingerprint([[name, hash_file(site / name)] for name in names])
     source = (package_files("fabula") / "publishing" / "static_site" / OFFLINE).read_text(encoding="utf-8")
@@ -207,7 +208,7 @@ def write_offline(site: Path, elsewhere: list[str]) -> None:
 
 
 def write_host_files(site: Path, title: str, licence: str) -> None:
-    """What hosts want to find: GitHub Pages, and a static Space."""
+    """Files that hosts need: GitHub Pages, and a static Space."""
     (site / ".nojekyll").touch()
     head = {
         "title": title[:60],

@@ -1,4 +1,4 @@
-"""Uploading a folder to the hub, with one clear line where it fails."""
+"""Upload a folder to the hub, with a one-line error if it fails."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,10 +12,10 @@ MESSAGE = "Publish with fabula"
 def upload(
     folder: Path, repo: str, kind: Literal["model", "space"], private: bool, on_progress: OnProgress
 ) -> str:
-    """Make a repository unless it is there, and upload a folder into it as one commit.
+    """Create a repository unless it exists, and upload a folder into it as one commit.
 
-    The weights go to the hub's storage first, and the hub is asked which of them it has; so an upload that broke off goes
-    on where it was.
+    The weights go to the hub's storage first, and the hub is asked which of them it has; so an interrupted upload
+    continues where it stopped.
 
     Returns:
         The repository's address.

@@ -51,8 +51,8 @@ LIBRARIES = (
 """The second is the version that the first one names in its package.json."""
 
 IMPORTS = {'"onnxruntime-web/webgpu"': '"./onnxruntime.js"', '"onnxruntime-common"': '"./onnxruntime.js"'}
-"""A worker resolves no bare names of packages: in transformers.js they become the file beside it. The build without
-WebGPU is taken, which is half as large."""
+"""A worker cannot resolve bare package names, so in transformers.js they are replaced with the file beside it. The
+build without WebGPU is used, which is half as large."""
 
 
 def vendor(folder: Path) -> None:
@@ -99,7 +99,7 @@ def cdn_files() -> dict[str, dict[str, str]]:
 
 
 def archive(library: Library) -> Path:
-    """The library's archive in the cache, fetched with npm where it is not there."""
+    """The library's archive in the cache, fetched with npm if it is missing."""
     cache = cache_place("npm")
     file_name = f"{library.name.strip('@').replace('/', '-')}-{library.version}.tgz"
     kept = cache / file_name

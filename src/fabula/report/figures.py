@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its colours and its type from the page, so that one drawing serves light, dark and print."""
+"""SVG plots that use the colours and fonts of the page, so that one drawing works in light mode, dark mode and print."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ WIDTH = 4.8
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of a plot: its points, its label, a name from `COLOURS`."""
+    """A line of a plot: its points, its label, and a name from `COLOURS`."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -55,7 +55,8 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Settings that were tried: where they lie, in which row, whether they are within bounds, whether they were taken."""
+    """One of the settings that were tried: its position, its row, whether it is within the limits, and whether it was
+    chosen."""
 
     x: float
     y: float
@@ -73,7 +74,7 @@ def new_figure(height: float) -> "tuple[Figure, Axes]":
 
 
 def style(axes: "Axes") -> None:
-    """No frame, quiet ticks, a light grid along the values."""
+    """Remove the frame, mute the ticks, and draw a light grid along the values."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(COLOURS["line"])
@@ -132,7 +133,7 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str, y_label: str)
 
 
 def add_legend(axes: "Axes") -> None:
-    """A legend above the plot, where no curve can run through it."""
+    """Put the legend above the plot, where no curve can cross it."""
     box: Any = axes.legend(frameon=False, fontsize=11, loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
                            handlelength=1.4, borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
     for text in box.get_texts():
@@ -160,7 +161,8 @@ def draw_intervals(bars: Sequence[Bar], title: str, x_label: str) -> Markup:
 
 
 def draw_sweep(points: Sequence[Point], rows: Sequence[str], title: str, x_label: str) -> Markup:
-    """A dot for each settings tried, a row for each sampler; hollow where it is out of bounds, ringed where chosen."""
+    """A dot for each setting and a row for each sampler; a dot is hollow if it exceeds the limit, and ringed if it
+    was chosen."""
     figure, axes = new_figure(0.75 + 0.42 * len(rows))
     for point in points:
         row = len(rows) - 1 - rows.index(point.row)
@@ -190,7 +192,7 @@ def draw_sweep(points: Sequence[Point], rows: Sequence[str], title: str, x_label
 def draw_map(
     points: Sequence[Point], people: tuple[float, float], title: str, labels: tuple[str, str]
 ) -> Markup:
-    """Where each settings tried lies between two measures, and where people do."""
+    """The position of each setting, and of people, with respect to two measures."""
     figure, axes = new_figure(3.2)
     for point in points:
         axes.plot([point.x], [point.y], marker="o", markersize=8, linestyle="none", color=COLOURS["tuned"],

@@ -1,4 +1,4 @@
-"""The pages' templates and what they show in common."""
+"""The templates of the pages, and their common parts."""
 
 import re
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ MEASURES = (
 
 
 def nearest_to_people(evaluation: Evaluation) -> dict[str, int | None]:
-    """For each measure of writing, which model comes nearest to people; None where none or several do."""
+    """The index of the model that is nearest to people, for each measure of writing; None if none or several are."""
     return {measure.name: _nearest(evaluation, measure) for measure in MEASURES}
 
 
@@ -95,7 +95,7 @@ def _nearest(evaluation: Evaluation, measure: Measure) -> int | None:
 
 
 def environment() -> Any:
-    """Where the templates are; all that is put into them is escaped."""
+    """The environment of the templates; everything that is inserted into them is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(

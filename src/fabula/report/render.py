@@ -1,4 +1,4 @@
-"""One page over a run: `report.html`, from the files that the run left in its folder."""
+"""The report page of a run, `report.html`, made from the files in the run's folder."""
 
 import re
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ from fabula.results import (
 
 REPORT = "report.html"
 HEAD_BYTES = 1000
-"""The first bytes of a report say what it was made of."""
+"""Number of bytes at the beginning of a report that contain the hash of its inputs."""
 
 NUM_PAIRS = 4
-"""Prompts of which the stories are shown."""
+"""Number of prompts whose stories are shown."""
 
 NUM_EXAMPLES = 3
 """Removals shown for each cleaning rule."""
@@ -92,7 +92,7 @@ def fingerprint_of(folder: Path) -> str:
 
 
 def gather(folder: Path) -> dict[str, Any]:
-    """All that the template shows."""
+    """Everything that the template shows."""
     from fabula.report.charts import chart_likelihood, chart_training, chart_tuning, colours
 
     metrics = Evaluation.load_optional(folder / METRICS)
@@ -149,7 +149,7 @@ class Example:
 
 @dataclass(slots=True)
 class RuleSummary:
-    """What one cleaning rule took out."""
+    """The removals of one cleaning rule."""
 
     rule: str
     description: str
@@ -160,7 +160,7 @@ class RuleSummary:
 
 @dataclass(frozen=True, slots=True)
 class CleaningSummary:
-    """What cleaning did, with examples.
+    """The result of cleaning, with examples.
 
     Attributes:
         rules: those that took out most words come first.
@@ -224,7 +224,7 @@ class ShownStory:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What several models wrote to the same prompt and seed."""
+    """The stories of several models for the same prompt and seed."""
 
     prompt: str
     seed: int
@@ -274,7 +274,7 @@ class Highlight:
 
 
 def highlights(metrics: Evaluation) -> list[Highlight]:
-    """The last model's figures that answer what people ask first."""
+    """The most important figures of the last model."""
     first, last, human = metrics.models[0], metrics.models[-1], metrics.human
     scores, before = last.likelihood.bits_per_byte, first.likelihood.bits_per_byte
     bits = format_number(scores.value, 3)
@@ -325,7 +325,7 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
 
 
 def provenance(folder: Path, run: RunRecord | None, metrics: Evaluation | None) -> list[tuple[str, str]]:
-    """What else one must know to repeat the run: versions and hashes."""
+    """The versions and hashes that are needed to reproduce the run."""
     rows = []
     versions = {**(metrics.versions if metrics else {}), **(run.versions if run else {})}
     if versions:

@@ -1,7 +1,8 @@
 """`fabula serve --api`: completions over HTTP in the form of OpenAI's API, for programs that speak it.
 
-`GET /v1/models`, and `POST /v1/completions` (with `"stream": true` as server-sent events). Beyond OpenAI's fields it takes
-the other sampling settings and `whole_sentences`; the model's own setting stands for a field that is not given.
+`GET /v1/models`, and `POST /v1/completions` (with `"stream": true` as server-sent events). In addition to OpenAI's
+fields it accepts the other sampling settings and `whole_sentences`; a field that is not given takes the model's own
+setting.
 """
 
 import json
@@ -34,7 +35,7 @@ from fabula.serving.settings import Limits
 MAX_BODY_BYTES = 4_000_000
 
 MAX_STORIES = 128
-"""Stories that one request may ask for, over all its prompts."""
+"""Maximum number of stories in one request, over all its prompts."""
 
 MAX_STOPS = 16
 MAX_STOP_CHARS = 1000
@@ -156,7 +157,7 @@ def make_api(
 
     Args:
         engine: the loaded model; nothing else may use it while the application runs.
-        name: what the model is called in the API.
+        name: the name of the model in the API.
         settings: what holds for fields that a request does not give; None for the model's own.
         hosts: the host names that the server answers to.
         limits: `max_waiting` and `max_stories` hold here; None for the defaults.
