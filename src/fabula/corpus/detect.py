@@ -33,7 +33,8 @@ _CHAPTER_NAME = re.compile(
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
-    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest)\b.*", re.IGNORECASE
+    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest|dataset_infos?|dataset_dict|state\.json$)\b.*",
+    re.IGNORECASE,
 )
 
 
@@ -72,7 +73,8 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
             chosen, sample = _detect(file, sample, chosen, encoding)
         if chosen is None:
             if len(files) > 1:
-                found.passed_over.append(f"{file.name} (no text)")
+                kind = "an archive in an archive: unpack it first" if head[:4] == b"PK\x03\x04" else "no text"
+                found.passed_over.append(f"{file.name} ({kind})")
                 continue
             raise FabulaError(
                 "this is no text, and no document that is read",

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -32,6 +33,9 @@ _COMPRESSIONS = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"), (b
 _REFUSED_ARCHIVES = ((b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR"))
 _DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError, lzma.LZMAError)
 _ARCHIVE_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError, *_DAMAGE, OSError)
+
+_BACKUP = re.compile(r"~\$.*|.*~|#.*#|.*\.(?:bak|orig|swp|tmp|part|partial|crdownload)", re.IGNORECASE)
+"""Names of copies, locks and unfinished downloads, as programs make them."""
 
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx"}
 """What operating systems leave in folders and archives beside files whose name begins with a dot."""
@@ -151,8 +155,14 @@ def _in_folder(folder: Path, prefix: str, passed_over: list[str]) -> list[InputF
         name = path.relative_to(folder).as_posix()
         if _is_systems(name) or not path.is_file():
             continue
+        if path.suffix == ".scrivx":
+            raise FabulaError(
+                "this is a Scrivener project",
+                where=path.parent,
+                hint="compile it in Scrivener to .docx or .txt",
+            )
         file = _stored(path, prefix + name)
-        if path.name.startswith(".") or not file.num_bytes:
+        if path.name.startswith(".") or not file.num_bytes or _BACKUP.fullmatch(path.name):
             passed_over.append(file.name)
         else:
             found += _unpacked(file, passed_over)
@@ -206,7 +216,8 @@ def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
         if _is_systems(name):
             continue
         member = InputFile(file.path, valid_unicode(name), members[name], "", archive, name)
-        if name.rpartition("/")[2].startswith(".") or not members[name]:
+        last = name.rpartition("/")[2]
+        if last.startswith(".") or not members[name] or _BACKUP.fullmatch(last):
             passed_over.append(member.name)
             continue
         with member.open() as opened:

@@ -40,6 +40,7 @@ _MARKUP = re.compile(
 )
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
+_DIGITS = re.compile(r"\d+")
 _NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
 _SCRIPTS = {
     "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),
@@ -63,17 +64,23 @@ class Examination:
         oddities: number of these with each oddity ("markup", "json", "binary", "page_numbers", "running_heads").
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
+        lines: in how many of these each line stands, numbers in it taken for one another.
     """
 
     num_examined: int = 0
     oddities: Counter[str] = field(default_factory=Counter)
     scripts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    lines: Counter[str] = field(default_factory=Counter)
 
     def add(self, story: Story) -> None:
         """Look at a story."""
         self.num_examined += 1
         text = story.text[:EXAMINED_CHARS]
+        lines = [line.strip() for line in text.split("\n")]
+        self.lines.update(
+            {_DIGITS.sub("0", line) for line in lines if 8 <= len(line) <= LINE_CHARS and " " in line}
+        )
         for oddity in oddities(text):
             self.oddities[oddity] += 1
             self.examples.setdefault(oddity, f"{story.source}:{story.source_line}")
@@ -163,6 +170,12 @@ def judge(
         if examined.share(oddity) >= MANY:
             where = examined.examples[oddity]
             warnings.append(f"{examined.share(oddity):.0%} of the stories {saying} (the first: {where})")
+    line, times = examined.lines.most_common(1)[0] if examined.lines else ("", 0)
+    if times >= max(5, FLAGRANT * examined.num_examined):
+        share = times / examined.num_examined
+        warnings.append(
+            f"{line!r} is a line of {share:.0%} of the stories: a rule of your own takes it out (--rules)"
+        )
     if median_words < FEW_WORDS:
         warnings.append(
             f"half of the stories have fewer than {median_words + 1} words: are these whole stories? See --split-at"

@@ -16,6 +16,8 @@ from ftfy.badness import is_bad
 from ftfy.chardata import CONTROL_CHARS, LIGATURES
 from ftfy.fixes import unescape_html
 
+from fabula.corpus.splitting.headings import without_bbcode
+
 _CONFIG = ftfy.TextFixerConfig(
     unescape_html=False,  # done before, also where "<" stands in the text
     uncurl_quotes=False,
@@ -34,6 +36,8 @@ _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u00ad]")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000\v\f]")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_WRITTEN_END = re.compile(r"[.!?…\"”’*]\s?(?:\\r)?\\n")
+_WRITTEN_ENDS = re.compile(r"\s?(?:\\r)?\\n\s?")
 _SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
 
 MIN_WRAPPED = 8
@@ -49,6 +53,8 @@ REPAIRS = {
     "invisible": "zero-width spaces, byte order marks and soft hyphens were taken out",
     "spaces": "no-break and other special spaces became spaces",
     "line_wraps": "lines that were wrapped at one width were joined to paragraphs",
+    "escapes": "line ends that were written out as \\\\n became newlines",
+    "bbcode": "tags of forums such as [b]...[/b] were taken out",
     "markdown": "backslash escapes and superscript marks of Reddit's markdown were taken out",
 }
 """What `normalise` repairs, by the name under which it is counted."""
@@ -92,6 +98,10 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
         text = _count(_SPACES, " ", text, counts, "spaces")
     if "\n" in text:
         text = _unwrap(text, counts)
+    elif "\\n" in text and _WRITTEN_END.search(text):
+        text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")
+    if "[/" in text:
+        text, counts["bbcode"] = without_bbcode(text)
     if markdown:
         text = _count(_ESCAPE, r"\1", text, counts, "markdown")
         text = _count(_SUPERSCRIPT, lambda match: match[1] or "", text, counts, "markdown")

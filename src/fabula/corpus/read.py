@@ -170,7 +170,7 @@ def open_stories(
     title = str(named[0]) if len(named) == 1 else f"{Path(named[0]).name} and {len(named) - 1} more"
     found = find_formats(files, format, encoding)
     plans, described = _plan(found, column, split_at, title)
-    skipped = [*(f"{name} (empty or hidden)" for name in skipped), *found.passed_over]
+    skipped = [*(f"{name} (empty, hidden or a backup)" for name in skipped), *found.passed_over]
     if skipped:
         count = f"{len(skipped)} file" + ("s" if len(skipped) > 1 else "")
         described += f"; passed over {count}: {', '.join(skipped[:8])}" + (

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from fabula.corpus.ledger import DroppedRow, LedgerRow, LeftOutRow, Removal, RemovalRow, parse_row, restore
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file, natural_order
@@ -28,12 +30,26 @@ SHARD_BYTES = 256 << 20
 GROUP_BYTES = 4 << 20
 
 
-def schema() -> Any:
+_NUMBERS = ("source_line", "part", "num_words")
+_COLUMNS = ("id", "text", "title", "source", "source_line", "book", "part", "cluster", "split", "num_words")
+
+
+def _table(rows: list[tuple[str | int, ...]]) -> Any:
+    """Rows in the order of `_COLUMNS` as an Arrow table. Its arrays are made of buffers: from lists, pyarrow makes them only
+    after it has imported pandas, a quarter of a second."""
     import pyarrow as pa
 
-    numbers = ("source_line", "part", "num_words")
-    order = ("id", "text", "title", "source", "source_line", "book", "part", "cluster", "split", "num_words")
-    return pa.schema([(name, pa.int64() if name in numbers else pa.string()) for name in order])
+    arrays = []
+    for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True):
+        if name in _NUMBERS:
+            buffers = [None, pa.py_buffer(np.array(values, np.int64))]
+            arrays.append(pa.Array.from_buffers(pa.int64(), len(values), buffers))
+        else:
+            raw = [str(value).encode() for value in values]
+            offsets = np.cumsum([0, *map(len, raw)], dtype=np.int32)
+            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(raw))]
+            arrays.append(pa.Array.from_buffers(pa.string(), len(raw), buffers))
+    return pa.Table.from_arrays(arrays, names=list(_COLUMNS))
 
 
 class ShardWriter:
@@ -41,38 +57,25 @@ class ShardWriter:
 
     def __init__(self, folder: Path, split: str) -> None:
         self._folder, self._split = folder, split
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[tuple[str | int, ...]] = []
         self._group_bytes = self._shard_bytes = 0
         self._writer: Any = None
         self._shards: list[Path] = []
 
     def add(self, story: Story, num_words: int) -> None:
-        self._rows.append(
-            {
-                "id": story.id,
-                "text": story.text,
-                "title": story.title,
-                "source": story.source,
-                "source_line": story.source_line,
-                "book": story.book,
-                "part": story.part,
-                "cluster": story.cluster,
-                "split": story.split,
-                "num_words": num_words,
-            }
-        )
+        self._rows.append((*(getattr(story, name) for name in _COLUMNS[:-1]), num_words))
         self._group_bytes += len(story.text)
         if self._group_bytes >= GROUP_BYTES or len(self._rows) >= 16_384:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        table = _table(self._rows)
         if self._writer is None:
             self._shards.append(self._folder / f"{self._split}-{len(self._shards):05d}")
-            self._writer = pq.ParquetWriter(self._shards[-1], schema(), compression="zstd")
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema()))
+            self._writer = pq.ParquetWriter(self._shards[-1], table.schema, compression="zstd")
+        self._writer.write_table(table)
         self._shard_bytes += self._group_bytes
         self._rows, self._group_bytes = [], 0
         if self._shard_bytes >= SHARD_BYTES:

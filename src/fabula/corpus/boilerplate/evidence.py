@@ -41,6 +41,12 @@ CLASSIFIER_MIN, CLASSIFIER_MAX = -4.0, 4.0
 CLASSIFIER_MAX_AT_HEAD = {"reddit": 1.5, "web": 2.5}
 """For a paragraph without a sign at the head, where a narrator often sounds like an author; by rule set."""
 
+_ENGLISH = {
+    "the", "and", "of", "to", "it", "i", "you", "he", "she", "they", "we", "this", "that", "for", "with", "my", "your", "be", "have",
+    "has", "had", "are", "is", "not", "but", "if", "or", "by", "from", "would", "can", "what", "there", "it's", "i'm", "at",
+}  # fmt: skip
+"""Words that every few words of English have one of, and that are rare in other languages."""
+
 LABELS = ("edit", "label", "section_label", "story_header")
 """Rules whose certain signs are labels."""
 
@@ -171,6 +177,8 @@ def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredPa
     folded = fold(raw)
     its_words = words(folded)
     classified = log_odds(its_words)
+    if classified > 0 and not _is_english(its_words):
+        classified = 0.0
     score += _weigh(classified)
     if classified < MIN_CLASSIFIED and not folded.startswith("edit"):
         return ScoredParagraph(paragraph, {}, score)
@@ -183,6 +191,11 @@ def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredPa
         scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD.get(rule_set, CLASSIFIER_MAX))
     scored.score += min(sum(scored.evidence.values()), MAX_EVIDENCE)
     return scored
+
+
+def _is_english(words: Sequence[str]) -> bool:
+    """Whether words are of the language that the classifier knows; few words may be of any."""
+    return len(words) < 12 or sum(word in _ENGLISH for word in words) >= 0.12 * len(words)
 
 
 def _story_sentences(folded: str) -> float:

@@ -33,18 +33,45 @@ _REFUSED = {
     "djvu": ("this is a book of pictures (DjVu)", "read it with OCR, and save the text"),
     "postscript": ("this is PostScript", "convert it to PDF"),
     "scrivener": ("this is a Scrivener project", "compile it in Scrivener to .docx or .txt"),
+    "sqlite": ("this is an SQLite database", "export the table with the stories as CSV"),
+    "latex": ("this is LaTeX", "convert it, for example with pandoc: pandoc book.tex -o book.docx"),
+    "yaml": ("this is YAML", "save the stories as JSON Lines, an object a line"),
+    "subtitles": ("these are subtitles", "save their text without the times"),
+    "clippings": ("these are the clippings of a Kindle", "name a file of whole stories"),
+    "pickle": ("this is a pickle, which can run programs", "save the stories as JSON Lines or Parquet"),
+    "lfs": ("this is a pointer of Git LFS, and not the file itself", "get the file with git lfs pull"),
 }
 """Kinds that are known and not read: what each is, and what to do."""
 
 _HEADS = (
     (b"{\\rtf", "rtf"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"), (b"\xffWPC", "wpd"),
-    (b"AT&TFORM", "djvu"), (b"%!PS", "postscript"),
+    (b"AT&TFORM", "djvu"), (b"%!PS", "postscript"), (b"SQLite format 3\0", "sqlite"), (b"\x80\x04\x95", "pickle"),
+    (b"version https://git-lfs", "lfs"),
 )  # fmt: skip
 _PAGE = re.compile(
     r"(?:<\?xml[^>]*>|<!--.*?-->|<\?[^>]*>|\s)*<(?:!doctype\s+html|html|head|body|article|section|main|header|h[1-6]|p|div|meta|title"
     r"|center|font|table|blockquote)(?=[\s>/])",
     re.IGNORECASE | re.DOTALL,
 )
+_TEXTS = (
+    (re.compile(r"(?m)^[ \t]*\\(?:documentclass\b|begin\{document\}|chapter\*?\{)"), "latex"),
+    (
+        re.compile(r"\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b"),
+        "subtitles",
+    ),
+    (
+        re.compile(r"\A(?:.*\n- Your (?:Highlight|Note|Bookmark)\b.*\n(?:.*\n){0,12}?==========\s*){2}"),
+        "clippings",
+    ),
+    (
+        re.compile(
+            r"\A(?:(?:#.*|---|\w+:|[ \t]*)\n)*[ \t]*- (\w[\w ]{0,30}):(?: .*)?\n(?:[ \t]+\S.*\n|[ \t]*\n)+[ \t]*- \1:"
+        ),
+        "yaml",
+    ),
+)
+"""Texts that are no stories as they stand."""
+
 _LOCAL_NAME = re.compile(rb"PK\x03\x04.{22}(..)(..)", re.DOTALL)
 
 
@@ -72,6 +99,9 @@ def _head_kind(head: bytes) -> str:
             return "fb2"
         if re.search(r"<office:document[\s>]", text):
             return "odt"
+    for pattern, kind in _TEXTS:
+        if pattern.search(text[:20_000].replace("\r\n", "\n")):
+            return kind
     return "html" if _PAGE.match(text) and re.search(r"</\w+>|<br|<p>", text, re.IGNORECASE) else ""
 
 

@@ -10,7 +10,7 @@ from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, too_long
 from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS
-from fabula.corpus.tables.delimited import find_dialect, read_rows
+from fabula.corpus.tables.delimited import find_dialect, is_markdown, read_rows
 from fabula.errors import FabulaError
 
 _BESIDE = {*TITLE_COLUMNS, "id", "author", "date", "url", "score", "split", "index"}
@@ -26,7 +26,11 @@ class Csv(RowFormat):
     is_text = True
 
     def detect(self, sample: Sample) -> bool:
-        return sample.suffix in (".csv", ".tsv", ".tab", ".psv") or _has_header(sample.text)
+        return (
+            sample.suffix in (".csv", ".tsv", ".tab", ".psv")
+            or _has_header(sample.text)
+            or is_markdown(sample.text.lstrip().split("\n", 3))
+        )
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
         with plan.open() as file:

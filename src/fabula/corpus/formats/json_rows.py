@@ -1,6 +1,5 @@
 """JSON Lines, an object a line, and JSON in one piece: a story a row."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, decode
-from fabula.corpus.tables.json_values import flat, rows_of, values_of
+from fabula.corpus.tables.json_values import flat, load_value, rows_of, values_of
 from fabula.errors import FabulaError
 
-_OPENING = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[{"\]]|\[\s*[\["{\]\d]))')
+_OPENING = re.compile(r'\s*(?:\{\s*["\'}]|\[\s*(?:[{"\]]|\[\s*[\["{\]\d]))')
 
 
 class JsonLines(RowFormat):
@@ -25,7 +24,7 @@ class JsonLines(RowFormat):
             return False
         if len(lines) == 1 and sample.is_whole:  # one object alone may have the rows in it
             return sample.suffix in (".jsonl", ".ndjson")
-        return _is_json(lines[0]) or (len(lines) == 1 and lines[0].lstrip()[0] == "{")
+        return _is_value(lines[0]) or (len(lines) == 1 and lines[0].lstrip()[0] == "{")
 
     def can_cut(self, plan: FilePlan) -> bool:
         return True
@@ -53,9 +52,9 @@ class Json(RowFormat):
                 yield line, row
 
 
-def _is_json(line: str) -> bool:
+def _is_value(line: str) -> bool:
     try:
-        json.loads(line)
+        load_value(line)
     except (ValueError, RecursionError):
         return False
     return True
@@ -69,7 +68,7 @@ def parse_row(raw: bytes, name: str, line: int, offset: int) -> dict[str, Any]:
     """
     text = decode(raw, name, line, offset)
     try:
-        row = json.loads(text)
+        row = load_value(text)
     except ValueError as error:
         raise FabulaError(f"this is not valid JSON: {error}", where=name, line=line) from None
     except RecursionError:

@@ -18,7 +18,12 @@ _HEADING = re.compile(r"(?m)^#{1,6} \S")
 _MARK = re.compile(
     r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://"
 )
-_COMMENT = re.compile(r"<!--.*?-->|%%.*?%%", re.DOTALL)
+_COMMENT = re.compile(
+    r"<!--.*?-->|%%.*?%%|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$", re.DOTALL | re.MULTILINE
+)
+"""What Markdown's writers leave for themselves: comments, embedded files, lines of tags."""
+
+_UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).disable(
     ["code", "html_block", "html_inline", "lheading", "entity"]
@@ -61,6 +66,7 @@ def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
     # Writers set paragraphs in by spaces, and mean nothing by them.
     text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
     text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)  # and years and numbers are no lists
+    text = _UNDERLINED.sub(r"# \1\n", text)
     blocks: list[Block] = []
     tokens = _PARSER.parse(text)
     for number, token in enumerate(tokens):

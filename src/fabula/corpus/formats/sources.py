@@ -9,6 +9,7 @@ from fabula.corpus.formats.base import DocumentFormat, FilePlan, ReaderRemoval, 
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, decode
 from fabula.corpus.sources.ao3 import is_ao3, without_ao3
+from fabula.corpus.sources.aozora import is_aozora, read_aozora
 from fabula.corpus.sources.chat import is_chat, read_chat
 from fabula.corpus.sources.songs import is_songs, read_songs
 from fabula.corpus.sources.writing_prompts import is_tokenised, restore
@@ -41,6 +42,17 @@ class Ao3Text(SourceText):
 
     def document(self, text: str) -> Document:
         return without_ao3(Document(_paragraphs(text)))
+
+
+class Aozora(SourceText):
+    name = "aozora"
+    description = "a text of Aozora Bunko"
+
+    def detect(self, sample: Sample) -> bool:
+        return is_aozora(sample.text)
+
+    def document(self, text: str) -> Document:
+        return read_aozora(text)
 
 
 class ChatLog(SourceText):

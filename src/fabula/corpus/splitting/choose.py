@@ -25,6 +25,7 @@ CLOSE = 0.12
 """Two ways whose scores are nearer than this are as good as each other."""
 
 _SCENE_MARK = re.compile(r"[*\s]+|[#~⁂❖•·o\s]+", re.IGNORECASE)
+_THE_END = re.compile(r"\n\W*(?:the end|end|fin|finis|ende|конец)\W*$", re.IGNORECASE)
 _NEWLINE_TOKENS = ("<newline>", "<nl>")
 
 
@@ -84,7 +85,7 @@ class Candidate:
     @property
     def ends(self) -> set[str]:
         """The last letters of each piece: the same for two ways that cut in the same places."""
-        return {re.sub(r"\W+", "", text[-80:])[-30:] for text in self.texts}
+        return {re.sub(r"\W+", "", _THE_END.sub("", text[-120:]))[-30:] for text in self.texts}
 
 
 @dataclass(frozen=True)

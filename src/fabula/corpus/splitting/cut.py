@@ -45,10 +45,11 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
         text = _text(body)
         title = _title([block.text for block in titles])
         line = (titles or body or [Block("divider", "")])[0].line
+        has_title = bool(titles) and titles[0].level >= split.level  # and not the title of the book
         if not re.search(r"\w", text):
             if title:
                 removed.append((line, "empty-chapter", title))
-        elif not parts and split.kind == "headings" and _is_front_matter(body, text, bool(titles)):
+        elif not parts and split.kind == "headings" and _is_front_matter(body, text, has_title):
             removed.append((line, "front-matter", f"{title}\n{text}".strip()))
         else:
             parts.append(Part(title, text, line))
@@ -116,7 +117,7 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
     """Whether what stands before the first heading, or below it and before the second, is a title page, a list of
     contents or a dedication."""
     if count_words(text) < 12:
-        return not re.search(r"[.!?。！？]\W*$", text)
+        return not has_title or not re.search(r"[.!?。！？]\W*$", text)
     if has_title:
         return False
     lines = [line for line in text.split("\n") if line.strip()]

@@ -46,6 +46,11 @@ _NOT_TITLE = re.compile(
     re.IGNORECASE,
 )
 
+_BBCODE = re.compile(
+    r"\[(b|i|u|s|center|left|right|justify|size|color|font|url|quote|spoiler|indent)(?:=[^\]\n]{0,100})?\]"
+    r"((?:(?!\[\1[=\]]).)*?)\[/\1\]",
+    re.IGNORECASE | re.DOTALL,
+)
 PART, CHAPTER, DECORATED, NUMERAL, TITLE = 1, 2, 3, 4, 5
 """Levels of headings in plain text: the surer their form, the higher. Only lines that stand alone are `NUMERAL` (a mere
 number) or `TITLE` (short, and no sentence)."""
@@ -66,6 +71,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         line: a line of text without the white space at its ends.
         alone: no text stands directly above and below it.
     """
+    line = without_bbcode(line)[0].strip()
     if not line or len(line) > 100:
         return None
     if _HAN.fullmatch(line) and not line.endswith(("。", "，", "！", "？")):
@@ -91,6 +97,17 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         if _is_title(plain):
             return Heading(TITLE, plain)
     return None
+
+
+def without_bbcode(text: str) -> tuple[str, int]:
+    """A text without the tags of forums (`[b]...[/b]`), and how many pairs there were."""
+    count = 0
+    while "[/" in text:
+        text, found = _BBCODE.subn(r"\2", text)
+        count += found
+        if not found:
+            break
+    return text, count
 
 
 def numeral_value(line: str) -> int:

@@ -12,6 +12,11 @@ _PAGE_NUMBER = re.compile(
     r"\s*[-–—|\[(~]*\s*(?:page|pg\.?|p\.|seite|стр\.)?\s*(?P<number>\d{1,4})\s*(?:(?:of|/|von)\s*\d{1,4})?\s*[-–—|\])~]*\s*",
     re.IGNORECASE,
 )
+_PAGE_HEAD = re.compile(
+    r"\s*(?:(?P<left>\d{1,4})(?:\s{2,}|\t|\s+[|•·]\s+)\S.{1,60}|\S.{1,60}?(?:\s{2,}|\t|\s+[|•·]\s+)(?P<right>\d{1,4}))\s*"
+)
+"""A page number beside a running head."""
+
 _GUTENBERG_START = re.compile(r"\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.*", re.IGNORECASE)
 _GUTENBERG_END = re.compile(
     r"\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG.*|End of (?:the )?Project Gutenberg.*", re.IGNORECASE
@@ -38,11 +43,11 @@ def without_pages(lines: Sequence[str]) -> tuple[list[str | None], list[Removed]
 
 def _page_lines(lines: Sequence[str]) -> dict[int, str]:
     """Which lines are page numbers or running heads, by number from 0."""
-    numbered = [
-        (number, int(match["number"]))
-        for number, line in enumerate(lines)
-        if (match := _PAGE_NUMBER.fullmatch(line.replace("\f", "")))
-    ]
+    numbered = []
+    for number, line in enumerate(lines):
+        line = line.replace("\f", "")
+        if match := _PAGE_NUMBER.fullmatch(line) or _PAGE_HEAD.fullmatch(line):
+            numbered.append((number, int(next(filter(None, match.groups())))))
     runs = [here for here, after in itertools.pairwise(numbered) if after[1] - here[1] == 1]
     found: dict[int, str] = {}
     if (

@@ -41,7 +41,8 @@ class Quality:
         and beginnings tell nothing."""
         form = 1.0
         if not has_titles:
-            form = 1 - _between(self.in_speech, 0.2, 0.55)
+            is_even = self.short == self.broken == 0 and self.num_stories >= 8  # paragraphs of a book are not
+            form = 1 - _between(self.in_speech, 0.2, 0.55) * (0.5 if is_even else 1.0)
             form *= 1 - 0.7 * _between(self.broken, 0.3, 0.8)
         return (
             form

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fabula.corpus.blocks import Block
@@ -35,17 +35,44 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     lines, removed = without_pages(raw)
     removed += without_gutenberg(lines)
     width = wrap_width([line for line in lines if line is not None])
+    blocks = _checked(_all_blocks(lines, width, pattern, {}))
+    if (items := _items(lines)) and not any(block.kind == "heading" for block in blocks):
+        blocks = _all_blocks(lines, width, pattern, items)
+    return TextBlocks(blocks, sorted(removed), width)
+
+
+def _all_blocks(
+    lines: Sequence[str | None], width: int, pattern: re.Pattern[str] | None, items: Mapping[int, str]
+) -> list[Block]:
+    """The blocks of lines, of which None are left out; `items` are numbers before text, which become headings."""
     blocks: list[Block] = []
     group: list[tuple[int, str]] = []
     for number, line in enumerate([*lines, ""], 1):
         if line is None:
             continue
-        if line.strip():
-            group.append((number, line.rstrip()))
-        elif group:
+        if group and (number in items or not line.strip()):
             blocks += _group_blocks(group, width, pattern)
             group = []
-    return TextBlocks(_checked(blocks), sorted(removed), width)
+        if number in items:
+            blocks.append(Block("heading", f"#{items[number].strip(' .)')}", NUMERAL, number))
+            line = line[len(items[number]) :]
+        if line.strip():
+            group.append((number, line.rstrip()))
+    return blocks
+
+
+def _items(lines: Sequence[str | None]) -> dict[int, str]:
+    """The numbers of a list whose items are stories ("1. ", "2) "), by the number of their line; empty where there are
+    fewer than three, or where others do not count up."""
+    found = [(number, match) for number, line in enumerate(lines, 1) if line and (match := _ITEM.match(line))]
+    run: dict[int, str] = {}
+    for number, match in found:
+        if int(match[1]) == len(run) + 1:
+            run[number] = match[0]
+    return run if len(run) >= 3 and len(run) >= 0.8 * len(found) else {}
+
+
+_ITEM = re.compile(r" {0,3}(\d{1,5})[.)]\s+(?=\S)")
 
 
 def _group_blocks(

@@ -19,7 +19,7 @@ TEXT_COLUMNS = (
 """Usual names of the column with the story; of those that hold prose, the first."""
 
 TITLE_COLUMNS = (
-    "title", "name", "storytitle", "story_title", "chapter_title", "book_title", "headline", "heading", "titel", "titre",
+    "title", "name", "subject", "storytitle", "story_title", "chapter_title", "book_title", "headline", "heading", "titel", "titre",
     "titulo", "título", "titolo", "tytuł", "название", "заголовок", "标题", "題名", "タイトル", "제목",
 )  # fmt: skip
 
@@ -58,6 +58,11 @@ class Columns:
     unused: tuple[str, ...] = ()
     mark: str = ""
     joint: str = "\n"
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns that are read."""
+        return [name for name in (*self.text, self.title, self.split) if name]
 
     def describe(self) -> str:
         names = [repr(name) for name in self.text]

@@ -8,7 +8,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ from fabula.corpus.lines import too_long
 from fabula.corpus.tables.columns import looks_like_header
 from fabula.errors import FabulaError
 
-Quoting = Literal["doubled", "escaped", "none"]
+Quoting = Literal["doubled", "escaped", "none", "markdown"]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -32,7 +32,7 @@ class Dialect:
     Attributes:
         delimiter: between fields; "" where each line is the one field of its row.
         quoting: how a quotation mark is written inside a quoted field: doubled, after a backslash, or "none" where
-            quotation marks are part of the text.
+            quotation marks are part of the text; "markdown" is a table of Markdown.
         header: the columns' names; () where the file has no header line.
         num_fields: in each row. With `joins_rest`, what follows the last delimiter but `num_fields` - 2 is one field:
             prose with delimiters in it that nobody quoted.
@@ -75,8 +75,11 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
     Raises:
         FabulaError: they make no table in any.
     """
-    skip = 1 if lines and _EXCEL_HINT.fullmatch(lines[0]) else 0
-    told = _EXCEL_HINT.fullmatch(lines[0])[1] if skip else ""  # pyright: ignore[reportOptionalSubscript]
+    if is_markdown(lines):
+        names = [name.strip() for name in lines[0].strip().strip("|").split("|")]
+        return Dialect("|", "markdown", _unique(names), len(names), skip=0)
+    skip = 1 if lines and _EXCEL_HINT.fullmatch(lines[0]) else _preamble(lines)
+    told = found[1] if lines and (found := _EXCEL_HINT.fullmatch(lines[0])) else ""
     lines = lines[skip:]
     tried = [
         found
@@ -92,6 +95,26 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
         )
         return Dialect(delimiter, quoting, _unique(rows[0]) if header else (), width, skip=skip)
     return _unquoted(lines, name, skip)
+
+
+def is_markdown(lines: Sequence[str]) -> bool:
+    """Whether this is a table of Markdown: its second line is made of bars and dashes."""
+    return len(lines) > 2 and bool(
+        re.fullmatch(r"\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?)?\s*", lines[1])
+    )
+
+
+def _preamble(lines: Sequence[str]) -> int:
+    """Lines before the header that some programs write: one to five that have no delimiter, with a blank one last."""
+    blank = next((number for number, line in enumerate(lines[:6]) if not line.strip()), 0)
+    if not blank or len(lines) < blank + 3 or '"' in "".join(lines[:blank]):
+        return 0
+    for delimiter in _DELIMITERS:
+        names = lines[blank + 1].strip().split(delimiter)
+        plain = len(names) > 1 and all(re.fullmatch(r'"?[\w .-]{1,30}"?', name) for name in names)
+        if plain and not any(delimiter in line for line in lines[:blank]):
+            return blank + 1
+    return 0
 
 
 _Tried = tuple[str, Quoting, list[list[str]], tuple[float, ...]]
@@ -211,7 +234,9 @@ def read_rows(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tup
     names = dialect.names
     feed = itertools.islice(lines, dialect.skip, None)
     with _long_fields():
-        if not dialect.delimiter or dialect.joins_rest:
+        if dialect.quoting == "markdown":
+            rows = _markdown_rows(feed)
+        elif not dialect.delimiter or dialect.joins_rest:
             rows = _split_lines(feed, dialect)
         else:
             rows = _parsed(feed, dialect, name)
@@ -236,6 +261,19 @@ def _trimmed(row: list[str], width: int, name: str, line: int) -> list[str]:
         what = f"this row has {more} fields ({len(row)}) than the others ({width})"
         raise FabulaError(what, where=name, line=line, hint=hint)
     return row + [""] * (width - len(row))
+
+
+def _markdown_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table of Markdown without the line of dashes."""
+    for number, line in enumerate(lines, 1):
+        if number != 2 and "|" in line:
+            yield (
+                number,
+                [
+                    field.strip().replace("\\|", "|")
+                    for field in re.split(r"(?<!\\)\|", line.strip().strip("|"))
+                ],
+            )
 
 
 def _split_lines(lines: Iterable[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

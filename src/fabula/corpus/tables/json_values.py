@@ -1,10 +1,34 @@
-"""Rows in JSON that is no JSON Lines: an array, records one after another, or one object with the rows somewhere in it."""
+"""Values in JSON, and rows in JSON that is no JSON Lines: an array, records one after another, or one object with the rows somewhere in it."""
 
+import ast
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from fabula.errors import FabulaError
+
+_FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
+"""Names of fields of one record: an object with long texts under others maps titles to stories."""
+
+
+def load_value(text: str) -> Any:
+    """The value of JSON text, or of a list, dictionary or bytes as Python prints them.
+
+    Raises:
+        ValueError: it is neither. RecursionError: it is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        if not text.lstrip().startswith(("{'", '{"', "['", '["', "b'", 'b"', "[{'")):
+            raise
+    try:
+        value = ast.literal_eval(text.strip())
+    except (SyntaxError, MemoryError, TypeError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(value, bytes | list | dict):
+        raise ValueError("neither JSON nor a list or dictionary of Python")
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def values_of(text: str, name: str) -> Iterator[tuple[int, Any]]:
@@ -74,6 +98,9 @@ def rows_of(value: Any) -> list[dict[str, Any]]:
     inner = list(value.values())
     if len(inner) > 0 and all(isinstance(item, dict) for item in inner):
         return _rows_by_key(value)
+    texts = [item for item in inner if isinstance(item, str) and len(item.split()) >= 20]
+    if len(inner) > 2 and len(texts) == len(inner) and not {key.casefold() for key in value} & _FIELDS:
+        return [{"title": key, "text": item} for key, item in value.items()]
     lists = len(inner) > 1 and all(isinstance(item, list) for item in inner)
     if (
         lists

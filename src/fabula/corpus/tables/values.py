@@ -1,11 +1,12 @@
 """What stands in a cell of a table to text: strings, HTML, lists of paragraphs, chapters, chat messages."""
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, Literal, NamedTuple
+
+from fabula.corpus.tables.json_values import load_value
 
 FieldFormat = Literal["plain", "html", "list", "chapters", "messages", "log"]
 """How a cell is written: plain text; HTML; a list of paragraphs; a list of chapters; messages of a chat with a model, whose
@@ -66,14 +67,19 @@ def _list_format(items: Sequence[Any]) -> FieldFormat:
 
 
 def decoded(value: Any) -> Any:
-    """A list that a CSV or Parquet file keeps as the text of one (JSON), as a list."""
-    if isinstance(value, str) and value[:1] == "[" and value.rstrip()[-1:] == "]":
-        try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-        return found if isinstance(found, list) and found and isinstance(found[0], str | dict) else value
-    return value
+    """A list or bytes that a table keeps as the text of them (of JSON, or as Python prints them), as a list or text."""
+    if not isinstance(value, str):
+        return value
+    is_bytes = value[:2] in ("b'", 'b"') and value.rstrip()[-1:] == value[1]
+    if not is_bytes and not (value[:1] == "[" and value.rstrip()[-1:] == "]"):
+        return value
+    try:
+        found = load_value(value)
+    except (ValueError, RecursionError):
+        return value
+    if isinstance(found, list):
+        return found if found and isinstance(found[0], str | dict) else value
+    return found if isinstance(found, str) else value
 
 
 def plain_text(value: Any, format: FieldFormat) -> str:

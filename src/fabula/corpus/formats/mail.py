@@ -1,0 +1,55 @@
+"""Mail, mailboxes (mbox) and pages that a browser saved in one file (MHTML): a story a message."""
+
+import email
+import email.policy
+import re
+from collections.abc import Iterator
+from email.message import EmailMessage
+
+from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.rows import Row, RowFormat
+from fabula.corpus.lines import FileRange
+from fabula.corpus.splitting.wrapping import unwrap
+
+_HEADERS = re.compile(
+    rb"(?:From \S[^\r\n]*\r?\n)?(?:[A-Z][\w-]{1,40}:[ \t][^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*){3,}"
+)
+_OF_MAIL = re.compile(rb"(?m)^(?:Message-ID|MIME-Version|Received|Return-Path):", re.IGNORECASE)
+_MESSAGE = re.compile(rb"(?m)^From \S.*\d{4}[^\r\n\d]{0,8}\r?\n(?=[A-Z][\w-]+:)")
+
+
+class Mail(RowFormat):
+    name = "mail"
+    description = "mail, one story a message"
+
+    def detect(self, sample: Sample) -> bool:
+        headers = _HEADERS.match(sample.head[:8192])
+        return headers is not None and _OF_MAIL.search(headers[0]) is not None
+
+    def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        data = plan.read_bytes()
+        starts = [found.end() for found in _MESSAGE.finditer(data)] or [0]
+        ends = [found.start() for found in _MESSAGE.finditer(data)][1:]
+        line, place = 1, 0
+        for start, end in zip(starts, [*ends, len(data)], strict=False):
+            line, place = line + data.count(b"\n", place, start), start
+            message = email.message_from_bytes(data[start:end], policy=email.policy.default)
+            yield line, {"title": str(message.get("subject", "")), "text": _body(message)}
+
+
+def _body(message: EmailMessage) -> str:
+    """The text of a message, or of its HTML where it has no other."""
+    found = message.get_body(("plain", "html"))
+    if found is None:
+        return ""
+    data = found.get_payload(decode=True)
+    assert isinstance(data, bytes)
+    if found.get_content_subtype() == "html":
+        from fabula.corpus.documents.html import decode_markup, html_to_text
+
+        return html_to_text(decode_markup(data))
+    try:
+        text = data.decode(found.get_content_charset("utf-8"), "replace")
+    except LookupError:  # an unknown character set
+        text = data.decode("utf-8", "replace")
+    return unwrap(re.sub(r"(?m)^>(>*From )", r"\1", text.replace("\r\n", "\n")))
