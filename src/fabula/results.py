@@ -704,6 +704,8 @@ class RunArguments(Record):
     column: str | None
     split_at: str | None
     encoding: str | None
+    prompt_column: str | None = None
+    force: bool = False
 
 
 class EvaluationSizes(Result):

@@ -45,6 +45,7 @@ class Story:
         cluster: id of the story that represents its cluster of near-duplicates (its own id if it has none), or ""
             before the search for duplicates.
         split: "train", "validation" (or a name found in the input), or "" before the split.
+        prompt: what it was written to, or "".
         book: the book that it is a part of, and `part`: its number there, from 1; "" and 0 for a separate story.
     """
 
@@ -57,6 +58,7 @@ class Story:
     split: str = ""
     book: str = ""
     part: int = 0
+    prompt: str = ""
 
     @property
     def num_words(self) -> int:

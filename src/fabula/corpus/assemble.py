@@ -216,7 +216,7 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
                 tally.add_kept(number, story, one.removals, one.num_words)
             if number % 1000 == 999 or number + 1 == len(spool):
                 on_progress(Progress("write", done=number + 1, total=len(spool), unit="stories"))
-    if not plan.cleaning.force:
+    if not plan.force:
         stop_if_flagrant(tally.examined, plan.source.path)
     counts = tally.counts(plan, read.left_out)
     with (folder / REVIEW).open("w", encoding="utf-8", newline="\n") as file:

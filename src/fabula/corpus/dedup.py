@@ -112,6 +112,25 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
+def _shared_buckets(
+    single: np.ndarray, band_of: Callable[[int], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The buckets of two or more of the stories `single`, as pairs: the story and the number of the bucket [num_pairs]."""
+    pairs, num_buckets = [], 0
+    for band in range(NUM_BANDS):
+        column = band_of(band)[single]
+        by_hash = np.argsort(column, kind="stable")
+        ordered = column[by_hash]
+        same = np.zeros(len(ordered) + 1, bool)
+        same[1:-1] = ordered[1:] == ordered[:-1]
+        member = same[:-1] | same[1:]
+        bucket = np.cumsum(member & ~same[:-1]) + num_buckets - 1
+        pairs.append(np.stack([single[by_hash][member], bucket[member]]))
+        num_buckets = max(num_buckets, int(bucket[-1]) + 1 if len(bucket) else 0)
+    stories, buckets = np.concatenate(pairs, axis=1)
+    return stories, buckets
+
+
 def find_near_duplicates(
     keys: np.ndarray,
     band_of: Callable[[int], np.ndarray],
@@ -147,23 +166,8 @@ def find_near_duplicates(
     by_key = np.lexsort((rank, keys[:, 1], keys[:, 0]))
     new = np.ones(num, bool)
     new[1:] = (keys[by_key][1:] != keys[by_key][:-1]).any(axis=1)
-    first = by_key[np.maximum.accumulate(np.where(new, np.arange(num), 0))]
-    kept[by_key] = first
-
-    # Buckets of two or more of the remaining stories, as pairs (story, bucket).
-    single = np.flatnonzero(kept == np.arange(num))
-    pairs, num_buckets = [], 0
-    for band in range(NUM_BANDS):
-        column = band_of(band)[single]
-        by_hash = np.argsort(column, kind="stable")
-        ordered = column[by_hash]
-        same = np.zeros(len(ordered) + 1, bool)
-        same[1:-1] = ordered[1:] == ordered[:-1]
-        member = same[:-1] | same[1:]
-        bucket = np.cumsum(member & ~same[:-1]) + num_buckets - 1
-        pairs.append(np.stack([single[by_hash][member], bucket[member]]))
-        num_buckets = max(num_buckets, int(bucket[-1]) + 1 if len(bucket) else 0)
-    stories, buckets = np.concatenate(pairs, axis=1)
+    kept[by_key] = by_key[np.maximum.accumulate(np.where(new, np.arange(num), 0))]
+    stories, buckets = _shared_buckets(np.flatnonzero(kept == np.arange(num)), band_of)
     if not len(stories):
         return kept, similar
     in_rank = np.argsort(rank[stories], kind="stable")
@@ -174,9 +178,7 @@ def find_near_duplicates(
         return np.unique(grams(word_hashes(text_of(story))))
 
     members: dict[int, list[int]] = {}
-    starts = (
-        np.flatnonzero(np.r_[True, stories[1:] != stories[:-1]]) if len(stories) else np.zeros(0, np.int64)
-    )
+    starts = np.flatnonzero(np.r_[True, stories[1:] != stories[:-1]])
     for start, end in zip(starts, [*starts[1:], len(stories)], strict=True):
         story = int(stories[start])
         mine = [int(bucket) for bucket in buckets[start:end]]

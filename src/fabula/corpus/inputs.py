@@ -173,7 +173,7 @@ def _is_systems(name: str) -> bool:
     """Whether a file belongs to the system or a program: `.DS_Store`, `._story.txt`, all in `.git` or `__MACOSX`."""
     *folders, last = name.split("/")
     return (
-        any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in folders)
+        any((part.startswith(".") and part != ".") or part.lower() in _SYSTEM_NAMES for part in folders)
         or last.lower() in _SYSTEM_NAMES
         or last == ".DS_Store"
         or last.startswith("._")

@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 
 import ftfy
 from ftfy.badness import is_bad
@@ -17,6 +16,7 @@ from ftfy.chardata import CONTROL_CHARS, LIGATURES
 from ftfy.fixes import unescape_html
 
 from fabula.corpus.splitting.headings import without_bbcode
+from fabula.corpus.splitting.wrapping import unwrap
 
 _CONFIG = ftfy.TextFixerConfig(
     unescape_html=False,  # done before, also where "<" stands in the text
@@ -39,12 +39,6 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _WRITTEN_END = re.compile(r"[.!?…\"”’*]\s?(?:\\r)?\\n")
 _WRITTEN_ENDS = re.compile(r"\s?(?:\\r)?\\n\s?")
 _SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
-
-MIN_WRAPPED = 8
-"""Lines that must end at one width before they are joined."""
-
-WIDTHS = range(45, 101)
-"""Widths in characters at which text is wrapped by hand or by an old program."""
 
 REPAIRS = {
     "line_ends": "line ends of other systems became newlines",
@@ -97,7 +91,9 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
         # Last, because a no-break space is a clue to wrong decoding.
         text = _count(_SPACES, " ", text, counts, "spaces")
     if "\n" in text:
-        text = _unwrap(text, counts)
+        joined = unwrap(text)
+        counts["line_wraps"] += text.count("\n") - joined.count("\n")
+        text = joined
     elif "\\n" in text and _WRITTEN_END.search(text):
         text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")
     if "[/" in text:
@@ -106,36 +102,6 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
         text = _count(_ESCAPE, r"\1", text, counts, "markdown")
         text = _count(_SUPERSCRIPT, lambda match: match[1] or "", text, counts, "markdown")
     return text.strip(), +counts
-
-
-def _unwrap(text: str, counts: Counter[str]) -> str:
-    """Join the lines of each paragraph, if they were broken at one width.
-
-    They were if nearly every line that is followed by another one is so long that the first word of that one would not
-    have fitted, and many lines begin within a sentence. Verse and lists are not like that.
-    """
-    if max(map(len, text.split("\n", MIN_WRAPPED)[:MIN_WRAPPED])) >= WIDTHS.stop:
-        return text  # most texts are decided by their first lines
-    lines = text.split("\n")
-    width = max(map(len, lines))
-    if width not in WIDTHS:
-        return text
-    breaks = [
-        number for number in range(len(lines) - 1) if lines[number].strip() and lines[number + 1].strip()
-    ]
-    full = sum(len(lines[at]) + 1 + len(lines[at + 1].split(None, 1)[0]) > width for at in breaks)
-    within = sum(lines[at + 1].lstrip()[:1].islower() for at in breaks)
-    if full < MIN_WRAPPED or full < 0.95 * len(breaks) or within < 0.4 * len(breaks):
-        return text
-    counts["line_wraps"] += len(breaks)
-    joined = [lines[0]]
-    for before, line in pairwise(lines):
-        if before.strip() and line.strip():
-            hyphen = joined[-1].endswith("-") and not joined[-1].endswith("--")
-            joined[-1] = joined[-1].rstrip() + ("" if hyphen else " ") + line.strip()
-        else:
-            joined.append(line)
-    return "\n".join(joined)
 
 
 def _needs_ftfy(paragraph: str) -> bool:

@@ -40,6 +40,20 @@ class ReadingOptions(Record):
     encoding: Annotated[
         str | None, Field(description="Encoding of text files.", json_schema_extra={"shown": "found"})
     ] = None
+    prompt_column: Annotated[
+        str | None,
+        Field(
+            description="Column that holds the prompt of each story, or title: the model learns to write to it. The loss counts"
+            " the story alone.",
+            json_schema_extra={"shown": "none"},
+        ),
+    ] = None
+    force: Annotated[
+        bool,
+        Field(
+            description="Take the stories as they are, even where most of them are markup, JSON or binary."
+        ),
+    ] = False
 
 
 class Filters(Record):
@@ -106,12 +120,6 @@ class CleaningOptions(Record):
             gt=0, le=1, description="Jaccard index of word 5-grams from which stories are near-duplicates."
         ),
     ] = SIMILARITY
-    force: Annotated[
-        bool,
-        Field(
-            description="Take the stories as they are, even where most of them are markup, JSON or binary."
-        ),
-    ] = False
     split: Annotated[str, Field(description="Shares of train/validation, or of train/validation/test.")] = (
         SPLIT
     )

@@ -30,6 +30,7 @@ class Plan:
         cleaning: the resolved settings.
         decisions: a person's decisions, by story id, and `decisions_hash` of their file (or "").
         rule_set_reason: why the rule set was chosen.
+        force: the stories are taken even where most of them are no text.
     """
 
     source: StorySource
@@ -37,6 +38,7 @@ class Plan:
     decisions: Mapping[str, list[Decided]]
     decisions_hash: str
     rule_set_reason: str
+    force: bool = False
 
     @cached_property
     def inputs(self) -> dict[str, str]:
@@ -62,7 +64,7 @@ def resolve(
     Raises:
         FabulaError: an option has a bad value, or the input cannot be read.
     """
-    source = open_stories(stories, **reading.model_dump())
+    source = open_stories(stories, **reading.model_dump(exclude={"force"}))
     split.parse_ratios(options.split)
     on_progress(Progress("clean", message=source.description))
     own = RuleFile.read(options.rules) if options.rules.endswith(".toml") else RuleFile(base=options.rules)
@@ -80,6 +82,7 @@ def resolve(
         read_decisions(decisions) if decisions is not None else {},
         hash_file(decisions) if decisions is not None else "",
         reason,
+        reading.force,
     )
 
 

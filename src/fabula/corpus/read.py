@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fabula.corpus import lines as limits
 from fabula.corpus import remote
@@ -19,7 +19,7 @@ from fabula.corpus.detect import FoundFiles, find_formats, plan_prose
 from fabula.corpus.encodings import check_encoding
 from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, ReadingLog
 from fabula.corpus.formats.hub import hub_rows, is_hub, load_hub
-from fabula.corpus.formats.rows import RowFormat, row_stories
+from fabula.corpus.formats.rows import RowFormat, prompt_of, row_stories
 from fabula.corpus.formats.table import FORMATS
 from fabula.corpus.inputs import NO_FILE, find_inputs
 from fabula.corpus.lines import FileRange
@@ -42,6 +42,7 @@ class StorySource:
         plans: how each file is read, in reading order; none for a hub dataset.
         columns: of a hub dataset.
         passed_over: files among them that are not read, each with the reason.
+        has_title_prompts: the title of each story is its prompt.
     """
 
     path: str
@@ -49,6 +50,7 @@ class StorySource:
     plans: tuple[FilePlan, ...] = ()
     columns: Columns = NO_COLUMNS
     passed_over: tuple[str, ...] = ()
+    has_title_prompts: bool = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -63,7 +65,13 @@ class StorySource:
         for path in hashed:
             hashed[path] = remote.stamp(path) if remote.is_url(path) else hash_file(path)
         return fingerprint(
-            [[plan.name, hashed[plan.file.path], repr(replace(plan, file=NO_FILE))] for plan in self.plans]
+            [
+                *(
+                    [plan.name, hashed[plan.file.path], repr(replace(plan, file=NO_FILE))]
+                    for plan in self.plans
+                ),
+                self.has_title_prompts,
+            ]
         )
 
     @property
@@ -117,7 +125,10 @@ class StorySource:
         if not self.plans:
             return self._hub_stories()
         plan = self.plans[part.file]
-        return FORMATS[plan.format].stories(plan, part, log or ReadingLog())
+        stories = FORMATS[plan.format].stories(plan, part, log or ReadingLog())
+        if self.has_title_prompts:
+            return (replace(story, prompt=story.prompt or prompt_of(story.title)) for story in stories)
+        return stories
 
     @cached_property
     def _hub(self) -> list[tuple[str, Any]]:
@@ -139,6 +150,7 @@ def open_stories(
     column: str | None = None,
     split_at: str | None = None,
     encoding: str | None = None,
+    prompt_column: str | None = None,
 ) -> StorySource:
     """Find out how stories are written in files and folders. Reads no more than the beginning of each, but documents whole.
 
@@ -150,6 +162,7 @@ def open_stories(
         split_at: where stories begin in text and documents: a name of `split.SPLIT_AT`, or a line (or a regular
             expression for one) that stands between two stories.
         encoding: of text files, as Python names it; found for each file where it is not given.
+        prompt_column: name of the column with each story's prompt; "title" is the title of text and documents, too.
 
     Raises:
         FabulaError: there is nothing to read, no way to read it, or two ways that look as good. Some faults show only
@@ -163,13 +176,13 @@ def open_stories(
         check_split_at(split_at)
     named = [sources] if isinstance(sources, str | Path) else list(sources)
     if len(named) == 1 and is_hub(named[0]):
-        return _open_hub(str(named[0]), column)
+        return _open_hub(str(named[0]), column, prompt_column)
     if any(is_hub(source) for source in named):
         raise FabulaError("a hub dataset can only be read alone", where=next(filter(is_hub, named)))
     files, skipped = find_inputs(named)
     title = str(named[0]) if len(named) == 1 else f"{Path(named[0]).name} and {len(named) - 1} more"
     found = find_formats(files, format, encoding)
-    plans, described = _plan(found, column, split_at, title)
+    plans, described = _plan(found, NamedColumns(column, prompt_column), split_at, title)
     skipped = [*(f"{name} (empty, hidden or a backup)" for name in skipped), *found.passed_over]
     if skipped:
         count = f"{len(skipped)} file" + ("s" if len(skipped) > 1 else "")
@@ -177,11 +190,24 @@ def open_stories(
             ", ..." if len(skipped) > 8 else ""
         )
     where = f"{len(plans):,} files, " if len(plans) > 1 else ""
-    return StorySource(title, where + described, tuple(plans), passed_over=tuple(skipped))
+    return StorySource(
+        title,
+        where + described,
+        tuple(plans),
+        passed_over=tuple(skipped),
+        has_title_prompts=prompt_column == "title",
+    )
+
+
+class NamedColumns(NamedTuple):
+    """What the user names of a table's columns."""
+
+    text: str | None
+    prompt: str | None
 
 
 def _plan(
-    found: FoundFiles, column: str | None, split_at: str | None, title: str
+    found: FoundFiles, named: NamedColumns, split_at: str | None, title: str
 ) -> tuple[list[FilePlan], str]:
     """How each file is read, in the order of the files, and that in words."""
     tables = [plan for plan in found.plans if isinstance(FORMATS[plan.format], RowFormat)]
@@ -190,12 +216,12 @@ def _plan(
         what = (
             "there is no story in this file" if len(found.plans) < 2 else "there is no story in these files"
         )
-        named = f" (passed over: {', '.join(found.passed_over[:3])})" if found.passed_over else ""
-        raise FabulaError(what + named, where=title)
-    if column and not tables:
-        raise FabulaError(
-            f"{FORMATS[prose[0].format].description} has no columns", where=title, hint="leave --column out"
-        )
+        skipped = f" (passed over: {', '.join(found.passed_over[:3])})" if found.passed_over else ""
+        raise FabulaError(what + skipped, where=title)
+    if not tables and (named.text or named.prompt not in (None, "title")):
+        option = "--column" if named.text else "--prompt-column"
+        hint = f"leave {option} out" + ("" if named.text else ", or name title")
+        raise FabulaError(f"{FORMATS[prose[0].format].description} has no columns", where=title, hint=hint)
     planned: dict[str, FilePlan] = {}
     described = []
     if prose:
@@ -207,7 +233,7 @@ def _plan(
         columns = NO_COLUMNS
         for plan in tables:
             try:
-                columns = _find_columns([plan], column, plan.name if len(tables) > 1 else title)
+                columns = _find_columns(plan, named, plan.name if len(tables) > 1 else title)
             except FabulaError as error:
                 if not prose:
                     raise
@@ -226,27 +252,26 @@ def _plan(
     return plans, " and ".join(described)
 
 
-def _find_columns(plans: Sequence[FilePlan], column: str | None, where: str) -> Columns:
-    """The columns of text, title and split, from the first rows of the first file with any."""
-    for plan in plans:
-        format = FORMATS[plan.format]
-        assert isinstance(format, RowFormat)
-        found = itertools.islice(format.rows(plan, FileRange(0, 0, None), ReadingLog()), _SAMPLE_ROWS)
-        rows = [row for _, row in found]
-        if rows:
-            return choose_columns(
-                list(dict.fromkeys(key for row in rows for key in row)), rows, column, where
-            )
-    raise FabulaError("there is no story in this file", where=where)
+def _find_columns(plan: FilePlan, named: NamedColumns, where: str) -> Columns:
+    """The columns that are read, from the first rows."""
+    format = FORMATS[plan.format]
+    assert isinstance(format, RowFormat)
+    found = itertools.islice(format.rows(plan, FileRange(0, 0, None), ReadingLog()), _SAMPLE_ROWS)
+    rows = [row for _, row in found]
+    if not rows:
+        raise FabulaError("there is no story in this file", where=where)
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    is_title = named.prompt == "title" and "title" not in names  # then the title is found under another name
+    return choose_columns(names, rows, named.text, where, None if is_title else named.prompt)
 
 
-def _open_hub(source: str, column: str | None) -> StorySource:
+def _open_hub(source: str, column: str | None, prompt_column: str | None) -> StorySource:
     splits = load_hub(source)
     _, first = splits[0]
     rows = [dict(row) for row in itertools.islice(first, _SAMPLE_ROWS)]
     if not rows:
         raise FabulaError("this dataset has no rows", where=source)
-    columns = choose_columns(list(first.column_names), rows, column, source)
+    columns = choose_columns(list(first.column_names), rows, column, source, prompt_column)
     parts = ", ".join(f"{name} {len(dataset):,}" for name, dataset in splits)
     description = f"hub dataset {source.removeprefix('hub:')} ({parts} rows), {columns.describe()}"
     result = StorySource(source, description, columns=columns)

@@ -58,6 +58,7 @@ class Spool:
                 story.split,
                 story.book,
                 story.part,
+                story.prompt,
             ]
             row += [one.num_words, one.reason, one.repairs]
             removals = [list(asdict(removal).values()) for removal in one.removals]
@@ -112,9 +113,10 @@ class Spool:
         self._texts.seek(0)
         self._rows.seek(0)
         for number, row in enumerate(self._rows):
-            story_id, source, line, title, split, book, part, words, reason, repairs, removals = json.loads(
-                row
-            )
+            *head, words, reason, repairs, removals = json.loads(row)
+            story_id, source, line, title, split, book, part, prompt = head
             raw = self._texts.read(self._places[number + 1] - self._places[number])
-            story = Story(story_id, raw.decode(), source, line, title, split=split, book=book, part=part)
+            story = Story(
+                story_id, raw.decode(), source, line, title, split=split, book=book, part=part, prompt=prompt
+            )
             yield CleanedStory(story, words, [Removal(*removal) for removal in removals], repairs, reason)

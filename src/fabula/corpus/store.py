@@ -31,7 +31,19 @@ GROUP_BYTES = 4 << 20
 
 
 _NUMBERS = ("source_line", "part", "num_words")
-_COLUMNS = ("id", "text", "title", "source", "source_line", "book", "part", "cluster", "split", "num_words")
+_COLUMNS = (
+    "id",
+    "text",
+    "prompt",
+    "title",
+    "source",
+    "source_line",
+    "book",
+    "part",
+    "cluster",
+    "split",
+    "num_words",
+)
 
 
 def _table(rows: list[tuple[str | int, ...]]) -> Any:

@@ -370,7 +370,7 @@ def score_model(
     options = plan.options
     scorer = loaded.scorer(folder).with_windows(options.context_length, options.stride)
     texts = [story.text for story in plan.stories]
-    scored = scorer.score_tokens(texts)
+    scored = scorer.score_tokens(texts, [story.prompt for story in plan.stories])
     lengths = [len(story.opening + story.text) for story in human]
     whole = options.max_stories is None
     return ModelScores(

@@ -63,6 +63,7 @@ def score_texts(
     markup: str = "newline",
     context_length: int | None = None,
     stride: int | None = None,
+    prompts: Sequence[str] | None = None,
     on_progress: OnProgress = silent,
 ) -> list[ScoredText]:
     """Score each text as a story of its own, after the token that a story begins after.
@@ -74,11 +75,12 @@ def score_texts(
         story_format: how they begin.
         markup: how the model saw stories in training; see `Recipe`.
         context_length, stride: see `score_tokens`.
+        prompts: what each story was written to, which the model reads before it; see `tokens.prompts`.
     """
     from fabula.models.scoring import score_tokens
     from fabula.tokens.story_tokens import story_tokens
 
-    stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=None)
+    stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=None, prompts=prompts)
     losses = score_tokens(
         model,
         [story.input_ids for story in stories],

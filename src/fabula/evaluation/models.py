@@ -126,8 +126,8 @@ class Scorer:
             )
         return replace(self, context_length=context_length, stride=stride)
 
-    def score_tokens(self, texts: Sequence[str]) -> list[ScoredText]:
-        """The cost of each token of each text; each text is scored as a separate story."""
+    def score_tokens(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> list[ScoredText]:
+        """The cost of each token of each text; each text is scored as a separate story, after its prompt if it has one."""
         return score_texts(
             self.model,
             self.tokenizer,
@@ -136,6 +136,7 @@ class Scorer:
             markup=self.markup,
             context_length=self.context_length,
             stride=self.stride,
+            prompts=prompts,
             on_progress=self.on_progress,
         )
 

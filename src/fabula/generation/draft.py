@@ -17,6 +17,7 @@ from fabula.generation.sentences import last_sentence_end, last_word_end
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.word_bias import WordBias
 from fabula.results import FinishReason, WrittenStory
+from fabula.tokens.prompts import prompt_text
 
 CHUNK = 64
 """Tokens between two checks of whether a story will soon fill the context."""
@@ -78,9 +79,11 @@ class Draft:
         ids, self._to_spell = (
             take_back(engine, prompt) if settings.token_healing else (engine.encode(prompt), "")
         )
-        if not (start or ids) and prompt:  # the model must read something: the prompt as it is
+        written_to = prompt_text(settings.story_prompt)
+        before = engine.encode(written_to) if written_to else []
+        if not (start or before or ids) and prompt:  # the model must read something: the prompt as it is
             ids, self._to_spell = engine.encode(prompt), ""
-        self.ids: list[int] = [*start, *ids]
+        self.ids: list[int] = [*start, *before, *ids]
         if not self.ids:
             raise FabulaError(
                 "an empty prompt needs the start token",

@@ -44,6 +44,11 @@ class SamplingSettings(Record):
         ge=1,
         description="Longest story in tokens, without the prompt.",
     )
+    story_prompt: str = Field(
+        default="",
+        max_length=MAX_TEXT,
+        description="What the story is to be about, for a model that has learned prompts (--prompt-column).",
+    )
     temperature: float = Field(
         default=1.0,
         ge=0,

@@ -67,7 +67,9 @@ def command_words(arguments: RunArguments, out: Path) -> list[str]:
         str(out),
     ]
     for name, value in arguments:
-        if name != "stories" and value is not None:
+        if value is True:
+            words.append(f"--{name.replace('_', '-')}")
+        elif name != "stories" and value is not None and value is not False:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
     return words
 
@@ -206,7 +208,7 @@ def check_inputs(source: str | Path | Sequence[str | Path], reading: ReadingOpti
     from fabula.training.recipe import load_recipe
 
     load_recipe(recipe)
-    open_stories(source, **dict(reading))
+    open_stories(source, **reading.model_dump(exclude={"force"}))
 
 
 def run_stages(

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +44,14 @@ class TokenisedStories:
     Attributes:
         tokens: uint16 or uint32 [num_tokens], memory-mapped.
         offsets: int64 [num_stories + 1]; story i is tokens[offsets[i]:offsets[i + 1]], start and end tokens included.
+        num_prompt_tokens: int64 [num_stories], tokens after the start token that are the story's prompt, or None for none.
         num_lost_characters: characters of the stories that the tokenizer has no tokens for.
     """
 
     tokens: np.ndarray
     offsets: np.ndarray
     num_lost_characters: int = 0
+    num_prompt_tokens: np.ndarray | None = None
 
     @property
     def num_stories(self) -> int:
@@ -69,13 +71,15 @@ def tokenise(
     start: int | None,
     end: int | None,
     total: int | None = None,
+    prompts: Callable[[], Iterable[str]] | None = None,
     on_progress: OnProgress = silent,
 ) -> TokenisedStories:
-    """The stories as ids, each after the token `start` and before the token `end` (None for neither).
+    """The stories as ids, each after the token `start` (and its prompt) and before the token `end` (None for neither).
 
     Args:
         key: fingerprint of everything that the ids depend on; an entry of the same key is not made again.
         texts: gives the stories' texts; called only where there is no entry.
+        prompts: gives the text before each story that is only read (see `tokens.prompts`), "" for none.
         total: number of stories, for the progress.
     """
     entry = cache_folder() / key
@@ -83,7 +87,15 @@ def tokenise(
     with FileLock(entry.with_name(key + ".lock")):
         if not (entry / "tokens.json").is_file():
             with atomic_folder(entry) as folder:
-                _write(folder, texts(), tokenizer, start, end, total, on_progress)
+                own_prompts = repeat("") if prompts is None else prompts()
+                _write(
+                    folder,
+                    zip(own_prompts, texts(), strict=False),
+                    tokenizer,
+                    (start, end),
+                    total,
+                    on_progress,
+                )
         os.utime(entry)
         _remove_unused(entry.parent)
         done = read_json(entry / "tokens.json")
@@ -97,38 +109,43 @@ def tokenise(
             f"the base has no tokens for {num_lost:,} characters of the stories ({shown}); they are left out"
         )
         on_progress(Progress("tokenise", message=message))
-    return TokenisedStories(tokens, offsets, num_lost)
+    num_prompt = np.load(entry / "prompts.npy") if (entry / "prompts.npy").exists() else None
+    return TokenisedStories(tokens, offsets, num_lost, num_prompt)
 
 
 def _write(
     folder: Path,
-    texts: Iterable[str],
+    stories: Iterable[tuple[str, str]],
     tokenizer: PreTrainedTokenizerBase,
-    start: int | None,
-    end: int | None,
+    ends: tuple[int | None, int | None],
     total: int | None,
     on_progress: OnProgress,
 ) -> None:
     dtype = np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32
-    head = np.array([] if start is None else [start], dtype=dtype)
-    tail = np.array([] if end is None else [end], dtype=dtype)
-    lengths = []
+    head, tail = (np.array([] if token is None else [token], dtype=dtype) for token in ends)
+    lengths, num_prompt = [], []
     lost = LostCharacters(tokenizer)
     encoder, num_characters = None, 0
     with (folder / "tokens.bin").open("wb") as file:
-        for batch in _batches(texts):
+        for prompts, batch in _batches(stories):
             if encoder is None and num_characters >= SMALL_CHARACTERS:
                 encoder = Encoder(tokenizer, [text[:CHECKED_CHARACTERS] for text in batch[:NUM_CHECKED]])
             num_characters += sum(map(len, batch))
-            for ids in encoder(batch) if encoder else encode(tokenizer, batch):
-                story = np.concatenate([head, ids.astype(dtype), tail])
+            read = encode(tokenizer, prompts)
+            for before, ids in zip(
+                read, encoder(batch) if encoder else encode(tokenizer, batch), strict=True
+            ):
+                story = np.concatenate([head, before.astype(dtype), ids.astype(dtype), tail])
                 file.write(story.tobytes())
                 lengths.append(len(story))
+                num_prompt.append(len(before))
             lost.count(batch)
             on_progress(Progress("tokenise", len(lengths), total, "stories"))
     np.save(
         folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
     )
+    if any(num_prompt):
+        np.save(folder / "prompts.npy", np.array(num_prompt, dtype=np.int64))
     done = {
         "dtype": np.dtype(dtype).name,
         "num_stories": len(lengths),
@@ -138,14 +155,15 @@ def _write(
     write_json(folder / "tokens.json", done)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
+def _batches(stories: Iterable[tuple[str, str]]) -> Iterator[tuple[list[str], list[str]]]:
+    """Prompts and texts, a few stories at a time."""
+    iterator = iter(stories)
     while first := list(islice(iterator, 1)):
-        batch, size = first, len(first[0])
+        batch, size = first, len(first[0][1])
         while size < BATCH_CHARACTERS and (more := list(islice(iterator, 1))):
             batch += more
-            size += len(more[0])
-        yield batch
+            size += len(more[0][1])
+        yield [prompt for prompt, _ in batch], [text for _, text in batch]
 
 
 def _remove_unused(folder: Path) -> None:

@@ -58,14 +58,19 @@ class WindowBatch:
 
 def cut(stories: TokenisedStories, context_length: int, left_context: int) -> Segments:
     """Cut stories into segments of at most `context_length` positions; a continued one begins with `left_context`
-    positions (fewer than `context_length`) that the segment before it has already learned."""
+    positions (fewer than `context_length`) that the segment before it has already learned.
+
+    A prompt is read before the first segment and never learned; of a long one its last tokens, half a window at most."""
     if not 0 <= left_context < context_length:
         raise ValueError(f"left_context {left_context} must lie below context_length {context_length}")
     begins, lengths, masks = [], [], []
-    for begin, end in zip(stories.offsets[:-1].tolist(), stories.offsets[1:].tolist(), strict=True):
-        positions, done = end - begin - 1, 0
+    prompts = stories.num_prompt_tokens
+    prompts = [0] * stories.num_stories if prompts is None else prompts.tolist()
+    ends = zip(stories.offsets[:-1].tolist(), stories.offsets[1:].tolist(), prompts, strict=True)
+    for begin, end, prompt in ends:
+        positions, done = end - begin - 1, prompt
         while done < positions:
-            masked = min(left_context, done)
+            masked = min(left_context, done) if done > prompt else min(prompt, context_length // 2)
             length = min(context_length, positions - done + masked)
             begins.append(begin + done - masked)
             lengths.append(length)

@@ -15,6 +15,7 @@ from fabula.models.story_format import StoryFormat, story_format_by_rule
 from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories, tokenise
 from fabula.tokens.markup import render
+from fabula.tokens.prompts import learned_prompt
 from fabula.tokens.story_tokens import story_tokens
 from fabula.tokens.tokenizer import train_tokenizer
 
@@ -30,11 +31,13 @@ class ValidationStories:
         input_ids: of each story, as the model reads it in training (start and end tokens included).
         is_text: of each story, which tokens but the first hold story text (not newlines, not the end).
         num_bytes: of each story, UTF-8 bytes of its text without newlines.
+        num_prompt_tokens: of each story, tokens after the first that are its prompt.
     """
 
     input_ids: list[np.ndarray]
     is_text: list[np.ndarray]
     num_bytes: list[int]
+    num_prompt_tokens: list[int]
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -46,7 +49,10 @@ class ValidationStories:
     def first(self, num_stories: int) -> "ValidationStories":
         """The first of them."""
         return ValidationStories(
-            self.input_ids[:num_stories], self.is_text[:num_stories], self.num_bytes[:num_stories]
+            self.input_ids[:num_stories],
+            self.is_text[:num_stories],
+            self.num_bytes[:num_stories],
+            self.num_prompt_tokens[:num_stories],
         )
 
     def num_fitting(self, num_tokens: float) -> int:
@@ -97,6 +103,9 @@ def training_tokens(
         start=start,
         end=end,
         total=corpus.num_stories("train"),
+        prompts=(lambda: (learned_prompt(story.prompt, story.id) for story in corpus.stories("train")))
+        if markup == "newline"
+        else None,
         on_progress=on_progress,
     )
 
@@ -109,14 +118,16 @@ def validation_stories(
     total = corpus.num_stories("validation")
     order = np.random.default_rng(seed).permutation(total)[:MAX_VALIDATION_STORIES].tolist()
     rank_of = {index: rank for rank, index in enumerate(order)}
-    texts = [""] * len(order)
+    texts, prompts = [""] * len(order), [""] * len(order)
     for index, story in enumerate(corpus.stories("validation")):
         if index in rank_of:
             texts[rank_of[index]] = story.text
+            prompts[rank_of[index]] = story.prompt
     end = story_format.end_id if markup == "newline" else None
-    stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=end)
+    stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=end, prompts=prompts)
     return ValidationStories(
         [story.input_ids for story in stories],
         [story.is_text for story in stories],
         [story.num_bytes for story in stories],
+        [story.num_prompt_tokens for story in stories],
     )

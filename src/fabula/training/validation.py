@@ -37,10 +37,11 @@ def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], boo
         losses = score_tokens(model, stories.input_ids[own], setup.story_format, on_progress=on_tokens)
     model.train(was_training)
     nats = text_nats = num_tokens = num_bytes = 0.0
-    for scores, is_text, size in zip(losses, stories.is_text[own], stories.num_bytes[own], strict=True):
-        nats += float(scores.sum())
+    columns = (stories.is_text[own], stories.num_bytes[own], stories.num_prompt_tokens[own])
+    for scores, is_text, size, num_prompt in zip(losses, *columns, strict=True):
+        nats += float(scores[num_prompt:].sum())
         text_nats += float(scores[is_text].sum())
-        num_tokens += len(scores)
+        num_tokens += len(scores) - num_prompt
         num_bytes += size
     nats, text_nats, num_tokens, num_bytes = workers.sum([nats, text_nats, num_tokens, num_bytes])
     return nats / num_tokens, text_nats / num_bytes / float(np.log(2))

@@ -21,6 +21,7 @@ from fabula.corpus.boilerplate.paragraphs import (
     from_the_start,
     pieces,
 )
+from fabula.corpus.boilerplate.rule import CERTAIN
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 6000
@@ -56,11 +57,14 @@ AFTER_LABEL = 2.5
 THRESHOLD = 2.0
 """What the paragraphs of a note must add up to."""
 
-UNSIGNED_MARGIN = 1.0
-"""What they must reach on top where no rule found a sign, or where no divider follows a note at the head."""
+UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wattpad": 1.6, "royalroad": 1.6}
+"""What they must reach on top where no rule found a sign, or where no divider follows a note at the head; by rule set."""
 
 MIN_AFTER = -5.0
 """A paragraph is no note where what follows it adds up to less than this."""
+
+SCANT_WORDS = 4
+"""So few words at the end of a paragraph of story are a note only where a sign is certain."""
 
 STORY_BELOW = -0.7
 """A sentence with a lower score is story."""
@@ -107,7 +111,9 @@ def _score_from_one_end(
     return scored
 
 
-def _best_suffix(scored: Sequence[ScoredParagraph], prior: float, prior_in_note: float) -> tuple[int, float]:
+def _best_suffix(
+    scored: Sequence[ScoredParagraph], prior: float, prior_in_note: float, margin: float
+) -> tuple[int, float]:
     """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) where none is."""
     best, best_score = len(scored), 0.0
     # Scores of the paragraphs from here to the first one that is a note (with `prior`), of all that follow it, and of
@@ -133,7 +139,7 @@ def _best_suffix(scored: Sequence[ScoredParagraph], prior: float, prior_in_note:
         if score > best_score and after > MIN_AFTER:
             best, best_score = first, score
     signed = any(one.evidence for one in scored[best:])
-    if best_score < THRESHOLD + (0.0 if signed else UNSIGNED_MARGIN):
+    if best_score < THRESHOLD + (0.0 if signed else margin):
         return len(scored), 0.0
     while 1 < best < len(scored) and scored[best - 1].paragraph.is_divider:
         best -= 1
@@ -182,7 +188,8 @@ def _tail(text: str, rule_set: str) -> list[Span]:
         for one in scored:
             if _CLOSING.match(one.paragraph.raw.split("\n")[0]):
                 one.score = STOP_BELOW
-    first, score = _best_suffix(scored, PRIORS[rule_set], PRIOR_IN_NOTE)
+    margin = UNSIGNED_MARGIN[rule_set]
+    first, score = _best_suffix(scored, PRIORS[rule_set], PRIOR_IN_NOTE, margin)
     story, note = scored[:first], scored[first:]
     if note and not story and not _is_all_note(text, note, rule_set):
         story, note = scored, []
@@ -228,6 +235,12 @@ def _ends_as_story(one: ScoredParagraph, rule_set: str) -> bool:
     return bool(others) and not last.evidence and last.score < STORY_BELOW
 
 
+def _is_scant(note: Sequence[ScoredParagraph]) -> bool:
+    """Whether a few words within a paragraph of story are no sure note: a character may say them."""
+    sure = any(evidence >= CERTAIN for one in note for evidence in one.evidence.values())
+    return not sure and sum(len(one.paragraph.raw.split()) for one in note) <= SCANT_WORDS
+
+
 def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     """A note in the last sentences of a paragraph of story."""
     start = max(paragraph.start, paragraph.end - LAST_CHARS)
@@ -245,14 +258,14 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
             rest = Paragraph(part.start, paragraph.end, text[part.start : paragraph.end], False)
             one = score_paragraph(rest, rule_set, "tail")
             score = one.score + PRIORS[rule_set] + (DIVIDER_BEFORE if before.is_divider else 0.0)
-            if score >= THRESHOLD + (0.0 if one.evidence else UNSIGNED_MARGIN):
+            if score >= THRESHOLD + (0.0 if one.evidence else UNSIGNED_MARGIN[rule_set]):
                 return _spans([one], story_end, paragraph.end, score)
     scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
     for one in scored:
         if not one.evidence:  # a single sentence is too little for the classifier to carry a note
             one.score = min(one.score, -SENTENCE_PRIOR_IN_NOTE)
-    first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE)
-    if first == 0 or first == len(scored):
+    first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE, UNSIGNED_MARGIN[rule_set])
+    if first == 0 or first == len(scored) or _is_scant(scored[first:]):
         return []
     return _spans(scored[first:], scored[first - 1].paragraph.end, paragraph.end, score)
 
@@ -260,17 +273,15 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 def _head(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
     _raise_labelled(scored)
-    prior = PRIORS[rule_set]
+    prior, margin = PRIORS[rule_set], UNSIGNED_MARGIN[rule_set]
     prior_in_note = max(prior, PRIOR_IN_NOTE) if scored and scored[0].is_labelled else prior
     scored.reverse()  # so that the story comes first, as at the tail
     if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
         return spans
-    first, score = _best_suffix(scored, prior, prior_in_note)
+    first, score = _best_suffix(scored, prior, prior_in_note, margin)
     note = scored[: first - 1 : -1] if 0 < first < len(scored) else []
     divided = bool(note) and note[-1].paragraph.is_divider
-    if not note or (
-        not divided and (score < THRESHOLD + UNSIGNED_MARGIN or _ends_as_story(note[-1], rule_set))
-    ):
+    if not note or (not divided and (score < THRESHOLD + margin or _ends_as_story(note[-1], rule_set))):
         return []
     return _spans(note, 0, scored[first - 1].paragraph.start, score)
 

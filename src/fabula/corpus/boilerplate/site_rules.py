@@ -45,7 +45,6 @@ SITE_RULES: tuple[Rule, ...] = (
                 r"^\W{0,4}(?:(?:beginning |end |ending |chapter |story |work |author(?:'?s|s')? ){0,2}notes?(?: for (?:the|this) chapter)?|"
                 r"(?:chapter |story )?summary|afterword|announcements?|works inspired by this one|you might also like|related (?:posts|stories)|(?:review|reviewer) responses|actions|bio)\W{0,4}$",
                 r"^\W{0,4}a note from \S[^.!?]{0,40}$",
-                r"^\W{0,4}\(?see the end of the (?:work|chapter) for\b",
             ),
             sign(STRONG, "next time", r"^\W{0,4}next time ?:"),
         ),
@@ -64,6 +63,7 @@ SITE_RULES: tuple[Rule, ...] = (
                 r"chapter index|unsubscribe|update preferences|view (?:this email |it )?in (?:your|a) browser|download|follow(?:ers)?|"
                 r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
             ),
+            sign(CERTAIN, "see the end", r"^\W{0,4}see the end of the (?:work|chapter) for\b"),
             sign(LIKELY, "support", r"^\W{0,4}support \W"),
         ),
         examples=("Kudos", "Unsubscribe | Update preferences"),
@@ -84,24 +84,28 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
-                "qotd|aotd|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
+                "check|on with|picture|photo|cast|week's|month's|click|qotd|aotd|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
                 r"^\W{0,4}(?:qotd|aotd)\b|^\W{0,4}un-?edited\b|\bunbeta'?e?'?d\b|^\W{0,4}(?:next )?updates? ?(?::|on |is |will |every )|\b\d[\d.,]{0,6}k? (?:reads|views|reviews|votes|kudos)\b",
                 r"\bnext (?:chapter|update|one) (?:will be (?:up|out|posted|longer)|is (?:up|out|longer|on)|on (?:mon|tues|wednes|thurs|fri|satur|sun)day)",
-                r"^\W{0,4}shout-?outs?(?: to)? ?:|\b(?:support my (?:writing|work)|share it with a friend|you might also like|about the author|author'?s bio|first appeared in|entry was posted|filed under|bookmark the)\b",
+                r"^\W{0,4}shout-?outs?(?: to| time)? ?[:!]|\bcheck (?:it|him|her|them) out (?:here|below)\b|\b(?:now, )?on with the (?:show|story|chapter)\b",
+                r"\b(?:picture|photo) of [^.!?]{1,60}(?:at the top|above|in the media)\b|\bwho would you cast\b|\b(?:this|last) (?:week|month)'s (?:\w+ ){0,3}(?:story|prompt|issue)\b",
+                r"\bclick (?:here|(?:on )?the [^.!?]{1,30}) (?:to|for) (?:read|see|more)\b|\b(?:support my (?:writing|work)|share it with a friend|you might also like|about the author|author'?s bio|first appeared in|entry was posted|filed under|bookmark the)\b",
             ),
         ),
         examples=("R&R please!", "Don't forget to vote and comment!"),
     ),
     Rule(
         "byline",
-        "A line before the story that names its author or its date.",
+        "What stands before the story: its author, its date, a prize that it won, a greeting to readers.",
         ("web",),
         (
             sign(
                 STRONG,
-                "by |20|19|issue|posted|home",
+                "by |20|19|issue|posted|home|reader|subscriber|friends|winner|runner|finalist|listed|place|prize",
                 r"^\W{0,3}by [a-z][a-z.'-]{1,20}(?: [a-z][a-z.'-]{0,20}){1,3}\W{0,3}$",
                 r"^\W{0,3}(?:(?:january|february|march|april|may|june|july|august|september|october|november|december) \d{1,2},? (?:19|20)\d\d|\d{1,2} [a-z]{3,9} (?:19|20)\d\d)\W{0,3}$",
+                r"^\W{0,3}(?:hello|hi|hey|dear|welcome,?)(?: (?:again|back|my|all|lovely|beloved|fellow|new|old|and))* (?:readers?|subscribers?|friends)\b",
+                r"^\W{0,3}(?:winner|runner-up|finalist|(?:short|long)listed|(?:first|second|third) (?:place|prize))\b[^.!?]{0,60}\b(?:contest|competition|prize|award)\b",
                 r"^\W{0,3}issue (?:no\.? ?)?#?\d{1,4}\W{0,3}$|^\W{0,3}home ?[>»/|]",
             ),
         ),

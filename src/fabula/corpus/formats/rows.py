@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, Format, ReaderRemoval, ReadingLog, make_story
+from fabula.corpus.inputs import valid_unicode
 from fabula.corpus.lines import FileRange, too_long
 from fabula.corpus.tables.columns import Columns
-from fabula.corpus.tables.values import CellText, cell_texts
+from fabula.corpus.tables.values import CellText, cell_texts, plain_text
 from fabula.errors import FabulaError
 from fabula.story import Story
 
@@ -21,6 +22,13 @@ _REMOVED = re.compile(
     r"\W*(?:removed|deleted|data missing)(?: by (?:user|moderators?|reddit))?\W*", re.IGNORECASE
 )
 """What sites put in place of a text that its author or a moderator took away."""
+
+
+_BOTS = ("AutoModerator",)
+"""Authors of posts that are no stories."""
+
+_TAG = re.compile(r"\s*[\[(]\s*[A-Z]{2}\s*[\])]\s*")
+"""The kind of a prompt on Reddit: "[WP]", tokenised also "[ WP ]"."""
 
 
 class RowFormat(Format):
@@ -49,6 +57,8 @@ def row_stories(
     Raises:
         FabulaError: the row has no such column, or there is no text in it.
     """
+    if row.get("author") in _BOTS:
+        return
     found = _row_texts(row, columns, name, number, unit)
     own_title, split = (row.get(column) if column else None for column in (columns.title, columns.split))
     for part, piece in enumerate(found, 1):
@@ -62,7 +72,15 @@ def row_stories(
         title = piece.title or (own_title if isinstance(own_title, str) else "")
         known = SPLIT_NAMES.get(split.strip().lower(), "") if isinstance(split, str) else ""
         story = make_story(text, name, number, title=title.strip(), split=known)
+        if columns.prompt:
+            story = replace(story, prompt=prompt_of(row.get(columns.prompt)))
         yield replace(story, book=f"{name}:{number}", part=part) if len(found) > 1 else story
+
+
+def prompt_of(value: Any) -> str:
+    """A prompt as it is learned: on one line, without the mark that forums put before it ("[WP]")."""
+    text = valid_unicode(plain_text(value, "plain"))
+    return " ".join(_TAG.sub("", text).removesuffix("###").split())
 
 
 def _row_texts(row: dict[str, Any], columns: Columns, name: str, number: int, unit: str) -> list[CellText]:
@@ -89,4 +107,5 @@ def _row_texts(row: dict[str, Any], columns: Columns, name: str, number: int, un
 def _no_story(row: dict[str, Any], plan: FilePlan, number: int) -> ReaderRemoval:
     values = [value for column in plan.columns.text if isinstance(value := row.get(column), str)]
     text = " ".join(values).strip()
-    return ReaderRemoval(plan.name, number, "removed-post" if text else "empty-row", text)
+    reason = "bot" if row.get("author") in _BOTS else "removed-post" if text else "empty-row"
+    return ReaderRemoval(plan.name, number, reason, text)

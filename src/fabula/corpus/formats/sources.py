@@ -88,18 +88,27 @@ class WritingPrompts(RowFormat):
         return sample.suffix in (".wp_target", ".wp_source") or is_tokenised(_first_lines(sample))
 
     def can_cut(self, plan: FilePlan) -> bool:
-        return True
+        return not plan.columns.prompt
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        """The stories, with the part of the published split that the file's name says."""
+        """The stories, with the part of the published split that the file's name says, and the prompts beside them."""
         if plan.name.lower().endswith(".wp_source"):
             log.removals.append(ReaderRemoval(plan.name, 0, "prompts", "the prompts of the stories"))
             return
         split = plan.name.rpartition("/")[2].partition(".")[0]
+        beside = plan.file.path.with_suffix(".wp_source")
+        prompts: list[str] = []
+        if part.end is None and not plan.file.archive and beside != plan.file.path and beside.is_file():
+            prompts = beside.read_text(encoding="utf-8", errors="replace").split("\n")
         with plan.open_lines(part, log) as lines:
             for line in lines:
                 if text := restore(decode(line, lines.name, lines.number, lines.offset)):
-                    yield lines.number, {"text": text, "split": split}
+                    row = {"text": text, "split": split}
+                    if prompts:
+                        row["prompt"] = (
+                            restore(prompts[lines.number - 1]) if lines.number <= len(prompts) else ""
+                        )
+                    yield lines.number, row
 
 
 def _first_lines(sample: Sample) -> list[str]:

@@ -237,7 +237,7 @@ def _best_level(found: Sequence[Candidate]) -> Candidate:
     for finer in found:
         if finer.quality and best.quality and finer.split.level > best.split.level:
             few = best.quality.num_stories <= 3 or best.quality.median_words > 15_000
-            if few and finer.quality.median_words >= 300 and finer.score > 0.8 * best.score:
+            if few and finer.quality.median_words >= 100 and finer.score > 0.8 * best.score:
                 best = finer
     return best
 
@@ -276,11 +276,14 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
     counts: Counter[str] = Counter()
     for sample in samples:
         lines = (sample.text or "").split("\n")
+        own: Counter[str] = Counter()
         for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
             stripped = line.strip()
             is_mark = is_divider(stripped) or not re.search(r"[^\W\d_]", stripped) or stripped.isupper()
             if stripped and len(stripped) <= 80 and (is_mark or not (before.strip() and after.strip())):
-                counts[stripped] += 1
+                own[stripped] += 1
+        # What each of several files has once is its head or its foot.
+        counts.update({line: count for line, count in own.items() if count > 1 or len(samples) == 1})
     found = []
     for line, count in counts.most_common(12):
         letters = bool(re.search(r"\w", line))

@@ -46,6 +46,7 @@ _NOT_TITLE = re.compile(
     re.IGNORECASE,
 )
 
+_PROMPT = re.compile(r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}")
 _BBCODE = re.compile(
     r"\[(b|i|u|s|center|left|right|justify|size|color|font|url|quote|spoiler|indent)(?:=[^\]\n]{0,100})?\]"
     r"((?:(?!\[\1[=\]]).)*?)\[/\1\]",
@@ -71,6 +72,8 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         line: a line of text without the white space at its ends.
         alone: no text stands directly above and below it.
     """
+    if _PROMPT.fullmatch(line):
+        return Heading(DECORATED, line)
     line = without_bbcode(line)[0].strip()
     if not line or len(line) > 100:
         return None
@@ -79,10 +82,11 @@ def find_heading(line: str, alone: bool) -> Heading | None:
     if _is_sentence(line) and not re.match(r"(?i)chapter|part|глава", line):
         return None
     plain = line.strip("*_#=~ ").strip()
-    if match := _PART.fullmatch(plain):
-        return Heading(PART, plain) if _is_title_part(match["title"]) else None
-    if match := _CHAPTER.fullmatch(plain):
-        return Heading(CHAPTER, plain) if _is_title_part(match["title"] or match["title2"]) else None
+    bare = plain.strip("[]<>{} ")
+    if match := _PART.fullmatch(bare):
+        return Heading(PART, bare) if _is_title_part(match["title"]) else None
+    if match := _CHAPTER.fullmatch(bare):
+        return Heading(CHAPTER, bare) if _is_title_part(match["title"] or match["title2"]) else None
     if alone and _NAMED.fullmatch(plain):
         return Heading(CHAPTER, plain)
     if match := _DECORATED.fullmatch(line):

@@ -83,7 +83,7 @@ def _breaks_text(lines: Sequence[str], numbered: Sequence[tuple[int, int]]) -> b
     gaps = [after[0] - here[0] for here, after in itertools.pairwise(numbered)]
     middle = sorted(gaps)[len(gaps) // 2]
     regular = sum(abs(gap - middle) <= max(2, 0.1 * middle) for gap in gaps)
-    return cut >= 0.25 * len(numbered) or (middle < 80 and regular >= 0.8 * len(gaps))
+    return cut >= 0.25 * len(numbered) or (cut > 0 and middle < 80 and regular >= 0.8 * len(gaps))
 
 
 def _neighbours(lines: Sequence[str], border: int, found: dict[int, str]) -> list[int]:

@@ -13,7 +13,8 @@ _MIN_PAIRS = 8
 def wrap_width(lines: Sequence[str]) -> int:
     """The width that lines of prose were broken at, or 0 where they were not.
 
-    Lines are broken where, nearly always, the first word of the next one would have been too much.
+    Lines are broken where, nearly always, the first word of the next one would have been too much, and many begin within a
+    sentence.
     """
     pairs = [
         (line.rstrip(), after.strip())
@@ -27,7 +28,10 @@ def wrap_width(lines: Sequence[str]) -> int:
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         return 0
     full = sum(len(line) + 1 + len(after.split()[0]) > width - 4 for line, after in pairs)
-    return width if full >= 0.85 * len(pairs) else 0
+    begun = sum(
+        after[0].isupper() or not after[0].isalpha() for _, after in pairs
+    )  # as the lines of verse and lists are
+    return width if full >= 0.85 * len(pairs) and begun < 0.6 * len(pairs) else 0
 
 
 def starts_indented(line: str, before: str) -> bool:
@@ -128,6 +132,8 @@ _SECOND = {
 
 def unwrap(text: str) -> str:
     """A text whose lines were broken at one width, with each paragraph on a line; any other text as it is."""
+    if max(map(len, text.split("\n", _MIN_PAIRS)[:_MIN_PAIRS])) > MAX_WIDTH:
+        return text  # most texts are decided by their first lines
     lines = text.split("\n")
     width = wrap_width(lines)
     if not width:

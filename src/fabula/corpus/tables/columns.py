@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -44,7 +44,7 @@ class Columns:
 
     Attributes:
         text: of the story; several are joined.
-        title, split: names, or "" where there is none.
+        title, split, prompt: names, or "" where there is none.
         formats: how the text of each column in `text` is written.
         unused: columns with prose that are passed over.
         joint: what stands between the texts of several columns.
@@ -58,11 +58,12 @@ class Columns:
     unused: tuple[str, ...] = ()
     mark: str = ""
     joint: str = "\n"
+    prompt: str = ""
 
     @property
     def names(self) -> list[str]:
         """Of all columns that are read."""
-        return [name for name in (*self.text, self.title, self.split) if name]
+        return [name for name in (*self.text, self.title, self.split, self.prompt) if name]
 
     def describe(self) -> str:
         names = [repr(name) for name in self.text]
@@ -72,6 +73,7 @@ class Columns:
             named = f"text in columns {', '.join(names)}, joined"
         else:
             named = f"text in column {', '.join(names)}"
+        named += f", prompts in column {self.prompt!r}" if self.prompt else ""
         return named + (f", not in {', '.join(map(repr, self.unused))}" if self.unused else "")
 
 
@@ -96,14 +98,23 @@ def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def choose_columns(
-    names: Sequence[str], rows: Sequence[dict[str, Any]], column: str | None, where: str
+    names: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    column: str | None,
+    where: str,
+    prompt: str | None = None,
 ) -> Columns:
     """The columns of a table by a sample of its rows; `column` is the one that the user named (or several, apart by
-    commas).
+    commas), and `prompt` that of the prompts, if there is one.
 
     Raises:
         FabulaError: none holds text, there is no such column, or it takes the user to say which one is the story.
     """
+    if prompt is not None:
+        if prompt not in names:
+            raise FabulaError(f"no column {prompt!r}", where=where, hint=did_you_mean(prompt, names))
+        others = [name for name in names if name != prompt]
+        return replace(choose_columns(others, rows, column, where), prompt=prompt)
     text = _named(names, column, where) if column is not None else _found(names, rows, where)
     values = {name: [row[name] for row in rows if row.get(name) not in (None, "")] for name in names}
     folded = {_bare(name): name for name in reversed(names)}
