@@ -9,7 +9,7 @@ from typing import Any
 
 import fabula
 from fabula.corpus.clean import CleanResult
-from fabula.corpus.options import CleaningOptions, WorkerOptions
+from fabula.corpus.options import CleaningOptions, ReadingOptions, WorkerOptions
 from fabula.progress import OnProgress, silent
 
 NOTE = "\n\nEDIT: Thank you so much for the gold, kind stranger!"
@@ -62,6 +62,7 @@ def clean(
     decisions: Path | None = None,
     jsonl: Path | None = None,
     on_progress: OnProgress = silent,
+    force: bool = False,
     **options: Any,
 ) -> CleanResult:
     """`fabula.clean` with the fields of its records as keywords."""
@@ -69,6 +70,7 @@ def clean(
         stories,
         out,
         CleaningOptions(**options),
+        reading=ReadingOptions(force=force),
         workers=WorkerOptions(workers=workers, ray=ray),
         decisions=decisions,
         jsonl=jsonl,

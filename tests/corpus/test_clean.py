@@ -67,6 +67,7 @@ def test_datasets_reads_it(tmp_path: Path) -> None:
     columns = [
         "id",
         "text",
+        "prompt",
         "title",
         "source",
         "source_line",

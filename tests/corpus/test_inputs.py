@@ -76,7 +76,7 @@ def test_files_of_a_folder_that_are_no_stories_are_named(tmp_path: Path) -> None
     (tmp_path / ".DS_Store").write_bytes(b"\0")
     source = open_stories(tmp_path)
     assert len(list(source)) == 3
-    assert source.passed_over == ("empty.txt (empty or hidden)", "README.md (about the files)", "picture.png (no text)", "tool.py (no stories)")  # fmt: skip
+    assert source.passed_over == ("empty.txt (empty, hidden or a backup)", "README.md (about the files)", "picture.png (no text)", "tool.py (no stories)")  # fmt: skip
     assert "passed over 4 files" in source.description
 
 

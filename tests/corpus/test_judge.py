@@ -63,6 +63,13 @@ def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
     assert "markup" in clean(path, tmp_path / "out", rules="none", force=True).counts.warnings[0]
 
 
+def test_a_line_of_most_stories_is_named(tmp_path: Path) -> None:
+    texts = [f"{story(number)}\n\nContinue to the next part" for number in range(9)]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    warnings = clean(path, tmp_path / "out", rules="none", copies="ignore").counts.warnings
+    assert any("'Continue to the next part' is a line of 100%" in warning for warning in warnings)
+
+
 def test_warnings(tmp_path: Path) -> None:
     texts = [story(number) for number in range(30)]
     path = stories_file(

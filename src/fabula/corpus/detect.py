@@ -28,13 +28,15 @@ _NO_STORIES = {
     ".py", ".js", ".css", ".ts", ".c", ".h", ".cpp", ".java", ".rs", ".go", ".sh", ".bat", ".ini", ".cfg", ".toml", ".yaml",
     ".yml", ".log", ".svg", ".xsl", ".xsd", ".dtd", ".opf", ".ncx", ".bib", ".sty", ".url", ".lnk", ".ipynb", ".lock",
 }  # fmt: skip
+_OF_DATASETS = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+"""What `datasets` writes beside its files."""
+
 _CHAPTER_NAME = re.compile(
     r"(?:\b|_)(?:chapter|chap|ch|kapitel|kap|chapitre|cap[ií]tulo|глава|part|episode)[\s_.-]*\d+|第.{1,4}[章回]",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
-    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest|dataset_infos?|dataset_dict|state\.json$)\b.*",
-    re.IGNORECASE,
+    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest)\b.*", re.IGNORECASE
 )
 
 
@@ -92,7 +94,7 @@ def _why_not(name: str, names: set[str]) -> str:
     path = PurePosixPath(name)
     if path.suffix == ".wp_source" and str(path.with_suffix(".wp_target")) in names:
         return "the prompts"
-    if path.suffix.lower() in _NO_STORIES:
+    if path.suffix.lower() in _NO_STORIES or path.name in _OF_DATASETS:
         return "no stories"
     return "about the files" if _ABOUT.fullmatch(path.name) and len(names) > 2 else ""
 

@@ -40,7 +40,6 @@ _MARKUP = re.compile(
 )
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
-_DIGITS = re.compile(r"\d+")
 _NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
 _SCRIPTS = {
     "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),
@@ -64,7 +63,7 @@ class Examination:
         oddities: number of these with each oddity ("markup", "json", "binary", "page_numbers", "running_heads").
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
-        lines: in how many of these each line stands, numbers in it taken for one another.
+        lines: in how many of these each line stands.
     """
 
     num_examined: int = 0
@@ -78,9 +77,7 @@ class Examination:
         self.num_examined += 1
         text = story.text[:EXAMINED_CHARS]
         lines = [line.strip() for line in text.split("\n")]
-        self.lines.update(
-            {_DIGITS.sub("0", line) for line in lines if 8 <= len(line) <= LINE_CHARS and " " in line}
-        )
+        self.lines.update({line for line in lines if 8 <= len(line) <= LINE_CHARS and " " in line})
         for oddity in oddities(text):
             self.oddities[oddity] += 1
             self.examples.setdefault(oddity, f"{story.source}:{story.source_line}")

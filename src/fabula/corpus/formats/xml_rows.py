@@ -75,6 +75,8 @@ def _row(element: Any) -> dict[str, Any]:
         twice = any(other is not child and tag(other) == tag(child) for other in children)
         name = f"{child.prefix}:{tag(child)}" if twice and child.prefix else tag(child)
         row.setdefault(name, _text(child, None))
+    if "description" in row and not row.keys() & {"encoded", "content:encoded", "content", "text", "body"}:
+        row["text"] = row.pop("description")  # of a feed
     return row
 
 
