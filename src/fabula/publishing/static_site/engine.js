@@ -19,7 +19,7 @@ async function prepare() {
   stopping = new transformers.InterruptableStoppingCriteria();
 }
 
-// Draws each token here, with the same rules as everywhere in fabula, and leaves it alone as the likeliest.
+// Draws each token with fabula's own rules, and makes it the only possible token for transformers.js.
 const drawing = ({ LogitsProcessor }) => class extends LogitsProcessor {
   constructor(settings, random) {
     super();

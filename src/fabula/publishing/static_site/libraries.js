@@ -1,4 +1,4 @@
-// The libraries, which lie in the site itself.
+// The libraries, which are part of the site.
 
 export async function libraries() {
   return {

@@ -1,4 +1,4 @@
-// The libraries, from a CDN: one exact version of each file, which the browser refuses if its hash is another.
+// The libraries, from a CDN: one exact version of each file, which the browser refuses if its hash differs.
 
 const FILES = @FILES@;
 const IMPORTS = @IMPORTS@;

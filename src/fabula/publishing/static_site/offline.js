@@ -1,4 +1,4 @@
-// Keeps the site's files in the browser, so that it works without a network once it has been loaded.
+// Caches the site's files in the browser, so that it works without a network once it has been loaded.
 
 const SITE = `fabula ${self.registration.scope} `; // other sites of the same host keep their own
 const KEPT = `${SITE}@VERSION@`;

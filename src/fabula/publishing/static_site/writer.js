@@ -6,7 +6,7 @@ export const privacy = "The model runs in your own browser. What you write never
 // The page removes spaces at the end of the story before this continues it.
 export const healsPrompt = false;
 
-// It knows no bridges to a following text, and bans no phrases.
+// It supports neither bridges to a following text nor banned phrases.
 export const hasBridges = false;
 
 const worker = new Worker("engine.js", { type: "module" });

@@ -33,7 +33,7 @@ let isSaved = true;
 
 function blank() { return { id: newId(), name: "", version: 0, memory: "", note: "" }; }
 
-// ---- what is shown ------------------------------------------------------------------------------------------------
+// ---- display -----------------------------------------------------------------------------------------------------
 
 function show({ keepField = false } = {}) {
   const field = $("story");
@@ -58,7 +58,7 @@ function show({ keepField = false } = {}) {
   showPlace();
 }
 
-// What depends on where the caret is.
+// Update everything that depends on the position of the caret.
 function showPlace() {
   const busy = writing !== null;
   const choosing = !$("continuations").hidden;
@@ -70,13 +70,13 @@ function showPlace() {
   if (passage) $("which").textContent = `${passage.index + 1}/${passage.alternatives.length}`;
 }
 
-// Where writing means: the selection or the caret; the end of the story where nothing but white space follows.
+// The place to write: the selection or the caret, or the end of the story if only white space follows.
 function place() {
   const { start, end } = caret;
   return start === end && !story.text.slice(end).trim() ? { start: story.text.length, end: story.text.length } : { start, end };
 }
 
-// Behind the text field lies the same text, invisible, with the marks.
+// An invisible copy of the text lies behind the text field and carries the marks.
 function drawMirror() {
   const text = story.text;
   const marks = copied.filter(({ end }) => end <= text.length).map((span) => ({ ...span, kind: "copied" }));
@@ -304,7 +304,7 @@ function findCopiesSoon() {
 let saving = 0;
 let saved = Promise.resolve();
 
-// The story changed: keep it soon.
+// The story changed: save it soon.
 function changed() {
   isSaved = false;
   saving ||= setTimeout(() => { saving = 0; save(); }, SAVE_MS);
@@ -373,7 +373,7 @@ async function drawShelf() {
   if (!rows.length) $("shelf").replaceChildren(element("li", { className: "quiet", textContent: wanted ? "No name or beginning of a story matches." : "No stories yet." }));
 }
 
-// Delete a story, and offer to take that back.
+// Delete a story, and offer to undo this.
 async function remove(row) {
   await save();
   const found = await shelf.read(row.id);
@@ -421,7 +421,7 @@ function showSettings() {
 function keepSettings() {
   showSettings();
   try { localStorage.setItem(KEPT, JSON.stringify({ ...settings.values, seed: settings.seed, bans: $("bans").value })); }
-  catch { /* a browser that stores nothing, or a full store */ }
+  catch { /* the browser does not store data, or its storage is full */ }
 }
 
 function recallSettings() {
@@ -517,7 +517,7 @@ for (const id of ["memory", "note"]) $(id).addEventListener("input", () => { rec
 $("find").addEventListener("input", drawShelf);
 $("settings").addEventListener("input", keepSettings);
 
-// While the page is left the database may take nothing any more: the last words are written at once.
+// While the page closes, the database may refuse writes, so the last words are saved immediately.
 function leave() {
   if (!isSaved && !isReader) shelf.leave({ id: record.id, version: record.version, text: story.text, passages: story.passages, name: record.name, memory: record.memory, note: record.note });
   save();

@@ -1,11 +1,11 @@
-// What the model is given to read of a story.
+// The part of a story that the model reads.
 
 const CHARS_PER_TOKEN = 3; // few, so that memory and note stay in the context in any language
 const SPARE_TOKENS = 64;
 const LEAST_CHARS = 200;
 const NOTE_LINES = 3; // lines of the story after the author's note
 
-// The end of what comes before the caret, with memory and author's note. `unread`: characters of it that are left out.
+// The end of the text before the caret, with memory and author's note. `unread`: characters of it that are left out.
 export function prompt(before, { memory, note }, limits, maxNewTokens) {
   const facts = memory.trim(), hint = note.trim();
   if (!facts && !hint) {
@@ -20,7 +20,7 @@ export function prompt(before, { memory, note }, limits, maxNewTokens) {
   return { text: facts ? `${facts}\n\n${noted}` : noted, unread: before.length - read.length };
 }
 
-// The end of a text, at most so long, from the beginning of a paragraph or at least of a word.
+// The end of a text, up to a maximum length, from the beginning of a paragraph or at least of a word.
 function ending(text, mostChars) {
   if (text.length <= mostChars) return text;
   const cut = text.slice(-mostChars);

@@ -18,7 +18,7 @@ const FIELDS = [
 ];
 const PASSAGE = 100;
 
-// What a preset makes of the model's own settings.
+// The settings of a preset, computed from the model's own.
 const PRESETS = {
   careful: (own) => ({ temperature: round(own.temperature * 0.7), top_p: round(Math.min(own.top_p, 0.9)) }),
   balanced: () => ({}),

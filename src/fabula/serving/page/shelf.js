@@ -8,8 +8,8 @@ const ANSWER_MS = 200, GIVE_UP_MS = 1500; // that another tab has to answer, and
 
 const tab = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
-// Two stores, so that a list of hundreds of stories does not read their texts: `shelf` with {id, name, words, changed}, and
-// `stories` with all of each.
+// Two stores, so that listing hundreds of stories does not read their texts: `shelf` with {id, name, words, changed}, and
+// `stories` with the complete stories.
 export class Shelf {
   #db = null;
   #channel = null;
@@ -51,7 +51,7 @@ export class Shelf {
     });
   }
 
-  // All stories without their texts, the one that changed last first.
+  // All stories without their texts, the most recently changed first.
   async list() {
     const rows = this.#db ? await this.#ask("shelf", "readonly", (store) => store.getAll()) : [];
     return rows.sort((one, other) => other.changed - one.changed);
@@ -64,7 +64,7 @@ export class Shelf {
     return { ...draft, ...found, draft };
   }
 
-  // Write a story, unless another tab wrote it since it was read. Returns the new version, or null.
+  // Save a story, unless another tab has saved it since it was read. Returns the new version, or null.
   async write(record) {
     if (!this.#db) return record.version;
     const version = record.version + 1;
@@ -98,16 +98,16 @@ export class Shelf {
     return true;
   }
 
-  // The last words, written at once while the page is left.
+  // Save the last words immediately while the page closes.
   leave(record) { writeLocal(DRAFT, record); }
 
   get current() { return readLocal(CURRENT); }
   set current(id) { writeLocal(CURRENT, id); }
 
-  // The story that an earlier version kept, once.
+  // Import the story that an earlier version stored, once.
   takeOld() {
     const old = readLocal(OLD);
-    try { localStorage.removeItem(OLD); } catch { /* nothing is kept, then */ }
+    try { localStorage.removeItem(OLD); } catch { /* then nothing is stored */ }
     return typeof old?.text === "string" && old.text ? old : null;
   }
 
@@ -137,5 +137,5 @@ function readLocal(name) {
 }
 
 function writeLocal(name, value) {
-  try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* a browser that stores nothing, or a full store */ }
+  try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* the browser does not store data, or its storage is full */ }
 }

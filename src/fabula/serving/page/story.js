@@ -7,8 +7,8 @@ const PAUSE = 1000; // ms without typing after which an edit is a new step
 
 export class Story {
   text = "";
-  // What the model wrote, in order: {start, end, alternatives, index}; end is exclusive. The text of alternative `index` is
-  // what stands in the story, edits included.
+  // The passages by the model, in order: {start, end, alternatives, index}; end is exclusive. The text of alternative `index` is
+  // the current text in the story, with edits.
   passages = [];
   #past = []; // {start, removed, inserted, passages}: how to come back to what was before
   #future = [];
@@ -23,12 +23,12 @@ export class Story {
   get canRedo() { return this.#future.length > 0 && !this.#isChanged(); }
   get numWords() { return this.text.split(/\s+/).filter(Boolean).length; }
 
-  // The passage that rewriting means when the caret is at a place: the one there, else the last one.
+  // The passage that Rewrite applies to when the caret is at a place: the one there, or else the last one.
   passageAt(caret) {
     return this.passages.findLast(({ start, end }) => start < caret && caret <= end) ?? this.passages.at(-1) ?? null;
   }
 
-  // Begin a new step, which undo takes back as a whole.
+  // Begin a new step, which undo reverts as a whole.
   step() {
     this.#close();
     this.#open = this.#copy();
@@ -79,7 +79,7 @@ export class Story {
     passage.end += piece.length;
   }
 
-  // A passage that was begun is whole: it becomes an alternative. One that stayed empty leaves the story as it was.
+  // A passage is complete: it becomes an alternative. An empty one leaves the story unchanged.
   finish(passage) {
     if (passage.start === passage.end) return this.drop();
     passage.alternatives.push(this.text.slice(passage.start, passage.end));
@@ -87,7 +87,7 @@ export class Story {
     this.#close();
   }
 
-  // Take back the step that is open.
+  // Revert the open step.
   drop() {
     if (!this.#open) return;
     ({ text: this.text, passages: this.passages } = this.#open);
@@ -129,14 +129,14 @@ export class Story {
     return { text: this.text, passages: this.passages, past, future: this.#future };
   }
 
-  // Become the story that `toJSON` made.
+  // Load the story that `toJSON` made.
   load({ text = "", passages = [], past = [], future = [] }) {
     this.text = text;
     this.passages = passages.filter((passage) => isPassage(passage, text)).map((passage) => ({ alternatives: [text.slice(passage.start, passage.end)], index: 0, ...passage }));
     [this.#past, this.#future, this.#open, this.#typedAt] = [past, future, null, -Infinity];
   }
 
-  // The text of a passage as it stands, edits included, becomes its alternative.
+  // Store the current text of a passage, with edits, as its alternative.
   #keep(passage) {
     if (passage.index >= 0) passage.alternatives = passage.alternatives.with(passage.index, this.text.slice(passage.start, passage.end));
   }
@@ -156,7 +156,7 @@ export class Story {
 
   #isChanged() { return this.#open !== null && (this.#open.text !== this.text || this.#open.passages.length !== this.passages.length); }
 
-  // Put the step that is open, if it changed anything, onto the past.
+  // Push the open step onto the history if it changed anything.
   #close() {
     const open = this.#open;
     this.#open = null;
@@ -186,7 +186,7 @@ export class Story {
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// What was replaced where: `removed` from `start` on by `inserted`.
+// One replacement: the text `removed`, from `start` on, by `inserted`.
 function difference(before, after) {
   const most = Math.min(before.length, after.length);
   let start = 0;

@@ -1,16 +1,16 @@
-// The button that chooses the system's colours, light ones or dark ones.
+// The button that switches between the system's colours, light and dark.
 
 const THEMES = ["", "light", "dark"];
 const KEPT = "fabula.theme";
 
 export function themeButton(button) {
   let theme = "";
-  try { theme = localStorage.getItem(KEPT) ?? ""; } catch { /* not kept, then */ }
+  try { theme = localStorage.getItem(KEPT) ?? ""; } catch { /* then it is not stored */ }
   show(theme);
   button.addEventListener("click", () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     show(theme);
-    try { localStorage.setItem(KEPT, theme); } catch { /* not kept, then */ }
+    try { localStorage.setItem(KEPT, theme); } catch { /* then it is not stored */ }
   });
 }
 

@@ -11,7 +11,7 @@ export const hasBridges = true;
 
 const visitor = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
-// What the page shows of the model. `onProgress(share, text)` while it loads.
+// The page's data about the model. Calls `onProgress(share, text)` while it loads.
 export async function connect(onProgress) {
   onProgress(null, "The page is loading.");
   return await (await answered(fetch("model.json"))).json();

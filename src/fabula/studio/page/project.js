@@ -1,4 +1,4 @@
-// The page of one project: asks the server how far it is, and draws the steps.
+// The page of one project: asks the server for its state, and draws the steps.
 
 import { get, post, projectPath } from "./calls.js";
 import { element } from "./element.js";
@@ -60,7 +60,7 @@ class ProjectPage {
     this.alert = element("p", { className: "problem", role: "alert", hidden: true });
     this.#view.replaceChildren(element("p", { className: "back" }, element("a", { href: "#/", textContent: "All projects" })),
       element("h2", { className: "project-name", textContent: this.name }), this.alert, ...steps);
-    try { this.bases = await get("api/bases"); } catch { /* said below */ }
+    try { this.bases = await get("api/bases"); } catch { /* shown below */ }
     await this.look();
     if (this.data?.phase === "unread") this.read({});
   }
@@ -70,7 +70,7 @@ class ProjectPage {
     clearTimeout(this.#timer);
   }
 
-  // Ask how far the project is, draw it, and come again.
+  // Ask for the state of the project, draw it, and repeat.
   async look() {
     clearTimeout(this.#timer);
     try {
@@ -79,7 +79,7 @@ class ProjectPage {
       const before = this.data?.phase;
       if (before && before !== "reading" && before !== data.phase) this.problem = "";
       this.data = data;
-      // The page was loaded while files were read, and it has to be asked where stories begin.
+      // The page was loaded while files were being read, so it must ask where stories begin.
       if (before === "reading" && data.phase === "unread" && !this.busy) return this.read(data.reading);
       this.#offset = next;
       events.forEach((event) => this.#take(event));
@@ -134,7 +134,7 @@ class ProjectPage {
     else { this.alert.textContent = text; this.alert.hidden = !text; }
   }
 
-  // Do something that asks the server; a problem is shown.
+  // Do something that calls the server; a problem is shown.
   async act(work) {
     this.problem = "";
     try { await work(); } catch (error) { this.problem = error.message; }

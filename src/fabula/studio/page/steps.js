@@ -1,4 +1,4 @@
-// The steps of a project, from the files to what comes out. Each has a key: it is drawn again when that changes.
+// The steps of a project, from the files to the results. Each has a key, and is drawn again when the key changes.
 
 import { post } from "./calls.js";
 import { curve } from "./curve.js";
@@ -241,7 +241,7 @@ function working(page) {
 
 const sample = ({ step, text }) => element("article", {}, element("h4", { textContent: step ? `After step ${number(step)}` : "Before training" }), element("p", { className: "prose", textContent: text }));
 
-// ---- 5 to 7, what came of it --------------------------------------------------------------------------------------
+// ---- 5 to 7, the results ------------------------------------------------------------------------------------------
 
 const result = {
   id: "result",

@@ -84,7 +84,7 @@ function show(list, projects) {
 }
 
 const visible = (path) => path.replace(/^\/+/, "").replace(/[\\:*?"<>|]/g, "-"); // no system minds these names
-// What systems leave beside files is no story.
+// Leaves out files that operating systems add.
 const isStory = ({ path }) => !path.split("/").some((part) => part.startsWith(".") || ["Thumbs.db", "desktop.ini", "__MACOSX"].includes(part));
 
 function projectName(found) {
