@@ -40,11 +40,11 @@ def reference() -> str:
     lines += [
         "## Recipe fields",
         "",
-        "A recipe is a TOML file of these; `--recipe` names it. Recipes that come with fabula: ",
+        "A recipe is a TOML file with these fields; `--recipe` names it. Recipes that come with fabula: ",
     ]
     lines[-1] += ", ".join(f"`{name}`" for name in recipe_names()) + "."
     lines += ["", *fields(Recipe)]
-    lines += ["## Sampling settings", "", "A model's own stand in its `generation_config.json`.", ""]
+    lines += ["## Sampling settings", "", "A model's own settings are in its `generation_config.json`.", ""]
     lines += fields(SamplingSettings)
     return "\n".join(lines).rstrip("\n") + "\n"
 

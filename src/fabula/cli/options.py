@@ -15,7 +15,7 @@ from fabula.config import Record
 from fabula.defaults import BASE
 
 BASE_HELP = "The model to start from: a short name (`fabula bases`), another name on the Hugging Face hub, a folder or a GGUF file."
-BASE_SHOWN = f"{BASE}, or tiny where that cannot be had"
+BASE_SHOWN = f"{BASE}, or tiny if that is not available"
 """Help and default of --base."""
 
 

@@ -62,9 +62,9 @@ def publish(
         ),
     ] = False,
 ) -> None:
-    """Publish a model on the Hugging Face hub, with a card and a writing page. The Space is started and tested before
+    """Publish a model on the Hugging Face hub, with a card and a writing page.
 
-    anything is uploaded.
+    The Space is started and tested before anything is uploaded.
     """
     from fabula.publishing.publish import publish as publish_model
 

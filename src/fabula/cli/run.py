@@ -19,7 +19,7 @@ def run(
     stories: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files, archives or folders of files, or hub:user/dataset. Without it: the bundled sample stories.",
+            help="Files, archives or folders of files, or hub:user/dataset. The default is the bundled sample stories.",
             show_default=False,
         ),
     ] = None,

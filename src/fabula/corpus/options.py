@@ -21,7 +21,7 @@ class ReadingOptions(Record):
     format: Annotated[
         str | None,
         Field(
-            description="How the stories are written, where the detected format is wrong.",
+            description="Format of the files, if the detected one is wrong.",
             json_schema_extra={"shown": "detected"},
         ),
     ] = None
@@ -33,7 +33,7 @@ class ReadingOptions(Record):
         str | None,
         Field(
             description="Where stories begin: chapters, scenes, blank-lines, lines, files, or a line or regular"
-            " expression that stands between two stories.",
+            " expression that matches the line between two stories.",
             json_schema_extra={"shown": "found"},
         ),
     ] = None
@@ -83,7 +83,7 @@ class Filters(Record):
         str | None,
         Field(
             pattern="^[a-z]{2}$",
-            description="Drop stories in other languages than this one (ISO 639-1 code, such as en).",
+            description="Drop stories in languages other than this one (ISO 639-1 code, such as en).",
         ),
     ] = None
 
@@ -116,9 +116,7 @@ class CleaningOptions(Record):
     ] = "drop"
     similarity: Annotated[
         float,
-        Field(
-            gt=0, le=1, description="Jaccard index of word 5-grams from which stories are near-duplicates."
-        ),
+        Field(gt=0, le=1, description="Minimum Jaccard index of word 5-grams for near-duplicates."),
     ] = SIMILARITY
     split: Annotated[str, Field(description="Shares of train/validation, or of train/validation/test.")] = (
         SPLIT

@@ -1,8 +1,7 @@
-"""The verdict on a training: its result, the reliability of the figures, and advice. The verdict is computed only
+"""The verdict on a training: its result, the reliability of the figures, and advice.
 
-here, from the figures, when a model is evaluated, and saved in `metrics.json`. The terminal, the report, the page
-
-and the card all show that verdict, so they agree.
+It is computed only here, from the figures, when a model is evaluated, and saved in `metrics.json`. The terminal, the
+report, the page and the card all show that verdict, so they agree.
 """
 
 from fabula.formatting import format_number, format_percent

@@ -42,7 +42,7 @@ class SamplingSettings(Record):
     max_new_tokens: int = Field(
         default=512,
         ge=1,
-        description="Longest story in tokens, without the prompt.",
+        description="Maximum length in tokens, without the prompt.",
     )
     story_prompt: str = Field(
         default="",
@@ -111,7 +111,7 @@ class SamplingSettings(Record):
     )
     ban_overused: bool = Field(
         default=False,
-        description="Ban the phrases that the model overuses against the author, as its evaluation found them.",
+        description="Ban the phrases that the model overuses compared with the author, according to its evaluation.",
     )
     word_bias: Annotated[dict[Annotated[str, Field(pattern=r"^\w+$")], float], BeforeValidator(_words_of)] = (
         Field(
@@ -125,25 +125,25 @@ class SamplingSettings(Record):
         default=0,
         ge=0,
         le=1000,
-        description="Write no passage of this many characters (20 or more) that a training story has; 0 for no guard.",
+        description="Never write a passage of this many characters (20 or more) that occurs in a training story; 0 for no guard.",
     )
     best_of: int | None = Field(
         default=None,
         ge=1,
         le=16,
-        description="Write so many and keep the best: of stories the likeliest to the model, without loops and copies first;"
-        " with `following` that after which it is likeliest. Not set: 1, or 8 with `following`.",
+        description="Write this many and keep the best: stories without loops and copies first, then the likeliest to the model;"
+        " with `following`, the bridge after which that text is likeliest. Not set: 1, or 8 with `following`.",
     )
     memory: str = Field(
         default="",
         max_length=MAX_TEXT,
-        description="Names, facts and wishes that the model reads before the story, and still reads when a long story has"
-        " outgrown the context.",
+        description="Names, facts and wishes that the model reads before the story, even when a long story no longer fits into"
+        " the context.",
     )
     following: str = Field(
         default="",
         max_length=MAX_TEXT,
-        description="A text that comes after what is written: the model writes a bridge to it, of at most 120 tokens.",
+        description="A text that comes after the written text: the model writes a bridge to it, of at most 120 tokens.",
         json_schema_extra={"flags": ["--to"]},
     )
     start_of_story: bool = Field(
@@ -156,7 +156,7 @@ class SamplingSettings(Record):
     )
     whole_sentences: bool = Field(
         default=True,
-        description="At max_new_tokens, finish the sentence (at most 40 tokens more), or cut back to the last whole one.",
+        description="At max_new_tokens, finish the sentence (at most 40 tokens more), or cut back to the last complete one.",
     )
 
     @field_validator("copy_guard")

@@ -25,47 +25,47 @@ class Recipe(Record):
 
     markup: Literal["newline", "notebook"] = Field(
         default="newline",
-        description="How a story is written for the model: 'newline' puts the model's own start and end token around"
+        description="Markup of a story for the model: 'newline' puts the model's own start and end token around"
         " it; 'notebook' spells the markers <sos>, <nl> and <eos> out as text.",
     )
     windows: Literal["packed", "separate", "truncated"] = Field(
         default="packed",
-        description="'packed' fills windows with whole stories and parts of long ones; 'separate' gives each part a"
-        " window of its own; 'truncated' cuts stories off, pads them, and counts the padding (the way of the notebook baseline).",
+        description="'packed' fills windows with whole stories and parts of long ones; 'separate' gives each part its"
+        " own window; 'truncated' cuts stories off, pads them, and counts the padding (like the notebook baseline).",
     )
     context_length: int | None = Field(
         default=None,
         ge=8,
-        description="Tokens in a window; not set: a fresh model's whole context, a base's own up to 512.",
+        description="Tokens per window; not set: the whole context of a fresh model, or a base model's own up to 512.",
     )
     left_context: int = Field(
         default=32,
         ge=0,
-        description="Tokens of a long story that its next window repeats as context, not counted in the loss.",
+        description="Tokens of a long story that its next window repeats as context, which do not count in the loss.",
     )
     batch_tokens: int | None = Field(
         default=None,
         ge=8,
-        description="Tokens in an optimiser step; not set: 2048, and from 50 million parameters on 512 on a CPU, 4096 on"
+        description="Tokens per optimiser step; not set: 2048, or with 50 million parameters or more 512 on a CPU and 4096 on"
         " a GPU.",
     )
     num_epochs: float | None = Field(
         default=None,
         gt=0,
-        description="Times that each story is seen; not set: 12 for a fresh model, 5 for a base model below"
+        description="Number of passes over the stories; not set: 12 for a fresh model, 5 for a base model below"
         " 50 million parameters, 3 for a larger one.",
     )
     learning_rate: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Peak of the learning rate; not set: by the number of trained parameters N, 0.001 (N / 2.5e6)^-0.4"
+        description="Peak learning rate; not set: computed from the number of trained parameters N as 0.001 (N / 2.5e6)^-0.4"
         " for a base model, four times that for a fresh one, within 5e-5 and 2e-3.",
     )
     schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
         default="linear",
-        description="After the warm-up the learning rate falls to zero in a line or half a cosine, stays and falls in"
-        " the last fifth ('cooldown', 1 - sqrt), or stays.",
+        description="The learning rate after the warm-up: it falls to zero linearly or as half a cosine, stays constant and falls in"
+        " the last fifth ('cooldown', 1 - sqrt), or stays constant.",
     )
     warmup_steps: int | None = Field(
         default=None,
@@ -74,23 +74,34 @@ class Recipe(Record):
     )
     optimizer: Literal["adamw", "muon"] = Field(
         default="adamw",
-        description="'muon' steps the matrices inside the layers by Muon, and the rest by AdamW.",
+        description="'muon' updates the matrices inside the layers with Muon, and the rest with AdamW.",
     )
-    weight_decay: float = Field(default=0.01, ge=0, le=10, description="Decay of matrices and embeddings.")
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's memory of the gradient.")
-    beta2: float = Field(default=0.99, ge=0, lt=1, description="AdamW's memory of the squared gradient.")
-    epsilon: float = Field(default=1e-8, gt=0, le=1, description="AdamW's guard against division by zero.")
+    weight_decay: float = Field(
+        default=0.01, ge=0, le=10, description="Weight decay of matrices and embeddings."
+    )
+    beta1: float = Field(
+        default=0.9, ge=0, lt=1, description="AdamW's decay rate for the mean of the gradient."
+    )
+    beta2: float = Field(
+        default=0.99, ge=0, lt=1, description="AdamW's decay rate for the mean of the squared gradient."
+    )
+    epsilon: float = Field(
+        default=1e-8, gt=0, le=1, description="AdamW's constant that prevents division by zero."
+    )
     max_grad_norm: float = Field(
-        default=1.0, ge=0, description="Longer gradients are cut to this length; 0 for never."
+        default=1.0, ge=0, description="Gradients with a larger norm are clipped to this norm; 0 for never."
     )
     dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of activations left out at random in training."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of activations that are set to zero at random in training.",
     )
     freeze: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of the layers, from below, that keep their weights, and the embeddings with them.",
+        description="Share of the layers to freeze, from the lowest on; the embeddings are then frozen too.",
     )
     lora_rank: int = Field(
         default=0,
@@ -103,25 +114,25 @@ class Recipe(Record):
     num_validations: int = Field(
         default=8,
         ge=1,
-        description="Times, spread evenly over the training, that held-out stories are scored; fewer where the time is"
+        description="Number of validations, spread evenly over the training; fewer if the time is"
         " limited and they would take more than validation_share of it.",
     )
     validation_share: float = Field(
         default=0.1,
         gt=0,
         le=10,
-        description="Scoring held-out stories may take about this share of the training time; where all of them would"
-        " take longer, as many whole stories as fit are scored.",
+        description="Scoring held-out stories may take about this share of the training time; if all of them would"
+        " take longer, only as many complete stories as fit are scored.",
     )
     sample_tokens: int = Field(
         default=40,
         ge=0,
-        description="Tokens of a story that is begun and shown at each validation; 0 for none.",
+        description="Tokens of a sample story that is written at each validation; 0 for none.",
     )
     patience: int = Field(
         default=3,
         ge=0,
-        description="Stop after this many validations in a row that were worse than the one before, and than the best; 0 for never.",
+        description="Stop after this many consecutive validations that were worse both than the one before and than the best; 0 for never.",
     )
     keep: Literal["best", "last"] = Field(
         default="best",
@@ -129,7 +140,7 @@ class Recipe(Record):
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
-        description="'auto' is bf16 where the CPU or the GPU computes in it; else fp32 on a CPU, fp16 on a GPU.",
+        description="'auto' is bf16 if the CPU or the GPU supports it, or else fp32 on a CPU and fp16 on a GPU.",
     )
     micro_batch_tokens: int | None = Field(
         default=None,
@@ -138,10 +149,11 @@ class Recipe(Record):
         " batch_tokens. Not set: what suits the machine.",
     )
     gradient_checkpointing: bool = Field(
-        default=False, description="Compute activations twice to save memory; a third slower."
+        default=False, description="Compute activations twice to save memory; training is a third slower."
     )
     compile: bool = Field(
-        default=False, description="Compile the model with torch.compile: pays on a GPU in long runs only."
+        default=False,
+        description="Compile the model with torch.compile; worthwhile only on a GPU in long runs.",
     )
 
     def batch_size(self, context_length: int, num_parameters: int, *, on_cpu: bool) -> int:

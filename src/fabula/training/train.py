@@ -58,7 +58,7 @@ def train(
         corpus: a folder that `fabula.clean` made.
         out: the model's folder. Checkpoints lie beside it, in `OUT.checkpoints`, until it is done.
         base: the model to start from: a folder, a GGUF file, a short name of `fabula.bases`, or another name on the hub.
-            None for "smollm2-135m", or for "tiny" where that cannot be had or memory is short.
+            None for "smollm2-135m", or for "tiny" if that is not available or memory is short.
         init: begin with random weights and a vocabulary learned from the stories instead: "tiny", "small", or a
             config.json of any causal language model.
         recipe: name of a recipe, a TOML file, or a `Recipe`.
