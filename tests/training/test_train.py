@@ -151,7 +151,7 @@ def test_what_cannot_be_continued_is_one_clear_line(
 ):
     with pytest.raises(FabulaError, match="no finished model"):
         train(tiny_corpus_dir, tmp_path / "model", if_trained="continue")
-    with pytest.raises(FabulaError, match="its own base"):
+    with pytest.raises(FabulaError, match="with --continue"):
         train(tiny_corpus_dir, undisturbed.model, base=tiny_gpt2_dir, if_trained="continue")
 
 

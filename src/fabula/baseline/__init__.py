@@ -1,5 +1,5 @@
-"""The notebook baseline: what a well-known student notebook does at each step, to compare fabula with.
+"""The notebook baseline: what a well-known student notebook does at each step, for comparison with fabula.
 
-`pattern` is its cleaning rule, `markers` its way to write a story as text, `windows` its truncated and padded rows, and
-`loss` the validation loss as it counts it. Its hyperparameters are the recipe `training/recipes/notebook.toml`.
+`pattern` is its cleaning rule, `markers` its format for a story, `windows` its truncated and padded rows, and `loss`
+its validation loss. Its hyperparameters are the recipe `training/recipes/notebook.toml`.
 """

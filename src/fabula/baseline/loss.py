@@ -1,4 +1,4 @@
-"""The validation loss as the notebook measured it, so that its 2.28 can be compared."""
+"""The validation loss as the notebook measured it, for comparison with its figure of 2.28."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +14,10 @@ NUM_TOKENS = 512
 
 @torch.inference_mode()
 def notebook_loss(model: Any, tokenizer: Any, texts: Sequence[str]) -> float:
-    """Mean cross-entropy in nats per token over the first 512 tokens of each story, its markers and its padding counted.
+    """Mean cross-entropy in nats per token over the first 512 tokens of each story, markers and padding counted.
 
-    A story is written `<sos> line <nl> line <eos>`, the markers being plain text, cut off after 512 tokens (or the
-    model's context, where that is shorter) and filled up with end-of-text tokens, which are targets like all others.
+    A story is written `<sos> line <nl> line <eos>`, with markers as plain text, truncated after 512 tokens (or the
+    model's context, if that is shorter) and padded with end-of-text tokens, which are targets like all others.
     """
     length = min(NUM_TOKENS, context_length_of(model.config.get_text_config()))
     total = 0.0

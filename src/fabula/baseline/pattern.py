@@ -1,8 +1,8 @@
 """The notebook's cleaning pattern, exactly, without its quadratic time.
 
 The pattern `<nl>.*?(\\[.*?\\]\\(http[s]?://\\S+\\)|subscribe|/r/|PART \\d+).*?<eos>` (ignoring case) starts at a story's first
-`<nl>` and runs to its end wherever one of the alternatives follows. So it fires or not; what it takes is always
-everything after the first paragraph.
+`<nl>` and runs to its end wherever one of the alternatives follows. So it either matches or does not; what it removes
+is always everything after the first paragraph.
 """
 
 import re

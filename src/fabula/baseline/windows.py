@@ -9,7 +9,7 @@ from fabula.tokens.windows import WindowBatch
 
 
 class TruncatedWindows:
-    """One window for each story: the story is cut off after `context_length` tokens and filled up with padding, and the
+    """One window for each story: the story is truncated after `context_length` tokens or padded to that length, and the
     loss counts the padding like text."""
 
     def __init__(self, stories: TokenisedStories, context_length: int, pad_id: int) -> None:

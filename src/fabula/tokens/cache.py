@@ -1,7 +1,7 @@
 """Stories as token ids on disk: one flat file, memory-mapped, built once for each corpus and tokenizer.
 
-The cache lies in ~/.cache/fabula/tokens (FABULA_CACHE names another folder instead of ~/.cache/fabula). Entries that
-nobody has used for 30 days are removed.
+The cache is in ~/.cache/fabula/tokens (FABULA_CACHE names another folder instead of ~/.cache/fabula). Entries that were
+not used for 30 days are removed.
 """
 
 import os
@@ -22,30 +22,31 @@ from fabula.tokens.encoder import Encoder
 from fabula.tokens.tokenizer import LostCharacters, encode
 
 BATCH_CHARACTERS = 2_000_000
-"""Text held in memory at once while it is tokenised; a longer story is held alone."""
+"""Characters of text in memory at once during tokenisation; a longer story is tokenised alone."""
 
 SMALL_CHARACTERS = 5_000_000
-"""So much text is tokenised before the faster tokenizer is made: making and checking it takes longer than it saves."""
+"""The faster tokenizer is made only after this many characters: for less text, making and checking it takes longer than
+it saves."""
 
 NUM_CHECKED = 20
 CHECKED_CHARACTERS = 5000
-"""The beginnings of so many stories are tokenised twice, to see that the faster tokenizer is exact on them."""
+"""The beginnings of this many stories are tokenised twice, to check that the faster tokenizer is exact on them."""
 
 NUM_SHOWN = 5
-"""Of the characters that are lost, those named."""
+"""Most lost characters that the message names."""
 
 UNUSED_DAYS = 30
 
 
 @dataclass(frozen=True)
 class TokenisedStories:
-    """Stories as ids, all in one row.
+    """Stories as ids, all in one array.
 
     Attributes:
         tokens: uint16 or uint32 [num_tokens], memory-mapped.
         offsets: int64 [num_stories + 1]; story i is tokens[offsets[i]:offsets[i + 1]], start and end tokens included.
         num_prompt_tokens: int64 [num_stories], tokens after the start token that are the story's prompt, or None for none.
-        num_lost_characters: characters of the stories that the tokenizer has no tokens for.
+        num_lost_characters: characters in the stories for which the tokenizer has no tokens.
     """
 
     tokens: np.ndarray
@@ -59,7 +60,7 @@ class TokenisedStories:
 
 
 def cache_folder() -> Path:
-    """Where tokenised stories are kept."""
+    """Folder of the cached stories."""
     return cache_place("tokens")
 
 
@@ -77,8 +78,8 @@ def tokenise(
     """The stories as ids, each after the token `start` (and its prompt) and before the token `end` (None for neither).
 
     Args:
-        key: fingerprint of everything that the ids depend on; an entry of the same key is not made again.
-        texts: gives the stories' texts; called only where there is no entry.
+        key: fingerprint of everything that the ids depend on; an entry with the same key is reused.
+        texts: returns the stories' texts; called only if there is no entry.
         prompts: gives the text before each story that is only read (see `tokens.prompts`), "" for none.
         total: number of stories, for the progress.
     """

@@ -1,4 +1,5 @@
-"""Text to ids at the speed of a corpus: by fastokens where it gives the ids of Hugging Face's tokenizers, else by those."""
+"""Encodes large amounts of text: with fastokens if its ids equal those of Hugging Face's tokenizers, else with the
+latter."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,19 +18,20 @@ PROBE = [
         for first in (*range(0, 0x3100, 256), *range(0x3100, 0x20000, 0x1100))
     ),
 ]
-"""What both must agree on before the faster one is trusted: the usual, and characters of every kind beside letters,
-digits and spaces, where the two would differ if their rules or their Unicode tables did."""
+"""Texts on which both must agree before the faster one is used: common text, and characters of all kinds next to
+letters, digits and spaces, which reveal differences in rules or Unicode tables."""
 
 LONG_PROBE = 100_000
 """Characters of one more probe, since fastokens splits a long text between threads (crusoecloud/fastokens#67)."""
 
 
 class Encoder:
-    """Encodes texts as `encode` does. Making one takes half a second with GPT-2's vocabulary: it is meant for corpora.
+    """Encodes texts as `encode` does. Construction takes half a second with GPT-2's vocabulary: it is meant for
+    corpora.
 
-    fastokens knows BPE alone, and raises on a byte that the vocabulary lacks. For other kinds, and from the moment that
-    it raises or disagrees with the tokenizer itself (on the probes, on the `sample` of the corpus, or on the story of
-    median length of a later batch), the tokenizer itself encodes.
+    fastokens supports only BPE, and raises on a byte that the vocabulary lacks. The tokenizer itself encodes for other
+    kinds, and once fastokens raises or disagrees with it (on the probes, on the `sample` of the corpus, or on the story
+    of median length in a later batch).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, sample: Sequence[str] = ()) -> None:
@@ -44,7 +46,7 @@ class Encoder:
 
     @property
     def is_fast(self) -> bool:
-        """Whether fastokens does the work."""
+        """Whether fastokens is in use."""
         return self._fast is not None
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -58,7 +60,7 @@ class Encoder:
         return encode(self._tokenizer, texts)
 
     def _encode_fast(self, texts: Sequence[str]) -> list[np.ndarray] | None:
-        """The ids that fastokens gives, or None where it fails in whatever way."""
+        """The ids that fastokens gives, or None if it fails in any way."""
         try:
             flat, borders = self._fast.encode_batch_flat(list(texts), split_special_tokens=True)
         except (KeyboardInterrupt, SystemExit):
@@ -70,7 +72,7 @@ class Encoder:
 
 
 def _load_fast(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """fastokens' form of a tokenizer, or None for a kind that it does not know."""
+    """fastokens' form of a tokenizer, or None for a kind that it does not support."""
     from fastokens import Tokenizer
 
     backend: Any = tokenizer.backend_tokenizer

@@ -1,4 +1,4 @@
-"""Stories as token sequences to be scored: which tokens hold story text, and how many bytes that text has."""
+"""Stories as token sequences for scoring: which tokens hold story text, and how many bytes that text has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ from fabula.tokens.tokenizer import encode_with_spans
 
 @dataclass(frozen=True, slots=True)
 class StoryTokens:
-    """One story of T tokens, the start token among them.
+    """One story of T tokens, including the start token.
 
     Attributes:
         input_ids: int64 [T].
-        is_text: bool [T - 1], which of the tokens after the first hold a character of the story (and not only newlines,
-            markers or the end).
-        ends: int64 [T - 1], characters of the story, newlines not counted, up to the end of each of these tokens.
+        is_text: bool [T - 1], which of the tokens after the first hold at least one character of the story that is not
+            a newline.
+        ends: int64 [T - 1], number of characters of the story, newlines not counted, up to the end of each of these
+            tokens.
         num_bytes: UTF-8 bytes of the story without its newlines, whatever the tokenizer.
         num_prompt_tokens: tokens after the first that are the story's prompt, and no text of it.
     """

@@ -1,4 +1,4 @@
-"""Tokenizers: load one safely, train one on the stories, encode text to ids."""
+"""Tokenizers: loads one safely, trains one on stories, encodes text to ids."""
 
 import json
 from collections import Counter
@@ -23,7 +23,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer in a model folder.
 
     Raises:
-        FabulaError: there is none, it is damaged, it needs code from the folder, or it has no end-of-text token.
+        FabulaError: there is no tokenizer, it is damaged, it needs code from the folder, or it has no end-of-text
+            token.
     """
     folder = Path(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -38,7 +39,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         raise FabulaError(
             "the tokenizer has no tokenizer.json, and none can be made from its files", where=folder
         )
-    if tokenizer.eos_token is None and tokenizer.sep_token is not None:  # BERT's, which some GPT-2s have
+    if (
+        tokenizer.eos_token is None and tokenizer.sep_token is not None
+    ):  # BERT's sep_token, which some GPT-2 models use
         tokenizer.bos_token, tokenizer.eos_token = tokenizer.cls_token, tokenizer.sep_token
     if tokenizer.eos_token_id is None:
         raise FabulaError("the tokenizer has no end-of-text token (eos_token)", where=folder)
@@ -47,7 +50,7 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 
 
 def _check_ids(tokenizer: Any, folder: Path) -> None:
-    """See that the model has an embedding for every token that a text can become."""
+    """Check that the model has an embedding for every token that a text can contain."""
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     num_rows = config.get("vocab_size") if isinstance(config, dict) else None
     ids = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
@@ -68,7 +71,7 @@ def first_line(error: BaseException) -> str:
 def train_tokenizer(texts: Iterable[str], vocab_size: int, *, context_length: int) -> PreTrainedTokenizerBase:
     """A byte-level BPE of at most `vocab_size` tokens, in GPT-2's form, with one special token, `<|endoftext|>`.
 
-    Any text can be encoded, and decodes to itself. The same texts give the same tokenizer.
+    Every text can be encoded, and its ids decode to the same text. The same texts give the same tokenizer.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -96,7 +99,7 @@ def end_of_text_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
     """The ids (int32) of each text. No token is added; a special token's name in a text is plain text."""
-    with _plain(tokenizer) as backend:  # encode_batch_fast leaves the spans out
+    with _plain(tokenizer) as backend:  # encode_batch_fast does not compute the spans
         encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
     return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
@@ -104,7 +107,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.
 def encode_with_spans(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each text its ids (int32 [num_tokens]) as `encode` gives them, and the characters that each stands for
+    """For each text its ids (int32 [num_tokens]) as `encode` gives them, and the characters that each one covers
     (int64 [num_tokens, 2], start and end)."""
     with _plain(tokenizer) as backend:
         encodings = backend.encode_batch(list(texts), add_special_tokens=False)
@@ -115,20 +118,20 @@ def encode_with_spans(
 
 
 class LostCharacters:
-    """Counts the characters of texts that a tokenizer has no tokens for, or only its token for the unknown.
+    """Counts the characters in texts for which a tokenizer has no tokens, or only its unknown token.
 
     Attributes:
-        counts: how often each of them stood in the texts so far.
+        counts: how often each of them occurred in the texts so far.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.counts: Counter[str] = Counter()
         self._tokenizer = tokenizer
-        self._seen: set[str] = {" "}  # where words are tokens, the space between them is none
+        self._seen: set[str] = {" "}  # if words are tokens, the spaces between them have none
         self._lost: set[str] = set()
 
     def count(self, texts: Iterable[str]) -> None:
-        """Count those of these texts."""
+        """Count the lost characters of these texts."""
         for text in texts:
             characters = set(text)
             if new := sorted(characters - self._seen):
@@ -142,13 +145,13 @@ class LostCharacters:
     def _loses(self, character: str, ids: np.ndarray) -> bool:
         if len(ids) == 0 or self._tokenizer.unk_token_id in ids:
             return True
-        # Half a character decodes to the sign for what cannot be read.
+        # Some of the bytes of a character decode to U+FFFD.
         return character != "\ufffd" and "\ufffd" in str(self._tokenizer.decode(ids.tolist()))
 
 
 @contextmanager
 def _plain(tokenizer: PreTrainedTokenizerBase) -> Iterator[Any]:
-    """The tokenizer's backend, which cuts off and fills up nothing and takes names of special tokens as text."""
+    """The tokenizer's backend, without truncation and padding, reading the names of special tokens as text."""
     backend: Any = tokenizer.backend_tokenizer
     before = backend.encode_special_tokens
     backend.encode_special_tokens = True

@@ -1,8 +1,8 @@
 """Windows: rows of `context_length` positions that stories are packed into, so that no step is spent on padding.
 
 A story of n tokens (start and end included) has n - 1 positions; position i reads token i and has token i + 1 as its
-target. A story with more positions than a window goes on in a further window, after some of its own tokens again as
-left context. Those are masked out of the loss, so that each story token is a target exactly once in an epoch.
+target. A story with more positions than a window continues in another window, which repeats some of its tokens as left
+context. Those are masked out of the loss, so that each story token is a target exactly once in an epoch.
 """
 
 from bisect import bisect_left, insort
@@ -14,7 +14,7 @@ import numpy as np
 from fabula.tokens.cache import TokenisedStories
 
 IGNORED = -100
-"""Label of a position that does not count (what torch's cross entropy ignores by default)."""
+"""Label of a position that does not count in the loss (torch's cross_entropy ignores it by default)."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class WindowBatch:
     Attributes:
         input_ids: what each position reads.
         labels: its target, or `IGNORED`.
-        position_ids: restart at 0 with each segment.
-        segment_ids: number of the segment in its window, from 1; a position attends to its own segment only. 0 is padding.
+        position_ids: position in the segment, from 0.
+        segment_ids: number of the segment in its window, from 1, or 0 for padding; a position attends to its own
+            segment only.
     """
 
     input_ids: np.ndarray
@@ -58,11 +59,11 @@ class WindowBatch:
 
 def cut(stories: TokenisedStories, context_length: int, left_context: int) -> Segments:
     """Cut stories into segments of at most `context_length` positions; a continued one begins with `left_context`
-    positions (fewer than `context_length`) that the segment before it has already learned.
+    positions (fewer than `context_length`) that are already targets in the segment before it.
 
     A prompt is read before the first segment and never learned; of a long one its last tokens, half a window at most."""
     if not 0 <= left_context < context_length:
-        raise ValueError(f"left_context {left_context} must lie below context_length {context_length}")
+        raise ValueError(f"left_context {left_context} must be less than context_length {context_length}")
     begins, lengths, masks = [], [], []
     prompts = stories.num_prompt_tokens
     prompts = [0] * stories.num_stories if prompts is None else prompts.tolist()
@@ -111,7 +112,7 @@ def pack(lengths: np.ndarray, context_length: int) -> list[list[int]]:
 
 
 class Windows:
-    """The training windows of a corpus. Holds tables of segments; the tokens stay on disk.
+    """The training windows of a corpus. It holds tables of segments; the tokens stay on disk.
 
     Args:
         stories: the tokenised stories.

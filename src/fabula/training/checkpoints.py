@@ -1,7 +1,7 @@
-"""Checkpoints: whole or not there, checked when read, and the one before is kept.
+"""Checkpoints: written atomically and checked when they are read; the previous one is kept.
 
 A folder of them holds, for each of the last two, `step-00001234/` with the trained weights, the optimiser's state and
-`state.json`; and `best-00001234/` with the weights that scored best. `state.json` holds the hash of each file beside it.
+`state.json`; and `best-00001234/` with the weights that scored best. `state.json` holds a hash of each other file.
 """
 
 import re
@@ -21,9 +21,9 @@ NUM_KEPT = 2
 
 @dataclass(frozen=True)
 class State:
-    """Where a training stands, apart from its tensors.
+    """The state of a training, apart from its tensors.
 
-    What is drawn at random is drawn from (seed, step), so no state of a generator has to be kept.
+    All random numbers follow from (seed, step), so no generator state needs to be saved.
     """
 
     step: int = 0
@@ -34,7 +34,7 @@ class State:
     num_validations: int = 0
     """Validations done; the first is of the base model, before any step."""
     num_worse: int = 0
-    """Validations in a row that were worse than the one before, and than the best."""
+    """Consecutive validations that were worse than the one before and than the best."""
     best_step: int = 0
     best_val_loss: float = 0.0
     best_bits_per_byte: float = 0.0
@@ -44,7 +44,7 @@ class State:
     num_expected_steps: float = 0.0
     """Optimiser steps in all, as expected when the training began: fewer than planned where the time is limited."""
     micro_batch_size: int = 0
-    """Windows that go through the model at once, as it was chosen when the training began."""
+    """Windows that go through the model at once, as chosen when the training began."""
     loss_scale: float = 0.0
     loss_sum: float = 0.0
     """Nats since the last logged row, over `loss_tokens` targets."""
@@ -63,7 +63,7 @@ class State:
             self.num_validations == 0,
             self.num_validations == 0 or val_loss < self.best_val_loss,
         )
-        # A base model is often best for a while, until the learning rate has fallen; that is no reason to stop.
+        # The base model often stays best until the learning rate has fallen; that is no reason to stop.
         is_worse = not is_best and val_loss >= self.last_val_loss
         changed = self.changed(
             num_validations=num_validations,
@@ -89,7 +89,7 @@ class Checkpoints:
     def save(
         self, state: State, weights: dict[str, torch.Tensor], optimizer: dict[str, torch.Tensor]
     ) -> None:
-        """Write a checkpoint, then remove those that are no longer wanted."""
+        """Write a checkpoint, then remove those that are no longer needed."""
         with atomic_folder(self._path("step", state.step)) as folder:
             save_file(weights, folder / "weights.safetensors")
             save_file(optimizer, folder / "optimizer.safetensors")
@@ -103,9 +103,10 @@ class Checkpoints:
             self._seal(folder, {})
 
     def load(self) -> tuple[State, dict[str, torch.Tensor], dict[str, torch.Tensor], list[str]] | None:
-        """The newest whole checkpoint: state, weights, optimiser, and the names of newer ones that are damaged.
+        """The newest undamaged checkpoint: state, weights, optimiser state, and the names of newer ones that are
+        damaged.
 
-        None where there is no checkpoint. Raises FabulaError where all that there are are damaged.
+        None if there is no checkpoint. Raises FabulaError if all checkpoints are damaged.
         """
         damaged = []
         for step in sorted(self._steps("step"), reverse=True):
@@ -122,7 +123,7 @@ class Checkpoints:
             raise FabulaError(
                 f"every checkpoint is damaged ({', '.join(damaged)})",
                 where=self.folder,
-                hint="remove this folder to begin again",
+                hint="remove this folder to start again",
             )
         return None
 

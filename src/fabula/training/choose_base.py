@@ -1,4 +1,4 @@
-"""Which base to train on these stories: the bases of the table that fit this machine, beside each other."""
+"""Which base to train on these stories: a comparison of the table's bases on this machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from fabula.training.predict import TrainingPrediction, predict_training
 from fabula.training.recipe import Recipe, load_recipe
 
 ENOUGH_TOKENS = 60_000
-"""Training tokens that made SmolLM2-135M 3 % better on one author's stories (docs/benchmarks.md, "A real base")."""
+"""Training tokens that made SmolLM2-135M 3 % better on the stories of one author (docs/benchmarks.md, "A real
+base")."""
 
 SHORT_RUN_SECONDS = 600.0
 """A base is too large for a machine that cannot train on `ENOUGH_TOKENS` in this time."""
@@ -26,7 +27,7 @@ class BasePrediction:
         tokens_per_second: training tokens.
         memory_gb: at the peak.
         fits: whether that much memory is free.
-        measured: the prediction, if the base was tried; None where the figures follow from its size.
+        measured: the prediction, if the base was tried; None if the figures were scaled from another base's.
     """
 
     base: Base
@@ -47,8 +48,8 @@ class BaseComparison:
     """The bases of the table, smallest first.
 
     Attributes:
-        chosen: the largest that is on this machine, fits and is quick enough; the smallest where none is.
-        larger: the largest that would have to be fetched first, if it is larger than the chosen one.
+        chosen: the largest that is on this machine, fits and is quick enough; the smallest if there is none.
+        larger: the largest that would have to be downloaded first, if it is larger than the chosen one.
     """
 
     predictions: tuple[BasePrediction, ...]
@@ -59,9 +60,9 @@ class BaseComparison:
 def compare_bases(
     stories: str | Path, *, recipe: str | Path | Recipe = RECIPE, on_progress: OnProgress = silent
 ) -> BaseComparison:
-    """Try each base that is on this machine, as `predict_training` does, and predict the others from their sizes.
+    """Try each base that is on this machine, with `predict_training`, and predict the others from their sizes.
 
-    The time of a token grows with the number of parameters; the one tried base whose size is nearest tells how.
+    The time per token is taken to grow with the number of parameters, from the tried base of the nearest size.
 
     Raises:
         FabulaError: as `predict_training`.
@@ -71,7 +72,7 @@ def compare_bases(
     tried: list[BasePrediction] = []
     for base in filter(
         lambda base: is_at_hand(base.name), by_size
-    ):  # ascending: the peak memory is that of the last
+    ):  # in ascending order, since the peak memory of the process never falls
         on_progress(Progress("doctor", message=f"training {base.name} for a few seconds"))
         found = predict_training(stories, base=base.name, recipe=recipe)
         fits = found.memory_gb <= found.free_memory_gb

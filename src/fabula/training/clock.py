@@ -1,4 +1,4 @@
-"""The time of a training: how much has passed, which share of the limit that is, and when to log and to save."""
+"""The time of a training: how much has passed, what share of the limit that is, and when to log and to save."""
 
 import time
 
@@ -8,7 +8,7 @@ NUM_LOG_ROWS = 500
 """About this many rows of training loss are logged."""
 
 CHECKPOINT_SECONDS = 60.0
-"""Shortest time between two checkpoints that no validation asks for."""
+"""Shortest time between two checkpoints that do not follow a validation."""
 
 CHECKPOINT_SHARE = 0.02
 """Such checkpoints take at most this share of the time."""
@@ -18,12 +18,12 @@ VALIDATED_SHARE = 0.05
 
 
 class Clock:
-    """The seconds that one training takes, those of earlier processes included.
+    """Measures the seconds that one training takes, including those of earlier processes.
 
-    All workers follow the clock of the first one, so that they take the same decisions.
+    All workers use the clock of the first one, so that they make the same decisions.
 
     Args:
-        began: `time.monotonic()` at the start of this process's work.
+        began: `time.monotonic()` when this process began its work.
         limit: seconds that the training may take; None for no limit.
     """
 
@@ -35,16 +35,16 @@ class Clock:
         self.first_step: float | None = None
         """The reading when the first step began."""
         self._began = began
-        self._reserve = 0.0  # for the last validation and the saving
+        self._reserve = 0.0  # for the final validation and for saving
         self._validation_seconds = 0.0
         self._logged = 0.0  # the reading at the last row of training loss
         self._saved = time.monotonic()
         self._save_seconds = 0.0
-        self._rated = time.monotonic()  # from here on, with so many tokens, the speed is measured
+        self._rated = time.monotonic()  # the speed is measured from this time, and from this number of tokens
         self._rated_tokens = 0
 
     def resume(self, seconds: float, first_step: float | None, num_tokens: int) -> None:
-        """Go on from a checkpoint that was written after so many seconds and tokens."""
+        """Continue from a checkpoint that was written after this many seconds and tokens."""
         self._began -= seconds
         self.first_step = first_step
         self._rated_tokens = num_tokens
@@ -56,22 +56,22 @@ class Clock:
         return self.seconds
 
     def share_used(self) -> float:
-        """Share of the time for steps that has passed; 0 without a limit, and until the first step."""
+        """Share of the time for steps that has passed; 0 without a limit and before the first step."""
         if self.limit is None or self.first_step is None:
             return 0.0
         allowed = self.limit - self._reserve - self.first_step
         return max(0.0, self.seconds - self.first_step) / max(1.0, allowed)
 
     def seconds_left(self, progress: float) -> float | None:
-        """Seconds to go when this share of the training is done; None while it is too early to say."""
+        """Seconds left when this share of the training is done; None while it is too early to say."""
         return self.seconds / progress * (1 - progress) if progress > 0.02 else None
 
     def tokens_per_second(self, num_tokens: int) -> float:
-        """The speed of the steps since the last logged row, when there are now so many tokens in all."""
+        """Speed of the steps since the last logged row, given the number of tokens so far."""
         return (num_tokens - self._rated_tokens) / max(1e-9, time.monotonic() - self._rated)
 
     def is_log_due(self, step: int, num_steps: int) -> bool:
-        """Whether the loss of this step belongs into the log."""
+        """Whether the loss of this step should be logged."""
         if self.limit is not None:
             return self.seconds - self._logged >= self.limit / NUM_LOG_ROWS
         return step % max(1, num_steps // NUM_LOG_ROWS) == 0
@@ -84,23 +84,23 @@ class Clock:
         return bool(self.workers.from_first([time.monotonic() - self._saved >= pause])[0])
 
     def logged(self, num_tokens: int) -> None:
-        """A row of training loss was logged."""
+        """Record that a row of training loss was logged."""
         self._logged = self.seconds
         self._rated, self._rated_tokens = time.monotonic(), num_tokens
 
     def saved(self, seconds: float) -> None:
-        """A checkpoint was written in so many seconds."""
+        """Record how many seconds the last checkpoint took."""
         self._saved, self._save_seconds = time.monotonic(), seconds
         self._rated += seconds
 
     def validated(self, seconds: float) -> None:
-        """A validation was done in so many seconds."""
+        """Record how many seconds the last validation took."""
         self._rated += seconds
         self._validation_seconds = seconds
 
     def reserve(self) -> float:
-        """Set time aside for the last validation and the saving, which will take about as long as the last ones did.
-        Returns what both took, in seconds; every worker has to call this at the same point."""
+        """Reserve time for the final validation and for saving, from what the last ones took. Returns what both took,
+        in seconds; every worker has to call this at the same point."""
         seconds, save_seconds = self.workers.from_first([self._validation_seconds, self._save_seconds])
         self._reserve = 1.5 * seconds + save_seconds
         return seconds + save_seconds

@@ -1,4 +1,4 @@
-"""What a training reads: a fresh base model where it needs one, the training stories as ids, the validation stories."""
+"""What a training reads: a fresh base model if it needs one, and the training and validation stories as ids."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from fabula.tokens.story_tokens import story_tokens
 from fabula.tokens.tokenizer import train_tokenizer
 
 MAX_VALIDATION_STORIES = 5000
-"""Stories that validation can score at most, so that they fit in memory whatever the corpus."""
+"""Most stories that validation scores, so that they fit in memory with any corpus."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class ValidationStories:
     """Held-out stories as ids, ready to be scored.
 
     Attributes:
-        input_ids: of each story, as the model reads it in training (start and end tokens included).
-        is_text: of each story, which tokens but the first hold story text (not newlines, not the end).
-        num_bytes: of each story, UTF-8 bytes of its text without newlines.
+        input_ids: ids of each story, as the model reads it in training (start and end tokens included).
+        is_text: for each story, which tokens after the first hold story text (not newlines, not the end token).
+        num_bytes: UTF-8 bytes of each story's text without newlines.
         num_prompt_tokens: of each story, tokens after the first that are its prompt.
     """
 
@@ -47,7 +47,7 @@ class ValidationStories:
         return sum(len(ids) - 1 for ids in self.input_ids)
 
     def first(self, num_stories: int) -> "ValidationStories":
-        """The first of them."""
+        """The first `num_stories` of these stories."""
         return ValidationStories(
             self.input_ids[:num_stories],
             self.is_text[:num_stories],
@@ -56,7 +56,7 @@ class ValidationStories:
         )
 
     def num_fitting(self, num_tokens: float) -> int:
-        """How many of them, from the first on, hold about `num_tokens` tokens; at least one."""
+        """How many of these stories, from the first, hold about `num_tokens` tokens; at least one."""
         ends = np.cumsum([len(ids) for ids in self.input_ids])
         return max(1, int(np.searchsorted(ends, num_tokens, side="right")))
 
@@ -64,7 +64,7 @@ class ValidationStories:
 def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progress: OnProgress) -> None:
     """Write a model with random weights, and a tokenizer learned from the training stories, to `folder`.
 
-    Does nothing where the folder holds one already.
+    Does nothing if the folder already holds one.
     """
     if (folder / "config.json").is_file():
         return
@@ -93,7 +93,7 @@ def make_fresh_base(folder: Path, corpus: Corpus, init: str, seed: int, on_progr
 def training_tokens(
     corpus: Corpus, tokenizer: Any, story_format: StoryFormat, markup: str, on_progress: OnProgress
 ) -> TokenisedStories:
-    """The training stories as ids, from the cache where it holds them."""
+    """The training stories as ids, from the cache if it has them."""
     start, end = (story_format.start_id, story_format.end_id) if markup == "newline" else (None, None)
     key = fingerprint([corpus.fingerprint, tokenizer.backend_tokenizer.to_str(), markup, start, end])
     return tokenise(

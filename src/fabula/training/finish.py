@@ -1,4 +1,4 @@
-"""The end of a training: the model folder, from the weights that scored best."""
+"""The end of a training: writes the model folder from the weights that scored best."""
 
 import shutil
 from pathlib import Path
@@ -61,7 +61,7 @@ def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
 
 
 def _keep_other_files(before: Path, after: Path) -> None:
-    """Copy what the folder of a continued model holds beside the model: a card, notes, the weights it began with."""
+    """Copy the other files in the folder of a continued model: a model card, notes, the weights it began with."""
     for path in before.iterdir():
         if path.suffix != ".safetensors" and not (after / path.name).exists():
             copy = shutil.copytree if path.is_dir() else shutil.copy2

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a model is trained: the work in hand is put away first."""
+"""Ctrl-C and SIGTERM during a training: a checkpoint is written first."""
 
 import signal
 import threading
@@ -6,13 +6,13 @@ from types import FrameType, TracebackType
 
 
 class Interrupted(BaseException):
-    """Raised inside a step or a validation that is given up; caught by the training loop."""
+    """Raised to abandon a step or a validation; the training loop catches it."""
 
 
 class Interrupt:
-    """While it is entered, the first SIGINT or SIGTERM only raises a flag; a second one works as it did before.
+    """A context in which the first SIGINT or SIGTERM only sets a flag; the second one acts as usual.
 
-    Signals reach Python's main thread only; elsewhere nothing is caught, and the flag stays down.
+    Python delivers signals to the main thread only; in other threads nothing is caught and the flag is never set.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A training job: everything that decides the outcome of a training, and where it keeps its files."""
+"""A training job: everything that determines the outcome of a training, and where its files are."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from fabula.results import TrainingManifest
 from fabula.training.recipe import Recipe, load_recipe
 
 FRESH_BASE = "base"
-"""Folder inside a model that began with random weights: those weights, so that the two can be compared."""
+"""Folder in a model that began with random weights; it holds those weights, so that the two can be compared."""
 
 CHECKPOINTS = ".checkpoints"
-"""Ending of the folder beside the model that holds an unfinished training."""
+"""Suffix of the folder next to the model that holds an unfinished training."""
 
 FINISH = "finish"
-"""A file of this name in that folder ends the training as if its time were over."""
+"""A file of this name in that folder ends the training as if its time limit were reached."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Job:
 
     Attributes:
         base: folder of the base model; None to begin with a fresh model of the kind `init`.
-        max_minutes: bound on the time spent; None for none.
+        max_minutes: limit on the time spent; None for no limit.
         is_continued: whether the base is the finished model in `out`, which this training will replace.
-        inputs, config: what the fingerprint is made of: hashes of the corpus and the base, and all settings.
+        inputs, config: what the fingerprint covers: hashes of the corpus and the base, and all settings.
         track: name of an experiment tracker, or None.
     """
 
@@ -54,17 +54,17 @@ class Job:
 
     @property
     def work(self) -> Path:
-        """Folder for checkpoints, the log and a fresh base, while the training is not finished."""
+        """Folder for checkpoints, the log and a fresh base until the training is finished."""
         return self.out.with_name(self.out.name + CHECKPOINTS) / self.fingerprint
 
     @property
     def finish_request(self) -> Path:
-        """A file that asks the training to end now and to keep its best weights."""
+        """The file that asks the training to end now and to keep its best weights."""
         return self.work.parent / FINISH
 
     @property
     def base_folder(self) -> Path:
-        """Where the base model lies, a fresh one included."""
+        """Folder of the base model; also of a fresh one."""
         return self.base or self.work / FRESH_BASE
 
     @property
@@ -98,7 +98,8 @@ def plan(
         )
     if is_continued and (init is not None or base is not None):
         raise FabulaError(
-            "a model that is continued is its own base", hint="leave --base and --init out, or --continue"
+            "with --continue, the model in --out is the base",
+            hint="leave --base and --init out, or --continue",
         )
     if is_continued and TrainingManifest.find(out) is None:
         raise FabulaError("there is no finished model to continue", where=out, hint="leave --continue out")

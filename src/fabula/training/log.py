@@ -1,4 +1,4 @@
-"""Writes the log of a training: a row for each logged step and each validation, and the tracker gets them too."""
+"""Writes the log of a training: a row for each logged step and each validation, also sent to the tracker."""
 
 from fabula.errors import FabulaError
 from fabula.results import LOG, LogRow, ValidationRow, parse_log_row, read_rows
@@ -23,7 +23,7 @@ class LogWriter:
             self._tracker.log(row)
 
     def cut(self, step: int, num_validations: int) -> None:
-        """Drop the rows that were written after the checkpoint of this step, with so many validations done."""
+        """Drop the rows that were written after the checkpoint of this step and this number of validations."""
         kept: list[LogRow] = []
         validations = 0
         try:
@@ -34,7 +34,7 @@ class LogWriter:
                     break
                 kept.append(row)
         except FabulaError:
-            pass  # the last row of a process that was killed while it wrote
+            pass  # a process was killed while it wrote this last row
         self.path.write_text("".join(row.model_dump_json() + "\n" for row in kept), encoding="utf-8")
 
     def clear(self) -> None:

@@ -1,7 +1,7 @@
 """The training loop: plain PyTorch, one optimiser step after another.
 
 Everything random is drawn from (seed, step), and batches follow from (seed, epoch). So a checkpoint needs only weights,
-optimiser state and step number, and a resumed training ends as if it had never stopped.
+optimiser state and step number, and a resumed training ends with the same weights as an uninterrupted one.
 """
 
 import math
@@ -33,7 +33,7 @@ DIVERGED_NATS = 2.0
 
 
 def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
-    """Do the training, from its last checkpoint if it has one, and write the model folder."""
+    """Train the model, from its last checkpoint if there is one, and write the model folder."""
     began = time.monotonic()
     keep_freed_memory()
     job.work.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class Loop:
     """The steps, validations and checkpoints of one training in one process.
 
     Attributes:
-        state: where the training stands; what a checkpoint holds apart from tensors.
+        state: the state of the training: what a checkpoint holds apart from tensors.
         log: None in all workers but the first.
     """
 
@@ -100,7 +100,7 @@ class Loop:
     # Steps
 
     def _validated_and_done(self) -> bool:
-        """Validate if that is due. Returns whether the training is at its end."""
+        """Validate if that is due. Returns whether the training has ended."""
         self.clock.read()
         due = math.floor(self._progress() * self.state.num_planned_validations) + 1
         if self.state.num_validations < due:
@@ -117,8 +117,8 @@ class Loop:
         return False
 
     def _progress(self) -> float:
-        """Share of the training that is done: of the steps, or of the time where that runs out first; all of it where
-        somebody asked for its end."""
+        """Share of the training that is done: of the steps, or of the time if that runs out first; 1 if the user asked
+        for its end."""
         if self._is_finishing:
             return 1.0
         return min(1.0, max(self.state.step / self.sizes.num_steps, self.clock.share_used()))
@@ -152,8 +152,7 @@ class Loop:
             return
         what = "diverges" if math.isfinite(loss) else "is not a number"
         raise self._failed(
-            f"the training loss {what} ({loss:.3g} at step {self.state.step + 1}, length of the gradient"
-            f" {gradients.norm:.3g})"
+            f"the training loss {what} ({loss:.3g} at step {self.state.step + 1}, gradient norm {gradients.norm:.3g})"
         )
 
     def _failed(self, what: str) -> FabulaError:
@@ -184,8 +183,8 @@ class Loop:
         self.state = state.changed(loss_sum=0.0, loss_tokens=0)
 
     def _leave_if_asked(self) -> None:
-        """Between steps, where all workers stand at the same point: leave, or come to the end, if any of them was asked
-        to."""
+        """Stop, or end the training, if any worker was asked to. Called between steps, where all workers are in
+        step."""
         leave, finish = self.workers.sum([self.interrupt.asked, self.setup.job.finish_request.exists()])
         if leave:
             raise Interrupted
@@ -217,7 +216,8 @@ class Loop:
         self.clock.validated(time.monotonic() - began)
 
     def _plan_validations(self) -> None:
-        """Where the time is limited, plan no more validations, new best weights saved, than fit into their share of it."""
+        """If the time is limited, plan only as many validations, each with saving the best weights, as fit into their
+        share."""
         took = self.clock.reserve()
         if self.state.num_validations == 1 and self.clock.limit is not None:
             affordable = int(self.recipe.validation_share * self.clock.limit / took)
@@ -227,7 +227,7 @@ class Loop:
     # Checkpoints
 
     def _resume_or_begin(self) -> None:
-        """Restore the last checkpoint, or choose what a new training has to choose."""
+        """Restore the last checkpoint, or make the choices of a new training."""
         found = self.checkpoints.load()
         if found is None:
             if self.log is not None:
@@ -244,7 +244,7 @@ class Loop:
         else:
             self.state, weights, optimizer, damaged = found
             for name in damaged:
-                self._say(f"checkpoint {name} is damaged; the one before it is used")
+                self._say(f"checkpoint {name} is damaged; using the one before it")
             set_weights(self.setup.model, weights)
             set_optimizer_tensors(self.setup.model, self.setup.optimizers, optimizer)
             self.setup.precision.set_scale(self.state.loss_scale)
@@ -267,7 +267,7 @@ class Loop:
     # What the user sees
 
     def _report(self, **values: float) -> None:
-        """Report the progress: in steps, or in seconds where those run out first."""
+        """Report the progress: in steps, or in seconds if the time runs out first."""
         progress, step = self._progress(), self.state.step
         done, total, unit = float(step), float(self.sizes.num_steps), "steps"
         if self.clock.limit is not None and self.clock.share_used() > step / self.sizes.num_steps:

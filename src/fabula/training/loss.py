@@ -13,21 +13,22 @@ from fabula.errors import FabulaError
 from fabula.tokens.windows import IGNORED, WindowBatch
 
 TOLERANCE = 1e-3
-"""Largest difference of logits, in their standard deviations, that rounding explains."""
+"""Largest difference between logits, in units of their standard deviation, that rounding explains."""
 
 
 CHUNK = defaultdict(lambda: 2048, cpu=512)
-"""Positions whose logits exist at once, by device."""
+"""Positions whose logits are in memory at once, by device."""
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """Cross-entropy of a linear layer's outputs, summed, with the logits of a few positions at a time in memory.
+    """Summed cross-entropy of a linear layer's outputs, with the logits of only a few positions in memory at a time.
 
     Legend: N positions, K of them at once, C width of the model, V vocabulary.
 
-    The gradients are computed with the loss, while the logits are there: (softmax - one-hot) times the weights, and
-    times the inputs. Products are in the format of `hidden_NC`; softmax, loss and the weights' gradient are in float32.
-    torch's own `linear_cross_entropy` rounds a bfloat16 loss to 8 bits, and takes twice the time on a CPU
+    The gradients are computed with the loss, while the logits are in memory: (softmax - one-hot) times the weights, and
+        times the inputs. Products are computed in the dtype of `hidden_NC`; softmax, loss and the weights' gradient in
+        float32.
+    torch's own `linear_cross_entropy` rounds a bfloat16 loss to 8 bits and takes twice as long on a CPU
     (docs/training.md).
     """
 
@@ -72,7 +73,7 @@ class LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The kept gradients times the loss's own."""
+        """The gradients from `forward`, times the gradient of the loss."""
         return *(None if kept is None else kept * grad for kept in ctx.saved_tensors), None
 
 
@@ -81,9 +82,9 @@ class StoryLoss(nn.Module):
 
     Legend: B windows, T positions, C width of the model, V vocabulary.
 
-    When it is made, it tries on a few tokens whether two segments in one window get the same loss as each alone, and
-    whether the output embedding applied to the last hidden state gives the model's own logits. Where an architecture is
-    different, `packs` is False, or logits are taken from the model itself.
+    On construction it checks on a few tokens whether two segments in one window get the same loss as each alone, and
+    whether the output embedding applied to the last hidden state gives the model's own logits. For an architecture that
+    differs, `packs` is False, or logits are taken from the model itself.
     """
 
     def __init__(self, model: Any) -> None:
@@ -124,9 +125,9 @@ class StoryLoss(nn.Module):
         return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, labels_BT[counted_BT])
 
     def _mask(self, segment_ids_BT: torch.Tensor) -> Any:
-        """[B, 1, T, T]: which positions (last axis) each position sees: its own segment, up to itself. Padding sees all
-        segments before it, and nothing sees padding. Where layers differ in how far back they see (Gemma 3), one such
-        mask for each kind of layer, as transformers takes them."""
+        """[B, 1, T, T]: which positions (last axis) each position attends to: those of its own segment, up to itself.
+        Padding attends to all segments before it, and nothing attends to padding. If layers differ in how far back they
+        attend (Gemma 3), one such mask for each kind of layer, in the form that transformers takes."""
         query, key = segment_ids_BT[:, :, None], segment_ids_BT[:, None, :]
         seen = ((query == key) | (query == 0)) & (key != 0)
         seen = seen.tril().unsqueeze(1)
@@ -152,7 +153,7 @@ class StoryLoss(nn.Module):
 
     @torch.no_grad()
     def _choose_path(self) -> None:
-        """Take the first path, the fastest first, whose logits of two segments are those of each segment alone."""
+        """Choose the fastest path whose logits for two segments equal those of each segment alone."""
         model = self.inner
         was_training = model.training
         model.eval()
@@ -165,7 +166,8 @@ class StoryLoss(nn.Module):
         try:
             for self.packs in (True, False):
                 for self.fused in (True, False):
-                    # Fresh models give logits near zero, where a function on top of them would not show.
+                    # The logits of fresh models are near zero, where a function applied to them would make no visible
+                    # difference.
                     if all(
                         self._agrees(ids_BT, head.weight.copy_(weight * factor)) for factor in (1.0, 100.0)
                     ):

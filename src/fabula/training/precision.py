@@ -1,4 +1,4 @@
-"""The number format in which a training step computes."""
+"""The number format of the computations in a training step."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ MAX_EAGER_CONTEXT = 512
 
 @dataclass(frozen=True)
 class Precision:
-    """The number format of the products in a step; weights and optimiser stay in float32.
+    """The number format of the matrix products in a step; weights and optimiser state stay in float32.
 
     Attributes:
         dtype: torch.float32, bfloat16 or float16.
-        scaler: scales the loss so that small float16 gradients do not become zero; does nothing in other formats.
+        scaler: scales the loss so that small float16 gradients do not underflow to zero; does nothing in other formats.
     """
 
     device: torch.device
@@ -25,7 +25,7 @@ class Precision:
 
     @classmethod
     def choose(cls, wanted: str, device: torch.device) -> "Precision":
-        """The format that a recipe's `precision` stands for on this device."""
+        """The format that a recipe's `precision` means on this device."""
         if wanted == "auto":
             if device.type != "cuda":
                 able = torch.cpu.get_capabilities()
@@ -38,7 +38,7 @@ class Precision:
     def choose_attention(self, model: Any, context_length: int) -> None:
         """Set the attention implementation that is fastest in this format.
 
-        torch's fused attention on a CPU computes in float32 whatever its inputs are. Plain products take half its time
+        torch's fused attention on a CPU computes in float32 whatever its inputs are. Plain products take half as long
         in bfloat16 (docs/training.md), but their memory grows with the square of the context.
         """
         if self.device.type == "cpu" and self.dtype == torch.bfloat16 and context_length <= MAX_EAGER_CONTEXT:
@@ -55,10 +55,10 @@ class Precision:
         return self.autocast() if self.device.type == "cuda" else nullcontext()
 
     def scale(self) -> float:
-        """The factor on the loss; 0 where there is none."""
+        """The factor on the loss; 0 if it is not scaled."""
         return float(self.scaler.get_scale()) if self.scaler.is_enabled() else 0.0
 
     def set_scale(self, scale: float) -> None:
-        """Restore what `scale` gave."""
+        """Restore a factor that `scale` returned."""
         if self.scaler.is_enabled() and scale:
             self.scaler.load_state_dict({**self.scaler.state_dict(), "scale": scale})

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from fabula.training.setup import Setup
 
 VALIDATION_SHARE = 0.1
-"""Share of the stories that cleaning holds out, where they are not clean yet."""
+"""Share of the stories that cleaning will hold out, for stories that are not clean yet."""
 
 SAMPLE_CHARACTERS = 500_000
-"""Text that the measured steps train on, and that tells how many tokens a character has."""
+"""Length of the text that the measured steps train on, and from which tokens per character are estimated."""
 
 SCRATCH_FACTOR = 10
-"""A checkpoint and the best weights take at most so many times the base's bytes (16 to a weight; a base has 2 or 4)."""
+"""A checkpoint and the best weights take at most this many times the base's bytes (16 per weight; a base has 2 or
+4)."""
 
 MIN_STEPS, MAX_STEPS = 3, 50
 MEASURED_SECONDS = 5.0
@@ -53,11 +54,11 @@ class TrainingPrediction:
         tokens_per_second: training tokens, as measured.
         seconds: of training, validation included.
         memory_gb: peak memory of the process (on a GPU: of the GPU).
-        frozen_memory_gb: the same with recipe "frozen", estimated on the high side: gradients and AdamW's means of what
-            is not trained then are left out, activations are not.
-        disk_gb: checkpoints and model together, at the most.
-        free_memory_gb, free_disk_gb: what this machine has left now.
-        device: what it would run on.
+        frozen_memory_gb: the same with recipe "frozen", a high estimate: without the gradients and AdamW's means of the
+            frozen weights, but with all activations.
+        disk_gb: checkpoints and model together, at most.
+        free_memory_gb, free_disk_gb: what is free on this machine now.
+        device: the device that the training would run on.
     """
 
     num_stories: int
@@ -81,7 +82,7 @@ class StorySample:
     Attributes:
         texts: the first texts, about `SAMPLE_CHARACTERS`.
         num_stories, num_characters: of all stories.
-        validation_share: share of the stories that is not trained on.
+        validation_share: share of the stories that are held out.
     """
 
     texts: list[str]
@@ -95,11 +96,11 @@ class PartSeconds:
     """What the parts of a training take, in seconds.
 
     Attributes:
-        start: until the first step, and what the first step takes longer than others.
+        start: time until the first step, and how much longer the first step takes than others.
         step: one optimiser step.
-        validation: one validation; the sample and the saving of new best weights are part of it.
+        validation: one validation, including the sample and saving new best weights.
         checkpoint: writing one.
-        tokens_per_second: training tokens in the steps.
+        tokens_per_second: training tokens per second during the steps.
     """
 
     start: float
@@ -116,12 +117,12 @@ def predict_training(
     recipe: str | Path | Recipe = RECIPE,
     out: str | Path = ".",
 ) -> TrainingPrediction:
-    """Train for some seconds on the first of these stories, and predict what training on all of them will take.
+    """Train for a few seconds on the first of these stories, and predict what training on all of them will take.
 
     Args:
         stories: anything that `fabula.clean` reads, or a corpus that it made.
         base, recipe: as `fabula.train` takes them.
-        out: a folder on the disk that the model would go to. Nothing stays there.
+        out: a folder on the disk that the model would be written to. Nothing is left there.
 
     Raises:
         FabulaError: the stories or the base cannot be read, or there is only one story.
@@ -166,7 +167,8 @@ def predict_training(
         seconds=took.start + training + num_validations * took.validation + checkpoints,
         memory_gb=memory / 1e9,
         frozen_memory_gb=(memory - 12 * max(0, sizes.num_trained - num_trained)) / 1e9,
-        # Two checkpoints of 12 bytes a trained weight and the one being written, two of the best weights, the model.
+        # Two checkpoints of 12 bytes per trained weight and one being written, two copies of the best weights, and the
+        # model.
         disk_gb=(3 * 3 * trained + 2 * trained + weights + 4 * num_tokens) / 1e9,
         free_memory_gb=psutil.virtual_memory().available / 1e9,
         free_disk_gb=shutil.disk_usage(disk).free / 1e9,
@@ -188,7 +190,7 @@ def _sample(stories: str | Path) -> StorySample:
     if num_stories < 2:
         what = "there is no story in it"
         if num_stories:
-            what = "there is only one story, and one for validation is needed beside it"
+            what = "there is only one story; fabula needs at least one to train on and one for validation"
         raise FabulaError(what, where=stories)
     share = 1 - corpus.num_stories("train") / num_stories if corpus else VALIDATION_SHARE
     return StorySample(texts, num_stories, num_characters, share)
@@ -212,7 +214,7 @@ def _prepare(texts: list[str], folder: Path, base: str | Path, recipe: str | Pat
 
 
 def _measure(setup: "Setup", began: float, validation_tokens: float) -> PartSeconds:
-    """Take a few steps, a validation on about so many tokens and a checkpoint, and time them. Spoils the weights."""
+    """Time a few steps, a validation on about this many tokens, and a checkpoint. This changes the weights."""
     from fabula.training.checkpoints import Checkpoints, State
     from fabula.training.setup import choose_micro_batch_size
     from fabula.training.step import compute_gradients, update_weights
@@ -262,8 +264,8 @@ def _weight_bytes(base: Path) -> int:
 
 
 def _scratch(disk: Path, room: int) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder on this disk, or elsewhere if it cannot be written or has no `room` (bytes): a full disk does
-    not prevent a prediction."""
+    """A temporary folder on this disk, or elsewhere if the disk cannot be written to or has fewer than `room` free
+    bytes: a full disk should not prevent a prediction."""
     if shutil.disk_usage(disk).free >= room:
         with contextlib.suppress(OSError):
             return tempfile.TemporaryDirectory(dir=disk)

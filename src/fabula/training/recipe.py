@@ -1,4 +1,4 @@
-"""Recipes: all that decides how a model is trained, in one record."""
+"""Recipes: all hyperparameters of a training, in one record."""
 
 import math
 from importlib.resources import files as package_files
@@ -11,14 +11,14 @@ from fabula.config import Record
 from fabula.errors import FabulaError, did_you_mean
 
 WARMUP_SHARE = 0.05
-"""Part of the training in which the learning rate rises, where a recipe does not say."""
+"""Share of the training in which the learning rate rises, if the recipe does not set warmup_steps."""
 
 LARGE = 50_000_000
-"""Parameters from which on a model takes the batches and epochs of a large one."""
+"""Models with at least this many parameters get the batch size and the epochs of a large model."""
 
 
 class Recipe(Record):
-    """How a model is trained. A field that is not set follows the rule that its sentence states.
+    """How a model is trained. A field that is not set gets its value from the rule in its description.
 
     The reason for each default is in docs/training.md.
     """
@@ -145,8 +145,8 @@ class Recipe(Record):
     micro_batch_tokens: int | None = Field(
         default=None,
         ge=8,
-        description="Tokens that go through the model at once, for memory and speed alone: gradients are summed to"
-        " batch_tokens. Not set: what suits the machine.",
+        description="Tokens that go through the model at once; affects only memory and speed, since gradients are"
+        " summed up to batch_tokens. Not set: what suits the machine.",
     )
     gradient_checkpointing: bool = Field(
         default=False, description="Compute activations twice to save memory; training is a third slower."
@@ -162,7 +162,7 @@ class Recipe(Record):
         return max(1, round((self.batch_tokens or usual) / context_length))
 
     def epochs(self, num_parameters: int, fresh: bool) -> float:
-        """Epochs in all."""
+        """Number of epochs."""
         if self.num_epochs is not None:
             return self.num_epochs
         return 12.0 if fresh else 5.0 if num_parameters < LARGE else 3.0
@@ -175,7 +175,7 @@ class Recipe(Record):
         return min(max(4 * rate if fresh else rate, 5e-5), 2e-3)
 
     def learning_rate_factor(self, progress: float, step: int, num_steps: float) -> float:
-        """Share of the peak learning rate at this step, when `progress` (0 to 1) of the training is done.
+        """Learning rate at this step as a share of its peak, when `progress` (0 to 1) of the training is done.
 
         Without a limit in minutes `progress` is step / num_steps.
 
@@ -209,7 +209,7 @@ def load_recipe(name: str | Path) -> Recipe:
     """A recipe that comes with fabula ("default", "frozen", "lora", "notebook"), or one in a TOML file.
 
     Raises:
-        FabulaError: no such recipe or file, an unknown field, or a value out of range.
+        FabulaError: there is no such recipe or file, a field is unknown, or a value is out of range.
     """
     text = str(name)
     if text in recipe_names():

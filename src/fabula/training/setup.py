@@ -1,4 +1,4 @@
-"""What a training works with: model, data, number format and sizes, made once from a job and never replaced."""
+"""What a training needs: model, data, number format and sizes, made once from a job and never replaced."""
 
 import math
 from collections.abc import Callable
@@ -27,23 +27,23 @@ from fabula.training.weights import choose_trained, optimizers_for, set_dropout
 from fabula.training.workers import Workers
 
 CPU_TOKENS = 1024
-"""Tokens that go through the model at once on a CPU: more would only cost memory, and page faults with it."""
+"""Tokens that go through the model at once on a CPU: more would only cost memory and page faults."""
 
 GPU_SHARE = 0.8
-"""Share of the memory left on a GPU that activations may fill."""
+"""Share of a GPU's free memory that activations may fill."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that recipe, model and corpus lead to.
+    """The numbers that follow from recipe, model and corpus.
 
     Attributes:
         context_length: positions in a window.
         num_parameters: of the model.
         num_trained: parameters that are trained.
         batch_size: windows in an optimiser step.
-        steps_per_epoch: optimiser steps in which each window is seen once.
-        num_steps: optimiser steps in all, where no limit of time ends them first.
+        steps_per_epoch: optimiser steps that use each window once.
+        num_steps: optimiser steps in all, unless a time limit ends the training first.
         learning_rate: at the peak.
     """
 
@@ -58,10 +58,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training works with. Weights and optimisers change in place; nothing is replaced.
+    """What a training needs. Weights and optimisers change in place; nothing is replaced.
 
     Attributes:
-        model: the model, inside a peft model where LoRA adapters are trained.
+        model: the model, inside a peft model if LoRA adapters are trained.
         loss: the loss of a batch of windows.
         step_loss: the same, compiled where the recipe says so.
         optimizers: over the trained weights.
@@ -115,7 +115,7 @@ def _order(seed: int, epoch: int, num_windows: int) -> np.ndarray:
 
 
 def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
-    """Make the setup of a job. The random numbers that it draws follow from the job's seed."""
+    """Make the setup of a job. All its random numbers follow from the job's seed."""
     recipe, fresh = job.recipe, job.base is None
     if fresh:
         if workers.is_first:
@@ -133,7 +133,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     fuse_activations(plain)
     if recipe.gradient_checkpointing:
         plain.gradient_checkpointing_enable()
-    torch.manual_seed(job.seed)  # LoRA adapters begin with random numbers
+    torch.manual_seed(job.seed)  # LoRA adapters have random initial weights
     on_cpu = workers.device.type == "cpu"
     model = choose_trained(plain, recipe)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -193,10 +193,10 @@ def _windows(
 
 
 def choose_micro_batch_size(setup: Setup) -> int:
-    """How many windows go through the model at once: as the recipe says, or what suits the machine.
+    """How many windows go through the model at once: the recipe's number, or what suits the machine.
 
-    On a GPU a step is tried with one window and with two, and the rest follows from the memory that they took. The
-    choice is kept with the checkpoints, so that a resumed run computes the same sums.
+    On a GPU a step is tried with one window and with two, and the number follows from the memory that they took. It is
+    saved in the checkpoints, so that a resumed run adds up the same sums.
     """
     recipe, workers, sizes = setup.recipe, setup.workers, setup.sizes
     most = max(1, -(-sizes.batch_size // workers.size))

@@ -14,12 +14,12 @@ from fabula.training.setup import Setup
 
 @dataclass(frozen=True)
 class Gradients:
-    """What a batch led to, in all workers together; the gradients themselves lie in the weights.
+    """The results of a batch over all workers; the gradients themselves are in the weights' `grad`.
 
     Attributes:
         loss_sum: nats over all targets.
         num_targets: targets of the batch.
-        norm: length of the gradient before it was clipped.
+        norm: norm of the gradient before clipping.
     """
 
     loss_sum: float
@@ -35,7 +35,7 @@ def compute_gradients(
     Dropout follows from (seed, step, worker).
 
     Raises:
-        Interrupted: `is_stopped` said so between two micro-batches of a single process.
+        Interrupted: `is_stopped` returned True between two micro-batches of a single process.
     """
     workers, scaler = setup.workers, setup.precision.scaler
     seeds = np.random.SeedSequence([setup.job.seed, step, workers.rank])
@@ -65,7 +65,7 @@ def compute_gradients(
 
 
 def update_weights(setup: Setup, learning_rate: float) -> None:
-    """Step the optimisers. A step whose float16 gradients overflowed is skipped, and the next loss scaled less."""
+    """Step the optimisers. A step whose float16 gradients overflowed is skipped, and the next loss is scaled less."""
     for optimizer in setup.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate

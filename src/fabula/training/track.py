@@ -1,4 +1,4 @@
-"""Experiment trackers: the rows of the log, sent to a program that draws them. Each is installed apart."""
+"""Experiment trackers: the rows of the log are sent to a program that plots them. Each is installed separately."""
 
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,8 @@ TRACKERS = ("tensorboard", "trackio", "wandb")
 class Tracker:
     """Sends rows of the training log to a tracker.
 
-    `tensorboard` writes to `folder`; `trackio` and `wandb` keep their runs where their own settings say (wandb: on its
-    servers, if you are logged in there).
+    `tensorboard` writes to `folder`; `trackio` and `wandb` keep their runs where their own settings put them (wandb: on
+    its servers, if you are logged in there).
     """
 
     def __init__(self, name: str, folder: Path, run: str, config: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ class Tracker:
             self._module.init(project="fabula", name=run, config=config)
 
     def log(self, row: LogRow) -> None:
-        """Send one row; its figures are drawn over its step."""
+        """Send one row; its figures are plotted over its step."""
         figures = row.model_dump(exclude={"step"})
         if self._module is not None:
             self._module.log(figures, step=row.step)
@@ -38,7 +38,7 @@ class Tracker:
                 self._writer.add_scalar(name, value, row.step)
 
     def close(self) -> None:
-        """Make sure that everything has arrived."""
+        """Wait until the tracker has everything."""
         if self._module is not None:
             self._module.finish()
         else:
@@ -46,7 +46,7 @@ class Tracker:
 
 
 def check_tracker(name: str) -> None:
-    """Raise FabulaError where the tracker is unknown or not installed."""
+    """Raise FabulaError if the tracker is unknown or not installed."""
     if name not in TRACKERS:
         raise FabulaError(f"unknown tracker {name!r}", where="--track", hint=did_you_mean(name, TRACKERS))
     try:

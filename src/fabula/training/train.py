@@ -16,12 +16,12 @@ from fabula.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training made.
+    """The result of a training.
 
     Attributes:
         model: the model's folder.
         log: the log in it, `log.jsonl`.
-        base: the folder of the model that the training began with; None where it continued a model, which it replaced.
+        base: the folder of the model that the training began with; None if it continued a model, which it replaced.
         counts: what the training did, and the losses before and after.
         seconds: time spent, interruptions not counted.
         is_new: whether this call did any work.
@@ -51,22 +51,22 @@ def train(
 ) -> TrainResult:
     """Train a model on a corpus.
 
-    If it is stopped, the same call resumes from the last checkpoint; on a CPU it ends with the same weights as if it had
-    not been stopped. When the model is there already, the call does nothing.
+    If it is stopped, the same call resumes from the last checkpoint; on a CPU it ends with the same weights as if it
+    had not been stopped. If the model exists already, the call does nothing.
 
     Args:
         corpus: a folder that `fabula.clean` made.
-        out: the model's folder. Checkpoints lie beside it, in `OUT.checkpoints`, until it is done.
+        out: the model's folder. Until the training is done, checkpoints are in `OUT.checkpoints`.
         base: the model to start from: a folder, a GGUF file, a short name of `fabula.bases`, or another name on the hub.
             None for "smollm2-135m", or for "tiny" if that is not available or memory is short.
         init: begin with random weights and a vocabulary learned from the stories instead: "tiny", "small", or a
             config.json of any causal language model.
         recipe: name of a recipe, a TOML file, or a `Recipe`.
         seed: the random seed.
-        max_minutes: bound on the time spent, interruptions not counted; the schedule is fitted to it.
-        resume: False begins again, and replaces a finished model.
-        if_trained: what to do where `out` holds a model that was trained with other arguments. "continue" trains that
-            model further, with a learning-rate schedule of its own, and replaces it when that is done.
+        max_minutes: limit on the time spent, interruptions not counted; the learning-rate schedule is fitted to it.
+        resume: False starts again, and replaces a finished model.
+        if_trained: what to do if `out` holds a model that was trained with other arguments. "continue" trains that
+            model further, with a new learning-rate schedule, and replaces it when that is done.
         track: also send the log to "tensorboard" (its files go to OUT.tensorboard), "trackio" or "wandb".
 
     Raises:
@@ -117,7 +117,7 @@ def train(
 
 
 def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool) -> None:
-    """Refuse to replace anything that the user did not offer for it."""
+    """Refuse to replace anything that the user has not agreed to replace."""
     out = job.out
     if out.exists() and not out.is_dir():
         raise FabulaError("this is a file, not a folder", where=out, hint="name another folder with --out")
@@ -131,12 +131,12 @@ def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool
         raise FabulaError(
             "this folder has files other than a trained model",
             where=out,
-            hint="name another one with --out",
+            hint="name another folder with --out",
         )
 
 
 def _differences(job: Job, finished: TrainingManifest) -> str:
-    """Names of what a finished training was given otherwise than this job is."""
+    """Names of the arguments in which a finished training differs from this job."""
     before, now = (
         {**each.inputs, **each.config, **each.config.get("recipe", {}), "recipe": None}
         for each in (finished, job)
@@ -146,7 +146,7 @@ def _differences(job: Job, finished: TrainingManifest) -> str:
 
 
 def _remove_work(job: Job) -> None:
-    """Remove this training's checkpoints, and the folder around them unless another training has some there."""
+    """Remove this training's checkpoints, and their folder unless another training has checkpoints there."""
     shutil.rmtree(job.work, ignore_errors=True)
     job.finish_request.unlink(missing_ok=True)
     parent = job.work.parent
@@ -155,7 +155,7 @@ def _remove_work(job: Job) -> None:
 
 
 def _result(job: Job, manifest: TrainingManifest, *, is_new: bool) -> TrainResult:
-    """The result that a finished model folder records."""
+    """The result that is recorded in a finished model folder."""
     out = job.out
     base = None if job.is_continued else job.base or out / FRESH_BASE
     seconds = TrainingLog.load(out / LOG).seconds or 0.0

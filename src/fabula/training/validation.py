@@ -1,4 +1,4 @@
-"""Validation: held-out stories scored while a model is trained, and the beginning of a story that it writes then."""
+"""Validation: scores held-out stories during training, and writes the beginning of a story."""
 
 import time
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from fabula.training.interrupt import Interrupted
 from fabula.training.setup import Setup
 
 MIN_TOKENS = 4000
-"""Held-out tokens that a validation scores at least, where there are as many."""
+"""Fewest held-out tokens that a validation scores, if there are as many."""
 
 
 def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], bool]) -> tuple[float, float]:
     """The loss of the model on whole stories: nats per token, and bits per byte of story text.
 
     Raises:
-        Interrupted: `is_stopped` said so between two batches of a single process.
+        Interrupted: `is_stopped` returned True between two batches of a single process.
     """
 
     def on_tokens(_: Progress) -> None:
@@ -49,7 +49,7 @@ def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], boo
 
 @torch.no_grad()
 def write_beginning(setup: Setup) -> str:
-    """How a story of the model as it is now begins, on one line."""
+    """The beginning of a story that the current model writes, on one line."""
     start = torch.tensor([[setup.story_format.start_id]], device=setup.workers.device)
     torch.manual_seed(setup.job.seed)
     setup.model.eval()
@@ -69,11 +69,12 @@ def write_beginning(setup: Setup) -> str:
 
 
 def planned_validations(setup: Setup, num_steps: float) -> tuple[int, float]:
-    """How many validations a training of so many steps has besides the base's, and how many tokens each scores: together
-    the recipe's share of the time. Where the time is limited, there are fewer of them rather than less than `MIN_TOKENS`
-    in each, since a choice of weights by a story or two does not repeat.
+    """How many validations a training of this many steps has, without the base's, and how many tokens each scores, so
+    that all take the recipe's share of the time. If the time is limited, there are fewer validations rather than fewer
+    than `MIN_TOKENS` tokens in each: a choice of weights by one or two stories is not reproducible.
 
-    Scoring a token takes about half of training on it: a third, and longer stories are read twice, in windows that overlap.
+    Scoring a token takes about half as long as training on it: a third, but longer stories are read twice, in
+        overlapping windows.
     """
     recipe, sizes = setup.recipe, setup.sizes
     num_tokens = recipe.validation_share * 2 * num_steps * sizes.batch_size * sizes.context_length
@@ -85,7 +86,7 @@ def planned_validations(setup: Setup, num_steps: float) -> tuple[int, float]:
 
 
 def expected_steps(setup: Setup) -> float:
-    """How many steps the training will take: with a limit of time, by the speed of scoring a story."""
+    """How many steps the training will take; with a time limit, estimated from the speed of scoring a story."""
     sizes, steps = setup.sizes, float(setup.sizes.num_steps)
     if setup.job.limit is not None:
         probe = setup.validation.first(1)

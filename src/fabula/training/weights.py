@@ -1,4 +1,4 @@
-"""The weights of a model in training: which are trained, by which optimiser, and both as named tensors."""
+"""The weights of a model in training: which ones are trained, by which optimiser, and both as named tensors."""
 
 import re
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ def choose_trained(model: Any, recipe: Recipe) -> Any:
 
 
 def _lower_layers(model: Any, share: float) -> list[nn.Module]:
-    """This share of the layers, from the first on.
+    """The first layers, this share of them all.
 
     Raises:
-        FabulaError: the architecture keeps its layers in no list of modules.
+        FabulaError: the architecture does not keep its layers in a list of modules.
     """
     num_layers = model.config.num_hidden_layers
     count = round(share * num_layers)
@@ -81,7 +81,7 @@ def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def set_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Put back what `trained_weights` gave."""
+    """Restore weights that `trained_weights` returned."""
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in weights.items():
@@ -89,8 +89,8 @@ def set_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 
 
 def optimizers_for(model: Any, recipe: Recipe, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """AdamW over the trained weights; with recipe.optimizer "muon", Muon over the matrices inside the layers and AdamW
-    over the rest. Vectors (biases, normalisation) do not decay.
+    """AdamW for the trained weights; with recipe.optimizer "muon", Muon for the matrices inside the layers and AdamW
+    for the rest. Vectors (biases, normalisation) have no weight decay.
 
     Muon (Jordan 2024) makes the singular values of each matrix's mean gradient equal. Its step is scaled to the size of
     AdamW's (Liu et al. 2025, arXiv:2502.16982), so that one learning rate serves both.
@@ -136,7 +136,7 @@ def optimizer_tensors(
 def set_optimizer_tensors(
     model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: dict[str, torch.Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Restore tensors that `optimizer_tensors` returned."""
     parameters = dict(model.named_parameters())
     owner = {
         id(parameter): optimizer

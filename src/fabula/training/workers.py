@@ -1,5 +1,5 @@
-"""One process, or several that share the work: started by `torchrun` or `accelerate launch`, which say so in the
-environment. Every process reads the same batch list, takes its share of each batch, and sums the gradients."""
+"""One process, or several that share the work: started by `torchrun` or `accelerate launch`, which set environment
+variables. Every process reads the same batch list, takes its share of each batch, and sums the gradients."""
 
 import os
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ import torch
 from torch import distributed
 
 BUCKET_BYTES = 64 << 20
-"""Gradients are summed over the processes in buckets of about this size."""
+"""Gradients are summed over the processes in buckets of about this many bytes."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among all.
+    """This process among all processes of the training.
 
     Attributes:
         rank: its number, from 0.
@@ -28,7 +28,7 @@ class Workers:
 
     @classmethod
     def join(cls) -> "Workers":
-        """Meet the other processes, if there are any."""
+        """Connect to the other processes, if there are any."""
         size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         device = torch.device("cpu")
         if torch.cuda.is_available():
@@ -43,7 +43,7 @@ class Workers:
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait for all."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             distributed.barrier()
 
