@@ -51,7 +51,7 @@ class ReadingOptions(Record):
     force: Annotated[
         bool,
         Field(
-            description="Take the stories as they are, even where most of them are markup, JSON or binary."
+            description="Accept the stories as they are, even if most of them are markup, JSON or binary."
         ),
     ] = False
 
