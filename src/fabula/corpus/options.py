@@ -50,9 +50,7 @@ class ReadingOptions(Record):
     ] = None
     force: Annotated[
         bool,
-        Field(
-            description="Accept the stories as they are, even if most of them are markup, JSON or binary."
-        ),
+        Field(description="Accept the stories as they are, even if most of them are markup, JSON or binary."),
     ] = False
 
 

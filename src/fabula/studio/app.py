@@ -1,4 +1,4 @@
-"""The studio as a web application: projects below one folder, and nothing else of the machine."""
+"""The studio as a web application, with access only to the projects in one folder."""
 
 import asyncio
 import hmac
@@ -46,7 +46,7 @@ from fabula.studio.work import Stopped, Worker
 from fabula.training.job import CHECKPOINTS, FINISH
 
 CHUNK_BYTES = 1 << 20
-"""Bytes of a file that one request carries."""
+"""Maximum bytes of a file in one request."""
 
 TICK_SECONDS = 0.5
 KEY_COOKIE = "fabula-studio"
@@ -64,10 +64,10 @@ PAGES = {
     "theme.js": ("serving", "text/javascript"),
     "icon.svg": ("serving", "image/svg+xml"),
 }
-"""The page's files: the package that each lies in, and its media type."""
+"""The page's files, with the package and media type of each."""
 
 VIEWS = {"report.html": REPORT, "review.html": f"corpus/{REVIEW}"}
-"""Pages of a run that are shown as they are, in a sandbox."""
+"""Pages of a run that are shown unchanged, in a sandbox."""
 
 DOWNLOADS = {"ledger.jsonl": f"corpus/{LEDGER}", "samples.jsonl": SAMPLES, "metrics.json": METRICS, **VIEWS}
 FOLDERS = {"model.zip": "model", "gguf.zip": "gguf", "onnx.zip": "onnx", "publish.zip": "publish"}
@@ -78,7 +78,7 @@ SANDBOX = (
     "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; script-src 'unsafe-inline';"
     " style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
 )
-"""A report holds text from strangers' files. It may run its own script, in an origin of its own that reaches nothing."""
+"""A report contains text from untrusted files. It may run its own script, in a separate origin without any access."""
 
 
 class NewProject(Record):
@@ -116,7 +116,7 @@ def make_studio(
         root: the folder of the projects. No file outside it is read or written, apart from base models.
         place: None for loopback.
         max_upload_mb: size of all files that a project takes.
-        key: what a visitor has to bring in the address (`?key=...`), once; None for no such thing.
+        key: the key that a visitor must give once in the address (`?key=...`); None for no key.
     """
     place = place or Place()
     studio = Studio(Projects(root), place, max_upload_mb * 1_000_000)
@@ -171,7 +171,7 @@ def make_studio(
 
 
 class Studio:
-    """What the routes answer."""
+    """The handlers of the routes."""
 
     def __init__(self, projects: Projects, place: Place, max_upload_bytes: int) -> None:
         self.projects, self.max_upload_bytes = projects, max_upload_bytes
@@ -183,7 +183,7 @@ class Studio:
         }
 
     async def keep_ticking(self) -> None:
-        """Start what waits, and notice what has ended."""
+        """Start waiting commands, and detect finished ones."""
         while True:
             with suppress(OSError):  # a disk that is full now may not be full later
                 await run_in_threadpool(self.jobs.tick)
@@ -228,7 +228,7 @@ class Studio:
         arguments, problem = None, ""
         try:
             arguments = project.arguments() if project.has_run else None
-        except FabulaError as error:  # a run of another version can be looked at, but not gone on with
+        except FabulaError as error:  # a run of another version can be inspected but not continued
             problem = f"run.json: {error.what}"
         work = {
             kind: {
@@ -351,7 +351,7 @@ class Studio:
         return JSONResponse(await self._predictor.ask("predict", stories, wanted.base, project.folder))
 
     async def start(self, request: Request) -> Response:
-        """Begin the run of a project, or go on with it."""
+        """Start the run of a project, or continue it."""
         project = self._project(request)
         wanted = StartRequest.parse(await read_body(request), where="request")
         if project.phase()[0] == "working":
@@ -400,7 +400,7 @@ class Studio:
         return JSONResponse({})
 
     async def publish(self, request: Request) -> Response:
-        """Write all that publishing would upload, and check it. Nothing is uploaded."""
+        """Write everything that publishing would upload, and check it. Nothing is uploaded."""
         project = self._project(request)
         wanted = PublishRequest.parse(await read_body(request), where="request")
         words = [
@@ -443,7 +443,7 @@ class Studio:
         return sent(path, f"{project.name}-{what}", is_temporary=True)
 
     async def write(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The page to write on."""
+        """The writing page."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
@@ -477,7 +477,7 @@ def sent(path: Path, name: str, *, is_temporary: bool = False) -> FileResponse:
 
 
 class NeedsKey:
-    """Lets in whoever brings the key in the address, and remembers that in a cookie."""
+    """Admits visitors who give the key in the address, and remembers them with a cookie."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self.app, self.key = app, key

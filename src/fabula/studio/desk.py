@@ -1,4 +1,4 @@
-"""The page to write on, of the project that is being written with. One model is held in memory at a time."""
+"""The writing page of a project. Only one model is in memory at a time."""
 
 import threading
 from dataclasses import replace
@@ -16,11 +16,11 @@ from fabula.serving.settings import Limits
 from fabula.studio.projects import Project
 
 LIMITS = Limits(max_per_minute=600)
-"""Of one person, on a machine of their own."""
+"""Limits for one person on their own machine."""
 
 
 class Desk:
-    """The application of the project that was written with last.
+    """The application of the project that was used last for writing.
 
     Args:
         place: where the studio is shown.
@@ -56,7 +56,7 @@ class Desk:
             return self._app
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         if self._app is not None:
             self._app.state.queue.close()
         self._app = self._shown = None

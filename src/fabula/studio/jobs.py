@@ -1,6 +1,6 @@
-"""Long work of the studio: commands of fabula in processes of their own, one at a time.
+"""Long tasks of the studio: fabula commands in separate processes, one at a time.
 
-A run goes on when the studio is closed or killed, and the studio finds it again by the events in its folder. The queue is
+A run continues when the studio is closed or killed, and the studio finds it again by the events in its folder. The queue is
 kept in a file.
 """
 
@@ -19,14 +19,14 @@ from fabula.results import Result
 from fabula.studio.projects import Project, Projects
 
 HIDDEN = ".studio"
-"""The studio's own folder below the projects' folder: its queue, and what commands printed."""
+"""The studio's own folder in the projects' folder, with its queue and the output of commands."""
 
 OUTPUT_CHARS = 6_000
-"""The end of what a command printed that is shown."""
+"""Number of characters at the end of a command's output that are shown."""
 
 
 class Wanted(Result):
-    """A command that waits.
+    """A command in the queue.
 
     Attributes:
         kind: "run", "export" or "publish".
@@ -52,7 +52,7 @@ class Working:
 
 @dataclass
 class Jobs:
-    """The queue, and the command that works.
+    """The queue and the running command.
 
     Attributes:
         problems: the last line of what a command printed that failed before its run began, by project.
@@ -67,16 +67,16 @@ class Jobs:
         self._folder.mkdir(exist_ok=True)
         try:
             self._queue = Queue.load_optional(self._folder / "queue.json") or Queue()
-        except FabulaError:  # a queue that cannot be read is an empty one; the projects are all there
+        except FabulaError:  # an unreadable queue counts as empty; no project is lost
             self._queue = Queue()
 
     def run(self, project: Project) -> None:
-        """Put the run of a project at the end of the queue, or go on with one that was stopped."""
+        """Put the run of a project at the end of the queue; a stopped run continues."""
         words = command_words(project.arguments(), project.folder)[1:]
         self.submit(Wanted(project=project.name, kind="run", words=["--progress", "none", *words]))
 
     def submit(self, wanted: Wanted) -> None:
-        """Put a command at the end of the queue, unless it waits there already."""
+        """Put a command at the end of the queue, unless it is already in it."""
         self.problems.pop(wanted.project, None)
         if not any((one.project, one.kind) == (wanted.project, wanted.kind) for one in self._queue.waiting):
             self._queue.waiting.append(wanted)
@@ -87,7 +87,7 @@ class Jobs:
         return any(one.project == project.name and one.kind == kind for one in self._queue.waiting)
 
     def is_working(self, project: Project, kind: str) -> bool:
-        """Whether this studio's own command of a kind works on the project."""
+        """Whether a command of this kind, started by this studio, is running for the project."""
         working = self._working
         return working is not None and (working.wanted.project, working.wanted.kind) == (project.name, kind)
 
@@ -110,7 +110,7 @@ class Jobs:
         return process is not None
 
     def tick(self) -> None:
-        """Notice that a command has ended, and start the next one where nothing works."""
+        """Detect that a command has ended, and start the next one if none is running."""
         if self._working is not None:
             code = self._working.process.poll()
             if code is None:
@@ -125,7 +125,7 @@ class Jobs:
             self._start(wanted)
 
     def output(self, project: str, kind: str) -> str:
-        """The end of what the last command of a kind printed; "" where there was none."""
+        """The end of the output of the last command of a kind; "" if there was none."""
         try:
             text = self._output_path(project, kind).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -133,7 +133,7 @@ class Jobs:
         return text[-OUTPUT_CHARS:]
 
     def _is_any_working(self) -> bool:
-        """Whether a run works, also one that was begun elsewhere."""
+        """Whether a run is active, including one that was started elsewhere."""
         events = (last_event(project.folder) for project in self.projects.all())
         return any(event is not None and event.process is not None for event in events)
 
@@ -142,7 +142,7 @@ class Jobs:
         if sys.platform == "win32":
             options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         else:
-            options["start_new_session"] = True  # Ctrl-C in the studio's terminal stops the studio alone
+            options["start_new_session"] = True  # Ctrl-C in the studio's terminal stops only the studio
         with self._output_path(wanted.project, wanted.kind).open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "fabula", *wanted.words],

@@ -1,4 +1,4 @@
-"""Projects: the run folders below one folder, what the user put into each, and how far each is."""
+"""Projects: the run folders in one folder, with the user's files and the state of each."""
 
 import re
 import shutil
@@ -82,7 +82,7 @@ class Project:
         return self.folder / "model"
 
     def files(self) -> list[Path]:
-        """The files that the user put in, in the order of their names."""
+        """The user's files, sorted by name."""
         return sorted(path for path in self.inputs.rglob("*") if path.is_file() and path.suffix != ".upload")
 
     def source(self) -> str:
@@ -103,7 +103,7 @@ class Project:
         choices.save(self.folder / PROJECT)
 
     def arguments(self) -> RunArguments:
-        """What its run is asked for: as it was begun, else as the user chose."""
+        """The arguments of its run: those it was started with, or else the user's choice."""
         if (self.folder / RUN).is_file():
             return RunRecord.load(self.folder / RUN).arguments
         chosen = self.choices()
@@ -119,11 +119,11 @@ class Project:
 
     @property
     def has_run(self) -> bool:
-        """Whether a run was begun in it."""
+        """Whether a run was started in it."""
         return (self.folder / RUN).is_file()
 
     def phase(self) -> tuple[Phase, str]:
-        """How far it is, and a sentence about an error."""
+        """Its phase, and a sentence about an error."""
         event = last_event(self.folder)
         if event is not None and event.process is not None:
             return ("working" if self.has_run else "reading"), ""
@@ -141,7 +141,7 @@ class Project:
         return CorpusManifest.find(self.corpus)
 
     def training_log(self) -> TrainingLog:
-        """The log of the training that runs or ran last. A row that is being written is left out."""
+        """The log of the current or last training, without a row that is still being written."""
         found = [*self.folder.glob(f"model{CHECKPOINTS}/*/{LOG}"), self.folder / LOG]
         logs = sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime)
         rows: list[LogRow] = []
@@ -165,7 +165,7 @@ class Projects:
         self.root = root.resolve()
 
     def all(self) -> list[Project]:
-        """All projects, the one that changed last first."""
+        """All projects, the most recently changed first."""
         found = [
             Project(path)
             for path in self.root.iterdir()
@@ -190,7 +190,7 @@ class Projects:
         return Project(folder)
 
     def create(self, wanted: str) -> Project:
-        """A new project, with a number after the wanted name where that is taken."""
+        """Create a project, with a number after the name if the name is taken."""
         stem = re.sub(r"[^\w -]+", "-", wanted).strip(" -")[:60].strip(" -") or "stories"
         number = 0
         while True:
@@ -300,7 +300,7 @@ def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int
 
 
 def describe(project: Project, *, is_queued: bool, problem: str = "") -> dict[str, Any]:
-    """What the list of projects shows of one."""
+    """The data of one project for the list of projects."""
     phase, error = project.phase()
     manifest = project.corpus_manifest()
     return {

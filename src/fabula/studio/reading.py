@@ -1,6 +1,6 @@
-"""What a project's files hold, and what cleaning takes out of them: for a person to look at and to decide on.
+"""The contents of a project's files, and the removals of cleaning, for a person to review and decide on.
 
-`read_stories` makes the very corpus that the run uses, so that nothing is cleaned twice.
+`read_stories` makes the same corpus that the run uses, so nothing is cleaned twice.
 """
 
 import itertools
@@ -26,19 +26,19 @@ from fabula.studio.projects import Project
 NUM_BEGINNINGS = 3
 BEGINNING_CHARS = 700
 MAX_SHOWN_CHARS = 3_000
-"""Characters of a removal that are shown."""
+"""Number of characters of a removal that are shown."""
 
 PAGE_ROWS = 40
 
 
 class Decision(Result):
-    """A row of a project's review file: the removal as it was shown, and what was decided about it."""
+    """A row of a project's review file: the removal as it was shown, and the decision about it."""
 
     story: str
     start: int
     end: int
     decision: str
-    """ "undo" or "confirm", or "" to take a decision back."""
+    """ "undo" or "confirm", or "" to withdraw a decision."""
     rule: str = ""
     confidence: float = 1.0
     place: str = ""
@@ -82,7 +82,7 @@ def read_stories(folder: Path, reading: ReadingOptions) -> dict[str, Any]:
 
 
 def summarise(project: Project) -> dict[str, Any] | None:
-    """What was read, for the page; None before it was."""
+    """The result of reading, for the page; None before the files have been read."""
     manifest = project.corpus_manifest()
     if manifest is None:
         return None
@@ -204,10 +204,10 @@ def load_decisions(project: Project) -> list[Decision]:
 
 
 def decide(project: Project, wanted: Decision) -> int:
-    """Keep a decision, or with "" take it back.
+    """Save a decision, or with "" withdraw it.
 
     Returns:
-        The number of decisions that there are now.
+        The current number of decisions.
 
     Raises:
         FabulaError: it is none.

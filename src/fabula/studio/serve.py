@@ -1,4 +1,4 @@
-"""Showing the studio until it is stopped."""
+"""Serve the studio until it is stopped."""
 
 import os
 import secrets
@@ -13,14 +13,14 @@ from fabula.studio.settings import StudioSettings
 
 
 def has_display() -> bool:
-    """Whether a browser can show a window here; on Linux a browser for terminals would take the terminal."""
+    """Whether a browser can open a window; on Linux a text browser would take over the terminal."""
     return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def studio(
     projects: str | Path = "runs", *, on_ready: Callable[[str], None] | None = None, **settings: Any
 ) -> None:
-    """Show the studio. Returns when it is stopped (Ctrl-C); a run that works goes on.
+    """Show the studio. Returns when it is stopped (Ctrl-C); an active run continues.
 
     Args:
         projects: the folder of the projects, which are the run folders in it.

@@ -1,4 +1,4 @@
-"""What the studio does in processes of their own: reading files that come from anywhere, and measuring a training.
+"""Tasks of the studio in separate processes: reading untrusted files, and measuring a training.
 
 `python -m fabula.studio.work read FOLDER READING` and `... predict STORIES BASE OUT` print one JSON object.
 """
@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 
 class Worker:
-    """Does one thing at a time; a new one stops what is being done."""
+    """Does one task at a time; a new task stops the current one."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -72,7 +72,7 @@ def work(words: list[str]) -> dict[str, Any]:
         return {**asdict(found), "time": format_duration(found.seconds)}
     except FabulaError as error:
         return {"error": str(error).replace(f"{(folder / INPUTS).resolve()}{os.sep}", "")}
-    except Exception as error:  # the page shows a sentence, whatever a reader or a model does
+    except Exception as error:  # whatever fails in a reader or a model, the page shows one sentence
         return {"error": f"that failed ({type(error).__name__})"}
 
 
