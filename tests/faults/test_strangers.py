@@ -18,7 +18,7 @@ from fabula.models.load import load_model
     [
         ({"attn_implementation": "somebody/kernel"}, "code that does not come with fabula"),
         ({"n_layer": 3000}, "n_layer = 3,000, and the files hold"),
-        ({"architectures": "GPT2LMHeadModel"}, "no list of names"),
+        ({"architectures": "GPT2LMHeadModel"}, "not a list of names"),
         ({"model_type": ["gpt2"]}, "unknown architecture"),
     ],
 )

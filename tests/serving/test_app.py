@@ -449,5 +449,6 @@ def test_the_command_on_something_that_is_no_model(tmp_path: Path):
     result = run_cli("serve", str(tmp_path))
     assert result.returncode == 2
     assert (
-        result.stderr.strip() == f"fabula: error: {tmp_path}: this folder is no model: it has no config.json"
+        result.stderr.strip()
+        == f"fabula: error: {tmp_path}: this folder is not a model: it has no config.json"
     )

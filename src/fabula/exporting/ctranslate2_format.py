@@ -1,4 +1,4 @@
-"""CTranslate2, by its own converter."""
+"""The CTranslate2 format, written by its own converter."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,10 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     try:
         with quiet():
             TransformersConverter(str(folder)).convert(str(out / "model"), quantization=quantize)
-    except (ValueError, AttributeError) as error:  # it does not know the architecture, or its configuration
+    except (
+        ValueError,
+        AttributeError,
+    ) as error:  # CTranslate2 does not support the architecture or its configuration
         raise FabulaError(
             f"CTranslate2 cannot convert this model ({str(error).splitlines()[0]})", where=folder
         ) from None
@@ -32,7 +35,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     stated["bos_token"], stated["eos_token"] = (
         vocabulary[token] for token in (story_format.start_id, story_format.end_id)
     )
-    stated["unk_token"] = stated["unk_token"] or stated["eos_token"]  # it reads no model without one
+    stated["unk_token"] = stated["unk_token"] or stated["eos_token"]  # it cannot load a model without one
     write_json(out / "model" / CONFIG, stated)
 
 

@@ -1,4 +1,5 @@
-"""`fabula export`: a model in a format of another program, checked in that program before it is handed over."""
+"""`fabula export`: converts a model to the format of another program, and checks it in that program before it is
+kept."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,18 +27,18 @@ from fabula.tokens.tokenizer import encode, load_tokenizer
 SAMPLE_STORIES = Path(__file__).parent.parent / "data" / "sample_stories.txt"
 
 WINDOW, NUM_PLACES = 128, 512
-"""Tokens of each story that are looked at, and the most places that are compared."""
+"""Most tokens of each story that are used, and most positions that are compared."""
 
 
 class Format(Record):
-    """What is known of a format before its module, with the libraries it wants, is loaded."""
+    """What is known about a format before its module and its libraries are loaded."""
 
     module: str
     libraries: tuple[str, ...]
     default: str
-    """The quantisation where none is asked for."""
+    """The default quantisation."""
     max_logits: int | None = None
-    """The most logits that are asked of it, where they come slowly."""
+    """The most logits to ask of it, if it computes them slowly."""
 
 
 FORMATS = {
@@ -50,7 +51,7 @@ FORMATS = {
 
 
 class ExportResult(ExportRecord):
-    """What `fabula export` made, and how well it stands for the original."""
+    """What `fabula export` made, and how close it is to the original."""
 
     out: str
     """The folder that was written."""
@@ -71,14 +72,14 @@ def export(
     Args:
         model: folder of a model or of a run.
         to: "gguf", "ctranslate2" or "onnx".
-        out: the folder to write; by default the model's with `-<format>` at its end.
-        quantize: how weights are held; each format's module lists what it knows. By default 8 bits.
-        text: a corpus, whose validation stories are taken, or a file of stories; by default the bundled stories.
+        out: the folder to write; by default the model's with `-<format>` appended.
+        quantize: how weights are stored; each format's module lists its choices. By default 8 bits.
+        text: a corpus, whose validation stories are used, or a file of stories; by default the bundled stories.
         max_loss: the most that may be lost, as a share of the original's bits per byte (see `Fidelity.share_lost`).
 
     Raises:
-        FabulaError: an unknown format or quantisation, a library that is not installed, a model that the format cannot
-            hold, a folder in the way, or a loss above `max_loss`; nothing is then left behind.
+        FabulaError: the format or quantisation is unknown, a library is not installed, the format does not support the
+            model, `out` has unexpected files, or the loss is above `max_loss`. Nothing is then left in `out`.
     """
     if to not in FORMATS:
         raise FabulaError(f"unknown format {to!r}", hint=did_you_mean(to, FORMATS))
@@ -108,7 +109,7 @@ def export(
         if not fidelity.share_lost <= max_loss:
             raise FabulaError(
                 f"the {to} model in {quantize} predicts {fidelity.share_lost:.2%} worse than the original (KL"
-                f" {fidelity.kl:.4f} nats a token); the limit is {max_loss:.2%}",
+                f" {fidelity.kl:.4f} nats per token); the limit is {max_loss:.2%}",
                 hint="choose a finer --quantize, or allow more with --max-loss",
             )
         result = ExportResult(
@@ -138,7 +139,7 @@ def export(
 def _verify(
     folder: Path, out: Path, format_module: Any, max_logits: int | None, text: str | Path | None
 ) -> tuple[Fidelity, str]:
-    """Compare the export in `out` with the model in `folder`; and a description of the text."""
+    """Compare the export in `out` with the model in `folder`. Also returns a description of the text."""
     model, tokenizer = load_model(folder), load_tokenizer(folder)
     limits = [
         WINDOW,
@@ -157,7 +158,7 @@ def _verify(
     num_places = min(NUM_PLACES, len(places))
     if max_logits is not None:
         num_places = min(num_places, max(max_logits // model.config.vocab_size, 1))
-    # Spread over all windows and places, the same for each export of a model.
+    # The positions are spread over all windows, and are the same for each export of a model.
     picked = [places[number] for number in np.linspace(0, len(places) - 1, num_places).astype(int)]
     contexts = [window[:place] for window, place in picked]
     next_ids = np.array([window[place] for window, place in picked])
@@ -174,10 +175,10 @@ def _verify(
 
 
 def _check_tokens(ours: list[list[int]], theirs: list[list[int]], tokenizer: Any, folder: Path) -> None:
-    """See that the other program cuts texts into the same tokens.
+    """Check that the other program cuts texts into the same tokens.
 
     Raises:
-        FabulaError: it does not.
+        FabulaError: it cuts them differently.
     """
     for expected, found in zip(ours, theirs, strict=True):
         if expected != found:
@@ -186,12 +187,12 @@ def _check_tokens(ours: list[list[int]], theirs: list[list[int]], tokenizer: Any
             )
             words = tokenizer.decode(expected[max(place - 2, 0) : place + 3])
             raise FabulaError(
-                f"the other program cuts {words!r} into other tokens than the model", where=folder
+                f"the other program cuts {words!r} into different tokens than the model", where=folder
             )
 
 
 def _texts(text: str | Path | None) -> tuple[list[str], str]:
-    """Up to 32 stories, and what they are."""
+    """Up to 32 stories, and their description."""
     limit = 32
     if text is not None and (Path(text) / "manifest.json").is_file():
         corpus = open_corpus(Path(text))

@@ -1,4 +1,4 @@
-"""How much a converted model lost: its predictions beside the original's, on text that neither was made from."""
+"""How much a converted model lost: compares its predictions with the original's, on text that it was not trained on."""
 
 import math
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """What two models predict at the same places of the same texts.
+    """Comparison of what two models predict at the same positions of the same texts.
 
     Attributes:
         kl: mean Kullback-Leibler divergence, nats per token, of the converted model's distribution of the next token
             from the original's.
-        greedy_agreement: share of the places where both hold the same token for the likeliest.
-        bits_per_byte: of the text, under the original.
-        bits_per_byte_lost: by how much it is worse under the converted model; negative where it is better.
+        greedy_agreement: share of the positions where both models find the same token likeliest.
+        bits_per_byte: of the text, under the original. bits_per_byte_lost: how much higher it is under the converted
+            model; negative if it is lower.
         nats_per_token: of the text, under the original.
-        num_tokens: places compared.
+        num_tokens: positions compared.
     """
 
     kl: float
@@ -30,9 +30,9 @@ class Fidelity:
 
     @property
     def share_lost(self) -> float:
-        """How much worse the text is predicted, as a share: by what was measured on its tokens, or by what the
-        divergence lets expect where that is more. (On few tokens a loss can hide behind luck; the divergence shows it.)
-        NaN where either is.
+        """How much worse the text is predicted, as a share: the loss measured on its tokens, or the loss that the
+        divergence predicts, whichever is larger. (On few tokens the measured loss can be small by chance; the
+        divergence is less noisy.) NaN if either is.
         """
         shares = (self.bits_per_byte_lost / self.bits_per_byte, self.kl / self.nats_per_token)
         return float(np.max(shares))
@@ -44,12 +44,12 @@ def compare(
     next_ids_N: NDArray[np.int64],
     num_bytes: int,
 ) -> Fidelity:
-    """Compare the logits of two models at N places of a text.
+    """Compare the logits of two models at N positions of a text.
 
     Args:
-        original_NV: logits of the token that follows each place.
-        converted_NV: the same of the other model.
-        next_ids_N: the tokens that do follow.
+        original_NV: logits of the token that follows each position.
+        converted_NV: the same, from the converted model.
+        next_ids_N: the tokens that actually follow.
         num_bytes: their UTF-8 bytes.
     """
     before_NV, after_NV = _log_softmax(original_NV), _log_softmax(converted_NV)

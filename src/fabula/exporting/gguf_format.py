@@ -31,7 +31,7 @@ FILE_TYPES = {
 QUANTIZATIONS = tuple(FILE_TYPES)
 
 NARROWER = {Kind.Q4_K: Kind.Q5_0, Kind.Q6_K: Kind.Q8_0}
-"""What llama.cpp holds a matrix in whose rows are no whole number of blocks of 256."""
+"""The type that llama.cpp uses for a matrix whose row length is not a multiple of 256."""
 
 ARCHITECTURES = {
     "gpt2": "gpt2",
@@ -45,10 +45,10 @@ ARCHITECTURES = {
 """By transformers' `model_type`."""
 
 GEMMA_PATTERN = 6
-"""Of as many layers of a Gemma 3 the last one sees all; llama.cpp knows no other order."""
+"""In Gemma 3, the last of every this many layers attends to the whole context; llama.cpp supports no other order."""
 
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-"""A token of a SentencePiece vocabulary that stands for a byte."""
+"""A token of a SentencePiece vocabulary that represents a byte."""
 
 LLAMA_3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN_WORDS = LLAMA_3_WORDS.replace("{1,3}", "")
@@ -60,7 +60,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     Matrices are quantised as asked; norms, biases and learned positions stay in full precision.
 
     Raises:
-        FabulaError: llama.cpp has no such architecture or tokenizer.
+        FabulaError: llama.cpp does not support the architecture or the tokenizer.
     """
     model, tokenizer = load_model(folder), load_tokenizer(folder)
     config = model.config
@@ -91,24 +91,25 @@ def write(folder: Path, out: Path, quantize: str) -> None:
 
 
 def _not_in_llama_cpp(config: Any) -> str | None:
-    """Why llama.cpp would compute something else than transformers, or None."""
+    """Why llama.cpp would compute something other than transformers, or None."""
     activation = getattr(config, "activation_function", None) or getattr(config, "hidden_act", None)
     if config.model_type == "gpt2" and activation not in ("gelu_new", "gelu_pytorch_tanh"):
         return f"its activation is {activation}"
     if config.model_type == "gemma3_text":
         types = ["sliding_attention"] * (GEMMA_PATTERN - 1) + ["full_attention"]
         if any(kind != types[number % GEMMA_PATTERN] for number, kind in enumerate(config.layer_types)):
-            return f"its layers see all in another order than every {GEMMA_PATTERN}th"
+            return f"the layers with full attention are not every {GEMMA_PATTERN}th"
     elif "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        return "some of its layers see a sliding window"
+        return "some of its layers attend to a sliding window"
     return None
 
 
 def _add_shape(writer: gguf.GGUFWriter, decoder: Decoder, config: Any) -> int:
-    """What llama.cpp must know to compute the model; and the context length that is stated."""
+    """Write what llama.cpp needs to compute the model. Returns the context length that is written."""
     context_length = context_length_of(config)
     if config.model_type == "mistral" and config.sliding_window:
-        context_length = min(context_length, config.sliding_window)  # llama.cpp's has no window
+        # llama.cpp supports no window for this architecture
+        context_length = min(context_length, config.sliding_window)
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(context_length)
     writer.add_embedding_length(config.hidden_size)
@@ -144,7 +145,7 @@ def _add_shape(writer: gguf.GGUFWriter, decoder: Decoder, config: Any) -> int:
 
 
 def _tensors(decoder: Decoder, config: Any) -> Iterator[tuple[str, Array]]:
-    """Names and values as llama.cpp wants them."""
+    """Names and values of the tensors as llama.cpp expects them."""
     yield "token_embd.weight", decoder.embedding_VE
     if decoder.positions_PE is not None:
         yield "position_embd.weight", decoder.positions_PE
@@ -180,7 +181,7 @@ def _parts(layer: Layer, decoder: Decoder, config: Any) -> Iterator[tuple[str, L
             yield name, _interleaved(rows, D) if is_turned else rows
     yield "attn_output", layer.attention_out
     if layer.query_norm and layer.key_norm:
-        # llama.cpp divides by the root of D; what the model does otherwise goes into the queries.
+        # llama.cpp divides by the square root of D; any other factor of the model is multiplied into the queries.
         factor = np.float32(decoder.attention_scale * decoder.head_dim**0.5)
         norm = layer.query_norm
         yield "attn_q_norm", Norm(norm.weight * factor, norm.bias, norm.epsilon, norm.subtracts_mean)
@@ -205,7 +206,7 @@ def _split(linear: Linear, sizes: Sequence[int]) -> list[Linear]:
 
 
 def _interleaved(linear: Linear, head_dim: int) -> Linear:
-    """llama.cpp turns dimensions 2i and 2i + 1 of a Llama's head together; transformers i and i + D/2."""
+    """llama.cpp rotates dimensions 2i and 2i + 1 of a Llama's head together; transformers rotates i and i + D/2."""
 
     def reordered(rows: Array) -> Array:
         by_half = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
@@ -216,7 +217,7 @@ def _interleaved(linear: Linear, head_dim: int) -> Linear:
 
 
 def _rope_factors(layer: Layer, config: Any) -> Array | None:
-    """What llama.cpp divides the frequencies of Llama 3 by."""
+    """The factors by which llama.cpp divides the frequencies of Llama 3."""
     rope = getattr(config, "rope_parameters", None) or {}
     if layer.rotary is None or rope.get("rope_type") != "llama3":
         return None
@@ -277,7 +278,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, vocab_size: int, fol
 
 
 def _scores(merges: Sequence[Sequence[str]], ids: Mapping[str, int], vocab_size: int) -> list[float]:
-    """The score of each token, from which llama.cpp knows what to merge first: the sooner a merge, the higher its result."""
+    """The score of each token, which gives llama.cpp the order of merges: the earlier a merge, the higher its score."""
     scores = [0.0] * vocab_size
     for rank, (left, right) in reversed(list(enumerate(merges))):
         scores[ids[left + right]] = float(-1 - rank)
@@ -291,7 +292,7 @@ def _begins_with_space(tokenizer: Any) -> bool:
 
 
 def _words_of(backend: Mapping[str, Any], folder: Path) -> str:
-    """llama.cpp's name for how a text is cut into words before it is cut into tokens.
+    """llama.cpp's name for the way a text is cut into words before it is cut into tokens.
 
     Raises:
         FabulaError: it has none.
@@ -315,7 +316,7 @@ def _words_of(backend: Mapping[str, Any], folder: Path) -> str:
 
 
 def tokenize(out: Path, texts: Sequence[str]) -> list[list[int]]:
-    """The ids of texts as llama.cpp cuts them, by way of its server on this machine."""
+    """The ids of texts as llama.cpp cuts them, from its server on this machine."""
     server = _server(out, 64)
     ids = []
     for text in texts:
@@ -330,7 +331,7 @@ def tokenize(out: Path, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _server(out: Path, num_tokens: int) -> Any:
-    """llama.cpp with the model, for texts of so many tokens."""
+    """A llama.cpp server with the model, for texts of up to this many tokens."""
     from xllamacpp.xllamacpp import CommonParams, Server  # pyright: ignore[reportMissingImports]
 
     parameters = CommonParams()
@@ -343,7 +344,7 @@ def _server(out: Path, num_tokens: int) -> Any:
 def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> NDArray[np.float32]:
     """Logits (N, V), up to a constant, of the token after each of N contexts, as llama.cpp gives them.
 
-    Its server hands each distribution out as text, which is slow.
+    Its server sends each distribution as text, which is slow.
     """
     server = _server(out, max(len(context) for context in contexts) + 8)
     logits_NV = np.full((len(contexts), vocab_size), -100, dtype=np.float32)
@@ -352,8 +353,8 @@ def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> ND
             "prompt": [int(token) for token in context],
             "n_predict": 1,
             "n_probs": vocab_size,
-            # The server keeps an answer back that ends within a character. This changes what is drawn, and not the
-            # distributions, which are taken before.
+            # The server holds back an answer that ends within a character. This setting affects the drawn token, not
+            # the distributions, which are computed before.
             "logit_bias": [["a", 1000]],
         }
         answer = server.handle_completions(request)
@@ -363,7 +364,8 @@ def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> ND
 
 
 def _modelfile(folder: Path, context_length: int, end: str) -> str:
-    """The prompt as it is, without a chat's marks around it; the model's settings; a stop at the token that ends a story."""
+    """The Modelfile: the prompt without chat markers, the model's settings, and a stop at the token that ends a
+    story."""
     path = folder / "generation_config.json"
     stated = read_json(path) if path.is_file() else {}
     names = {"temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",

@@ -1,9 +1,10 @@
-"""The two of llama.cpp's K-quants that its mix `Q4_K_M` is made of; the `gguf` package reads them, and does not write them.
+"""The two of llama.cpp's K-quants that its mix `Q4_K_M` consists of; the `gguf` package can read them but not write
+them.
 
 A row is cut into blocks of 256 numbers. Q4_K: eight parts of 32, each x ~ scale * q - minimum with q from 0 to 15; Q6_K:
-16 parts of 16, each x ~ scale * q with q from -32 to 31. Scales and minima are themselves integers, times one number for
-the block. Each part's scale is the best, by weighted least squares, of those that a few ways to round lead to, as in
-llama.cpp (`make_qkx2_quants` and `make_qx_quants` of ggml-quants.c).
+16 parts of 16, each x ~ scale * q with q from -32 to 31. Scales and minima are themselves integers, times one number
+per block. The scale of each part is the best of several candidate roundings by weighted least squares, as in llama.cpp
+(`make_qkx2_quants` and `make_qx_quants` of ggml-quants.c).
 
 Shapes: N blocks, P parts of a block, W numbers of a part.
 """
@@ -18,7 +19,7 @@ Array = NDArray[np.float32]
 
 BLOCK = 256
 CHUNK = 4096
-"""Blocks that are worked on at once, which bounds memory."""
+"""Number of blocks computed at once, to limit memory."""
 
 
 def quantize(matrix: Array, kind: gguf.GGMLQuantizationType) -> NDArray[np.uint8]:
@@ -34,12 +35,12 @@ def quantize(matrix: Array, kind: gguf.GGMLQuantizationType) -> NDArray[np.uint8
 
 
 def _divided(numerator: NDArray[Any], denominator: NDArray[Any]) -> Array:
-    """0 where the denominator is 0."""
+    """The quotient; 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
 
 
 def _half(values: NDArray[Any]) -> tuple[NDArray[np.uint8], Array]:
-    """As bytes of 16-bit numbers, and as what those are."""
+    """As bytes of float16 numbers, and the values of those."""
     halves = values.astype(np.float16)
     return halves.view(np.uint8), halves.astype(np.float32)
 
@@ -114,7 +115,7 @@ def _symmetric_scales(x: Array) -> Array:
         factor = _divided(np.full_like(furthest, -(32 + 0.1 * step)), furthest)
         q = np.rint(factor[..., None] * x).clip(-32, 31)
         sum_xq, sum_qq = (weight * x * q).sum(axis=-1), (weight * q * q).sum(axis=-1)
-        gain = _divided(sum_xq * sum_xq, sum_qq)  # how much less the squared error is than without this part
+        gain = _divided(sum_xq * sum_xq, sum_qq)  # how much this part reduces the squared error
         better = gain > best
         best, best_scale = (
             np.where(better, gain, best),

@@ -1,4 +1,4 @@
-"""ONNX with a cache, laid out and named as transformers.js expects it."""
+"""The ONNX format with a cache of keys and values, in the layout and with the names that transformers.js expects."""
 
 import logging
 import re
@@ -31,15 +31,15 @@ FILES = {"none": "model.onnx", "int8": "model_quantized.onnx"}
 QUANTIZATIONS = tuple(FILES)
 
 WEIGHTS_PER_SCALE = 32
-"""Numbers of a matrix's row that share a scale. With one scale for a whole column, and inputs rounded by the whole matrix,
-SmolLM2-135M loses 3.8 % of its bits per byte; so it loses less than half a per cent."""
+"""Numbers in a row of a matrix that share a scale. With one scale per column, and inputs rounded with one scale,
+SmolLM2-135M loses 3.8 % in bits per byte; with these blocks it loses less than half a per cent."""
 
 
 def write(folder: Path, out: Path, quantize: str) -> None:
-    """Write `onnx/model.onnx`, quantised also `onnx/model_quantized.onnx`, the configurations and the tokenizer."""
+    """Write `onnx/model.onnx`, if quantised also `onnx/model_quantized.onnx`, the configurations and the tokenizer."""
     model = load_model(folder)
     cache = DynamicCache(config=model.config)
-    with torch.no_grad():  # sizes that differ from one another, so that none is taken for another
+    with torch.no_grad():  # different sizes, so that the exporter does not confuse two dimensions
         model(input_ids=torch.zeros(2, 3, dtype=torch.long), past_key_values=cache, use_cache=True)
     sample = {
         "input_ids": torch.zeros(2, 4, dtype=torch.long),
@@ -67,7 +67,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporters print what they do; a library function must not."""
+    """The exporters print messages; a library function must not."""
     logging.disable(logging.WARNING)
     try:
         with (

@@ -1,4 +1,4 @@
-"""The files of an export that say how text becomes tokens, and how a story begins and ends."""
+"""The files of an export that define how text becomes tokens, and how a story begins and ends."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from fabula.tokens.tokenizer import load_tokenizer
 
 
 def write_text_files(folder: Path, out: Path, configurations: tuple[str, ...] = ()) -> StoryFormat:
-    """Write the tokenizer of the model in `folder`, and these of its configurations, to `out`. They name the tokens that
+    """Write the tokenizer of the model in `folder`, and the named configurations, to `out`. They name the tokens that
     begin and end a story, and have no chat template, whatever the model's own files say."""
     tokenizer = load_tokenizer(folder)
     story_format = find_story_format(folder, tokenizer)

@@ -1,4 +1,4 @@
-"""Bases worth training on stories, by short names. Importing this loads nothing heavy."""
+"""Bases that are worth training on stories, by short name. Importing this module loads no heavy library."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,8 @@ BUNDLED_TINY = Path(__file__).parent.parent / "data" / "tiny"
 """The small base model that comes with fabula."""
 
 ATTRIBUTION = "ATTRIBUTION.md"
-"""Whose stories a model learned from; its licence, CC-BY-4.0, asks that they be named with whatever is made from it."""
+"""Credit for the stories that a model learned from; their licence, CC-BY-4.0, requires it in everything made from
+them."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Base:
 
     Attributes:
         repository: on the Hugging Face hub; None for the bundled one.
-        num_parameters: with the embeddings, those that serve as output too counted once.
-        context_length: tokens that it reads at once.
-        bytes_per_token: of English fiction (the bundled sample stories), measured; None where its tokenizer was not at
-            hand.
-        wheel: where else it can be had.
+        num_parameters: embeddings included; embeddings that also serve as output weights are counted once.
+        context_length: most tokens that it reads at once.
+        bytes_per_token: measured on English fiction (the bundled sample stories); None if its tokenizer was not
+            available.
+        wheel: where else it is available.
     """
 
     name: str
@@ -47,19 +48,21 @@ class Base:
 
     @property
     def training_gb(self) -> float:
-        """Memory to train all weights in float32: weights, gradients and AdamW's two means, 16 bytes a weight, and about
-        1 GB for the program and the activations. An estimate; `fabula doctor STORIES --base NAME` measures it."""
+        """Memory in GB to train all weights in float32: weights, gradients and AdamW's two means, 16 bytes per weight,
+        and about 1 GB for the program and the activations. An estimate; `fabula doctor STORIES --base NAME` measures
+        it."""
         return 16 * self.num_parameters / 1e9 + 1.0
 
     @property
     def least_training_gb(self) -> float:
-        """Memory to train it with two thirds of its layers and the embeddings frozen: 4 bytes a weight, 12 more for each
-        that is trained, and about 1.4 GB for the program and the activations. An estimate."""
+        """Memory in GB to train it with two thirds of its layers and the embeddings frozen: 4 bytes per weight, 12 more
+        for each trained one, and about 1.4 GB for the program and the activations. An estimate."""
         return (4 + 12 / 3) * self.num_parameters / 1e9 + 1.4
 
     @property
     def writing_gb(self) -> float:
-        """Memory to write with weights in float32: 4 bytes a weight, and about 0.5 GB for the program. An estimate."""
+        """Memory in GB to write with weights in float32: 4 bytes per weight, and about 0.5 GB for the program. An
+        estimate."""
         return 4 * self.num_parameters / 1e9 + 0.5
 
 
@@ -100,4 +103,4 @@ def list_bases() -> tuple[Base, ...]:
 
 
 SHORT_NAMES = {base.name: base.repository for base in BASES if base.repository is not None}
-"""Repositories on the hub by short name."""
+"""Repositories on the hub, by short name."""

@@ -1,5 +1,5 @@
-"""Looks at a base model's files before any memory is taken. Weights come from safetensors only; no code of a model's
-folder is ever run."""
+"""Checks a base model's files before memory is allocated for them. Weights load from safetensors only; code in a
+model's folder is never run."""
 
 import math
 from collections.abc import Iterator
@@ -24,44 +24,44 @@ MODEL_FILES = (
     "spiece.model",
     "story_format.json",
 )
-"""The files of a model, its tokenizer among them. Folders beside them hold other formats of the same weights."""
+"""The files of a model and its tokenizer. Subfolders hold other formats of the same weights."""
 
 ADAPTER = "adapter_config.json"
 
 OWN_ATTENTION = (None, "eager", "sdpa", "flex_attention")
-"""Attention that comes with torch and transformers."""
+"""Attention implementations that come with torch and transformers."""
 
 DTYPES = ("F32", "BF16", "F16", "F64")
 
 MANY_PARTS = 256
 SLACK = 1_000_000
-"""Layers, and numbers, that a configuration may ask for beyond what the files hold before that is looked at: neither costs
-anything worth mentioning."""
+"""How many layers, and how many numbers, a configuration may ask for beyond those in the files without a closer check:
+both cost next to nothing."""
 
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "pytorch_model.pt")
 
 
 def check_model_folder(folder: Path) -> None:
-    """Look at a model's files before any memory is taken.
+    """Check a model's files before memory is allocated for them.
 
     Raises:
-        FabulaError: no config.json, pickled weights only, a damaged weight file, an architecture that is no causal
-            language model or that needs code from the folder, or weights whose shapes do not fit config.json.
+        FabulaError: there is no config.json, all weights are pickled, a weight file is damaged, the architecture is not
+            a causal language model or needs code from the folder, or the shapes of the weights do not fit config.json.
     """
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     if not (folder / "config.json").is_file():
         raise FabulaError(
-            "this folder is no model: it has no config.json", where=folder, hint=what_to_type(folder)
+            "this folder is not a model: it has no config.json", where=folder, hint=what_to_type(folder)
         )
     _check_links(folder)
     if (folder / ADAPTER).exists():
-        # transformers would go after the base model that it names, wherever that is
+        # transformers would load the base model that it names, wherever that is
         raise FabulaError(
             f"this folder holds an adapter ({ADAPTER})",
             where=folder,
-            hint="name the adapter alone with --base, and it is merged with its base",
+            hint="name the adapter with --base, and it is merged with its base",
         )
     config = read_json(folder / "config.json")
     kind = config.get("model_type") if isinstance(config, dict) else None
@@ -76,7 +76,7 @@ def check_model_folder(folder: Path) -> None:
     causal = {known} if isinstance(known, str) else set(known or ())
     named = config.get("architectures") or sorted(causal)
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise FabulaError("architectures is no list of names", where=folder / "config.json")
+        raise FabulaError("architectures is not a list of names", where=folder / "config.json")
     if not causal.intersection(named) or config.get("is_encoder_decoder"):
         raise FabulaError(
             f"{', '.join(named) or kind} is not a causal language model",
@@ -87,7 +87,7 @@ def check_model_folder(folder: Path) -> None:
         pickled = [name for name in PICKLED if (folder / name).exists()]
         if pickled:
             raise FabulaError(
-                f"the weights are pickled only ({pickled[0]}), and loading a pickle can run any code",
+                f"all weights are pickled ({pickled[0]}), and loading a pickle can run any code",
                 where=folder,
                 hint=safe_copy_hint(folder),
             )
@@ -97,7 +97,7 @@ def check_model_folder(folder: Path) -> None:
 
 
 def what_to_type(folder: Path) -> str:
-    """What to do about a folder without config.json, where what it is can be told; "" where not."""
+    """What to do about a folder without config.json, if its kind is recognised; else ""."""
     checkpoints = sorted(
         (path for path in folder.glob("checkpoint-*") if (path / "config.json").is_file()),
         key=lambda path: (len(path.name), path.name),
@@ -109,7 +109,7 @@ def what_to_type(folder: Path) -> str:
         return f"name the model inside it: --base {folder / inner[0]}"
     if (folder / "hparams.json").is_file() or list(folder.glob("*/hparams.json")):
         return (
-            "these are weights of gpt-2-simple (TensorFlow); with transformers below 5 and tensorflow:"
+            "these weights are from gpt-2-simple (TensorFlow); with transformers below 5 and tensorflow:"
             " `transformers-cli convert --model_type gpt2 --tf_checkpoint FOLDER/model-N --config FOLDER/hparams.json"
             " --pytorch_dump_output OUT` makes a model that can be saved as safetensors"
         )
@@ -124,7 +124,8 @@ def safe_copy_hint(model: str | Path) -> str:
 
 
 def _check_links(folder: Path) -> None:
-    """See that no file of a model is a link to somewhere else. The hub's cache links its snapshots to its blobs."""
+    """Check that no file of a model links out of its folder. The hub's cache may: it links its snapshots to its
+    blobs."""
     home = folder.resolve()
     homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
     for path in folder.iterdir():
@@ -137,7 +138,7 @@ def _check_links(folder: Path) -> None:
 
 
 def _fields(config: Any) -> Iterator[tuple[str, Any]]:
-    """All fields of a configuration, those of its parts included."""
+    """All fields of a configuration, including those of its parts."""
     if isinstance(config, dict):
         for name, value in config.items():
             yield name, value
@@ -145,7 +146,8 @@ def _fields(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_fields(config: dict[str, Any], folder: Path) -> None:
-    """Refuse what would fetch code: transformers takes a name it does not know for a repository of kernels."""
+    """Refuse values that would fetch code: transformers takes a name that it does not know for a repository of
+    kernels."""
     for name, value in _fields(config):
         if name.endswith("attn_implementation") and value not in OWN_ATTENTION:
             raise FabulaError(
@@ -155,7 +157,7 @@ def _check_fields(config: dict[str, Any], folder: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold the model's weights: one, or the shards that the index names."""
+    """The safetensors files with the model's weights: one file, or the shards that the index names."""
     index = folder / "model.safetensors.index.json"
     if (folder / "model.safetensors").is_file() or not index.is_file():
         single = folder / "model.safetensors"
@@ -173,7 +175,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _check_weights(folder: Path, config: dict[str, Any]) -> None:
-    """Compare the headers of the weight files with their sizes and with what config.json asks for."""
+    """Compare the headers of the weight files with the file sizes and with config.json."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -203,13 +205,13 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
             model: Any = AutoModelForCausalLM.from_config(parsed)
             wanted = model.state_dict()
             num_buffered = sum(buffer.numel() for buffer in model.buffers())
-    except Exception as error:  # whatever a strange config.json makes the library do
+    except Exception as error:  # an unusual config.json can make the library raise anything
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FabulaError(
             f"this configuration does not make a model ({message})", where=folder / "config.json"
         ) from None
     for name, tensor in wanted.items():
-        # Some files leave the name of the inner model out, as GPT-2's own does.
+        # Some files, such as GPT-2's own, leave out the name of the inner model.
         found = shapes.get(name) or next((s for key, s in shapes.items() if name.endswith("." + key)), None)
         if found is not None and found != tuple(tensor.shape):
             raise FabulaError(
@@ -220,7 +222,8 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
             raise FabulaError(f"{name} is of type {dtypes[name]}, not {', '.join(DTYPES)}", where=folder)
     held = sum(math.prod(shape) for shape in shapes.values())
     asked = sum(tensor.numel() for tensor in wanted.values())
-    # A matrix that is embedding and output at once is in the files only once. Missing tensors are named when loading.
+    # A matrix that is both embedding and output is in the files only once. Missing tensors are reported when the model
+    # loads.
     if asked > 2 * held + SLACK or num_buffered > held + 100 * SLACK:
         raise FabulaError(
             f"the weights do not fit config.json: it asks for {max(asked, num_buffered):,} numbers, the files hold"

@@ -1,5 +1,5 @@
-"""Bases that are not a model folder yet: GGUF files, and adapters beside their base. Each becomes a folder in the cache,
-once."""
+"""Converts bases that are not model folders: GGUF files, and adapters with their base. Each is converted once, to a
+folder in the cache."""
 
 import json
 from collections import Counter
@@ -25,14 +25,14 @@ def base_of_gguf(file: Path, on_progress: OnProgress = silent) -> Path:
     """The model folder of a GGUF file: its weights in float32, and its tokenizer.
 
     Raises:
-        FabulaError: a damaged file, or an architecture that transformers does not read from GGUF.
+        FabulaError: the file is damaged, or transformers cannot read its architecture from GGUF.
     """
     folder = cache_place("bases") / f"gguf-{hash_file(file)}"
     if not (folder / "config.json").is_file():
         on_progress(Progress("base", message=f"reading {file.name}: {_quantisation(file)}"))
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # transformers draws a bar of its own, which nothing else turns off.
+            # transformers draws a progress bar of its own, and nothing else turns it off.
             with atomic_folder(folder) as partial, quiet(), redirect_stderr(StringIO()):
                 _write_gguf(file, partial)
         except (FabulaError, OSError):
@@ -45,7 +45,7 @@ def base_of_gguf(file: Path, on_progress: OnProgress = silent) -> Path:
 
 
 def _quantisation(file: Path) -> str:
-    """What holds the weights of a GGUF file, and what that means."""
+    """The quantisation of a GGUF file, and what it means for training."""
     from gguf import GGML_QUANT_SIZES, GGUFReader
 
     try:
@@ -69,7 +69,7 @@ def _write_gguf(file: Path, folder: Path) -> None:
         file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
     )
     fields = {name: value for name, value in read.config.to_dict().items() if name not in NOT_OF_THE_MODEL}
-    # The model that was read counts as quantised, which cannot be saved; the same weights in a plain one can.
+    # transformers marks the model as quantised and refuses to save it, but saves the same weights in a plain model.
     model: Any = AutoModelForCausalLM.from_config(type(read.config)(**fields), dtype=torch.float32)
     model.load_state_dict(read.state_dict())
     model.save_pretrained(folder)
@@ -82,12 +82,12 @@ def adapter_base_name(folder: Path) -> str:
     """Name or folder of the base that an adapter was trained on.
 
     Raises:
-        FabulaError: its configuration does not say.
+        FabulaError: its configuration does not name one.
     """
     config = read_json(folder / ADAPTER)
     name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(name, str) or not name:
-        raise FabulaError("this adapter does not say what its base is", where=folder / ADAPTER)
+        raise FabulaError("this adapter does not name its base", where=folder / ADAPTER)
     return name
 
 

@@ -1,7 +1,8 @@
-"""One form for the decoders that the fast engine knows: the weights of each architecture, brought into one shape.
+"""One form for the decoders that the fast engine supports: it holds the weights of every architecture in the same
+layout.
 
-What differs between GPT-2 and Gemma is written down here, in a table of names and a few lines for each peculiarity; the
-graph (`openvino_graph.py`) knows none of the architectures by name.
+The differences between architectures are here, in a table of names and a few lines for each peculiarity; the graph
+(`openvino_graph.py`) does not depend on the architecture.
 
 Shapes: E width, H query heads, G heads of keys and values (G divides H), D head width, F width of the inner layer of the
 MLP, R dimensions of a head that are rotated, V vocabulary, P positions; O and I, rows and columns of a matrix that maps I
@@ -49,12 +50,12 @@ class Layer:
     """One transformer block.
 
     Attributes:
-        query_key_value: rows of all query heads, then of the keys', then of the values': (H + 2 G) D in all.
-        query_norm, key_norm: of each head (D,), before rotation.
-        attention_post_norm, mlp_post_norm: of what the part hands on, before it is added.
-        mlp_in: F rows, or with a gate 2 F: the gate's, then those that it multiplies.
-        rotary: None where positions are embedded, or not at all.
-        window: how many tokens a token sees, itself among them; None for all.
+        query_key_value: rows of all query heads, then those of the keys, then those of the values: (H + 2 G) D in all.
+        query_norm, key_norm: norms of each head (D,), before rotation.
+        attention_post_norm, mlp_post_norm: norms of the part's output, before it is added.
+        mlp_in: F rows, or 2 F with a gate: the gate's rows, then those that it multiplies.
+        rotary: None if positions are embedded or not used at all.
+        window: how many tokens a token attends to, including itself; None for all.
     """
 
     attention_norm: Norm
@@ -76,13 +77,13 @@ class Decoder:
     """A causal language model.
 
     Attributes:
-        layers: made one by one, so that no second copy of all weights is ever held.
+        layers: made one by one, so that there is never a second copy of all weights in memory.
         attention_scale: factor of the products of queries and keys.
         activation: its name in transformers.
         is_parallel: attention and MLP read the same input, and both are added to it (GPT-NeoX).
-        embedding_scale: factor of the embeddings where they are read.
-        positions_PE: of learned positions.
-        head: None where the embeddings are the output's matrix, too.
+        embedding_scale: factor of the input embeddings.
+        positions_PE: the learned position embeddings.
+        head: None if the embeddings are also the output matrix.
     """
 
     num_layers: int
@@ -103,7 +104,7 @@ class Decoder:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Where an architecture keeps its tensors in transformers. `layer` stands before all that follow it."""
+    """Names of an architecture's tensors in transformers. `layer` is the prefix of all names after it."""
 
     embedding: str
     layer: str
@@ -186,13 +187,13 @@ NOT_COVERED = {
     "scale_attn_by_inverse_layer_idx": "it scales attention in its own way",
     "attn_logit_softcapping": "it caps the logits of attention",
     "final_logit_softcapping": "it caps its logits",
-    "use_bidirectional_attention": "its tokens see those after them",
+    "use_bidirectional_attention": "its tokens attend to those after them",
 }
 """Fields of `config.json` that change what a model computes, when they are set."""
 
 
 def unsupported(config: Mapping[str, Any]) -> str | None:
-    """Why a model with this `config.json` cannot be brought into the form of `Decoder`, or None."""
+    """Why a model with this `config.json` cannot be converted to a `Decoder`, or None."""
     kind = config.get("model_type")
     if kind not in ARCHITECTURES:
         return f"its architecture is {kind}, not one of {', '.join(ARCHITECTURES)}"
@@ -220,10 +221,10 @@ def _rotary_kinds(parameters: Any) -> Iterator[Any]:
 
 
 def decoder_of(model: Any) -> Decoder:
-    """A model that transformers loaded, in the form of `Decoder`.
+    """Convert a model that transformers loaded to a `Decoder`.
 
     Args:
-        model: of an architecture that `unsupported` lets pass.
+        model: its architecture must be one for which `unsupported` returns None.
     """
     config = model.config
     names = ARCHITECTURES[config.model_type]
@@ -304,10 +305,10 @@ class _Reader:
         return Norm(weight, bias, epsilon, subtracts_mean)
 
     def linear(self, *names: str) -> Linear:
-        """One matrix, or several that read the same input, one below the other."""
+        """One matrix, or several that read the same input, stacked."""
         matrices = [self._weights[f"{name}.weight"] for name in names]
         if self._config.model_type == "gpt2":
-            matrices = [matrix.T for matrix in matrices]  # GPT-2's layers hold (in, out)
+            matrices = [matrix.T for matrix in matrices]  # GPT-2 stores its matrices as (in, out)
         biases = [self._weights[name] for each in names if (name := f"{each}.bias") in self._weights]
         weight_OI = np.ascontiguousarray(matrices[0] if len(matrices) == 1 else np.concatenate(matrices))
         return Linear(weight_OI, np.concatenate(biases) if biases else None)

