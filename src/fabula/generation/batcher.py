@@ -1,4 +1,4 @@
-"""The batches that drafts share."""
+"""Writes drafts together in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Group:
     """Drafts that share a batch.
 
     Attributes:
-        rows: the row of the batch with the logits of each, ascending.
+        rows: the row of the batch that holds the logits of each draft, ascending.
     """
 
     batch: Batch
@@ -22,7 +22,7 @@ class Group:
 
     @classmethod
     def read(cls, drafts: Sequence[Draft]) -> "Group":
-        """Read the windows of drafts of one engine; a window that several have, once."""
+        """Read the windows of drafts of one engine; a window that several drafts share is read once."""
         windows = [tuple(draft.window()) for draft in drafts]
         row_of = {window: row for row, window in enumerate(dict.fromkeys(windows))}
         in_order = sorted(range(len(drafts)), key=lambda index: row_of[windows[index]])
@@ -35,11 +35,12 @@ class Group:
 class Batcher:
     """Writes many drafts of one engine at once. Drafts that are added together share a batch.
 
-    A draft that needs a new window leaves its batch and starts another, together with all drafts that do so or are added
-    at the same time. The others are not read again, so a story never depends on the stories beside it.
+    A draft that needs a new window leaves its batch and starts another one, together with all other such drafts and
+    those that are added at the same time. The others are not read again, so a story never depends on the stories in its
+    batch.
 
-    Where a draft's settings ask for the best of several, so many are written in its place, and it becomes that one when all
-    are finished.
+    If a draft's settings ask for the best of several, several candidates are written for it, and it becomes the best of
+    them when all are finished.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Batcher:
         self._candidates: dict[Draft, list[Draft]] = {}
 
     def __len__(self) -> int:
-        """Drafts that are being written, each candidate counted."""
+        """Number of drafts that are being written, counting each candidate."""
         return len(self._unread) + sum(len(group.members) for group in self._groups)
 
     def add(self, drafts: Sequence[Draft]) -> None:
@@ -58,7 +59,7 @@ class Batcher:
             self._unread += self._candidates.get(draft, [draft])
 
     def step(self) -> Iterator[tuple[Draft, str]]:
-        """Draw one token of each draft; yield the draft, and the text that its token completes."""
+        """Draw one token for each draft; yield the draft and the text that the token completes."""
         if unread := [draft for draft in self._unread if draft.is_unfinished]:
             self._groups.append(Group.read(unread))
         self._unread = []
@@ -81,7 +82,7 @@ class Batcher:
         self._candidates = {draft: each for draft, each in self._candidates.items() if draft.is_unfinished}
 
     def _report(self, draft: Draft, text: str) -> tuple[Draft, str]:
-        """What was written of a draft that a caller added."""
+        """What was written for a draft that a caller added."""
         if draft.leader is None:
             return draft, text
         candidates = self._candidates[draft.leader]

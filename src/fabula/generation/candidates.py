@@ -1,4 +1,4 @@
-"""The best of several: stories by their likelihood and their faults, bridges by the text that follows them."""
+"""Chooses the best of several: stories by their likelihood and their faults, bridges by the text that follows them."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from fabula.generation.engine import Engine
 from fabula.generation.sampling import loss_of
 
 READ_TOKENS = 256
-"""Tokens before a following text that are read to judge how it follows."""
+"""Tokens before the following text that are read to score it."""
 
 FOLLOWING_CHARS = 160
-"""Characters of a following text by which a bridge is judged."""
+"""Characters of the following text that are scored to choose a bridge."""
 
 JOINS = ("", " ", "\n\n")
-"""What may stand between a bridge and the following text, where neither has white space there."""
+"""Possible separators between a bridge and the following text, if neither has white space there."""
 
 
 def make_candidates(leader: Draft) -> list[Draft]:
@@ -26,7 +26,7 @@ def make_candidates(leader: Draft) -> list[Draft]:
 
 
 def choose(candidates: Sequence[Draft]) -> tuple[Draft, str]:
-    """The best of finished drafts, and what stands between its text and the following one."""
+    """The best of finished drafts, and the separator between its text and the following text."""
     following = candidates[0].settings.following
     if following:
         return choose_bridge(candidates, following)
@@ -34,15 +34,15 @@ def choose(candidates: Sequence[Draft]) -> tuple[Draft, str]:
 
 
 def faults(draft: Draft) -> tuple[bool, bool, float]:
-    """What is to be small: first no loop and nothing copied from the training stories, where they are at hand, then an end of
-    its own, then the loss per token under the model."""
+    """The sort key of a draft, best first: whether it loops or copies training stories (if they are available), then
+    whether it was cut off, then its loss per token under the model."""
     copies = draft.engine.copies
     is_faulty = loops(words_of(draft.text)) or (copies is not None and bool(copies.find(draft.text)))
     return is_faulty, draft.finish_reason != "end", draft.mean_loss
 
 
 def choose_bridge(candidates: Sequence[Draft], following: str) -> tuple[Draft, str]:
-    """The draft, and the join after it, under which `following` is likeliest."""
+    """The draft and the separator after it that make `following` likeliest."""
     engine = candidates[0].engine
     befores = [draft.prompt + draft.text for draft in candidates]
     contexts = [context_of(engine, before) for before in befores]
@@ -59,7 +59,7 @@ def choose_bridge(candidates: Sequence[Draft], following: str) -> tuple[Draft, s
 
 
 def context_of(engine: Engine, text: str) -> list[int]:
-    """The last `READ_TOKENS` tokens of a text (at most half a context), or all with the start token."""
+    """The last `READ_TOKENS` tokens of a text (at most half a context), or the start token and the whole text."""
     ids = [engine.start_id, *engine.encode(text)]
     num_read = min(READ_TOKENS, engine.context_length // 2)
     return ids if len(ids) <= num_read else ids[-num_read:]
@@ -72,7 +72,7 @@ def losses_of(
 
     Args:
         contexts: tokens to read, not empty.
-        continuations: the index of a context, ascending, and the tokens that follow it.
+        continuations: for each, the index of its context (ascending) and the tokens that follow that context.
     """
     losses = [0.0] * len(continuations)
     batch = engine.read(contexts)

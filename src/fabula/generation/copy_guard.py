@@ -1,20 +1,21 @@
-"""The copy guard: while a story is drawn, no passage of it becomes as long as in a training story.
+"""The copy guard: keeps a story from repeating a passage of `limit` characters from a training story.
 
-A token is drawn again where it would complete a passage of `limit` characters that a training story has. A token that begins a word
-is drawn again `MARGIN` characters earlier, so that the story turns away between two words and not within one. What the base
-model itself memorised is not among the training stories, and not guarded against.
+A token is drawn again if it would complete such a passage. A token that begins a word is drawn again `MARGIN`
+characters earlier, so that the story departs from the passage between two words and not within one. The guard does not
+cover what the base model itself memorised.
 """
 
 from fabula.corpus.copies import CopyIndex
 
 MARGIN = 12
-"""Characters before the limit at which no further word of a copied passage begins: most words end within them."""
+"""Distance in characters from the limit within which a copied passage may not begin another word: most words are
+shorter."""
 
 
 class CopyGuard:
     """Args:
     index: the training stories.
-    limit: characters of the shortest passage that is not written; at least 20.
+    limit: length of the shortest forbidden passage in characters; at least 20.
     """
 
     def __init__(self, index: CopyIndex, limit: int) -> None:
@@ -27,7 +28,7 @@ class CopyGuard:
         soft = self.limit - MARGIN
         if begins_word and len(text) >= soft and self.index.holds(text[-soft:]):
             return True
-        # Each passage that ends within the piece begins with what they share.
+        # All passages that end within the piece begin with these characters.
         shared = before[-max(self.limit - len(piece), 1) :]
         if len(text) < self.limit or not self.index.holds(shared):
             return False

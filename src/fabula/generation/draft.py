@@ -1,4 +1,4 @@
-"""Drafts, the stories that are being written."""
+"""Drafts: stories that are being written."""
 
 import re
 from bisect import bisect_right
@@ -23,13 +23,13 @@ CHUNK = 64
 """Tokens between two checks of whether a story will soon fill the context."""
 
 MAX_MORE_TOKENS = 40
-"""Tokens beyond `max_new_tokens` within which a sentence may end."""
+"""Tokens beyond `max_new_tokens` in which a sentence may still end."""
 
 MAX_REWINDS = 200
-"""How often one story goes back to avoid a banned phrase; then it ends before the phrase."""
+"""How often one story may go back to avoid a banned phrase; after that it ends before the phrase."""
 
 MEMORY_SHARE = 4
-"""The memory may fill the context divided by this."""
+"""The memory may fill this fraction of the context: 1 / `MEMORY_SHARE`."""
 
 MAX_PHRASE = 100
 """Longest banned phrase, in characters."""
@@ -37,30 +37,32 @@ MAX_PHRASE = 100
 DRY_BREAKERS = (b"\n", b":", b'"', b"*", "\u201c".encode(), "\u201d".encode())
 
 HELD_TOKENS = 64
-"""Tokens before `max_new_tokens` from which on only whole sentences are shown, so that what is shown need not be cut off."""
+"""For this many tokens before `max_new_tokens`, only whole sentences are shown, so that nothing shown has to be cut off
+later."""
 
 
 class Draft:
     """A story that is being written.
 
     The text of a token is not shown while it may still change: with `whole_sentences` the last tokens before
-    `max_new_tokens` are shown sentence by sentence, and what may be the beginning of a banned phrase is held back. Where a
-    banned phrase is complete, the story goes back to before its first token, which is forbidden there from then on.
+    `max_new_tokens` are shown sentence by sentence, and text that may begin a banned phrase is held back. When a banned
+    phrase is complete, the story goes back to before its first token, which is then forbidden there.
 
     Attributes:
         index: its number among the stories of one call.
         ids: all tokens, including the prompt's.
         num_tokens: tokens drawn so far.
-        text: what was written after the prompt and can no longer change.
+        text: the text after the prompt that can no longer change.
         finish_reason: None until it is finished.
         is_wanted: set it to False to stop writing this draft.
 
     Args:
-        candidate: its number among the drafts of which one is kept (`best_of`); number 0 is what is written without others.
-        leader: the draft that becomes the one of them that is kept.
+        candidate: its number among the drafts of which one is kept (`best_of`); number 0 is the story that is written
+            without `best_of`.
+        leader: the draft that becomes the best candidate.
 
     Raises:
-        FabulaError: there is neither a prompt nor a start token, so that the model has nothing to read.
+        FabulaError: there is neither a prompt nor a start token, so the model has nothing to read.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Draft:
         """All text after the prompt, shown or not."""
         self._num_read = len(engine.text_tokenizer.decode(self.ids)) + len(self._to_spell)
         self._num_healed = len(self._to_spell)
-        """Characters of the prompt that the first tokens spell again."""
+        """Characters at the end of the prompt that the first tokens spell again."""
         self._at_limit: str | None = None
         """The text when `max_new_tokens` was reached."""
         self._window_start = 0
@@ -108,11 +110,12 @@ class Draft:
         self._random = np.random.Generator(np.random.PCG64([seed, candidate] if candidate else seed))
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
         self._steps: list[tuple[int, int, str, int]] = []
-        """Before each draw: the numbers of ids and of characters written, and what of the prompt was still to spell."""
+        """Before each draw: the numbers of ids and of characters written, and the part of the prompt that was still to
+        be spelled."""
         self._nats: list[float] = []
-        """The loss of each draw under the model, where one of several candidates is kept."""
+        """The loss of each draw under the model, if this is one of several candidates."""
         self._forbidden: dict[int, set[tuple[int, ...]]] = {}
-        """By draw: what must not be drawn there."""
+        """By draw: the tokens that must not be drawn there."""
         self._num_rewinds = 0
         self._bias, self._guard = self._make_bias(), self._make_guard()
         self._phrases = self._phrases_to_ban()
@@ -124,7 +127,7 @@ class Draft:
         ids = self.engine.encode(memory + "\n\n") if memory else []
         if len(ids) > (most := self.engine.context_length // MEMORY_SHARE):
             raise FabulaError(
-                f"the memory has {len(ids):,} tokens; with this model it may have {most:,}, a quarter of its context",
+                f"the memory has {len(ids):,} tokens; this model allows {most:,}, a quarter of its context",
                 where="memory",
             )
         return ids
@@ -134,7 +137,7 @@ class Draft:
         if self.settings.ban_overused:
             if self.engine.overused is None:
                 raise FabulaError(
-                    "no evaluation says which phrases this model overuses",
+                    "this model has no evaluation that lists the phrases that it overuses",
                     where=self.engine.folder,
                     hint="leave out ban_overused, or write with the model of a finished run",
                 )
@@ -155,26 +158,27 @@ class Draft:
             raise FabulaError(
                 "the copy guard needs the training stories",
                 where=self.engine.folder,
-                hint="name their corpus (--corpus), or a model that lies in its run's folder",
+                hint="name their corpus (--corpus), or a model in the folder of its run",
             )
         return CopyGuard(self.engine.copies, self.settings.copy_guard)
 
     @cached_property
     def _breakers(self) -> frozenset[int]:
-        """The tokens over which DRY sees no repetition."""
+        """The tokens that end a sequence for DRY."""
         texts = enumerate(self.engine.vocabulary.token_bytes)
         return frozenset(i for i, text in texts if any(breaker in text for breaker in DRY_BREAKERS))
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it should be continued."""
+        """Whether it is wanted and not finished."""
         wanted = self if self.leader is None else self.leader
         return wanted.is_wanted and self.finish_reason is None
 
     def needs_new_window(self) -> bool:
-        """Whether the model must read anew: it has not read the last tokens, or has no room left for the next ones.
+        """Whether the model must read a new window: it has not read the last tokens, or has no room left for the next
+        ones.
 
-        The latter changes only every `CHUNK` tokens, so that stories that began together move on together.
+        The latter is checked only every `CHUNK` tokens, so that stories that began together get new windows together.
         """
         return self._must_reread or self._is_full()
 
@@ -197,8 +201,8 @@ class Draft:
 
     @property
     def num_unread(self) -> int:
-        """Characters at the beginning of the prompt that lie before the window; a few more or less, where the window begins
-        within a character."""
+        """Number of characters at the beginning of the prompt that are before the window; approximate if the window
+        begins within a character."""
         if not self._window_start:
             return 0
         read = self.engine.text_tokenizer.decode(self.ids[self._window_start :])
@@ -257,7 +261,7 @@ class Draft:
             logits_V[token] = -np.inf
 
     def _draw_healed(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
-        """Draw the tokens that spell the end of the prompt and may go beyond it."""
+        """Draw tokens that spell the end of the prompt and may continue beyond it."""
         found = covers(self.engine, self._read_ids(), self._to_spell, logits_V)
         self._to_spell = ""
         if forbidden:
@@ -277,7 +281,7 @@ class Draft:
         return draw(weights, uniform)
 
     def _avoid_banned(self) -> None:
-        """Go back to before the first token of a banned phrase, if there is one in what was written."""
+        """Go back to before the first token of a banned phrase, if the written text contains one."""
         assert self._banned is not None
         before = self.prompt[-MAX_PHRASE:]
         text = before + self._written
@@ -328,7 +332,7 @@ class Draft:
             self._finish_sentence(over)
 
     def _finish_sentence(self, over: int) -> None:
-        """End the story at the end of a sentence, if it has come or will not come.
+        """End the story at the end of a sentence if there is one, or cut it if none has come in time.
 
         Args:
             over: tokens beyond `max_new_tokens`.
@@ -359,7 +363,8 @@ class Draft:
         return max(final, len(self.text))
 
     def _before_banned(self) -> int:
-        """The number of characters before the token in which a banned phrase may have begun; all if none may have."""
+        """The number of characters before the token in which a banned phrase may have begun; all characters if there is
+        none."""
         text = (self.prompt[-MAX_PHRASE:] + self._written).lower()
         phrases = [phrase.lower() for phrase in self._phrases]
         begun = max(size for each in phrases for size in range(len(each) + 1) if text.endswith(each[:size]))
@@ -373,7 +378,7 @@ class Draft:
 
     @property
     def mean_loss(self) -> float:
-        """Nats per token under the model, where one of several candidates is kept."""
+        """Nats per token under the model, if this is one of several candidates."""
         return sum(self._nats) / max(1, len(self._nats))
 
     def take(self, best: "Draft", join: str) -> str:

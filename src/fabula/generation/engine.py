@@ -1,6 +1,6 @@
-"""What an engine is: it turns tokens into the logits of the next one. `sampling.py` does all the drawing.
+"""The interface of engines: an engine computes the logits of the next token. `sampling.py` draws the tokens.
 
-Each engine is one file that imports nothing of this package but this interface; `engines.py` finds them. Importing this
+Each engine is one file that imports only this interface from the package; `engines.py` lists them. Importing this
 module loads neither torch nor transformers: that takes seconds, and the fast engine needs neither.
 """
 
@@ -23,11 +23,11 @@ from fabula.generation.settings import GENERATION_CONFIG
 from fabula.generation.vocabulary import Vocabulary
 
 ALIGNMENT = 16
-"""Floats in the widest vector of today's CPUs (512 bits)."""
+"""Floats in the widest vector register of today's CPUs (512 bits)."""
 
 
 class TextSide(Record):
-    """All that an engine needs to know of a model besides its weights. An engine may cache it as JSON."""
+    """Everything that an engine needs to know about a model besides its weights. An engine may cache it as JSON."""
 
     tokenizer: str
     """`tokenizer.json`."""
@@ -42,7 +42,7 @@ class TextSide(Record):
 
     @classmethod
     def of(cls, folder: Path, model: Any = None) -> "TextSide":
-        """Read it from a model's folder, by way of transformers.
+        """Read it from a model's folder with transformers.
 
         Args:
             model: the loaded model, if there is one, to measure how its stories begin (see `find_story_format`).
@@ -67,22 +67,22 @@ class TextSide(Record):
 
 
 class Batch(ABC):
-    """Stories that a model reads together. It keeps what it has read (the keys and values of attention).
+    """Stories that a model reads together. The batch keeps the attention keys and values of what was read.
 
     Attributes:
-        logits_BV: logits of the next token of each story. The next step may write over them.
+        logits_BV: logits of the next token of each story. The next step may overwrite them.
     """
 
     logits_BV: NDArray[np.float32]
 
     @abstractmethod
     def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
-        """Read one more token of some stories. The others leave the batch.
+        """Read one more token for some of the stories. The others leave the batch.
 
         Args:
-            rows: rows of the batch, ascending, of the stories that go on; they become rows 0, 1, ... A row may be named
-                several times, which makes as many copies of the story.
-            input_ids: the next token of each.
+            rows: rows, ascending, of the stories that continue; they become rows 0, 1, ... A row that is named several
+                times gives several copies of its story.
+            input_ids: the next token of each of these stories.
         """
 
 
@@ -90,9 +90,9 @@ class Engine(ABC):
     """A loaded model.
 
     Attributes:
-        name: as in `--engine`.
+        name: its name for `--engine`.
         folder: the model's folder.
-        text_tokenizer: it takes the name of a special token in a text as plain text.
+        text_tokenizer: reads the name of a special token in a text as plain text.
         context_length: the most tokens that the model reads at once.
         start_id: the token before a story.
         continued_with_start: whether a window that begins within a story begins with the start token, too.
@@ -118,7 +118,7 @@ class Engine(ABC):
 
     @cached_property
     def overused(self) -> tuple[str, ...] | None:
-        """The phrases that the model overuses against the author; None where it was not evaluated."""
+        """The phrases that the model overuses compared with the author; None if it was not evaluated."""
         from fabula.models.records import ModelRecords
 
         tuned = ModelRecords.of(self.folder).tuned
@@ -126,8 +126,8 @@ class Engine(ABC):
 
     @cached_property
     def copies(self) -> CopyIndex | None:
-        """The training stories, to write without copying them: of the corpus in the run's folder, unless it is set to those of
-        another. None where there is no corpus, or too large a one."""
+        """An index of the training stories, so that a story can avoid copying them: of the corpus in the run's folder,
+        unless it is set to another. None if there is no corpus, or if it is too large."""
         from fabula.models.records import ModelRecords
 
         corpus = ModelRecords.of(self.folder).corpus_folder
@@ -139,7 +139,8 @@ class Engine(ABC):
 
     @abstractmethod
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
-        """Read these windows of 1 to `context_length` tokens each as one batch. Batches are independent of each other."""
+        """Read these windows, of 1 to `context_length` tokens each, as one batch. Batches are independent of each
+        other."""
 
 
 def end_ids_of(folder: Path) -> frozenset[int]:
@@ -158,8 +159,9 @@ def left_padded(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Windows of unequal length as one batch, aligned at their ends: input_ids_BT, attention_mask_BT, position_ids_BT.
 
-    T is a multiple of `ALIGNMENT`, so that the position of a token in the processor's vectors depends on its own story
-    alone. Sums are then rounded the same way in every batch, and a story has the same bits in a batch and alone.
+    T is a multiple of `ALIGNMENT`, so that the position of a token in the processor's vectors depends only on its own
+    story. Sums are then rounded the same way in every batch, and the logits of a story are bit-identical in a batch and
+    alone.
     """
     longest = max(len(window) for window in windows)
     longest += -longest % ALIGNMENT

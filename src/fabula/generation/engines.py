@@ -1,4 +1,4 @@
-"""The engines by name, and the fastest of them for a model on this machine."""
+"""The engines by name, and how "auto" chooses the fastest one for a model on this machine."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -12,7 +12,8 @@ from fabula.models.find import locate_model
 from fabula.progress import OnProgress, silent
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
-"""Without any of these files torch has no GPU: of NVIDIA or AMD on Linux, of a Windows host, on Windows itself."""
+"""Driver files: without any of them torch has no GPU. They belong to NVIDIA or AMD on Linux, to a Windows host (WSL),
+and to Windows itself."""
 
 
 def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgress = silent) -> Engine:
@@ -23,7 +24,7 @@ def load_engine(model: str | Path, engine: str = "auto", *, on_progress: OnProgr
         engine: one of `ENGINES`, or "auto" for the fastest that is installed and can run this model.
 
     Raises:
-        FabulaError: no such model, or an engine that is unknown, not installed, or cannot run this model.
+        FabulaError: there is no such model, or the engine is unknown, not installed, or cannot run this model.
     """
     if engine not in ("auto", *ENGINES):
         raise FabulaError(f"unknown engine {engine!r}", hint=did_you_mean(engine, ("auto", *ENGINES)))
@@ -54,7 +55,7 @@ ENGINES: dict[str, Callable[[Path, OnProgress], Engine]] = {
     "openvino-fp32": _openvino_fp32,
     "transformers": _transformers,
 }
-"""What loads each engine. The engines' own libraries are imported when one is loaded."""
+"""The loader of each engine. An engine's libraries are imported only when it is loaded."""
 
 
 def _fastest(folder: Path) -> str:
@@ -67,7 +68,7 @@ def _fastest(folder: Path) -> str:
 
 
 def _has_gpu() -> bool:
-    """Whether torch can use a GPU. torch takes long to import, so this asks it only if there is a driver."""
+    """Whether torch can use a GPU. torch takes long to import, so it is asked only if there is a driver."""
     if not any(Path(driver).exists() for driver in GPU_DRIVERS):
         return False
     import torch

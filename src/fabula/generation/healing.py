@@ -1,10 +1,12 @@
-"""Token healing: a prompt may end anywhere, and the model continues its text, not the tokens that the tokenizer made of it.
+"""Token healing: a prompt may end anywhere, and the model continues its text rather than its tokens.
 
-A prompt that ends in a space, or in half a word, is cut into tokens that hardly ever occurred so in training: a space is
-part of the next word's token. So the last tokens are taken back, and the first tokens that are drawn must spell their text
-again. The probability of a text is the sum over all token sequences that spell it and whatever follows. Each such sequence
+A prompt that ends in a space or in half a word gives tokens that hardly ever occurred in training: a space is usually
+    part of the next word's token. So the last tokens are removed, and the first tokens that are drawn must spell their
+    text again. The probability of a text is the sum over all token sequences that spell it and whatever follows. Each
+    such sequence
 ends with the first token that reaches the end of the prompt or goes beyond it (Phan et al. 2024, arXiv:2410.09303; Hayase et
-al. 2025, arXiv:2506.14123). `covers` finds them with their probabilities; one is drawn, and writing goes on from there.
+al. 2025, arXiv:2506.14123). `covers` finds these sequences and their probabilities; one is drawn, and writing continues
+from there.
 """
 
 from dataclasses import dataclass
@@ -15,19 +17,20 @@ from numpy.typing import NDArray
 from fabula.generation.engine import Engine
 
 MAX_TAKEN_BACK = 4
-"""Tokens of a prompt that are taken back at most: more than this many make up rare, long words."""
+"""Most tokens of a prompt that are removed: only rare, long words have more."""
 
 MAX_PATHS = 16
 SMALLEST_PATH = 1e-5
-"""Incomplete sequences that are followed at once, and the smallest probability of one, as a share of all that is found."""
+"""Most incomplete sequences that are extended at once, and the smallest probability of one, as a share of all that was
+found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Covers:
-    """The token sequences that spell the end of a prompt and may go beyond it.
+    """The token sequences that spell the end of a prompt and may continue beyond it.
 
     Attributes:
-        scores: [N] their natural log probabilities, float32.
+        scores: [N] natural log probabilities of the sequences, float32.
         paths: the tokens of each sequence before its last one.
         last_ids: [N] their last tokens.
         path_of: [N] the index in `paths` of each.
@@ -43,11 +46,11 @@ class Covers:
 
 
 def take_back(engine: Engine, prompt: str) -> tuple[list[int], str]:
-    """The tokens of a prompt without the last ones, and the text of those: they end within its last word, or within its
-    last run of spaces or of punctuation.
+    """The tokens of a prompt without the last ones, and the text of the removed ones, which is at most its last word,
+    or its last run of spaces or punctuation.
 
     Returns:
-        All tokens and "" where the tokens do not spell the prompt, as with a tokenizer that changes the text.
+        All tokens and "" if the tokens do not spell the prompt, as with a tokenizer that changes the text.
     """
     ids = engine.encode(prompt)
     spell = engine.vocabulary.spell
@@ -80,7 +83,7 @@ def covers(engine: Engine, ids: list[int], end: str, logits_V: NDArray[np.float3
     scores, last_ids, path_of = [], [], []
     frontier = [
         (0, 0.0, end.encode(), _log_softmax(logits_V))
-    ]  # path, its log probability, what is left, what follows
+    ]  # path, its log probability, the text left to spell, the logits of the next token
     batch = None
     while frontier:
         followed: list[tuple[float, int, int, bytes, int]] = []

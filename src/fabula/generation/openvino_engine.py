@@ -1,8 +1,8 @@
-"""The fast engine on a CPU: decoders of many architectures as an OpenVINO graph of our own, with weights of 8 bits.
+"""The fast engine for CPUs: runs decoders of many architectures as our own OpenVINO graph, with 8-bit weights.
 
 Writing one story reads every weight once for each token, so its speed is bounded by how fast memory is read; 8-bit
-weights are a quarter of the bytes. Each row of a weight matrix is held as integers from -127 to 127 and one scale
-(largest magnitude / 127), the embedding among them. Biases, norms and learned positions stay in full precision.
+weights are a quarter of the bytes. Each row of a weight matrix, embeddings included, is stored as integers from -127 to
+127 and one scale (largest magnitude / 127). Biases, norms and learned positions stay in full precision.
 """
 
 import shutil
@@ -32,10 +32,10 @@ from fabula.progress import OnProgress, Progress, silent
 GRAPH = "decoder.xml"
 TEXT_SIDE = "text.json"
 TEXT_SIDE_VERSION = 2
-"""Goes up when `TextSide` changes."""
+"""Increase this when `TextSide` changes."""
 
 NUM_CACHED = 8
-"""Converted models that are kept; the one that was not used for the longest time goes first."""
+"""Number of converted models that are kept; the least recently used one is removed first."""
 
 READ = (
     "config.json",
@@ -46,11 +46,11 @@ READ = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-"""The files beside the weights that decide what is in the cache."""
+"""The files besides the weights on which a cached model depends."""
 
 
 class OpenVINOEngine(Engine):
-    """Models of the architectures in `decoder.py`, on the CPU.
+    """Runs models of the architectures in `decoder.py` on the CPU.
 
     Args:
         folder: the model's.
@@ -103,7 +103,7 @@ class OpenVINOBatch(Batch):
             "position_ids": positions_BT,
             "rows": rows_B.astype(np.int32),
         }
-        for name, values in inputs.items():  # a dictionary given to `infer` would be looked at for longer
+        for name, values in inputs.items():  # passing a dictionary to `infer` takes longer
             self._request.set_tensor(name, ov.Tensor(values, shared_memory=True))
         self._request.start_async()
         self._request.wait()
@@ -111,9 +111,9 @@ class OpenVINOBatch(Batch):
 
 
 def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, TextSide]:
-    """The model's graph, and its `TextSide`: from the cache, or made and put there.
+    """The model's graph and its `TextSide`, from the cache if they are there, else converted and cached.
 
-    What is in the cache was checked when it was made, so that a model that was used before loads without torch and
+    Cached models were checked when they were converted, so a model that was used before loads without torch and
     transformers.
     """
     read = [file for pattern in READ for file in sorted(folder.glob(pattern))]

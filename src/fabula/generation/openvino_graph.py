@@ -1,8 +1,8 @@
 """Any `Decoder` as an OpenVINO graph, built operation by operation.
 
 OpenVINO's converter is not used: it reports its use over the network, and the graph's form matters for speed. The
-patterns of operations below are those that OpenVINO's CPU plugin runs as one: attention with its cache, rotation, RMSNorm.
-Matrices that read the same input are one matrix.
+patterns of operations below are those that OpenVINO's CPU plugin fuses: attention with its cache, rotation, RMSNorm.
+Matrices that read the same input are joined into one.
 
 Shapes as in `decoder.py`, and: B rows, T new tokens, S tokens in all (old and new).
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from fabula.models.decoder import Array, Decoder, Layer, Linear, Norm, Rotary
 
-# Without this, importing openvino reports to a statistics server. The library has its own stand-in for the missing
+# Without this, importing openvino reports to a statistics server. The library has its own substitute for the missing
 # package.
 sys.modules["openvino_telemetry"] = None  # pyright: ignore[reportArgumentType]
 import openvino as ov  # noqa: E402
@@ -21,12 +21,12 @@ from openvino import opset15 as op  # noqa: E402
 from openvino.op.util import Variable, VariableInfo  # noqa: E402
 
 INPUTS_PER_SCALE = 128
-"""Numbers of a layer's input that are rounded to 8 bits together, with one scale; fewer where a layer has fewer inputs.
-Of 128 rather than OpenVINO's own 32, see docs/benchmarks.md. A layer with fewer inputs than that would not be rounded, and
-sums that are not rounded depend on the size of the batch."""
+"""Numbers of a layer's input that are rounded to 8 bits with one scale; fewer if a layer has fewer inputs.
+docs/benchmarks.md has the reason for 128 instead of OpenVINO's own 32. A layer with fewer inputs than the group size
+would not be rounded, and unrounded sums depend on the size of the batch."""
 
 VERSION = 5
-"""Goes up when the graph changes, so that graphs in the cache are made anew."""
+"""Increase this when the graph changes, so that cached graphs are made again."""
 
 _ACTIVATIONS = {
     "gelu": lambda x: op.gelu(x, "erf"),
@@ -41,11 +41,11 @@ _ACTIVATIONS = {
 def decoder_graph(decoder: Decoder, bits: int) -> ov.Model:
     """The decoder with its cache inside.
 
-    Inputs: input_ids (B, T), attention_mask (B, S; 0 hides a token), position_ids (B, T), and rows (B): which rows of the
-    batch before go on, as the cache has them. Output: logits (B, 1, V) of the token after the last.
+    Inputs: input_ids (B, T), attention_mask (B, S; 0 hides a token), position_ids (B, T), and rows (B): which rows of
+        the previous step, as the cache has them, continue. Output: logits (B, 1, V) of the token after the last.
 
     Args:
-        bits: 8 or 32, of the weight matrices.
+        bits: bits per weight of the matrices, 8 or 32.
     """
     return _Builder(decoder, bits).model()
 
@@ -69,7 +69,7 @@ def _parameter(name: str, *shape: int, kind: type = np.int64) -> ov.Node:
 
 
 def _norm(x: ov.Node, norm: Norm) -> ov.Node:
-    """Of the last axis."""
+    """Normalise over the last axis."""
     if norm.subtracts_mean:
         centred = op.mvn(x, _integers(-1), True, norm.epsilon, "INSIDE_SQRT")
     else:
@@ -114,7 +114,9 @@ class _Builder:
         model = ov.Model([op.result(logits_B1V)], self._assignments, inputs, "decoder")  # pyright: ignore
         options = {"KV_CACHE_PRECISION": "f32"}
         if self._bits == 8:
-            narrowest = 1 << (self._fewest_inputs.bit_length() - 1)  # the power of two that is not above it
+            narrowest = 1 << (
+                self._fewest_inputs.bit_length() - 1
+            )  # the largest power of two that is not above it
             options = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(min(INPUTS_PER_SCALE, narrowest))}
         for name, value in options.items():
             model.set_rt_info(value, ["runtime_options", name])
@@ -150,8 +152,9 @@ class _Builder:
         return self._linear(mixed, layer.attention_out)
 
     def _heads(self, read_BTO: ov.Node, layer: Layer) -> tuple[ov.Node, ov.Node, ov.Node]:
-        """Queries (B, H, T, D), keys and values (B, G, T, D), rotated. Where nothing else happens to them, one operation
-        turns all heads, those of the values by no angle: an operation costs more than its sums."""
+        """Queries (B, H, T, D), keys and values (B, G, T, D), rotated. If there is nothing else to compute, one
+        operation rotates all heads, those of the values by angle 0: the overhead of an operation costs more than its
+        arithmetic."""
         H, G, D = self._decoder.num_heads, self._decoder.num_key_value_heads, self._decoder.head_dim
         order = _integers(0, 2, 1, 3)
         if layer.rotary and not layer.query_norm:
@@ -177,7 +180,8 @@ class _Builder:
         return query, key, value
 
     def _remembered(self, kind: str, number: int, new_BGTD: ov.Node) -> ov.Node:
-        """The keys or values of all tokens so far, those of each head for all query heads that read them: (B, H, S, D)."""
+        """The keys or values of all tokens so far, each head repeated for all query heads that read it: (B, H, S,
+        D)."""
         H, G, D = self._decoder.num_heads, self._decoder.num_key_value_heads, self._decoder.head_dim
         info = VariableInfo()
         info.data_shape, info.data_type = ov.PartialShape([-1, G, -1, D]), ov.Type.f32
@@ -199,7 +203,7 @@ class _Builder:
         return op.reshape(repeated, _integers(0, H, -1, D), True)
 
     def _rotated(self, x: ov.Node, rotary: Rotary, turns: Array) -> ov.Node:
-        """Heads (B, N, T, D), turned by `turns` (N or 1) times the angles of their positions."""
+        """Heads (B, N, T, D), rotated by `turns` (N or 1) times the angles of their positions."""
         D, R = self._decoder.head_dim, 2 * len(rotary.frequencies)
         cosine, sine = self._rotation(rotary, turns)
         turned, kept = x, None
@@ -213,7 +217,7 @@ class _Builder:
         return turned if kept is None else op.concat([turned, kept], -1)
 
     def _rotation(self, rotary: Rotary, turns_N: Array) -> tuple[ov.Node, ov.Node]:
-        """Cosine and sine of each position's angles (B, N, T, R), made once for all layers that share them."""
+        """Cosine and sine of each position's angles (B, N, T, R), computed once for all layers that share them."""
         key = (rotary.frequencies.tobytes(), rotary.scale, turns_N.tobytes())
         if key not in self._rotations:
             places = op.unsqueeze(op.convert(self._positions_BT, "f32"), _integers(1, 3))
@@ -228,8 +232,8 @@ class _Builder:
         return self._rotations[key]
 
     def _mask(self, window: int | None) -> ov.Node:
-        """What is added to the products of queries and keys (B, 1, T, S): a token sees itself, and what stands before it,
-        in the window if there is one, and is not hidden."""
+        """The mask that is added to the products of queries and keys (B, 1, T, S): a token attends to itself and to
+        earlier tokens that are not hidden, and that are in the window if there is one."""
         if window not in self._masks:
             num_new, num_all = _size(self._ids_BT, 1), _size(self._mask_BS, 1)
             places_S = op.range(_scalar(0), op.squeeze(num_all), _scalar(1), "i64")
@@ -255,7 +259,7 @@ class _Builder:
         return product if linear.bias_O is None else op.add(product, op.constant(linear.bias_O))
 
     def _rows_of(self, matrix_OI: Array) -> tuple[ov.Node, ov.Node | None]:
-        """A matrix as a constant, and the scale of each row where it is held in 8 bits."""
+        """A matrix as a constant, and the scale of each row if it has 8 bits."""
         if self._bits == 32:
             return op.constant(matrix_OI), None
         scale_O1 = np.abs(matrix_OI).max(axis=1, keepdims=True) / np.float32(127)

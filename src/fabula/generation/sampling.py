@@ -6,23 +6,24 @@ found with one tool work in the other:
 1. repetition penalty r (Keskar et al. 2019, arXiv:1909.05858): for every token that the story already has, including
    the prompt, a logit l becomes l / r where l > 0, and l * r where l < 0;
 2. temperature t: l / t;
-3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits stay, and any equal to the smallest of these;
-4. top-p (Holtzman et al. 2020, arXiv:1904.09751): the least likely tokens whose probabilities sum to at most 1 - p are
+3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits are kept, and any equal to the smallest of
+these; 4. top-p (Holtzman et al. 2020, arXiv:1904.09751): the least likely tokens whose probabilities sum to at most 1 -
+p are
    removed;
 5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability are removed.
 
-Others are off unless their settings say otherwise:
+These are off by default:
 
-- DRY (p-e-w 2024, text-generation-webui pull request 5677), after 1: where the last n tokens of the story occurred before,
-  the token that followed then loses `dry_multiplier * dry_base ** (n - dry_allowed_length)` from its logit, for the longest
-  such n, if that is at least `dry_allowed_length`. Sequences do not go over tokens with a line end, a colon, a quote or an
-  asterisk;
-- top-n-sigma (Tang et al. 2024, arXiv:2411.07641), next: tokens whose logit is more than n standard deviations of all logits
+- DRY (p-e-w 2024, text-generation-webui pull request 5677), after 1: if the last n tokens of the story occurred before,
+the logit of the token that followed them is reduced by `dry_multiplier * dry_base ** (n - dry_allowed_length)`, for the
+longest such n, if that is at least `dry_allowed_length`. Sequences end at tokens with a line end, a colon, a quote or
+an asterisk; - top-n-sigma (Tang et al. 2024, arXiv:2411.07641), next: tokens whose logit is more than n standard
+deviations of all logits
   below the largest are removed;
 - XTC (p-e-w 2024, text-generation-webui pull request 6335), last: with `xtc_probability`, all tokens with a probability of at
   least `xtc_threshold` are removed, except the least likely of them.
 
-Where several tokens at the edge of top-p are exactly equally likely, all of them stay; transformers keeps some.
+If several tokens at the edge of top-p are exactly equally likely, all of them are kept; transformers keeps some.
 """
 
 from collections.abc import Set
@@ -48,11 +49,12 @@ def token_weights(
     breakers: Set[int] = frozenset(),
     without_likeliest: bool = False,
 ) -> NDArray[np.float32]:
-    """How likely each token is to come next: weights_V, in proportion to the probability, 0 where it cannot.
+    """How likely each token is to come next: weights_V, proportional to its probability, 0 for a token that cannot
+    come.
 
     Args:
         logits_V: the model's logits for the next token, one for each of the V tokens of the vocabulary.
-        settings: `temperature` 0 leaves the likeliest token alone.
+        settings: with `temperature` 0, only the likeliest token has a weight.
         used_ids: the tokens of the story so far, in order.
         breakers: tokens that end a sequence for DRY.
         without_likeliest: whether XTC applies to this token.
@@ -92,7 +94,8 @@ def token_weights(
 
 
 def repeated_lengths(ids: NDArray[np.int64], breakers: Set[int]) -> dict[int, int]:
-    """For each token that followed an earlier occurrence of the last tokens: how many last tokens that is at most."""
+    """For each token that followed an earlier occurrence of the last tokens: the length of the longest such
+    occurrence."""
     longest: dict[int, int] = {}
     if not len(ids) or int(ids[-1]) in breakers:
         return longest
@@ -112,11 +115,12 @@ def repeated_lengths(ids: NDArray[np.int64], breakers: Set[int]) -> dict[int, in
 def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
     """The smallest of these weights (positive or 0, in any order, of any sum) that top-p keeps.
 
-    Sorting the whole vocabulary would take a tenth of a fast model's step. What weighs no more than is to be removed, all
-    together, is removed without sorting: nearly always all tokens below `UNLIKELY`, else those below the mean of what is to
-    be removed.
+    Sorting the whole vocabulary would take a tenth of a fast model's step. Tokens whose total weight does not exceed
+    the weight to be removed are removed without sorting: nearly always all tokens below `UNLIKELY`, else those below
+    the mean of what is to be removed.
     """
-    total = float(weights.sum(dtype=np.float64))  # compared with a NumPy number, all weights would be widened
+    # Comparing with a NumPy scalar would convert all weights to float64.
+    total = float(weights.sum(dtype=np.float64))
     gone = (1 - top_p) * total
     for least in (UNLIKELY * total, gone / len(weights)):
         likely = weights[weights >= least]
@@ -131,7 +135,7 @@ def nucleus_edge(weights: NDArray[np.float32], top_p: float) -> float:
 def draw(weights_V: NDArray[np.float32], uniform: float) -> int:
     """The next token by inversion: the first whose cumulative probability, in order of ids, exceeds `uniform`.
 
-    One number in [0, 1) decides one token, so the same numbers give the same story wherever the weights agree.
+    One number in [0, 1) decides one token, so the same numbers give the same story if the weights are the same.
     """
     possible = np.flatnonzero(weights_V > 0)
     mass = np.cumsum(weights_V[possible], dtype=np.float64)

@@ -1,18 +1,18 @@
-"""Where sentences end."""
+"""Finds the ends of sentences."""
 
 import re
 
 END = re.compile(r"[.!?\u2026]+[”\"’')\]*_]*(?=\s)|[。！？]+[」』”]*|(?<=\S)(?=\s*\n)")
-"""The end of a sentence: its mark, with quotes and brackets, before white space; or the end of a line."""
+"""The end of a sentence: its punctuation mark, with quotes and brackets, before white space; or the end of a line."""
 
 ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|Prof|Rev|Gen|Col|Capt|Lt|Sgt|No|vs)|\b[A-Z])\.\Z"
 )
-"""A full stop after one of these, or after an initial, ends no sentence."""
+"""A full stop after one of these, or after an initial, does not end a sentence."""
 
 
 def last_sentence_end(text: str) -> int:
-    """The position after the last sentence of `text` that has ended, without white space; 0 where none has.
+    """The position after the last complete sentence of `text`, without white space; 0 if there is none.
 
     A mark at the very end of the text does not count: a quote or a digit may follow.
     """
@@ -20,12 +20,12 @@ def last_sentence_end(text: str) -> int:
 
 
 def sentence_ends(text: str) -> list[int]:
-    """The position after each sentence that has ended, without white space."""
+    """The position after each complete sentence, without white space."""
     ends = (match.end() for match in END.finditer(text))
     return [end for end in ends if not ABBREVIATION.search(text, 0, end)]
 
 
 def last_word_end(text: str) -> int:
-    """The position after the last word of `text` that has ended; all of a text without white space."""
+    """The position after the last complete word of `text`; the end of a text without white space."""
     words = text.rstrip()
     return len(words) if len(words) < len(text) else len(re.sub(r"\s+\S*\Z", "", text))

@@ -13,21 +13,21 @@ from fabula.files import read_json
 GENERATION_CONFIG = "generation_config.json"
 
 MAX_TEXT = 4000
-"""Longest text among the settings, in characters."""
+"""Longest text that a setting may have, in characters."""
 
 SHORTEST_GUARD = 20
-"""Shorter passages are in everybody's stories."""
+"""The shortest `copy_guard`, in characters: shorter passages occur in anybody's stories."""
 
 NUM_BRIDGES = 8
 MAX_BRIDGE_TOKENS = 120
-"""Bridges to a following text that are written to choose from, and the longest of them."""
+"""Number of candidate bridges to a following text, and the longest bridge in tokens."""
 
 TRANSFORMERS_FIELDS = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty")
-"""The settings that transformers' `GenerationConfig` has, too."""
+"""The settings that transformers' `GenerationConfig` also has."""
 
 
 def _words_of(given: Any) -> Any:
-    """A table of words from "word=number", as the command line takes them."""
+    """Words and numbers from "word=number", the form on the command line."""
     if not isinstance(given, Sequence) or isinstance(given, str):
         return given
     pairs = [str(each).rpartition("=") for each in given]
@@ -37,7 +37,7 @@ def _words_of(given: Any) -> Any:
 
 
 class SamplingSettings(Record):
-    """The settings of one story. They mean the same distribution in every engine (see `sampling.py`)."""
+    """The settings of one story. They give the same distribution in every engine (see `sampling.py`)."""
 
     max_new_tokens: int = Field(
         default=512,
@@ -168,17 +168,17 @@ class SamplingSettings(Record):
 
     @property
     def num_candidates(self) -> int:
-        """Stories that are written to choose one from."""
+        """Number of stories that are written to choose one from."""
         return self.best_of or (NUM_BRIDGES if self.following else 1)
 
     @property
     def most_tokens(self) -> int:
-        """The longest story in tokens, without what finishes its last sentence."""
+        """The longest story in tokens, without the tokens that finish its last sentence."""
         return min(self.max_new_tokens, MAX_BRIDGE_TOKENS) if self.following else self.max_new_tokens
 
     @classmethod
     def of_model(cls, folder: str | Path) -> Self:
-        """The settings in a model's `generation_config.json`, and the defaults for those that it leaves out.
+        """The settings in a model's `generation_config.json`, with defaults for those that it leaves out.
 
         Raises:
             FabulaError: the file is damaged, or holds a value out of range.
@@ -203,7 +203,7 @@ class SamplingSettings(Record):
         return self.parse({**self.model_dump(), **wanted}, where="settings")
 
     def generation_config(self) -> dict[str, Any]:
-        """The same settings as fields of transformers' `GenerationConfig`. All are stated, so that none of its defaults
+        """The same settings as fields of transformers' `GenerationConfig`. All are set, so that none of its defaults
         (such as a `top_k` of 50) applies."""
         values = self.model_dump(include=set(TRANSFORMERS_FIELDS))
         if self.temperature == 0:

@@ -1,4 +1,4 @@
-"""The engine that needs no extra: any causal language model that transformers loads, in full precision."""
+"""The engine that needs no extra packages: any causal language model that transformers loads, in full precision."""
 
 import inspect
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ class Vocabulary:
     """The bytes of each token of a vocabulary, and the tokens that begin with given bytes.
 
     Attributes:
-        token_bytes: by id; b"" for special tokens, and for all tokens of a kind of tokenizer that is not known here.
+        token_bytes: by id; b"" for special tokens, and for all tokens of a tokenizer of an unknown kind.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -33,7 +33,7 @@ class Vocabulary:
         """Check that the text of the tokens is known.
 
         Raises:
-            FabulaError: it is not; `wanted` needs it.
+            FabulaError: the text is not known, and `wanted` needs it.
         """
         if not any(self.token_bytes):
             raise FabulaError(
@@ -73,7 +73,7 @@ class Vocabulary:
 
 
 def _speller(decoder: Any) -> Any:
-    """What turns a token's name into its bytes, from the tokenizer's decoder."""
+    """The function from a token's name to its bytes, chosen by the tokenizer's decoder."""
     steps = [decoder, *(decoder or {}).get("decoders", [])]
     kinds = {step["type"] for step in steps if step}
     if "ByteLevel" in kinds:
@@ -87,7 +87,8 @@ def _speller(decoder: Any) -> Any:
 
 
 def _byte_level() -> dict[str, int]:
-    """GPT-2's names of the bytes: printable Latin-1 characters stand for themselves, the others follow from U+0100."""
+    """GPT-2's names of the bytes: printable Latin-1 characters represent themselves; the other bytes are numbered from
+    U+0100."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

@@ -1,8 +1,8 @@
-"""Words that shall come more or less often, whatever their tokens are.
+"""Makes words more or less likely, whatever their tokens are.
 
-A word's bias b is added to the logits of its tokens in shares: where the word is begun, a token that goes on with it gets b times the
-part of the word that is then written. So whole words gain or lose b nats, over any tokens that spell them, and words that only begin
-alike gain nothing (potential-based shaping, Ng, Harada and Russell 1999).
+A word's bias b is spread over the logits of its tokens: a token that continues the word gets b times the share of the
+word that is then written. So whole words gain or lose b nats, with any tokens that spell them, and words that only
+begin the same way gain nothing (potential-based shaping, Ng, Harada and Russell 1999).
 """
 
 import re
@@ -18,8 +18,8 @@ BEGUN = re.compile(r"\w*\Z")
 
 class WordBias:
     """Args:
-    bias: for each word, in lower case, what is added to its logarithmic probability in nats; it holds for the word with a
-        capital and in capitals, too.
+    bias: for each word, in lower case, what is added to its log probability, in nats; it also holds for the capitalised
+        word and for the word in capitals.
     """
 
     def __init__(self, vocabulary: Vocabulary, bias: Mapping[str, float]) -> None:
@@ -31,7 +31,7 @@ class WordBias:
         self._goes_on = np.flatnonzero(
             [token[:1].decode(errors="replace").isalnum() for token in vocabulary.token_bytes]
         )
-        """Tokens that would make a longer word of a whole one."""
+        """Tokens that would extend a complete word to a longer one."""
         begins: dict[int, float] = {}
         for spellings, value in self._words:
             for token, share in self._shares(spellings, value, lead=b" ").items():
@@ -53,11 +53,12 @@ class WordBias:
     def _shares(
         self, spellings: Sequence[str], value: float, *, begun: str = "", lead: bytes = b""
     ) -> dict[int, float]:
-        """What the tokens get that write a word, or go on with it. One that may go on to two spellings gets it once.
+        """The bias for tokens that write a word or continue it. A token that can continue to two spellings gets it
+        once.
 
         Args:
-            begun: what is written of the word.
-            lead: what the tokens begin with.
+            begun: the part of the word that is written.
+            lead: the text that the tokens begin with.
         """
         shares: dict[int, float] = {}
         for spelling in spellings:

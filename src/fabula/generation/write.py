@@ -1,4 +1,4 @@
-"""Writing stories: one at a time, piece by piece, or many in batches."""
+"""Writes stories: one at a time, piece by piece, or many in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class Piece:
 class Writer:
     """A loaded model that writes stories. `fabula.load` makes one.
 
-    Settings are keywords, the fields of `SamplingSettings`; the model's own settings stand for those that are not given.
-    A story longer than the model's context is continued: when there is no room for another 64 tokens, the model reads
-    the last half context again and forgets what comes before. The same holds for a long prompt.
+    Settings are keyword arguments, the fields of `SamplingSettings`; the model's own settings apply to those that are
+    not given. A story longer than the model's context is continued: when there is no room for another 64 tokens, the
+    model reads the last half context again and forgets the text before it. The same holds for a long prompt.
 
     Attributes:
         engine: the model in its engine.
@@ -67,7 +67,7 @@ class Writer:
     def stream(self, prompt: str = "", *, seed: int = SEED, **settings: Any) -> Iterator[Piece]:
         """Write one story and yield it piece by piece: the joined texts are the `text` that `write` returns.
 
-        Arguments and errors are those of `write`; errors come at the call, not at the first piece.
+        Arguments and errors are those of `write`; errors are raised by the call, not at the first piece.
         """
         draft = self._draft(prompt, seed, settings)
         return (
@@ -108,7 +108,8 @@ def load(
         corpus: the training stories that `copy_guard` keeps from being copied; None for those in the run's folder.
 
     Raises:
-        FabulaError: no such model or corpus, or an engine that is unknown, not installed, or cannot run this model.
+        FabulaError: there is no such model or corpus, or the engine is unknown, not installed, or cannot run this
+            model.
     """
     loaded = load_engine(model, engine, on_progress=on_progress)
     if corpus is not None:
@@ -142,7 +143,7 @@ def write_stories(
     """Write one story for each prompt and return them in this order.
 
     Args:
-        settings: exactly these; the model's own play no part.
+        settings: exactly these settings; the model's own are ignored.
         seeds: one for each prompt.
         batch_size: stories written at once; it does not change them.
     """

@@ -1,10 +1,10 @@
 """The prompt that a story was written to: what a model reads between the start token and the story."""
 
 MAX_WORDS, MAX_CHARACTERS = 60, 400
-"""A longer prompt is cut, so that most of the context is the story's."""
+"""A longer prompt is cut, so that most of the context is left for the story."""
 
 LEFT_OUT = 10
-"""One story in so many is learned without its prompt, so that the model writes without one, too (as in classifier-free
+"""One story in this many is learned without its prompt, so that the model can also write without one (as in classifier-free
 guidance, Ho and Salimans 2022, https://arxiv.org/abs/2207.12598)."""
 
 
