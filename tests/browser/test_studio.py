@@ -67,7 +67,7 @@ def studio(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def checker(request: pytest.FixtureRequest) -> str:
-    """The checker of accessibility rules; "" where it is not at hand."""
+    """The checker of accessibility rules; "" if it is not available."""
     try:
         return request.getfixturevalue("axe")
     except pytest.skip.Exception:

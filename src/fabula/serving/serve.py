@@ -108,7 +108,7 @@ def _application(folder: Path, settings: ServeSettings, on_progress: OnProgress)
 
 
 def guarded(settings: SamplingSettings, records: ModelRecords, copies: CopyIndex | None) -> SamplingSettings:
-    """These settings with the copy guard where the training stories are at hand and private: all but the bundled ones are."""
+    """These settings with the copy guard, if the training stories are available and not the bundled ones."""
     is_bundled = records.run is not None and records.run.arguments.stories is None
     if copies is None or is_bundled or settings.copy_guard:
         return settings

@@ -48,7 +48,7 @@ MAX_LOOKED_AT = 2000  # stories
 def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] = ()) -> list[Span]:
     """The spans of `text` that are not story, sorted and without overlap.
 
-    Takes time linear in the length of the text; only the ends of a story are looked at closely.
+    Takes time linear in the length of the text; only the beginning and end of a story are analysed in detail.
 
     Args:
         text: a story; one or more newlines between paragraphs.
@@ -75,7 +75,7 @@ def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] 
 def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
     """The rule set that suits these stories, and one line that says why.
 
-    Of more than `MAX_LOOKED_AT` stories, so many at equal distances are looked at.
+    Of more than `MAX_LOOKED_AT` stories, only that many, at equal distances, are inspected.
     """
     texts = texts[:: max(1, -(-len(texts) // MAX_LOOKED_AT))]
     looked = f"of {len(texts)} inspected stories"

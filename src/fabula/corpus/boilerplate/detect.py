@@ -26,7 +26,7 @@ from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 6000
 MAX_TAIL, MAX_HEAD = 60, 40
-"""Paragraphs that are looked at."""
+"""Number of paragraphs that are inspected."""
 
 MAX_UNSIGNED = 8
 """The search from an end stops after so many paragraphs in a row without a sign."""

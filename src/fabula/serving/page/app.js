@@ -239,7 +239,7 @@ function choose(index) {
   story.add(made, continuations[index]);
   const { end: after } = made;
   story.finish(made);
-  made.alternatives = continuations.filter((text, other) => text && other !== index).concat(continuations[index]); // the others stay at hand
+  made.alternatives = continuations.filter((text, other) => text && other !== index).concat(continuations[index]); // the others stay available
   made.index = made.alternatives.length - 1;
   caret = { start: after, end: after };
   closeContinuations("Inserted. Press Continue, or type.");
