@@ -209,5 +209,5 @@ def test_the_copy_guard_is_on_where_stories_are_private(tiny_gpt2_dir: Path):
         assert str(known)[:MIN_CHARS] not in ask()
         assert str(known)[:30] not in ask(copy_guard=30)
         for looser in (0, MIN_CHARS + 1):
-            with pytest.raises(openai.UnprocessableEntityError, match="no passage of 50 characters"):
+            with pytest.raises(openai.UnprocessableEntityError, match="not write passages of 50 characters"):
                 ask(copy_guard=looser)
