@@ -103,7 +103,7 @@ def test_a_corpus_that_lost_a_file_is_noticed(tmp_path: Path) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(20)])
     clean(path, tmp_path / "out")
     next((tmp_path / "out" / "data").iterdir()).unlink()
-    with pytest.raises(FabulaError, match="this corpus is not whole"):
+    with pytest.raises(FabulaError, match="this corpus is incomplete"):
         open_corpus(tmp_path / "out")
     assert not clean(path, tmp_path / "out").unchanged
     assert open_corpus(tmp_path / "out").num_stories() == 20
@@ -175,7 +175,7 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
     assert by_line[2] == "\n\n".join(part for part in story(1).split("\n\n") if "counted 4 gulls" not in part)
     rules.write_text('base = "none"\n[rules.hail]\npattern = "(^Hail"\n')
     with pytest.raises(
-        FabulaError, match=r"rules\.toml: field 'rules.hail.pattern' = .*no regular expression"
+        FabulaError, match=r"rules\.toml: field 'rules.hail.pattern' = .*not a regular expression"
     ):
         clean(path, tmp_path / "out", rules=str(rules))
     rules.write_text('bse = "none"\n')

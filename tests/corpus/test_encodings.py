@@ -70,6 +70,6 @@ def test_whatever_the_bytes_there_is_an_encoding_or_an_error(data: bytes) -> Non
 
 def test_where_nothing_makes_a_text_the_user_is_asked() -> None:
     with pytest.raises(
-        FabulaError, match=r"f:2: the encoding of this text cannot be told; name .* with --encoding"
+        FabulaError, match=r"f:2: the encoding of this text cannot be detected; name .* with --encoding"
     ):
         find_encoding(b"a\nb \x81\x8d\xff\xfe\x90 \x9d\n", "f")

@@ -108,7 +108,7 @@ def test_review_file(tmp_path: Path) -> None:
         json.dumps(row | {"end": "x"}),
     ):
         path.write_text(json.dumps(row) + "\n" + bad + "\n")
-        with pytest.raises(FabulaError, match=r"decisions.jsonl:2: this row is no decision"):
+        with pytest.raises(FabulaError, match=r"decisions.jsonl:2: this row is not a decision"):
             read_decisions(path)
     with pytest.raises(FabulaError, match="cannot be read"):
         read_decisions(tmp_path / "none")

@@ -212,7 +212,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     assert "there is no story" in error_of(write(tmp_path / "blank.txt", " \n\n \n"))
     assert "there is no story" in error_of(write(tmp_path / "blank.jsonl", "\n\n"))
     write(tmp_path / "folder" / "picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
-    assert "this is no text" in error_of(tmp_path / "folder")
+    assert "this is neither text nor a document" in error_of(tmp_path / "folder")
 
 
 def test_bytes_that_are_in_no_encoding_are_named(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_bytes_that_are_in_no_encoding_are_named(tmp_path: Path) -> None:
     assert "unknown encoding" in error_of(path, encoding="klingon")
     wild = write(tmp_path / "b.txt", b"a\nb \x81\x8d\xff\xfe\x90 \x9d\n")
     assert error_of(wild).startswith(
-        "b.txt:2: the encoding of this text cannot be told; name the file's encoding"
+        "b.txt:2: the encoding of this text cannot be detected; name the file's encoding"
     )
 
 
@@ -256,7 +256,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     cut = gzip.compress(b"A fox ran. \n" * 100)[:-9]
     assert "compressed file is damaged" in error_of(write(tmp_path / "b.txt.gz", cut))
     assert "not a readable Parquet file" in error_of(write(tmp_path / "a.parquet", b"PAR1 no"))
-    assert "this is no text" in error_of(write(tmp_path / "a.txt", b"\x7fELF\0\0\0\0"))
+    assert "this is neither text nor a document" in error_of(write(tmp_path / "a.txt", b"\x7fELF\0\0\0\0"))
 
 
 def test_unknown_format(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_ratios() -> None:
     assert parse_ratios("8/1/1") == (0.8, 0.1, 0.1)
     assert parse_ratios("100") == (1.0,)
     for bad in ("", "a/b", "0/10", "-1/2", "1/2/3/4", "nan/1", "inf/1"):
-        with pytest.raises(FabulaError, match="is no split"):
+        with pytest.raises(FabulaError, match="is not a split"):
             parse_ratios(bad)
 
 

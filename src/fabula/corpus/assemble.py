@@ -1,4 +1,4 @@
-"""From cleaned stories to the files of a corpus: collect, find near-duplicates, split, write."""
+"""Turns cleaned stories into the files of a corpus: collects them, finds near-duplicates, splits and writes."""
 
 import tempfile
 from collections import Counter
@@ -62,7 +62,7 @@ def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnPro
 def _in_order(
     source: StorySource, tasks: Iterable[Task], on_progress: OnProgress
 ) -> Iterator[CleanedStories]:
-    """All stories, cleaned, with lines counted from the beginning of their file."""
+    """All stories, cleaned, in input order, with lines counted from the beginning of their file."""
     whole = bool(source.plans) and all(source.can_cut(number) for number in range(len(source.plans)))
     scale, unit = (1e6, "MB") if source.num_bytes >= 1e7 else (1e3, "kB")
     file, lines_before, num_stories, done = -1, 0, 0, 0.0
@@ -93,7 +93,7 @@ def _in_order(
 
 
 def _check_decisions(plan: Plan, spool: Spool, on_progress: OnProgress) -> None:
-    """Report decisions about stories that were not in the input."""
+    """Report decisions about stories that are not in the input."""
     ids = set(map(spool.id, range(len(spool) if plan.decisions else 0)))
     if unknown := plan.decisions.keys() - ids:
         message = f"decisions about stories that are not in the input: {len(unknown):,}"
@@ -105,8 +105,9 @@ class Clusters:
     """Near-duplicates among all stories that were read.
 
     Attributes:
-        head: [num_stories] number of the story that stands for each story (its own, where it stands for itself).
-        similarity: [num_stories] to that story.
+        head: [num_stories] number of the story that represents the cluster of each story (its own number if it is the
+            one).
+        similarity: [num_stories] Jaccard index with that story.
         candidates: numbers of the stories that no filter dropped.
     """
 
@@ -116,12 +117,12 @@ class Clusters:
 
     @property
     def heads(self) -> np.ndarray:
-        """Numbers of the stories that stand for themselves."""
+        """Numbers of the stories that represent their clusters."""
         return self.candidates[self.head[self.candidates] == self.candidates]
 
 
 def _find_clusters(spool: Spool, plan: Plan, on_progress: OnProgress) -> Clusters:
-    """A story that a filter dropped stands for no other one."""
+    """Find the clusters among the stories that no filter dropped: a dropped story cannot represent others."""
     candidates = np.flatnonzero(~spool.dropped)
     head, similarity = np.arange(len(spool)), np.ones(len(spool))
     if plan.cleaning.copies != "ignore" and len(candidates):
@@ -156,7 +157,7 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
             where=plan.source.path,
             hint="see whether --format names the right format, or add more stories",
         )
-    # An input that calls every story "train" has not been split.
+    # An input that labels every story "train" was not split.
     given = spool.splits if (spool.splits > 0).any() else np.full(num, -1, np.int8)
     if not (given >= 0).any():
         given = split.hold_out_ends(spool.books, spool.lengths, ratios)
@@ -169,13 +170,13 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sorted:
-    """All that was read, with the place of each story.
+    """Everything that was read, with the split of each story.
 
     Attributes:
         spool: the stories.
         clusters: which of them are near-duplicates.
-        splits: [num_stories] of `_assign_splits`.
-        left_out: what the reader left out.
+        splits: [num_stories] from `_assign_splits`.
+        left_out: what was not read.
     """
 
     spool: Spool
@@ -225,7 +226,7 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
 
 
 def _dropped_row(spool: Spool, clusters: Clusters, number: int, one: CleanedStory) -> DroppedRow:
-    """The row of the ledger for a story that is not kept."""
+    """The ledger row for a story that is not kept."""
     reason, copy_of, similarity = one.reason, "", None
     if not reason:
         head = int(clusters.head[number])
@@ -261,12 +262,12 @@ class Tally:
         self._words: Counter[str] = Counter()
 
     def add_read(self, repairs: Mapping[str, int]) -> None:
-        """Count a story that was read, and what was repaired in it."""
+        """Count a story that was read, and its repairs."""
         self._num_read += 1
         self._repairs.update(repairs)
 
     def add_kept(self, number: int, story: Story, removals: Sequence[Removal], num_words: int) -> None:
-        """Count a story that is kept, and what was removed from it."""
+        """Count a story that is kept, and its removals."""
         if len(self._num_words) % self._stride == 0:
             self.examined.add(story)
         if number in self._shown:

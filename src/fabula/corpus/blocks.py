@@ -1,4 +1,4 @@
-"""What a document is made of, whatever its file format: headings, paragraphs and dividers, in reading order."""
+"""The parts of a document, whatever its file format: headings, paragraphs and dividers, in reading order."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +10,8 @@ class Block:
 
     Attributes:
         kind: "heading", "paragraph" or "divider" (a scene break: a ruled line, asterisks, an empty space).
-        text: its text, without markup; "" for a divider. A newline in it is a line break inside the block.
-        level: of a heading: 1 is the highest; 0 for other blocks.
+        text: its text, without markup; "" for a divider. A newline is a line break inside the block.
+        level: level of a heading, 1 for the highest; 0 for other blocks.
         line: 1-based line in a text file, or number of the block in its document.
     """
 

@@ -2,10 +2,10 @@
 
     result = clean("stories.txt", "corpus")
 
-Stories are processed as a stream: read, repaired, searched for boilerplate and filtered (`stages`; one range of the input
-at a time, on as many processes as there are); kept on the disk (`spool`) until the near-duplicates among them are known
-(`dedup`); split and written (`assemble`). Each step depends on content alone, so the corpus is the same, byte for byte,
-whatever the number of processes.
+Stories are processed as a stream: they are read, repaired, searched for boilerplate and filtered (`stages`; one range
+    of the input at a time, in several processes), stored on disk (`spool`) until their near-duplicates are known
+    (`dedup`), then split and written (`assemble`). Each step depends only on content, so the corpus is the same, byte
+    for byte, with any number of processes.
 """
 
 import shutil
@@ -34,7 +34,7 @@ class CleanResult:
     Attributes:
         corpus: folder of the corpus; None after a preview.
         counts: what was read, kept, removed and repaired.
-        unchanged: the corpus existed already, and nothing was done.
+        unchanged: whether the corpus existed already and nothing was done.
     """
 
     corpus: Path | None
@@ -53,16 +53,17 @@ def clean(
     jsonl: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> CleanResult:
-    """Clean stories into a corpus: remove what is not story, drop near-duplicates, and hold some out for validation.
+    """Clean stories into a corpus: remove text that is not story, drop near-duplicates, and hold some stories out for
+    validation.
 
     Args:
-        stories: one or several of: a file, an archive, a folder, a URL; or `hub:user/dataset`; see `open_stories`.
+        stories: one or more files, archives, folders or URLs, or `hub:user/dataset`; see `open_stories`.
         out: folder of the corpus, or its URL; None for a preview, which writes nothing. An existing corpus is replaced,
             unless it was made from the same input and settings.
         options: what is removed, dropped and held out.
         reading: how the stories are read.
-        workers: where the work is done. A script that calls this for large input must be guarded by
-            `if __name__ == "__main__":`, as always with several processes.
+        workers: where the work is done. As always with several processes, a script that calls this for large input must
+            be guarded by `if __name__ == "__main__":`.
         decisions: a review file (see `read_decisions`).
         jsonl: also write the kept stories to this file, in the order of the input, as {"source_line", "text"}.
 
@@ -88,10 +89,10 @@ def clean(
 
 
 def _find(plan: Plan, out: str | Path, wants_jsonl: bool) -> CleaningCounts | None:
-    """The counts of the corpus at `out`, if it is the one that is wanted and whole.
+    """The counts of the corpus at `out`, if it is complete and was made from the same input and settings.
 
     Raises:
-        FabulaError: something else is there.
+        FabulaError: `out` holds something else.
     """
     if remote.is_url(out):
         manifest = remote.manifest_at(str(out))
@@ -120,7 +121,7 @@ def _output_folder(out: str | Path | None) -> Iterator[Path]:
 def _sole_writer(out: Path) -> Iterator[None]:
     """Keep a second process from writing the corpus `out` while the block runs.
 
-    The lock is in a folder beside it, since `out` itself is replaced. It is deleted afterwards.
+    The lock is in a folder next to it, since `out` itself is replaced. The folder is deleted afterwards.
     """
     beside = out.with_name(f"{out.name}.lock{PARTIAL}")
     with ExitStack() as stack:

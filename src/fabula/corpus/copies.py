@@ -1,4 +1,5 @@
-"""Passages of a story that occur word for word in the training stories, found while someone writes."""
+"""Finds passages of a story that occur word for word in the training stories, fast enough for use while a person
+writes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ from fabula.corpus.store import open_corpus
 from fabula.story import Story
 
 MIN_CHARS = 50
-"""A passage shared with a training story counts as copied from this many characters on."""
+"""A passage shared with a training story counts as copied if it has at least this many characters."""
 
 MAX_INDEX_BYTES = 64 << 20
-"""More training text is not indexed: the index takes about 5 bytes of memory for each byte of text."""
+"""Largest training text that is indexed: the index takes about 5 bytes of memory for each byte of text."""
 
 END_OF_STORY = b"\xff"
-"""Occurs in no UTF-8 text, so that no passage crosses the border between two stories."""
+"""A byte that occurs in no UTF-8 text, so that no passage crosses the boundary between two stories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class CopyIndex:
         return found
 
     def _longest(self, data: bytes, starts: list[int], position: int) -> tuple[int, int]:
-        """The longest passage from character `position` that occurs in the index: its length in characters, and where."""
+        """The longest passage from character `position` that occurs in the index: its length in characters, and its
+        place there."""
         low, high, source = MIN_CHARS - 1, len(starts) - 1 - position, -1
         for length in self._lengths(high):
             at = self._search(data[starts[position] : starts[position + length]])
@@ -88,10 +90,10 @@ class CopyIndex:
 
     @classmethod
     def of_corpus(cls, corpus: str | Path) -> "CopyIndex | None":
-        """The training stories of a corpus; None where there are more than `MAX_INDEX_BYTES`.
+        """The index of a corpus's training stories; None if they have more than `MAX_INDEX_BYTES`.
 
         Raises:
-            FabulaError: this is no corpus.
+            FabulaError: `corpus` is not a corpus.
         """
         opened = open_corpus(corpus)
         if sum(len(story.text) for story in opened.stories("train")) > MAX_INDEX_BYTES:
@@ -104,7 +106,7 @@ class CopyIndex:
 
     @staticmethod
     def _lengths(most: int) -> Iterator[int]:
-        """Lengths to try in this order: the common case, no copy, costs one search."""
+        """Lengths to try, in this order, so that the common case of no copy costs one search."""
         length = MIN_CHARS
         while length < most:
             yield length
@@ -112,6 +114,6 @@ class CopyIndex:
         yield most
 
     def _search(self, pattern: bytes) -> int:
-        """Where `pattern` occurs in the training text, or -1."""
+        """A position where `pattern` occurs in the training text, or -1."""
         count, first = sa_search(self._text, self._suffixes, pattern)
         return int(self._suffixes[first]) if count else -1

@@ -1,7 +1,7 @@
-"""Find copies and near-copies of stories. MinHash only proposes; a measured similarity decides.
+"""Finds copies and near-copies of stories. MinHash only proposes pairs; their measured similarity decides.
 
 Similarity is the Jaccard index of two stories' sets of word 5-grams, |A & B| / |A | B| (words in lower case, without
-punctuation; a story of fewer than five words is one gram). MinHash with locality-sensitive hashing proposes pairs
+punctuation; a story of fewer than five words is a single gram). MinHash with locality-sensitive hashing proposes pairs
 (Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", chapter 3): a pair of similarity s shares at
 least one of b bands of r rows with probability 1 - (1 - s^r)^b, which for 20 bands of 6 is 0.998 at s = 0.8.
 """
@@ -17,8 +17,8 @@ from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]
 NUM_BANDS, NUM_ROWS = 20, 6
 GRAM = 5
 MAX_COMPARED = 64
-"""A story is compared with at most so many kept stories of one bucket, so that shared boilerplate cannot make the
-time quadratic."""
+"""A story is compared with at most this many kept stories of a bucket, so that shared boilerplate cannot make the time
+quadratic."""
 
 _WORD = re.compile(r"\w+")
 _TYPOGRAPHY = "‘’“”–—…"
@@ -68,7 +68,7 @@ def split_words(text: str) -> list[bytes]:
 
 
 def word_hashes(text: str) -> np.ndarray:
-    """A hash of each word of a text [num_words], in order; of the text as a whole where it has no word."""
+    """A hash of each word of a text [num_words], in order; a hash of the whole text if it has no word."""
     words = split_words(text) or [text.encode()]
     return np.fromiter(map(_hashes.__getitem__, words), np.uint64, len(words))
 
@@ -84,7 +84,7 @@ def grams(words: np.ndarray) -> np.ndarray:
 
 
 def signatures(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What the search for copies needs to know of each text.
+    """The data about each text that the search for copies needs.
 
     Returns:
         keys [num_texts, 2]: equal for texts with the same words. bands [num_texts, NUM_BANDS]: two texts with an equal
@@ -138,22 +138,22 @@ def find_near_duplicates(
     text_of: Callable[[int], str],
     similarity: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each story, the one that is kept in its place.
+    """For each story, the story that is kept in its place.
 
-    Stories are taken from the longest to the shortest (equal ones by content, then in order). Each joins the longest
-    kept story that it is measured to be similar to, or else is kept. So every member of a cluster is a near-copy of the
-    kept story itself; chains of near-copies do not grow.
+    Stories are processed from the longest to the shortest (equal lengths by content, then in order). Each joins the
+    longest kept story to which it is similar enough, or else is kept. So every member of a cluster is a near-copy of
+    the kept story itself, and near-copies do not form chains.
 
     Args:
-        keys: of `signatures`, [num_stories, 2].
-        band_of: a column of the bands of `signatures` [num_stories], by its number.
+        keys: from `signatures`, [num_stories, 2].
+        band_of: returns a column of the bands from `signatures` [num_stories], by its number.
         lengths: [num_stories] in characters or bytes.
-        text_of: a story's text, by number.
+        text_of: returns a story's text, by its number.
         similarity: the least Jaccard index of a near-copy.
 
     Returns:
-        kept [num_stories]: the number of the story that is kept (its own, where it is the one), and the similarity to
-        it [num_stories] (1.0 for equal words).
+        kept [num_stories]: the number of the story that is kept in its place (its own if it is kept), and the
+        similarity to it [num_stories] (1.0 for equal words).
     """
     num = len(keys)
     kept = np.arange(num)
@@ -162,7 +162,7 @@ def find_near_duplicates(
     rank = np.empty(num, np.int64)
     rank[order] = np.arange(num)
 
-    # Equal words: all go to the first in rank.
+    # Stories with equal words all join the first of them in rank.
     by_key = np.lexsort((rank, keys[:, 1], keys[:, 0]))
     new = np.ones(num, bool)
     new[1:] = (keys[by_key][1:] != keys[by_key][:-1]).any(axis=1)
@@ -195,7 +195,7 @@ def find_near_duplicates(
         else:
             for bucket in mine:
                 members.setdefault(bucket, []).append(story)
-    # Copies of a story that joined another one join that one, too: their words are the same.
+    # Copies of a story that joined another one join that one too, since their words are the same.
     moved = kept[kept] != kept
     similar[moved] = similar[kept[moved]]
     return kept[kept], similar

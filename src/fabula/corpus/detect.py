@@ -1,4 +1,4 @@
-"""What is in files: their formats and encodings, and where stories begin in text and documents."""
+"""Detects what is in files: their formats and encodings, and where stories begin in text and documents."""
 
 import codecs
 import re
@@ -16,20 +16,20 @@ from fabula.corpus.splitting.split import Split
 from fabula.errors import FabulaError
 
 SAMPLE_BYTES = 1 << 20
-"""Bytes of a file that its format is detected by."""
+"""Bytes of a file from which its format is detected."""
 
 _MAX_CHECKED = 64 << 20
-"""Bytes in which an encoding other than UTF-8 is looked for."""
+"""Bytes from which an encoding other than UTF-8 is detected."""
 
 _MAX_SAMPLED = 24
-"""Files that the way to cut is chosen by: spread over all."""
+"""Number of files, spread over all, from which the way to cut is chosen."""
 
 _NO_STORIES = {
     ".py", ".js", ".css", ".ts", ".c", ".h", ".cpp", ".java", ".rs", ".go", ".sh", ".bat", ".ini", ".cfg", ".toml", ".yaml",
     ".yml", ".log", ".svg", ".xsl", ".xsd", ".dtd", ".opf", ".ncx", ".bib", ".sty", ".url", ".lnk", ".ipynb", ".lock",
 }  # fmt: skip
 _OF_DATASETS = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
-"""What `datasets` writes beside its files."""
+"""Files that `datasets` writes next to its data."""
 
 _CHAPTER_NAME = re.compile(
     r"(?:\b|_)(?:chapter|chap|ch|kapitel|kap|chapitre|cap[ií]tulo|глава|part|episode)[\s_.-]*\d+|第.{1,4}[章回]",
@@ -45,9 +45,9 @@ class FoundFiles:
     """Files with stories.
 
     Attributes:
-        plans: how each is read, as far as its content alone says it; in the order of the files.
+        plans: how each is read, as far as its content alone shows; in the order of the files.
         samples: the beginning of each, by name.
-        passed_over: names of files that hold no stories, each with the reason.
+        passed_over: names of files that are not read, each with the reason.
     """
 
     plans: list[FilePlan] = field(default_factory=list)
@@ -56,10 +56,10 @@ class FoundFiles:
 
 
 def find_formats(files: Sequence[InputFile], format: str | None, encoding: str | None) -> FoundFiles:
-    """The format and encoding of each file. Where there are several, those that hold no stories are passed over.
+    """The format and encoding of each file. If there are several files, those without stories are passed over.
 
     Raises:
-        FabulaError: the only file cannot be read, or an encoding cannot be told.
+        FabulaError: the only file cannot be read, or an encoding cannot be detected.
     """
     found = FoundFiles()
     names = {file.name for file in files}
@@ -79,7 +79,7 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
                 found.passed_over.append(f"{file.name} ({kind})")
                 continue
             raise FabulaError(
-                "this is no text, and no document that is read",
+                "this is neither text nor a document that fabula reads",
                 where=file.name,
                 hint="save the stories as text, .docx, .odt, .rtf, .epub, .html, PDF, CSV or JSON Lines",
             )
@@ -90,7 +90,7 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
 
 
 def _why_not(name: str, names: set[str]) -> str:
-    """Why a file among others is not for reading, by its name; "" where it may be."""
+    """Why a file among others is not read, by its name; "" if it is read."""
     path = PurePosixPath(name)
     if path.suffix == ".wp_source" and str(path.with_suffix(".wp_target")) in names:
         return "the prompts"
@@ -102,7 +102,7 @@ def _why_not(name: str, names: set[str]) -> str:
 def _detect(
     file: InputFile, sample: Sample, named: Format | None, encoding: str | None
 ) -> tuple[Format | None, Sample]:
-    """The format of a file, and its sample with the encoding found."""
+    """The format of a file, and its sample with the detected encoding."""
     candidates = list(FORMATS.values()) if named is None else [named]
     for format in candidates:
         if not format.is_text and format.detect(sample):
@@ -117,7 +117,7 @@ def _detect(
 
 
 def _encoding_of(file: InputFile, sample: Sample) -> str:
-    """The encoding of a text file. Where its beginning is UTF-8, the rest is looked at as well."""
+    """The encoding of a text file. If its beginning is UTF-8, the rest is checked as well."""
     if sample.is_whole or find_encoding(sample.head, file.name) != UTF8:
         return find_encoding(sample.head, file.name)
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -133,19 +133,19 @@ def _encoding_of(file: InputFile, sample: Sample) -> str:
 
 
 def _late(sample: Sample, block: bytes, name: str) -> str:
-    """The encoding of a file whose first bytes beyond ASCII are far from its beginning; UTF-8 where they came before, so
-    that reading names the place."""
+    """The encoding of a file whose first bytes beyond ASCII are far from its beginning; UTF-8 if there are some in
+    `sample`, so that the error while reading names the place."""
     return find_encoding(block, name) if sample.head.isascii() else UTF8
 
 
 def plan_prose(
     plans: Sequence[FilePlan], samples: Mapping[str, Sample], split_at: str | None
 ) -> tuple[list[FilePlan], str]:
-    """Where stories begin in files of text and documents, and that in words. Files with markers are cut at these, whatever
-    the others are.
+    """Where stories begin in files of text and documents, with a description. Files with markers are cut at these,
+    whatever the other files have.
 
     Raises:
-        FabulaError: a document cannot be read, or there are two ways that look as good.
+        FabulaError: a document cannot be read, or two ways are equally likely.
     """
     marked: dict[str, Split] = {}
     if split_at is None:
@@ -173,7 +173,8 @@ def plan_prose(
 
 
 def _chapters(plans: Sequence[FilePlan]) -> list[FilePlan]:
-    """The plans; files of one folder that are called chapters, and are not cut, are the parts of one book, in order."""
+    """The plans, with the files of a folder that are named as chapters and are not cut as parts of one book, in
+    order."""
     folders: dict[str, list[int]] = {}
     for number, plan in enumerate(plans):
         path = PurePosixPath(plan.name)

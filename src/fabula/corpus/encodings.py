@@ -1,8 +1,8 @@
-"""Which encoding a text file is in, and the file as UTF-8.
+"""Detects the encoding of a text file, and reads it as UTF-8.
 
-Byte order marks and UTF-8 are certain. What else a file may be is decoded in each encoding that people's files are in, and
-the texts are compared: letters that belong together, quotation marks on the right side of words, the usual characters of
-a language. Where two encodings give the same text, either is right; where nothing gives a text, the user is asked.
+Byte order marks and UTF-8 are certain. Any other file is decoded in each common encoding, and the texts are compared:
+letters that belong together, quotation marks on the right side of words, the usual characters of a language. If two
+encodings give the same text, either is right; if none gives a plausible text, the user has to name one.
 """
 
 import codecs
@@ -23,18 +23,18 @@ BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 ENOUGH = 0.8
-"""The plausibility from which a text is taken for what was written; the right ones have 0.9 and more."""
+"""The least plausibility of a text that is accepted; correct ones have 0.9 or more."""
 
 LEGACY = (
     "windows-1252", "mac-roman", "windows-1250", "iso8859-2", "cp850", "cp437", "cp852", "windows-1254", "windows-1257",
     "windows-1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic", "windows-1253", "iso8859-7", "windows-1255",
     "windows-1256", "gb18030", "big5", "cp932", "euc-jp", "cp949",
 )  # fmt: skip
-"""Encodings that files of text were written in before UTF-8, the likelier of look-alikes first."""
+"""Encodings of text files before UTF-8; of similar ones, the likelier comes first."""
 
 
 def is_utf8(name: str) -> bool:
-    """Whether `name` names UTF-8, which needs no recoding."""
+    """Whether `name` is UTF-8, which needs no recoding."""
     return name.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
 
 
@@ -57,11 +57,11 @@ def find_encoding(data: bytes, name: str) -> str:
     """The encoding of text, as Python names it.
 
     Args:
-        data: the file's bytes, or so many of its first ones that they speak for the rest.
-        name: what errors call the file.
+        data: the file's bytes, or enough of the first ones to be representative.
+        name: the file's name in errors.
 
     Raises:
-        FabulaError: no encoding makes a text of it, or several make different ones.
+        FabulaError: no encoding gives a plausible text, or several give different ones.
     """
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
@@ -77,13 +77,13 @@ def find_encoding(data: bytes, name: str) -> str:
     hint = "name the file's encoding with --encoding"
     if found:
         hint += f"; likely ones are {', '.join(encoding for encoding, _ in found[:3])}"
-    raise FabulaError("the encoding of this text cannot be told", where=name, line=line, hint=hint)
+    raise FabulaError("the encoding of this text cannot be detected", where=name, line=line, hint=hint)
 
 
 def rank_encodings(data: bytes) -> list[tuple[str, float]]:
-    """The legacy encodings that can decode bytes, with the plausibility of the text (0 to 1), best first.
+    """The legacy encodings that can decode these bytes, with the plausibility of the text (0 to 1), best first.
 
-    Of those that give the same text only the first is named.
+    Of those that give the same text, only the first is listed.
     """
     sample = _telling_lines(data)
     seen: set[str] = set()
@@ -97,7 +97,7 @@ def rank_encodings(data: bytes) -> list[tuple[str, float]]:
 
 
 def _telling_lines(data: bytes, size: int = 1 << 16) -> bytes:
-    """Lines with bytes beyond ASCII, up to `size` of them: the others tell nothing."""
+    """Lines with bytes beyond ASCII, up to `size` bytes: other lines give no evidence."""
     lines: list[bytes] = []
     for line in re.split(rb"(?<=[\r\n])", data):
         if size <= 0:
@@ -109,7 +109,7 @@ def _telling_lines(data: bytes, size: int = 1 << 16) -> bytes:
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
-    """`data` as text, but for a character that is cut off at its end; None where it is not of this encoding."""
+    """`data` as text, without a character that is cut off at its end; None if it is not in this encoding."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(data)
     except UnicodeError:
@@ -125,7 +125,7 @@ def _first_invalid(data: bytes) -> int:
 
 
 def _wide(head: bytes) -> str:
-    """UTF-16 or UTF-32 without a byte order mark, or "" where none of them makes a text."""
+    """The kind of UTF-16 or UTF-32 without a byte order mark, or "" if none of them gives a text."""
     found = []
     for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
         text = _decoded(head[: len(head) // width * width], encoding)
@@ -145,7 +145,7 @@ _ALPHABETS = (
     "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "čćđšž", "ăâîșțşţ", "çğıöşüâîû", "áéíóúýþæöð", "āčēģīķļņšūž", "ąčęėįšųūž",
     "äöõüšž", "èéëïöüáóí",
 )  # fmt: skip
-"""The letters beyond ASCII of languages written in Latin letters. A text is in one of them."""
+"""The letters beyond ASCII of languages that use Latin letters. A text is taken to be in one of these languages."""
 _CYRILLIC_COMMON = set("оеаинтсрвлкмдпуяыьгзбчйхжшю")
 _GREEK_COMMON = set("αοιετσνηυρπκμλςάέήίόύώ")
 _HEBREW_COMMON = set("יוהלאמרתבשנהםקדחכפעטגסזןצ")
@@ -161,7 +161,7 @@ _BOX = re.compile("[\u2500-\u259f\u2200-\u22ff\u25a0-\u25ff]")
 
 
 def plausibility(text: str) -> float:
-    """How well the characters beyond ASCII stand in their words, 0 to 1, in the mean over them."""
+    """How well the characters beyond ASCII fit their neighbours: a mean over them, 0 to 1."""
     letters = Counter(char.lower() for char in text if "\xc0" <= char < "\u0250" and char not in "\xd7\xf7")
     alphabet = max(_ALPHABETS, key=lambda own: sum(letters[char] for char in own))
     points, count = 0.0, 0
@@ -176,7 +176,7 @@ def plausibility(text: str) -> float:
 
 
 def _fits(char: str, before: str, after: str) -> float:
-    """Whether a character beyond ASCII stands well between its neighbours."""
+    """How well a character beyond ASCII fits between its neighbours."""
     point = ord(char)
     if _BOX.match(char) or _NOT_IN_PROSE.match(char) or 0xE000 <= point <= 0xF8FF or point == 0xFFFD:
         return 0.0
@@ -189,7 +189,7 @@ def _fits(char: str, before: str, after: str) -> float:
 
 
 def _fits_latin(char: str, before: str, after: str) -> float:
-    """A letter with an accent: in a word of Latin letters, small after small ones."""
+    """Rule for a letter with an accent: it is in a word of Latin letters, and lower case after lower case."""
     if char in "ªº":
         return 0.3
     latin = [other for other in (before, after) if other.isalpha() and other < "\u0250"]
@@ -204,7 +204,7 @@ def _fits_latin(char: str, before: str, after: str) -> float:
 
 
 def _fits_mark(char: str, before: str, after: str) -> float:
-    """Quotation marks and dashes: an opening one before a word, a closing one after it."""
+    """Rule for quotation marks and dashes: an opening one comes before a word, a closing one after it."""
     opens = before.isspace() or before in "([-–—\"'“‘«„"
     closes = after.isspace() or after in ".,;:!?)]-–—\"'”’»…"
     if char in "“„«‹¿¡":
@@ -223,7 +223,8 @@ def _fits_mark(char: str, before: str, after: str) -> float:
 
 
 def _fits_script(common: set[str], cased: bool) -> Callable[[str, str, str], float]:
-    """A letter of an alphabet: among its own kind, small after capital, and one of the usual ones."""
+    """Rule for a letter of another alphabet: it is among letters of that alphabet, lower case after a capital, and a
+    common one."""
 
     def fits(char: str, before: str, after: str) -> float:
         neighbours = [other for other in (before, after) if other.isalpha()]
@@ -240,7 +241,7 @@ def _fits_script(common: set[str], cased: bool) -> Callable[[str, str, str], flo
 
 def _fits_hangul(char: str, before: str, after: str) -> float:
     if char > "\ud7a3" or _decoded(char.encode("cp949"), "euc-kr") is None:
-        return 0.2  # a syllable that is in no word
+        return 0.2  # a syllable that no word contains
     strange = sum(other.isalpha() and not "\uac00" <= other <= "\ud7af" for other in (before, after))
     return 1.0 - 0.4 * strange
 
@@ -264,7 +265,7 @@ _SCRIPTS: tuple[tuple[int, int, Callable[[str, str, str], float]], ...] = (
     (0x3400, 0x4DBF, lambda char, before, after: 0.0),
     (0xFF61, 0xFF9F, lambda char, before, after: 0.2),
 )
-"""Ranges of letters, and how each of them is judged."""
+"""Ranges of letters, with the rule for each."""
 
 
 def decode_start(head: bytes, encoding: str) -> str:
@@ -272,13 +273,13 @@ def decode_start(head: bytes, encoding: str) -> str:
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
     try:
         text = decoder.decode(head).removeprefix("\ufeff")
-    except UnicodeError:  # UTF-16 without a byte order mark; reading will say so
+    except UnicodeError:  # UTF-16 without a byte order mark; reading the file will raise the error
         text = head.decode("ascii", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 class Recoded(io.RawIOBase):
-    """A stream of bytes in another encoding, or with CR alone at the ends of lines, read as UTF-8 with LF."""
+    """Reads a stream of bytes in another encoding, or with CR as the line end, as UTF-8 with LF."""
 
     def __init__(self, file: IO[bytes], encoding: str, name: str) -> None:
         self._text = io.TextIOWrapper(file, encoding=encoding, newline=None)

@@ -35,7 +35,7 @@ def letters_ratio(text: str) -> float:
 
 
 def repetition(text: str) -> float:
-    """Share of a text's word 5-grams that stood in it before, 0 to 1; 0 for fewer than six words."""
+    """Share of a text's word 5-grams that occurred earlier in it, 0 to 1; 0 for fewer than six words."""
     words = _WORD.findall(text.lower())
     grams = Counter(zip(*(words[start:] for start in range(5)), strict=False))
     total = sum(grams.values())

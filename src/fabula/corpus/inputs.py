@@ -1,4 +1,4 @@
-"""The files that the user names: found in folders and archives, and opened through their compression."""
+"""Finds the files that the user names, in folders and archives, and opens them through their compression."""
 
 import bz2
 import gzip
@@ -24,7 +24,7 @@ from fabula.errors import FabulaError
 from fabula.files import natural_order
 
 MAX_ZSTD_WINDOW = 1 << 31
-"""Bytes of the largest window that is accepted: what `zstd --long=31` writes, as the dumps of Reddit are."""
+"""Largest Zstandard window that is accepted, in bytes: that of `zstd --long=31`, which Reddit's dumps use."""
 
 MAX_TAR_BYTES = 1 << 30
 """A tar archive is held in memory while it is read, since its members cannot be reached otherwise."""
@@ -35,10 +35,10 @@ _DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError, lzma.LZM
 _ARCHIVE_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError, *_DAMAGE, OSError)
 
 _BACKUP = re.compile(r"~\$.*|.*~|#.*#|.*\.(?:bak|orig|swp|tmp|part|partial|crdownload)", re.IGNORECASE)
-"""Names of copies, locks and unfinished downloads, as programs make them."""
+"""Names that programs give to backups, locks and unfinished downloads."""
 
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx"}
-"""What operating systems leave in folders and archives beside files whose name begins with a dot."""
+"""Files that operating systems leave in folders and archives, besides those whose name begins with a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class InputFile:
     """A file that may hold stories.
 
     Attributes:
-        path: where it is on the disk, or the archive that it is in.
-        name: what `Story.source` and errors call it.
+        path: its path on the disk, or that of the archive that it is in.
+        name: its name in `Story.source` and in errors.
         num_bytes: its size as it is stored; of a member of an archive, unpacked.
         compression: "gz", "bz2", "xz", "zst" or "".
         archive: "zip" or "tar" for a member of an archive, or "".
         member: its name in the archive.
-        input: number of what the user named that it is, or is in.
+        input: number of the user's input that it is, or that contains it.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class InputFile:
         """Open for reading bytes, through its compression.
 
         Raises:
-            FabulaError: no such file, no permission, or damaged (when it is read).
+            FabulaError: there is no such file, no permission to read it, or (while reading) the file is damaged.
         """
         file = self._open_stored()
         try:
@@ -76,7 +76,7 @@ class InputFile:
         except _DAMAGE as error:
             raise _damaged("this compressed file", self.name, error) from None
         except OSError as error:
-            if self.compression != "bz2":  # bz2 has no exception of its own
+            if self.compression != "bz2":  # bz2 raises no exception type of its own
                 raise
             raise _damaged("this compressed file", self.name, error) from None
         finally:
@@ -97,13 +97,13 @@ NO_FILE = InputFile(Path(), "")
 
 
 def find_inputs(sources: Sequence[str | Path]) -> tuple[list[InputFile], list[str]]:
-    """The files in what the user names, and the names of those that are empty or hidden and passed over.
+    """The files in the user's inputs, and the names of those that are passed over because they are empty or hidden.
 
-    Folders and archives are looked through; their files come in the natural order of their names ("2" before "10").
-    What operating systems put there is left out.
+    Folders and archives are searched; their files are in the natural order of their names ("2" before "10"). Files of
+    the operating system are left out.
 
     Raises:
-        FabulaError: something named is not there, empty, or cannot be opened.
+        FabulaError: an input does not exist, is empty, or cannot be opened.
     """
     found: list[InputFile] = []
     passed_over: list[str] = []
@@ -129,10 +129,10 @@ def find_inputs(sources: Sequence[str | Path]) -> tuple[list[InputFile], list[st
 
 
 def _with_names_apart(files: list[InputFile]) -> list[InputFile]:
-    """The files; where two have the same name, each is called by its whole path.
+    """The files; if two have the same name, the full path becomes the name of each.
 
     Raises:
-        FabulaError: a file is there twice.
+        FabulaError: a file is named twice.
     """
     times = Counter(file.name for file in files)
     places = Counter((file.path, file.member) for file in files)
@@ -170,7 +170,8 @@ def _in_folder(folder: Path, prefix: str, passed_over: list[str]) -> list[InputF
 
 
 def _is_systems(name: str) -> bool:
-    """Whether a file belongs to the system or a program: `.DS_Store`, `._story.txt`, all in `.git` or `__MACOSX`."""
+    """Whether a file belongs to the system or a program: `.DS_Store`, `._story.txt`, everything in `.git` or
+    `__MACOSX`."""
     *folders, last = name.split("/")
     return (
         any((part.startswith(".") and part != ".") or part.lower() in _SYSTEM_NAMES for part in folders)
@@ -192,7 +193,7 @@ def _compression(head: bytes) -> str:
 
 
 def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
-    """The members of an archive, or the file itself where it is none."""
+    """The members of an archive, or the file itself if it is not an archive."""
     with file.open() as opened:
         head = read_up_to(opened, 512)
     for mark, kind in _REFUSED_ARCHIVES:
@@ -303,7 +304,7 @@ def _decompressed(file: IO[bytes], compression: str) -> IO[bytes]:
 
 
 class _ZstdStream(io.RawIOBase):
-    """A Zstandard stream, which the library's own reader would end without an error where the file is cut short."""
+    """Reads a Zstandard stream. The library's own reader would raise no error for a file that is cut short."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -332,7 +333,7 @@ class _ZstdStream(io.RawIOBase):
 
 
 def read_up_to(file: IO[bytes], size: int) -> bytes:
-    """The first `size` bytes, or all where there are fewer."""
+    """The first `size` bytes, or all if there are fewer."""
     parts: list[bytes] = []
     while size > 0 and (block := file.read(size)):
         parts.append(block)
@@ -341,7 +342,7 @@ def read_up_to(file: IO[bytes], size: int) -> bytes:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception of a library says, as a part of a line."""
+    """The first line of a library's error message."""
     return str(error).strip().split("\n")[0].rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Does what was read look like stories? Warnings for a person to see, and a stop where training on it would be absurd."""
+"""Checks whether the input looks like stories: warns the user, or stops if most of it is clearly something else."""
 
 import json
 import re
@@ -13,22 +13,22 @@ from fabula.results import CleaningCounts
 from fabula.story import Story
 
 MAX_EXAMINED = 500
-"""Stories that are looked at closely, at equal distances."""
+"""Number of stories that are examined, evenly spaced."""
 
 EXAMINED_CHARS = 8000
-"""Characters of each of them that are looked at."""
+"""Characters of each that are examined."""
 
 FEW_WORDS = 40
-"""A smaller median is too short for stories."""
+"""A smaller median number of words is too short for stories."""
 
 MANY = 0.1
-"""A larger share of stories (or of copies among them) with something odd is worth a warning."""
+"""A larger share of odd stories, or of copies, gets a warning."""
 
 FLAGRANT = 0.5
-"""Where a larger share is markup, JSON or binary, cleaning stops."""
+"""If at least this share is markup, JSON or binary, cleaning stops."""
 
 MIN_STORIES = 20
-"""Shares of fewer stories than these mean nothing."""
+"""With fewer stories than these, shares are not meaningful."""
 
 LINE_CHARS = 120
 """Characters of a first line that are shown."""
@@ -56,14 +56,14 @@ _SCRIPTS = {
 
 @dataclass
 class Examination:
-    """What was noticed in some of the kept stories.
+    """What was found in the examined stories.
 
     Attributes:
-        num_examined: number of stories looked at.
+        num_examined: number of examined stories.
         oddities: number of these with each oddity ("markup", "json", "binary", "page_numbers", "running_heads").
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
-        lines: in how many of these each line stands.
+        lines: in how many of these each line occurs.
     """
 
     num_examined: int = 0
@@ -73,7 +73,7 @@ class Examination:
     lines: Counter[str] = field(default_factory=Counter)
 
     def add(self, story: Story) -> None:
-        """Look at a story."""
+        """Examine a story."""
         self.num_examined += 1
         text = story.text[:EXAMINED_CHARS]
         lines = [line.strip() for line in text.split("\n")]
@@ -115,7 +115,7 @@ def _is_json(text: str) -> bool:
 
 
 def _has_page_numbers(text: str) -> bool:
-    """Whether at least four lines are numbers that rise by one or two."""
+    """Whether at least four lines are numbers that increase by one or two."""
     numbers = [int(number) for number in _NUMBER_LINE.findall(text)]
     rising = sum(0 < after - before <= 2 for before, after in pairwise(numbers))
     return rising >= 4 and rising >= 0.8 * (len(numbers) - 1)
@@ -129,7 +129,7 @@ def _has_running_heads(text: str) -> bool:
 
 
 def script_of(text: str) -> str:
-    """The commonest script of a text, or "" where it has no letter of a known one."""
+    """The most common script of a text, or "" if it has no letter of a known one."""
     counts = {name: len(script.findall(text[:500])) for name, script in _SCRIPTS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""
@@ -159,8 +159,8 @@ def judge(
         examined: what was noticed in some of them.
         num_kept, num_copies: stories kept, and dropped as copies.
         median_words: median number of words of a kept story.
-        held_out: share of the stories that are held out, as it is and as it was asked for.
-        left_out: files and columns that the reader passed over.
+        held_out: share of the stories that are held out: actual and requested.
+        left_out: files and columns that were not read.
     """
     warnings = []
     for oddity, saying in _SAYINGS.items():
@@ -171,7 +171,7 @@ def judge(
     if times >= max(5, FLAGRANT * examined.num_examined):
         share = times / examined.num_examined
         warnings.append(
-            f"{line!r} is a line of {share:.0%} of the stories: a rule of your own takes it out (--rules)"
+            f"{line!r} is a line in {share:.0%} of the stories: you can remove it with a rule of your own (--rules)"
         )
     if median_words < FEW_WORDS:
         warnings.append(
@@ -200,7 +200,7 @@ def judge(
 
 
 def stop_if_flagrant(examined: Examination, source: str) -> None:
-    """Stop where most of what was read is no story.
+    """Stop if most of the input is not stories.
 
     Raises:
         FabulaError: at least half of the stories are markup, JSON or binary.
@@ -215,7 +215,7 @@ def stop_if_flagrant(examined: Examination, source: str) -> None:
 
 
 def overview(counts: CleaningCounts) -> list[tuple[str, str]]:
-    """What was read, for a person to check: pairs of a label and a line of text."""
+    """A summary of the input for the user to check: pairs of a label and a line of text."""
     splits = ", ".join(f"{count:,} {name}" for name, count in counts.splits.items())
     lines = [
         ("stories", f"{counts.num_kept:,} of {counts.num_read:,} kept ({splits})"),
@@ -230,6 +230,6 @@ def overview(counts: CleaningCounts) -> list[tuple[str, str]]:
 
 
 def first_line(text: str) -> str:
-    """The first line of a text, cut to what a terminal shows."""
+    """The first line of a text, cut to fit a terminal."""
     line = text.lstrip().split("\n", 1)[0].strip()
     return line if len(line) <= LINE_CHARS else line[:LINE_CHARS].rpartition(" ")[0] + "…"

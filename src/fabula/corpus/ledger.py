@@ -1,6 +1,6 @@
-"""What was taken out of a story, with its place and its text, so that it can be read, counted and put back.
+"""Records what was removed from a story, with its position and its text, so that it can be read, counted and restored.
 
-`apply` and `restore` are each other's inverse: story + removals = the text that the spans were found in.
+`restore` is the inverse of `apply`: story + removals = the text in which the spans were found.
 """
 
 import json
@@ -17,13 +17,13 @@ from fabula.story import Span
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Characters that were taken out of a story's text.
+    """Characters that were removed from a story's text.
 
     Attributes:
-        start, end: where they stood in the text before anything was taken out (`end` exclusive).
+        start, end: their position in the text before all removals (`end` exclusive).
         rule: why.
-        confidence: 0 to 1; 1 also for what a person confirmed.
-        text: the characters, with the white space around them that went too.
+        confidence: 0 to 1; also 1 if a person confirmed the removal.
+        text: the characters, with the surrounding white space that was also removed.
     """
 
     start: int
@@ -34,9 +34,9 @@ class Removal:
 
 
 def apply(text: str, spans: Iterable[Span]) -> tuple[str, list[Removal]]:
-    """Take spans out of a text.
+    """Remove spans from a text.
 
-    White space that would be left over goes with them: at the ends of the text, and on one side in its middle.
+    White space that would be left over is removed too: at the ends of the text, and on one side in its middle.
     Overlapping spans become one removal, under the rule of the most confident.
 
     Returns:
@@ -51,7 +51,7 @@ def apply(text: str, spans: Iterable[Span]) -> tuple[str, list[Removal]]:
             surer = last if last.confidence >= span.confidence else span
             merged[-1] = Span(last.start, max(last.end, span.end), surer.rule, surer.confidence)
         elif last and not text[last.end : span.start].strip():
-            merged[-1] = replace(last, end=span.start)  # what stands between two removals goes too
+            merged[-1] = replace(last, end=span.start)  # white space between two removals is removed too
             merged.append(span)
         else:
             merged.append(span)
@@ -73,7 +73,7 @@ def apply(text: str, spans: Iterable[Span]) -> tuple[str, list[Removal]]:
 
 
 def _with_space(text: str, start: int, end: int) -> tuple[int, int]:
-    """The place with the white space that must go with it."""
+    """The span, extended by the white space that must be removed with it."""
     left, right = start, end
     while left > 0 and text[left - 1].isspace():
         left -= 1
@@ -89,7 +89,7 @@ def _with_space(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def restore(text: str, removals: Sequence[Removal]) -> str:
-    """The text as it was before `apply`."""
+    """The text before `apply`."""
     parts, position, length = [], 0, 0
     for removal in removals:
         keep = removal.start - length
@@ -100,7 +100,7 @@ def restore(text: str, removals: Sequence[Removal]) -> str:
 
 
 class RemovalRow(Result):
-    """A row of the ledger for a removal. `start` and `end` count characters of the story as it was read and repaired."""
+    """A ledger row for a removal. `start` and `end` count characters of the story after reading and repair."""
 
     story: str
     """Id of the story."""
@@ -114,7 +114,7 @@ class RemovalRow(Result):
 
 
 class DroppedRow(Result):
-    """A row of the ledger for a story that was not kept."""
+    """A ledger row for a story that was not kept."""
 
     story: str
     """Id of the story."""
@@ -123,16 +123,16 @@ class DroppedRow(Result):
     dropped: str
     """The reason: "empty", "exact_copy", "near_copy", or the name of a filter."""
     copy_of: str = ""
-    """Of a copy: id of the story that stands for it."""
+    """Of a copy: id of the story that is kept in its place."""
     similarity: float | None = None
     """Of a copy: Jaccard index of the two stories."""
     title: str
     text: str | None
-    """The whole story; None where the story `copy_of` has the same id, and so the same text."""
+    """The whole story; None if the story `copy_of` has the same id, and so the same text."""
 
 
 class LeftOutRow(Result):
-    """A row of the ledger for what the reader left out before there was a story: front matter, page numbers, rows, files."""
+    """A ledger row for input that was left out while reading: front matter, page numbers, rows, files."""
 
     left_out: str
     """The reason."""
@@ -149,7 +149,7 @@ def parse_row(value: Any, where: str | Path = "", line: int | None = None) -> Le
     """The record of a row of the ledger.
 
     Raises:
-        FabulaError: it is no such row.
+        FabulaError: it is not a row of the ledger.
     """
     kinds = {"dropped": DroppedRow, "left_out": LeftOutRow}
     keys = kinds.keys() & (value if isinstance(value, dict) else {})
@@ -162,7 +162,7 @@ Decision = Literal["undo", "confirm"]
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a person decided about the characters `start` to `end` of a story's text before removal."""
+    """A person's decision about characters `start` to `end` of a story's text before removal."""
 
     start: int
     end: int
@@ -170,11 +170,11 @@ class Decided:
 
 
 def read_decisions(path: str | Path) -> dict[str, list[Decided]]:
-    """A review file, by story id: JSON Lines with `story`, `start`, `end` and `decision` ("undo": this is story, leave
-    it in; "confirm": this is no story, take it out).
+    """A review file, by story id: JSON Lines with `story`, `start`, `end` and `decision` ("undo": this is story, keep
+    it; "confirm": this is not story, remove it).
 
     Raises:
-        FabulaError: no such file, or a row that is none of this, with its line.
+        FabulaError: there is no such file, or a row is not a decision (with its line).
     """
     decisions: dict[str, list[Decided]] = {}
     try:
@@ -191,7 +191,7 @@ def read_decisions(path: str | Path) -> dict[str, list[Decided]]:
                 raise ValueError
         except (ValueError, KeyError, TypeError, OverflowError):
             raise FabulaError(
-                "this row is no decision",
+                "this row is not a decision",
                 where=path,
                 line=number,
                 hint='write rows like {"story": "...", "start": 0, "end": 9, "decision": "undo"}',
@@ -201,10 +201,10 @@ def read_decisions(path: str | Path) -> dict[str, list[Decided]]:
 
 
 def decide(spans: Sequence[Span], decided: Iterable[Decided], length: int) -> list[Span]:
-    """The spans of a text of `length` characters after a person's decisions.
+    """The spans in a text of `length` characters after a person's decisions.
 
-    A span that touches an undone place is left out; a confirmed place is a span of rule "confirmed" unless one was
-    found there, which then is certain.
+    A span that overlaps an undone one is dropped. A confirmed one becomes a span of rule "confirmed", unless a span was
+    found there, which gets confidence 1.
     """
     spans = list(spans)
     for one in decided:

@@ -1,7 +1,7 @@
 """The lines of a byte range of a file, so that several processes can share one file.
 
-A range owns the records that begin in it, and the last of them may run on over its end. Line numbers count from the
-range's first line; whoever puts the ranges together adds the lines that came before.
+A range owns the records that begin in it, and the last of them may extend past its end. Line numbers count from the
+range's first line; the caller that combines the ranges adds the lines before it.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,8 @@ from typing import IO, NamedTuple
 from fabula.errors import FabulaError
 
 MAX_STORY_BYTES = 32 << 20
-"""The longest story that is read: 32 MiB, ten times "War and Peace". Checked while reading, before it is in memory."""
+"""The longest story that is read: 32 MiB, ten times "War and Peace". It is checked while reading, before the story is
+in memory."""
 
 RANGE_BYTES = 4 << 20
 """Size of the byte ranges that a file is cut into. It does not depend on the number of workers."""
@@ -22,11 +23,11 @@ class FileRange(NamedTuple):
     file: int
     start: int
     end: int | None
-    """None: to the end; such a range is the whole file."""
+    """None for the end of the file; such a range is the whole file."""
 
 
 Begins = Callable[[], Callable[[bytes], bool]]
-"""Makes a function that, fed line after line, says whether a record can begin there."""
+"""Makes a function that takes one line after the other and returns whether a record can begin there."""
 
 
 class Lines:
@@ -34,9 +35,10 @@ class Lines:
 
     Args:
         file: open for reading bytes; it must be seekable unless the range is the whole file.
-        name: what errors call the file.
+        name: the file's name in errors.
         start, end: the range; the lines that begin in it are its own. `end` None reads to the end of the file.
-        begins: the range starts at the first line where a record can begin, and goes on over its end up to the next.
+        begins: the range starts at the first line where a record can begin, and extends past its end to the next such
+            line.
     """
 
     def __init__(self, file: IO[bytes], name: str, start: int, end: int | None, begins: Begins) -> None:
@@ -59,7 +61,7 @@ class Lines:
             if self.end is not None and position >= self.end:
                 if not inside:
                     break
-                # The next range looks for its first record with a fresh eye, and so do we.
+                # The next range looks for its first record with a fresh function, so this one has to do the same.
                 if boundary is None or position >= boundary:
                     boundary = (position // RANGE_BYTES + 1) * RANGE_BYTES
                     begins = self.begins()
@@ -91,7 +93,7 @@ def too_long(name: str, line: int) -> FabulaError:
         f"a story is longer than {MAX_STORY_BYTES >> 20} MiB",
         where=name,
         line=line,
-        hint="cut it into several, or say with --split-at where its parts begin",
+        hint="cut it into several, or name the line between its parts with --split-at",
     )
 
 
@@ -99,7 +101,7 @@ def decode(raw: bytes, name: str, line: int, offset: int) -> str:
     """The text of UTF-8 bytes.
 
     Raises:
-        FabulaError: they are not UTF-8; names the byte's offset in the file and its line.
+        FabulaError: they are not UTF-8; the error names the byte's offset in the file and its line.
     """
     try:
         return raw.decode()

@@ -1,8 +1,8 @@
-"""Repair a story's characters before anything else looks at it, and count what was repaired.
+"""Repairs the characters of a story before all other stages, and counts the repairs.
 
-ftfy undoes wrong decodings ("â€™"), HTML entities, control characters and decomposed letters. It costs far more
-than the rest of cleaning, and most text needs none of it: only paragraphs with characters that ordinary English prose
-does not have are handed to it. Curly quotes stay curly.
+ftfy undoes wrong decodings ("â€™"), HTML entities, control characters and decomposed letters. It takes far longer than
+the rest of cleaning, and most text does not need it: only paragraphs with characters that ordinary English prose does
+not have are passed to it. Curly quotes stay curly.
 """
 
 import re
@@ -19,15 +19,15 @@ from fabula.corpus.splitting.headings import without_bbcode
 from fabula.corpus.splitting.wrapping import unwrap
 
 _CONFIG = ftfy.TextFixerConfig(
-    unescape_html=False,  # done before, also where "<" stands in the text
+    unescape_html=False,  # done before, also if the text has "<"
     uncurl_quotes=False,
     fix_character_width=False,
     fix_line_breaks=False,
 )
 _SEGMENT = 100_000
-"""Characters that ftfy gets at once, so that a huge paragraph costs linear time."""
+"""Most characters passed to ftfy at once, so that a huge paragraph costs linear time."""
 
-# None of ftfy's repairs touches a text of these characters alone (tests/test_clean_normalise.py).
+# None of ftfy's repairs changes a text that has only these characters (tests/test_clean_normalise.py).
 _UNUSUAL = re.compile(r"[^\t\n\x20-\x7e‘’“”–—…]")
 _ORDINARY = bytes([9, 10, *range(0x20, 0x7F)])
 _BROKEN = re.compile(f"[\x80-\x9f{re.escape(''.join(map(chr, [*CONTROL_CHARS, *LIGATURES])))}]")
@@ -51,7 +51,7 @@ REPAIRS = {
     "bbcode": "tags of forums such as [b]...[/b] were taken out",
     "markdown": "backslash escapes and superscript marks of Reddit's markdown were taken out",
 }
-"""What `normalise` repairs, by the name under which it is counted."""
+"""What `normalise` repairs, by the name under which each repair is counted."""
 
 
 def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
@@ -59,8 +59,8 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
 
     Args:
         text: any text.
-        markdown: take Reddit's backslash escapes and `^(...)` out, too. Off by default, since authors use both on
-            purpose as well.
+        markdown: also remove Reddit's backslash escapes and `^(...)`. Off by default, since authors also use both on
+            purpose.
 
     Returns:
         The text with white space stripped from its ends, and how often each of `REPAIRS` was needed ("unicode":
@@ -88,7 +88,7 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
                     counts["unicode"] += 1
                     paragraphs[number] = fixed
         text = "\n".join(paragraphs)
-        # Last, because a no-break space is a clue to wrong decoding.
+        # This is last, because a no-break space is evidence of wrong decoding.
         text = _count(_SPACES, " ", text, counts, "spaces")
     if "\n" in text:
         joined = unwrap(text)
@@ -128,7 +128,7 @@ def _ftfy(paragraph: str) -> str:
         ftfy.fix_and_explain(paragraph[at : at + _SEGMENT], _CONFIG).text
         for at in range(0, len(paragraph), _SEGMENT)
     ]
-    # What ftfy brings to light (a wrongly decoded zero-width space, say) is handled like the rest.
+    # What ftfy decodes (a zero-width space, for example) is handled like the rest.
     return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", "".join(parts)))
 
 

@@ -1,6 +1,6 @@
-"""What a user can choose about reading and cleaning. The command line and the reference are made from these fields.
+"""The options for reading and cleaning. The command line and the reference are generated from these fields.
 
-Imports nothing heavy, so that `fabula --help` is quick.
+This module imports no heavy library, so that `fabula --help` is quick.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from pydantic import Field
 from fabula.config import Record
 
 SIMILARITY = 0.8
-"""Two stories are near-duplicates from this Jaccard index of their word 5-grams."""
+"""Two stories are near-duplicates if the Jaccard index of their word 5-grams is at least this."""
 
 SPLIT = "90/10"
 
@@ -55,7 +55,7 @@ class ReadingOptions(Record):
 
 
 class Filters(Record):
-    """Which stories are kept. Where all are None, only empty stories are dropped."""
+    """Which stories are kept. If all fields are None, only empty stories are dropped."""
 
     min_words: Annotated[int | None, Field(ge=1, description="Drop shorter stories.")] = None
     max_words: Annotated[int | None, Field(ge=1, description="Drop longer stories.")] = None
@@ -122,7 +122,7 @@ class CleaningOptions(Record):
 
 
 class WorkerOptions(Record):
-    """Where the work is done. The corpus is the same, byte for byte, wherever that is."""
+    """Where the work is done. The corpus is the same, byte for byte, in each case."""
 
     workers: Annotated[
         int | None,

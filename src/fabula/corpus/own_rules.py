@@ -1,7 +1,7 @@
-"""Rules of the user's own, from a TOML file:
+"""The user's own rules, from a TOML file:
 
-base = "reddit"            # the rule set to begin with
-keep = ["part_link"]       # rules of it whose findings stay in
+base = "reddit"            # the rule set to start from
+keep = ["part_link"]       # rules of that set that are not applied
 
 [rules.newsletter]
 pattern = '(?i)my newsletter|mailchi\\.mp'
@@ -18,11 +18,11 @@ from fabula.config import Record
 from fabula.story import Span
 
 NEAR = 5
-"""Paragraphs from an end of a story that "head" and "tail" look at."""
+"""Number of paragraphs at each end of a story that "head" and "tail" search."""
 
 
 class OwnRule(Record):
-    """A pattern that tells a paragraph that is no story."""
+    """A pattern that recognises a paragraph that is not story."""
 
     pattern: Annotated[
         str, Field(min_length=1, description="Regular expression, searched in each paragraph.")
@@ -42,12 +42,12 @@ class OwnRule(Record):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"this is no regular expression ({error})") from None
+            raise ValueError(f"this is not a regular expression ({error})") from None
         return pattern
 
 
 class RuleFile(Record):
-    """What a file for `--rules` says."""
+    """The contents of a file for `--rules`."""
 
     base: Annotated[str, Field(description="Rule set to begin with; none for these rules alone.")] = "auto"
     keep: Annotated[tuple[str, ...], Field(description="Rules of it whose findings stay in.")] = ()

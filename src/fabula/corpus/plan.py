@@ -1,4 +1,4 @@
-"""Check everything that the user chose about a corpus, and choose what was left open."""
+"""Checks all options for a corpus, and chooses those that were not set."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,19 @@ from fabula.files import fingerprint, hash_file
 from fabula.progress import OnProgress, Progress
 
 NUM_SAMPLED = 400
-"""Stories from which the rule set is chosen."""
+"""Number of stories from which the rule set is chosen."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that determines a corpus.
+    """Everything that determines a corpus.
 
     Attributes:
         source: the stories.
         cleaning: the resolved settings.
         decisions: a person's decisions, by story id, and `decisions_hash` of their file (or "").
         rule_set_reason: why the rule set was chosen.
-        force: the stories are taken even where most of them are no text.
+        force: whether the stories are accepted even if most of them are not text.
     """
 
     source: StorySource
@@ -48,7 +48,7 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for plans that make the same corpus."""
+        """A fingerprint, equal for plans that make the same corpus."""
         return fingerprint([self.inputs, self.cleaning.model_dump(mode="json"), _code()])
 
 
@@ -106,7 +106,7 @@ def _choose_rules(rules: str, source: StorySource) -> tuple[str, str]:
 
 
 def _code() -> str:
-    """Hash of this package, so that a corpus is made again when the rules have changed."""
+    """Hash of this package's code, so that a corpus is made again when the rules have changed."""
     here = Path(__file__).parent
     files = sorted(file for file in here.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return fingerprint([[file.relative_to(here).as_posix(), hash_file(file)] for file in files])

@@ -1,4 +1,4 @@
-"""Open what the user names, find out its format, and read its stories as a stream.
+"""Opens the user's input, detects its format, and reads its stories as a stream.
 
 source = open_stories("stories.txt")
 print(source.description)
@@ -34,15 +34,15 @@ _SAMPLE_ROWS = 200
 
 @dataclass(frozen=True)
 class StorySource:
-    """Stories that can be read, as often as one likes.
+    """Stories that can be read any number of times.
 
     Attributes:
-        path: what the user named.
-        description: one line for the reader: what was found, and why it is read so.
+        path: the input that the user named.
+        description: one line for the user: what was found, and why it is read this way.
         plans: how each file is read, in reading order; none for a hub dataset.
-        columns: of a hub dataset.
-        passed_over: files among them that are not read, each with the reason.
-        has_title_prompts: the title of each story is its prompt.
+        columns: the columns of a hub dataset.
+        passed_over: files that are not read, each with the reason.
+        has_title_prompts: whether the title of each story is its prompt.
     """
 
     path: str
@@ -54,7 +54,7 @@ class StorySource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash over the contents and names of the files (not their place) and over the way they are read."""
+        """Hash over the contents and names of the files (not their folder) and over the way they are read."""
         if is_hub(self.path):
             contents: list[Any] = [
                 [split, len(dataset), str(dataset.features), sorted(dataset.info.download_checksums or {})]
@@ -76,7 +76,7 @@ class StorySource:
 
     @property
     def title(self) -> str:
-        """What the user named, without the folders it is in."""
+        """The name of the input, without its folders."""
         local = not is_hub(self.path) and not remote.is_url(self.path)
         return Path(self.path).resolve().name if local else self.path
 
@@ -90,9 +90,9 @@ class StorySource:
             yield from self.read(FileRange(number, 0, None))
 
     def ranges(self) -> Iterator[FileRange]:
-        """The source in parts that can be read at the same time, in order.
+        """Parts of the source, in order, that can be read at the same time.
 
-        A file is cut into ranges of `lines.RANGE_BYTES` where its format allows it.
+        A file is cut into ranges of `lines.RANGE_BYTES` if its format allows it.
         """
         for number, plan in enumerate(self.plans):
             if self.can_cut(number):
@@ -120,7 +120,7 @@ class StorySource:
 
         Args:
             part: one of `ranges`, or a whole file.
-            log: is told the number of lines and what was left out; complete once all stories were read.
+            log: receives the number of lines and what was left out; complete once all stories were read.
         """
         if not self.plans:
             return self._hub_stories()
@@ -152,21 +152,21 @@ def open_stories(
     encoding: str | None = None,
     prompt_column: str | None = None,
 ) -> StorySource:
-    """Find out how stories are written in files and folders. Reads no more than the beginning of each, but documents whole.
+    """Detect how stories are stored in files and folders. Reads only the beginning of each file, but all of a document.
 
     Args:
-        sources: a file, also compressed, an archive, a folder, a URL of these that fsspec reads, or `hub:user/dataset`; or
-            several of them, but for datasets.
-        format: a name in `table.FORMATS`, where what is detected is wrong.
-        column: name of the text's column; found where it is not given.
-        split_at: where stories begin in text and documents: a name of `split.SPLIT_AT`, or a line (or a regular
-            expression for one) that stands between two stories.
-        encoding: of text files, as Python names it; found for each file where it is not given.
-        prompt_column: name of the column with each story's prompt; "title" is the title of text and documents, too.
+        sources: a file, perhaps compressed, an archive, a folder, a URL of these that fsspec can read, or
+            `hub:user/dataset`; or several of them, except datasets.
+        format: a name in `table.FORMATS`, if the detected one is wrong.
+        column: name of the column with the text; detected if None.
+        split_at: where stories begin in text and documents: a name of `split.SPLIT_AT`, or the line between two
+            stories, or a regular expression for it.
+        encoding: encoding of text files, as Python names it; detected for each file if None.
+        prompt_column: name of the column with each story's prompt; "title" also works for text and documents.
 
     Raises:
-        FabulaError: there is nothing to read, no way to read it, or two ways that look as good. Some faults show only
-            while reading.
+        FabulaError: there is nothing to read, no way to read it, or two equally likely ways. Some errors are raised
+            only while reading.
     """
     if format is not None and format not in FORMATS:
         raise FabulaError(f"unknown format {format!r}", where="--format", hint=did_you_mean(format, FORMATS))
@@ -200,7 +200,7 @@ def open_stories(
 
 
 class NamedColumns(NamedTuple):
-    """What the user names of a table's columns."""
+    """The columns of a table that the user names."""
 
     text: str | None
     prompt: str | None
@@ -209,7 +209,7 @@ class NamedColumns(NamedTuple):
 def _plan(
     found: FoundFiles, named: NamedColumns, split_at: str | None, title: str
 ) -> tuple[list[FilePlan], str]:
-    """How each file is read, in the order of the files, and that in words."""
+    """How each file is read, in the order of the files, and a description."""
     tables = [plan for plan in found.plans if isinstance(FORMATS[plan.format], RowFormat)]
     prose = [plan for plan in found.plans if plan not in tables]
     if not found.plans or all(not sample.head.strip() for sample in found.samples.values()):
@@ -246,9 +246,9 @@ def _plan(
     plans = [planned[plan.name] for plan in found.plans if plan.name in planned]
     if len(plans) == 1 and prose and plans[0].split.kind == "file":
         plans = [replace(plans[0], is_alone=True)]
-        why = "named by you" if split_at else "nothing in it parts stories; --split-at names what does"
+        why = "named by you" if split_at else "no line separates stories; name one with --split-at"
         kind = FORMATS[plans[0].format].description
-        described = [f"{kind}: one text, its last tenth apart so that it can be held out ({why})"]
+        described = [f"{kind}: one text, whose last tenth can be held out ({why})"]
     return plans, " and ".join(described)
 
 
@@ -261,7 +261,7 @@ def _find_columns(plan: FilePlan, named: NamedColumns, where: str) -> Columns:
     if not rows:
         raise FabulaError("there is no story in this file", where=where)
     names = list(dict.fromkeys(key for row in rows for key in row))
-    is_title = named.prompt == "title" and "title" not in names  # then the title is found under another name
+    is_title = named.prompt == "title" and "title" not in names  # then the title may have another name
     return choose_columns(names, rows, named.text, where, None if is_title else named.prompt)
 
 

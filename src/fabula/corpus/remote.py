@@ -1,4 +1,4 @@
-"""Input and output on any file system that fsspec knows (s3://, gs://, hdfs://, ...)."""
+"""Input and output on any file system that fsspec supports (s3://, gs://, hdfs://, ...)."""
 
 import shutil
 from pathlib import Path
@@ -12,15 +12,15 @@ from fabula.results import CorpusManifest
 
 
 def is_url(path: str | Path) -> bool:
-    """Whether `path` names something on another file system than this machine's."""
+    """Whether `path` is a URL on another file system than this machine's."""
     return "://" in str(path)
 
 
 def path_of(source: str | Path) -> Path:
-    """A path that reads like a `Path`; for a URL it does so over fsspec.
+    """A `Path`, or for a URL an object from fsspec with the same methods for reading.
 
     Raises:
-        FabulaError: what reads such a URL is not installed.
+        FabulaError: the library for such URLs is not installed.
     """
     if not is_url(source):
         return Path(source)
@@ -33,16 +33,16 @@ def path_of(source: str | Path) -> Path:
 
 
 def stamp(path: Path) -> str:
-    """Changes when a remote file changes, without reading it (its time or ETag, and size)."""
+    """A value that changes when a remote file changes, found without reading it: its time or ETag, and its size."""
     remote = cast(Any, path)
     return str(remote.fs.ukey(remote.path))
 
 
 def manifest_at(url: str) -> CorpusManifest | None:
-    """The manifest of a corpus at a URL, or None where nothing is there.
+    """The manifest of a corpus at a URL, or None if nothing is there.
 
     Raises:
-        FabulaError: something else is there, or it cannot be reached.
+        FabulaError: the URL has something else, or it cannot be reached.
     """
     folder = path_of(url)
     try:
@@ -57,7 +57,8 @@ def manifest_at(url: str) -> CorpusManifest | None:
 
 
 def put(folder: Path, url: str) -> None:
-    """Copy a corpus to a URL in place of what is there. The manifest comes last, so that a corpus with one is whole."""
+    """Copy a corpus to a URL, replacing what is there. The manifest is copied last, so that a corpus with a manifest is
+    complete."""
     target = cast(Any, path_of(url))
     if target.exists():
         target.fs.rm(target.path, recursive=True)

@@ -1,7 +1,7 @@
-"""One page that shows what cleaning took out, so that a look tells whether it did harm.
+"""Makes one page that shows what cleaning removed, so that the user can see whether it removed story text.
 
-Holds no more than a fixed number of examples of each kind, whatever the size of the corpus: the removals that the rules
-were least sure of, the stories that lost the largest share, and the first dropped ones of each reason.
+It has a limited number of examples of each kind, whatever the size of the corpus: the least certain removals, the
+    stories that lost the largest share, and the first dropped stories for each reason.
 """
 
 import math
@@ -20,15 +20,16 @@ from fabula.results import CleaningCounts
 from fabula.story import Story, count_words
 
 MAX_REMOVALS = 60
-"""Examples of each rule."""
+"""Number of examples for each rule."""
 
 MAX_DROPPED = 25
 MAX_CHANGED = 10
 CONTEXT = 240
-"""Characters shown on either side of a removal."""
+"""Number of characters shown on either side of a removal."""
 
 CERTAINTY = {"doubtful": 0.0, "likely": 0.9, "clear": 0.999}
-"""Words for confidences from these on. The confidence is the classifier's and the rules' together, and not calibrated."""
+"""Words for confidences, each with the least confidence for it. The confidence combines classifier and rules, and is
+not calibrated."""
 
 _REASONS = {
     "empty": "nothing was left of it",
@@ -40,7 +41,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Example:
-    """A removal in its place."""
+    """A removal with the text around it."""
 
     story: str
     place: str
@@ -95,7 +96,8 @@ class Least:
 
 
 class Review:
-    """Collects what the page shows while stories are written. `own_rules`: a line about each of the user's rules."""
+    """Collects the examples for the page while stories are written. `own_rules`: a line about each of the user's
+    rules."""
 
     def __init__(self, own_rules: Mapping[str, str]) -> None:
         self._rules = RULES | {"confirmed": "taken out by the review file"} | dict(own_rules)
@@ -139,7 +141,7 @@ class Review:
                 )
 
     def add_dropped(self, row: DroppedRow, text: str) -> None:
-        """Note a story that is not kept. `text` is what was left of it after cleaning."""
+        """Add a story that is not kept. `text` is what was left of it after cleaning."""
         if row.text is not None:
             self._before[_bin(count_words(row.text))] += 1
         if len(self._dropped[row.dropped]) < MAX_DROPPED:
@@ -202,12 +204,12 @@ class Review:
 
 
 def certainty(confidence: float) -> str:
-    """A confidence in a word: near 1 its digits say little, and what matters is where to look first."""
+    """A confidence as a word: its digits mean little near 1, and the user needs to know where to look first."""
     return next(name for name, least in reversed(CERTAINTY.items()) if confidence >= least)
 
 
 def _code(text: str) -> Any:
-    """HTML of a line in which some words stand in backticks."""
+    """HTML of a line that has some words in backticks."""
     from markupsafe import Markup, escape
 
     parts = text.split("`")
@@ -237,12 +239,12 @@ def _cut_right(text: str, size: int = CONTEXT) -> str:
 
 
 def _bin(num_words: int) -> int:
-    """Lengths are counted in bins of a third of an octave: words from 2 ** (bin / 3)."""
+    """The bin of a length: bins are a third of an octave wide, and start at 2 ** (bin / 3) words."""
     return math.floor(3 * math.log2(num_words)) if num_words else -3
 
 
 def _plot(before: Counter[int], after: Counter[int]) -> dict[str, Any]:
-    """Where the two step lines and the axis labels of the plot of story lengths stand, in a box of 640 by 220."""
+    """Coordinates of the two step lines and the axis labels of the plot of story lengths, in a box of 640 by 220."""
     if not before and not after:
         return {}
     low, high = min([*before, *after]) - 1, max([*before, *after]) + 2

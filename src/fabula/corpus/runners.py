@@ -1,4 +1,4 @@
-"""Where stories are cleaned: in this process, in several, or on a Ray cluster. The results come in input order."""
+"""Runs the cleaning in this process, in several, or on a Ray cluster. The results are in input order."""
 
 import itertools
 import os
@@ -20,22 +20,22 @@ from fabula.errors import FabulaError
 from fabula.install import missing_extra
 
 BATCH_BYTES = 4 << 20
-"""Text of the batches that are read first and cleaned then, for files that cannot be cut."""
+"""Bytes of text in a batch that is read here and cleaned elsewhere, for files that cannot be cut."""
 
 SERIAL_BYTES = 16 << 20
-"""Up to this size of input, starting further processes costs more than they bring."""
+"""Up to this size of input in bytes, starting more processes takes longer than it saves."""
 
 Decisions = Mapping[str, list[Decided]]
 
 
 class Task(NamedTuple):
-    """A part of the input on its way.
+    """A part of the input that is being cleaned.
 
     Attributes:
         file: number of its file.
-        size: its bytes, about.
-        relative: lines are counted from the part's beginning, not the file's.
-        result: waits for the stories, and raises what went wrong with them.
+        size: its approximate size in bytes.
+        relative: whether lines are counted from the beginning of the part, not of the file.
+        result: waits for the stories, and raises the error if there was one.
     """
 
     file: int
@@ -45,7 +45,7 @@ class Task(NamedTuple):
 
 
 def usual_workers(source: StorySource) -> int:
-    """One for small input, else as many as this process may use cores."""
+    """Number of processes: one for small input, else the number of cores that this process may use."""
     if source.num_bytes <= SERIAL_BYTES:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -54,7 +54,7 @@ def usual_workers(source: StorySource) -> int:
 def run_here(
     source: StorySource, cleaning: Cleaning, decisions: Decisions, num_workers: int
 ) -> Iterator[Task]:
-    """Clean on this machine. No more than two parts for each worker are under way at a time."""
+    """Clean on this machine. At most two parts for each worker are in progress at a time."""
     with _pool(num_workers) as submit:
         waiting: deque[Task] = deque()
         tasks = _tasks(source)
@@ -68,7 +68,7 @@ def run_here(
 
 
 def _tasks(source: StorySource) -> Iterator[tuple[FileRange | ReadStories, int, int]]:
-    """A range for others to read, or stories that were read here; with the number of the file, and the size."""
+    """Ranges for the workers to read, or stories that were read here, each with the number of its file and its size."""
     for part in source.ranges():
         if part.end is not None:
             yield part, part.file, source.range_bytes(part)
@@ -95,7 +95,7 @@ def batches(source: StorySource, part: FileRange) -> Iterator[ReadStories]:
 
 @contextmanager
 def _pool(num_workers: int) -> Iterator[Callable[..., Callable[[], CleanedStories]]]:
-    """A function that starts a call, and returns a function that waits for its result."""
+    """Yields a function that starts a call and returns a function that waits for its result."""
     if num_workers == 1:
         yield lambda call, *arguments: lambda: call(*arguments)
         return
@@ -132,11 +132,11 @@ def _start_worker() -> None:
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["RAYON_NUM_THREADS"] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for ever for the next task."""
+    """End this worker when its parent was killed; it would wait forever for the next task."""
     import multiprocessing
 
     if parent := multiprocessing.parent_process():
@@ -145,9 +145,9 @@ def _end_with_parent() -> None:
 
 
 def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, address: str) -> Iterator[Task]:
-    """Clean on a Ray cluster, with Ray Data. A part whose machine is lost is cleaned again on another one.
+    """Clean on a Ray cluster, with Ray Data. If a machine fails, its parts are cleaned again on another one.
 
-    Every machine must have fabula installed, and see the input under the same path.
+    Every machine must have fabula installed, and find the input at the same path.
 
     Raises:
         FabulaError: Ray is not installed, or nothing answers at `address`.
@@ -185,7 +185,7 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
 
 
 def _answers(address: str) -> None:
-    """See that there is something at "host:port"; Ray itself waits for minutes.
+    """Check that something answers at "host:port"; Ray itself would wait for minutes.
 
     Raises:
         FabulaError: nothing answers.
@@ -204,7 +204,7 @@ def _answers(address: str) -> None:
 def clean_batches(
     source: StorySource, part: FileRange, cleaning: Cleaning, decisions: Decisions
 ) -> Iterator[CleanedStories | FabulaError]:
-    """A range, cleaned, in parts that fit into memory; the last is the error that ended it, if one did."""
+    """A range, cleaned, in parts that fit into memory; the last one is the error that ended it, if there was one."""
     try:
         if part.end is not None:
             yield clean_range(source, part, cleaning, decisions)

@@ -1,4 +1,5 @@
-"""Which stories are held out. A function of each cluster's content alone, so that it stays when stories are added."""
+"""Chooses the stories that are held out. The choice depends only on each cluster's content, so it stays when stories
+are added."""
 
 from collections.abc import Sequence
 
@@ -11,11 +12,11 @@ NAMES = ("train", "validation", "test")
 
 
 def parse_ratios(text: str) -> tuple[float, ...]:
-    """ "90/10" (train/validation) or "80/10/10" (train/validation/test) as shares that add up to 1; "100" holds
-    nothing out.
+    """ "90/10" (train/validation) or "80/10/10" (train/validation/test) as shares that add up to 1; "100" holds out
+    nothing.
 
     Raises:
-        FabulaError: these are no such numbers.
+        FabulaError: the text is not such numbers.
     """
     try:
         shares = [float(part) for part in text.split("/")]
@@ -27,7 +28,7 @@ def parse_ratios(text: str) -> tuple[float, ...]:
         or not 0 < shares[0] <= sum(shares) < float("inf")
     ):
         raise FabulaError(
-            f"{text!r} is no split",
+            f"{text!r} is not a split",
             where="--split",
             hint="write train/validation, for example 90/10, or 80/10/10 with a test part",
         )
@@ -35,20 +36,20 @@ def parse_ratios(text: str) -> tuple[float, ...]:
 
 
 def position(cluster: str) -> float:
-    """Where a cluster stands between 0 and 1: a hash of its id, which is a hash of its text."""
+    """Position of a cluster between 0 and 1: a hash of its id, which is a hash of its text."""
     return xxhash.xxh3_64_intdigest(cluster.encode(), seed=1) / 2**64
 
 
 def assign(positions: np.ndarray, ratios: Sequence[float], given: np.ndarray) -> np.ndarray:
-    """The split of each cluster, as its number in `NAMES`: by its position, the last stretches up to 1 being held out.
+    """The split of each cluster, as its number in `NAMES`, by its position: the last intervals up to 1 are held out.
 
-    Where chance leaves a wanted split empty, the cluster nearest to its stretch goes there, unless that leaves
-    another one empty: of two stories, one is held out.
+    If a wanted split is empty by chance, it gets the cluster nearest to its interval, unless that leaves another one
+        empty: of two stories, one is held out.
 
     Args:
-        positions: [num_clusters] of `position`.
+        positions: [num_clusters] from `position`.
         ratios: of `parse_ratios`.
-        given: [num_clusters] the split that the input puts it in, which stands, or -1.
+        given: [num_clusters] the split that the input gives, which is kept, or -1.
     """
     borders = np.cumsum([0.0, *ratios])
     splits = np.searchsorted(borders[1:-1], positions, side="right").astype(np.int8)
@@ -65,9 +66,9 @@ def assign(positions: np.ndarray, ratios: Sequence[float], given: np.ndarray) ->
 
 
 def hold_out_ends(books: np.ndarray, lengths: np.ndarray, ratios: Sequence[float]) -> np.ndarray:
-    """The split of each part of a book, as its number in `NAMES`: whole parts at its end are held out.
+    """The split of each part of a book, as its number in `NAMES`: whole parts at the end of the book are held out.
 
-    Of each book so many as come nearest to the wanted share; where it is the only one, at least one.
+    As many parts of each book are held out as come nearest to the wanted share; at least one if there is only one book.
 
     Args:
         books: [num_stories] the book that each story is a part of, or -1; the parts of a book in order.
@@ -75,7 +76,7 @@ def hold_out_ends(books: np.ndarray, lengths: np.ndarray, ratios: Sequence[float
         ratios: of `parse_ratios`.
 
     Returns:
-        [num_stories] the splits; -1 for stories that are in no book, and for all where no book has a part to hold out.
+        [num_stories] the splits; -1 for stories that are in no book, and for all if no book has a part to hold out.
     """
     splits = np.full(len(books), -1, np.int8)
     numbers = np.unique(books[books >= 0])

@@ -1,6 +1,6 @@
-"""Cleaned stories on their way to the corpus, kept on the disk, so that memory holds a few numbers a story.
+"""Stores cleaned stories on disk before they become a corpus, so that memory holds only a few numbers per story.
 
-Where the copies are is known only when the last story was read; until then the stories wait here.
+Copies are known only after the last story was read; until then the stories are stored here.
 """
 
 import json
@@ -73,17 +73,17 @@ class Spool:
 
     @property
     def dropped(self) -> np.ndarray:
-        """Whether a filter dropped the story."""
+        """Whether a filter dropped each story."""
         return np.frombuffer(self._dropped, bool)
 
     @property
     def splits(self) -> np.ndarray:
-        """The split that the input puts each story in, as its number in `split.NAMES`, or -1."""
+        """The split that the input gives each story, as its number in `split.NAMES`, or -1."""
         return np.frombuffer(self._splits, np.int8)
 
     @property
     def books(self) -> np.ndarray:
-        """The book that each story is a part of, as a number, or -1. Its parts come in order."""
+        """The book that each story is a part of, as a number, or -1. The parts of a book are in order."""
         return np.frombuffer(self._book_of, np.int64)
 
     @property
@@ -96,7 +96,8 @@ class Spool:
         return self._ids[number * 16 : number * 16 + 16].hex()
 
     def band(self, column: int) -> np.ndarray:
-        """A column of the bands of `dedup.signatures`. The file is read block by block, and never held as a whole."""
+        """A column of the bands from `dedup.signatures`. The file is read block by block, and is never in memory as a
+        whole."""
         self._bands.seek(0)
         parts = [np.zeros(0, np.uint64)]
         while block := self._bands.read(NUM_BANDS * 8 << 16):

@@ -1,6 +1,8 @@
-"""What happens to each story on its own: repair, notes, filters, and what the search for copies needs to know of it.
+"""The stages that treat each story alone: repair, removal of notes, filters, and the signature for the search for
+copies.
 
-Pure functions of a batch of stories, so that this process, a pool of processes and a cluster all call the same one.
+They are pure functions of a batch of stories, so that this process, a pool of processes and a cluster all call the same
+ones.
 """
 
 from collections import Counter
@@ -24,19 +26,19 @@ from fabula.story import Story
 
 
 class Cleaning(CleaningOptions):
-    """The options with nothing left open: `rules` is the name of a rule set."""
+    """The resolved options: `rules` is the name of a rule set."""
 
     own: dict[str, OwnRule] = Field(default_factory=dict)
     """The user's own rules."""
 
 
 DELETED = ("[removed]", "[deleted]")
-"""What Reddit's dumps have in the place of a text that was taken away: such a story is dropped as "deleted"."""
+"""What Reddit's dumps have in place of a deleted text: such a story is dropped as "deleted"."""
 
 
 @dataclass(slots=True)
 class ReadStories:
-    """Stories that were read already, their size in characters, and what the reader left out before and among them."""
+    """Stories that were read already, their size in characters, and what was left out before and between them."""
 
     stories: list[Story] = field(default_factory=list)
     size: int = 0
@@ -59,9 +61,9 @@ class CleanedStories:
     """Cleaned stories in order.
 
     Attributes:
-        keys, bands: of `dedup.signatures`; without rows where near-duplicates are not searched for.
+        keys, bands: from `dedup.signatures`; empty if near-duplicates are not searched for.
         num_lines: number of lines of the range of input that they were read from.
-        left_out: what the reader left out of it.
+        left_out: what was left out of it while reading.
     """
 
     stories: list[CleanedStory]
@@ -72,7 +74,7 @@ class CleanedStories:
 
 
 def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = ()) -> CleanedStory:
-    """One raw story, cleaned. Spans and removals count characters of the repaired text."""
+    """Clean one raw story. Spans and removals count characters of the repaired text."""
     if story.text.strip() in DELETED:
         return CleanedStory(story, 0, [], {}, "deleted")
     text, repairs = normalise(story.text, cleaning.markdown) if cleaning.repair else (story.text, Counter())
@@ -91,7 +93,7 @@ def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = (
 def clean_stories(
     stories: Iterable[Story], cleaning: Cleaning, decisions: Mapping[str, list[Decided]]
 ) -> CleanedStories:
-    """A batch of raw stories, cleaned."""
+    """Clean a batch of raw stories."""
     cleaned = [clean_story(story, cleaning, decisions.get(story.id, ())) for story in stories]
     texts = [] if cleaning.copies == "ignore" else [one.story.text for one in cleaned]
     keys, bands = dedup.signatures(texts)
@@ -104,7 +106,7 @@ def clean_range(
     cleaning: Cleaning,
     decisions: Mapping[str, list[Decided]],
 ) -> CleanedStories:
-    """A range of the source, read and cleaned; or stories that were read already."""
+    """Read and clean a range of the source, or clean stories that were read already."""
     if isinstance(task, ReadStories):
         cleaned = clean_stories(task.stories, cleaning, decisions)
         cleaned.left_out = task.left_out

@@ -1,6 +1,6 @@
 """A corpus on the disk: Parquet shards of clean stories, the ledger, and the manifest.
 
-CORPUS/data/train-00000-of-00002.parquet ...   read by datasets.load_dataset("CORPUS"), too
+CORPUS/data/train-00000-of-00002.parquet ...   also readable by datasets.load_dataset("CORPUS")
 CORPUS/ledger.jsonl
 CORPUS/manifest.json
 CORPUS/review.html
@@ -47,8 +47,8 @@ _COLUMNS = (
 
 
 def _table(rows: list[tuple[str | int, ...]]) -> Any:
-    """Rows in the order of `_COLUMNS` as an Arrow table. Its arrays are made of buffers: from lists, pyarrow makes them only
-    after it has imported pandas, a quarter of a second."""
+    """Rows in the order of `_COLUMNS` as an Arrow table. Its arrays are made from buffers: to make them from lists,
+    pyarrow would import pandas, which takes a quarter of a second."""
     import pyarrow as pa
 
     arrays = []
@@ -65,7 +65,7 @@ def _table(rows: list[tuple[str | int, ...]]) -> Any:
 
 
 class ShardWriter:
-    """Writes the stories of one split, as they come, to Parquet shards of about `SHARD_BYTES` of text each."""
+    """Writes the stories of one split, in the order given, to Parquet shards of about `SHARD_BYTES` of text each."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self._folder, self._split = folder, split
@@ -99,7 +99,7 @@ class ShardWriter:
         self._writer, self._shard_bytes = None, 0
 
     def close(self) -> None:
-        """Write what is left and give the shards their names, which tell how many there are."""
+        """Write what is left and give the shards their names, which include the number of shards."""
         if self._rows:
             self._flush()
         self._finish_shard()
@@ -146,7 +146,7 @@ class CorpusWriter:
             )
 
     def write_row(self, row: LedgerRow) -> None:
-        """Write a row of the ledger: of a story that is not kept, or of what the reader left out."""
+        """Write a ledger row for a story that is not kept, or for what was left out while reading."""
         is_copy = isinstance(row, DroppedRow) and row.copy_of
         values = row.model_dump(exclude=None if is_copy else {"copy_of", "similarity"})
         self._ledger.write(json.dumps(values, ensure_ascii=False) + "\n")
@@ -158,7 +158,7 @@ class Corpus:
 
     Attributes:
         path: its folder.
-        manifest: what it was made from, how, and what came out.
+        manifest: its inputs, settings and counts.
     """
 
     path: Path
@@ -171,7 +171,7 @@ class Corpus:
 
     @property
     def splits(self) -> list[str]:
-        """Names of the splits that hold a story."""
+        """Names of the splits that have stories."""
         return list(self.manifest.counts.splits)
 
     def num_stories(self, split: str | None = None) -> int:
@@ -210,7 +210,7 @@ class Corpus:
                 ) from None
 
     def ledger(self) -> Iterator[LedgerRow]:
-        """The rows of the ledger: removals, dropped stories, and what the reader left out.
+        """The rows of the ledger: removals, dropped stories, and what was left out while reading.
 
         Raises:
             FabulaError: a row is damaged.
@@ -223,7 +223,7 @@ class Corpus:
         """A story's text as it was read (and repaired), by its id or the beginning of it.
 
         Raises:
-            FabulaError: no story has this id, or several.
+            FabulaError: no story has this id, or several do.
         """
         rows = [
             row for row in self.ledger() if not isinstance(row, LeftOutRow) and row.story.startswith(story)
@@ -236,7 +236,7 @@ class Corpus:
                 if not ids
                 else f"{len(ids)} stories have ids like {story!r}",
                 where=self.path,
-                hint=f"ids stand in {LEDGER} and in the column id" if not ids else "write more of the id",
+                hint=f"ids are in {LEDGER} and in the column id" if not ids else "write more of the id",
             )
         if not found:
             return next(row.text for row in rows if row.text is not None)
@@ -254,7 +254,7 @@ def open_corpus(path: str | Path) -> Corpus:
     """Open a corpus.
 
     Raises:
-        FabulaError: there is none, or it is not whole.
+        FabulaError: there is no corpus, or it is incomplete.
     """
     path = Path(path)
     if not path.exists():
@@ -270,7 +270,7 @@ def open_corpus(path: str | Path) -> Corpus:
         )
     if damaged := _damaged(Corpus(path, manifest)):
         raise FabulaError(
-            f"this corpus is not whole ({damaged})", where=path, hint="make it again with fabula clean"
+            f"this corpus is incomplete ({damaged})", where=path, hint="make it again with fabula clean"
         )
     return Corpus(path, manifest)
 
@@ -301,15 +301,15 @@ def write_jsonl(corpus: Path, path: Path) -> None:
 
 
 def _place(story: Story) -> tuple[list[tuple[int, str]], int, int]:
-    """Where a story stands in the input."""
+    """The position of a story in the input."""
     return natural_order(story.source), story.source_line, story.part
 
 
 def check_output(out: Path) -> None:
-    """See that a corpus may be written to `out`, before any work is done.
+    """Check that a corpus may be written to `out`, before any work is done.
 
     Raises:
-        FabulaError: something else is there, or nothing can be written there.
+        FabulaError: `out` holds something else, or cannot be written to.
     """
     try:
         if out.is_dir():
@@ -337,10 +337,10 @@ def restore_story(corpus: str | Path, story: str) -> str:
 
 
 def check_file(path: Path) -> None:
-    """See that a file may be written, before any work is done.
+    """Check that a file may be written, before any work is done.
 
     Raises:
-        FabulaError: it may not.
+        FabulaError: it cannot be written.
     """
     try:
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""Plain text, cut into records while it streams. Each function turns lines into (line number, byte offset, bytes)."""
+"""Cuts a stream of plain text into records. Each function turns lines into (line number, byte offset, bytes)."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ def _never_closed(name: str, line: int, start: bytes, end: bytes) -> FabulaError
 
 
 def parted_records(token: bytes) -> Callable[[Lines], Iterator[Raw]]:
-    """Stories apart by a marker, which may stand within a line."""
+    """Stories separated by a marker, which may be within a line."""
 
     def records(lines: Lines) -> Iterator[Raw]:
         parts: list[bytes] = []
@@ -148,13 +148,13 @@ def parted_records(token: bytes) -> Callable[[Lines], Iterator[Raw]]:
 
 
 def line_records(lines: Lines) -> Iterator[Raw]:
-    """One story a line."""
+    """One story per line."""
     for line in lines:
         yield lines.number, lines.offset, line
 
 
 def blank_records(num_blank: int) -> Callable[[Lines], Iterator[Raw]]:
-    """Stories apart by `num_blank` blank lines or more; fewer are a paragraph's end."""
+    """Stories separated by `num_blank` blank lines or more; fewer end a paragraph."""
 
     def records(lines: Lines) -> Iterator[Raw]:
         block: list[bytes] = []
@@ -182,7 +182,7 @@ def blank_records(num_blank: int) -> Callable[[Lines], Iterator[Raw]]:
 
 
 def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
-    """Stories apart by a line that is `separator` and nothing else."""
+    """Stories separated by a line that is exactly `separator`."""
 
     def records(lines: Lines) -> Iterator[Raw]:
         block: list[bytes] = []
@@ -223,7 +223,7 @@ def _newlines(text: str) -> str:
 
 
 def text_stories(records: Iterator[Raw], name: str, split: Split) -> Iterator[Story]:
-    """Stories of plain text. Records that hold nothing but white space are no stories."""
+    """Stories from plain text. Records with nothing but white space are not stories."""
     has_tokens = split.kind in ("markers", "lines")
     for line, offset, raw in records:
         text = decode(raw, name, line, offset)

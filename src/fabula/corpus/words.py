@@ -1,4 +1,4 @@
-"""The words of a text, and whether it goes round in circles."""
+"""Splits a text into words, and detects loops in it."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def words_of(text: str) -> list[str]:
 
 
 def loops(words: Sequence[str]) -> bool:
-    """Whether a passage stands at least three times in a row, over at least 12 words.
+    """Whether a passage occurs at least three times in a row, over at least 12 words.
 
     >>> loops("he ran and ran and ran and ran and ran and ran and ran away".split())
     True

@@ -81,9 +81,8 @@ def covers(engine: Engine, ids: list[int], end: str, logits_V: NDArray[np.float3
     vocabulary = engine.vocabulary
     paths: list[tuple[int, ...]] = [()]
     scores, last_ids, path_of = [], [], []
-    frontier = [
-        (0, 0.0, end.encode(), _log_softmax(logits_V))
-    ]  # path, its log probability, the text left to spell, the logits of the next token
+    # Path, its log probability, the text left to spell, the log probabilities of the next token.
+    frontier = [(0, 0.0, end.encode(), _log_softmax(logits_V))]
     batch = None
     while frontier:
         followed: list[tuple[float, int, int, bytes, int]] = []
