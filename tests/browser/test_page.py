@@ -368,7 +368,7 @@ def test_rewrite_a_selection_and_go_through_the_alternatives(open_page: OpenPage
     set_range(page, "max_new_tokens", 12)
     page.locator("#story").fill("Ada found a lamp. Wren hid the loaf. The end.")
     page.locator("#again").click()
-    expect(page.locator("#status")).to_contain_text("Select some text")
+    expect(page.locator("#status")).to_contain_text("Select the text that you want to rewrite")
     caret(page, 18, 36)
     page.locator("#again").click()
     expect(page.locator("#which")).to_have_text("2/2")

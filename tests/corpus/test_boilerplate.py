@@ -295,7 +295,7 @@ def test_the_rule_set_is_chosen_by_what_the_stories_look_like() -> None:
     assert choose_rule_set([*stories, BOOK])[0] == "gutenberg"
     assert choose_rule_set([*stories, STORIES[0] + "\n\nShare this: Twitter Facebook"])[0] == "web"
     assert choose_rule_set([])[0] == "none"
-    assert "1 of 4 stories" in choose_rule_set([*stories, BOOK])[1]
+    assert "1 of 4 inspected stories" in choose_rule_set([*stories, BOOK])[1]
 
 
 def decode(line: str) -> str:

@@ -36,6 +36,10 @@ CLOCKED = ("log.jsonl", "model/log.jsonl", "metrics.json", "report.html")
 """Files with seconds in them, which are never the same twice."""
 
 
+NO_RESULTS = (".lock", "events.jsonl")
+"""Files of a run that are not results: its lock, and the progress that it reported."""
+
+
 def make_work(folder: Path, *, num_stories: int = 14, num_held_out: int = 4) -> Path:
     """A folder with some of the bundled sample stories, a recipe that is quick, and a base model that ends stories soon.
 
@@ -206,11 +210,11 @@ def without_clock(name: str, content: bytes) -> bytes:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Every file of a run by its path, without what a clock wrote into it. Locks are no results."""
+    """Every file of a run by its path, without what a clock wrote into it."""
     return {
         name: without_clock(name, path.read_bytes())
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (name := path.relative_to(folder).as_posix()) and path.name != ".lock"
+        if path.is_file() and (name := path.relative_to(folder).as_posix()) and path.name not in NO_RESULTS
     }
 
 

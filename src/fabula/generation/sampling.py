@@ -6,20 +6,19 @@ found with one tool work in the other:
 1. repetition penalty r (Keskar et al. 2019, arXiv:1909.05858): for every token that the story already has, including
    the prompt, a logit l becomes l / r where l > 0, and l * r where l < 0;
 2. temperature t: l / t;
-3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits are kept, and any equal to the smallest of
-these; 4. top-p (Holtzman et al. 2020, arXiv:1904.09751): the least likely tokens whose probabilities sum to at most 1 -
-p are
+3. top-k (Fan et al. 2018, arXiv:1805.04833): only the k largest logits are kept, and any equal to the smallest of these;
+4. top-p (Holtzman et al. 2020, arXiv:1904.09751): the least likely tokens whose probabilities sum to at most 1 - p are
    removed;
 5. min-p (Nguyen et al. 2024, arXiv:2407.01082): tokens below min_p times the largest probability are removed.
 
 These are off by default:
 
 - DRY (p-e-w 2024, text-generation-webui pull request 5677), after 1: if the last n tokens of the story occurred before,
-the logit of the token that followed them is reduced by `dry_multiplier * dry_base ** (n - dry_allowed_length)`, for the
-longest such n, if that is at least `dry_allowed_length`. Sequences end at tokens with a line end, a colon, a quote or
-an asterisk; - top-n-sigma (Tang et al. 2024, arXiv:2411.07641), next: tokens whose logit is more than n standard
-deviations of all logits
-  below the largest are removed;
+  the logit of the token that followed them is reduced by `dry_multiplier * dry_base ** (n - dry_allowed_length)`, for the
+  longest such n, if that is at least `dry_allowed_length`. Sequences end at tokens with a line end, a colon, a quote or
+  an asterisk;
+- top-n-sigma (Tang et al. 2024, arXiv:2411.07641), next: tokens whose logit is more than n standard deviations of all
+  logits below the largest are removed;
 - XTC (p-e-w 2024, text-generation-webui pull request 6335), last: with `xtc_probability`, all tokens with a probability of at
   least `xtc_threshold` are removed, except the least likely of them.
 
@@ -36,6 +35,9 @@ from fabula.generation.settings import SamplingSettings
 UNLIKELY = 1e-5
 """Share of the probability below which top-p hardly ever keeps a token."""
 
+
+LOWEST_TEMPERATURE = 1e-30
+"""Below this a temperature would be 0 in float32. The likeliest token is already certain."""
 
 MAX_REPEATED = 50
 """Longest repeated sequence that DRY distinguishes."""
@@ -78,7 +80,7 @@ def token_weights(
         weights = np.zeros_like(scores)
         weights[scores.argmax()] = 1
         return weights
-    weights = np.exp((scores - scores.max()) / np.float32(settings.temperature))
+    weights = np.exp((scores - scores.max()) / np.float32(max(settings.temperature, LOWEST_TEMPERATURE)))
     if 0 < settings.top_k < len(scores):
         weights *= scores >= np.partition(scores, -settings.top_k)[-settings.top_k]
     if settings.top_p < 1:
