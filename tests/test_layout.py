@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "fabula"
 
 LEVELS = [
     ["cli"],
-    ["studio"],
+    ["studio_server"],
     ["pipeline"],
     ["serving", "publishing"],
     ["report"],

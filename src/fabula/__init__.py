@@ -49,7 +49,7 @@ _HOME = {
     "run": "fabula.pipeline.run",
     "serve": "fabula.serving.serve",
     "stream": "fabula.generation.write",
-    "studio": "fabula.studio.serve",
+    "studio": "fabula.studio_server.serve",
     "train": "fabula.training.train",
     "tune": "fabula.evaluation.tune",
     "write": "fabula.generation.write",

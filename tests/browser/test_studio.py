@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from served import served
 from test_accessibility import axe, findings, monkeypatch_module
 
-from fabula.studio.app import make_studio
-from fabula.studio.projects import Projects
+from fabula.studio_server.app import make_studio
+from fabula.studio_server.projects import Projects
 
 __all__ = ["axe", "monkeypatch_module"]  # fixtures
 

@@ -24,7 +24,7 @@ from fabula.serving.api import MAX_STOPS, MAX_STORIES, CompletionRequest, make_a
 from fabula.serving.app import CopiesRequest, WriteRequest, make_app
 from fabula.serving.guard import LOOPBACK, hosts_for
 from fabula.serving.settings import Limits
-from fabula.studio.app import make_studio
+from fabula.studio_server.app import make_studio
 
 JSON = "content-type: application/json\r\n"
 OFTEN = Limits(max_per_minute=100_000, max_per_address=100_000, max_new_tokens=3)

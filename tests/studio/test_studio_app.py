@@ -22,8 +22,8 @@ from fabula.errors import FabulaError
 from fabula.pipeline.events import EventLog
 from fabula.results import RUN, RunRecord
 from fabula.serving.app import Place
-from fabula.studio.app import CHUNK_BYTES, make_studio
-from fabula.studio.projects import MAX_FILES, Projects, input_path, take_chunk
+from fabula.studio_server.app import CHUNK_BYTES, make_studio
+from fabula.studio_server.projects import MAX_FILES, Projects, input_path, take_chunk
 
 JSON = {"content-type": "application/json"}
 BYTES = {"content-type": "application/octet-stream"}
@@ -192,7 +192,7 @@ def test_links_are_not_followed(root: Path, tmp_path: Path):
 
 def test_a_project_takes_so_many_files(root: Path, monkeypatch: pytest.MonkeyPatch):
     assert MAX_FILES > 100
-    monkeypatch.setattr("fabula.studio.projects.MAX_FILES", 2)
+    monkeypatch.setattr("fabula.studio_server.projects.MAX_FILES", 2)
     project = Projects(root).create("tales")
     for name in "ab":
         assert take_chunk(project, name, b"x", 0, 1, 100)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fabula.cli.options import with_options
-from fabula.studio.settings import StudioSettings
+from fabula.studio_server.settings import StudioSettings
 
 
 @with_options
@@ -17,7 +17,7 @@ def studio(
     settings: StudioSettings,
 ) -> None:
     """Open a page for the whole process in the browser: drop a file, train a model, write with it."""
-    from fabula.studio.serve import studio as show_studio
+    from fabula.studio_server.serve import studio as show_studio
 
     def say(address: str) -> None:
         print(f"The studio is at {address}  (Ctrl-C stops it; a run that works goes on)", flush=True)

@@ -16,7 +16,7 @@ from fabula.errors import FabulaError
 from fabula.pipeline.events import last_event
 from fabula.pipeline.run import command_words
 from fabula.results import Result
-from fabula.studio.projects import Project, Projects
+from fabula.studio_server.projects import Project, Projects
 
 HIDDEN = ".studio"
 """The studio's own folder in the projects' folder, with its queue and the output of commands."""

@@ -21,7 +21,7 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_file
 from fabula.pipeline.events import EventLog
 from fabula.results import Result
-from fabula.studio.projects import Project
+from fabula.studio_server.projects import Project
 
 NUM_BEGINNINGS = 3
 BEGINNING_CHARS = 700

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fabula.serving.serve import address_of, check_server, listen, run_server
-from fabula.studio.settings import StudioSettings
+from fabula.studio_server.settings import StudioSettings
 
 
 def has_display() -> bool:
@@ -34,7 +34,7 @@ def studio(
     check_server()
     from fabula.serving.app import Place
     from fabula.serving.guard import LOOPBACK, hosts_for
-    from fabula.studio.app import make_studio
+    from fabula.studio_server.app import make_studio
 
     with listen(chosen.host, chosen.port) as listening:
         key = None if chosen.host in LOOPBACK else secrets.token_urlsafe(16)

@@ -1,6 +1,6 @@
 """Tasks of the studio in separate processes: reading untrusted files, and measuring a training.
 
-`python -m fabula.studio.work read FOLDER READING` and `... predict STORIES BASE OUT` print one JSON object.
+`python -m fabula.studio_server.work read FOLDER READING` and `... predict STORIES BASE OUT` print one JSON object.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Worker:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "fabula.studio.work",
+            "fabula.studio_server.work",
             *map(str, words),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -63,7 +63,7 @@ def work(words: list[str]) -> dict[str, Any]:
     folder = Path(words[1])
     try:
         if words[0] == "read":
-            from fabula.studio.reading import read_stories
+            from fabula.studio_server.reading import read_stories
 
             return read_stories(folder, ReadingOptions.parse(json.loads(words[2])))
         from fabula.training.predict import predict_training

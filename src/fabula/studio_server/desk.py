@@ -13,7 +13,7 @@ from fabula.progress import silent
 from fabula.serving.app import Place, make_app
 from fabula.serving.serve import guarded, load_copies, load_warm
 from fabula.serving.settings import Limits
-from fabula.studio.projects import Project
+from fabula.studio_server.projects import Project
 
 LIMITS = Limits(max_per_minute=600)
 """Limits for one person on their own machine."""

@@ -38,11 +38,11 @@ from fabula.results import METRICS, SAMPLES, Evaluation, read_samples
 from fabula.serving.app import OwnHeaders, Place, answer_error
 from fabula.serving.guard import BodyInTime
 from fabula.serving.requests import Refusal, check_origin, read_body
-from fabula.studio.desk import Desk
-from fabula.studio.jobs import Jobs, Wanted
-from fabula.studio.projects import Choices, Project, Projects, describe, take_chunk
-from fabula.studio.reading import Decision, decide, list_removals, load_decisions, summarise
-from fabula.studio.work import Stopped, Worker
+from fabula.studio_server.desk import Desk
+from fabula.studio_server.jobs import Jobs, Wanted
+from fabula.studio_server.projects import Choices, Project, Projects, describe, take_chunk
+from fabula.studio_server.reading import Decision, decide, list_removals, load_decisions, summarise
+from fabula.studio_server.work import Stopped, Worker
 from fabula.training.job import CHECKPOINTS, FINISH
 
 CHUNK_BYTES = 1 << 20
@@ -52,13 +52,13 @@ TICK_SECONDS = 0.5
 KEY_COOKIE = "fabula-studio"
 
 PAGES = {
-    "index.html": ("studio", "text/html"),
-    "studio.css": ("studio", "text/css"),
-    "studio.js": ("studio", "text/javascript"),
-    "project.js": ("studio", "text/javascript"),
-    "steps.js": ("studio", "text/javascript"),
-    "calls.js": ("studio", "text/javascript"),
-    "curve.js": ("studio", "text/javascript"),
+    "index.html": ("studio_server", "text/html"),
+    "studio.css": ("studio_server", "text/css"),
+    "studio.js": ("studio_server", "text/javascript"),
+    "project.js": ("studio_server", "text/javascript"),
+    "steps.js": ("studio_server", "text/javascript"),
+    "calls.js": ("studio_server", "text/javascript"),
+    "curve.js": ("studio_server", "text/javascript"),
     "style.css": ("serving", "text/css"),
     "element.js": ("serving", "text/javascript"),
     "theme.js": ("serving", "text/javascript"),
