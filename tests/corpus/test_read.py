@@ -237,7 +237,7 @@ def test_marker_that_is_never_closed(tmp_path: Path) -> None:
         ('{"text": "a"}\n\n{"txt": "b"}', "a.jsonl:3: column 'text' is missing;"),
         ('{"text": "a"}\n{"text": 7}', "a.jsonl:2: column 'text' is not text;"),
         ('{"text": "a"}\n{"text": "b"', "a.jsonl:2: this is not valid JSON:"),
-        ('{"text": "a"}\n[7]', "a.jsonl:2: this line is no record;"),
+        ('{"text": "a"}\n[7]', "a.jsonl:2: this line is not a record;"),
         ('{"text": "a"}\n' + "[" * 100_000, "a.jsonl:2: this JSON is nested too deeply"),
         ('{"number": 1}', "STORIES: no column holds text; columns: number"),
     ],

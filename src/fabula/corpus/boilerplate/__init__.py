@@ -1,4 +1,4 @@
-"""Find the text in a story's record that is not story: promotions, edits, thanks, author's notes, part links."""
+"""Finds the text in a story's record that is not story: promotions, edits, thanks, author's notes, part links."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -40,7 +40,7 @@ _MARKS = {
     "royalroad": r"royal ?road|^\W*a note from \S|rising stars|(?:advance|ahead)[^.\n]{0,40}patreon|fiction index",
 }
 _MARK = {name: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for name, pattern in _MARKS.items()}
-"""What the notes of a site have in them, by the name of its rule set."""
+"""Patterns that are typical of the notes on a site, by the name of its rule set."""
 
 MAX_LOOKED_AT = 2000  # stories
 
@@ -53,10 +53,10 @@ def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] 
     Args:
         text: a story; one or more newlines between paragraphs.
         rule_set: one of `RULE_SETS`.
-        keep: names of `RULES` whose spans are left in.
+        keep: names of `RULES` that are not applied.
 
     Raises:
-        FabulaError: no such rule set, or no such rule in `keep`.
+        FabulaError: there is no such rule set, or no such rule in `keep`.
     """
     for name in keep:
         if name not in RULES:
@@ -73,7 +73,7 @@ def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] 
 
 
 def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
-    """The rule set that suits these stories, and one line that says why.
+    """The rule set that suits these stories, and the reason in one line.
 
     Of more than `MAX_LOOKED_AT` stories, only that many, at equal distances, are inspected.
     """

@@ -1,4 +1,4 @@
-"""A logistic regression on the words of a paragraph that recognises a note even where no rule finds a sign.
+"""A logistic regression on the words of a paragraph. It recognises a note even if no rule finds a sign.
 
 Its weights are plain data (`classifier.json`), trained by `benchmarks/boilerplate.py train`.
 """
@@ -12,7 +12,8 @@ from itertools import chain
 from pathlib import Path
 
 _WORD = re.compile(r"[a-z']+|[0!?]|[:;=]-?[)(dpo]|<3")
-_NUMBER = re.compile(r"[0-9][0-9]*")  # begins with one character, so that the search skips all others
+# each alternative begins with a fixed character, so that the search skips all others
+_NUMBER = re.compile(r"[0-9][0-9]*")
 
 Feature = str | tuple[str, str]
 
@@ -23,7 +24,7 @@ def words(folded: str) -> list[str]:
 
 
 def features(words: Sequence[str]) -> Iterator[Feature]:
-    """The words and their pairs; `^` and `$` stand before the first and after the last word."""
+    """The words and their pairs; `^` and `$` mark the beginning and the end."""
     return chain(words, zip(["^", *words], [*words, "$"], strict=True))
 
 

@@ -1,9 +1,9 @@
-"""Which paragraphs at the head and at the tail of a story are a note.
+"""Finds the paragraphs at the head and at the tail of a story that are a note.
 
 Every paragraph has a score in log-odds (`evidence.py`). A note is a prefix or a suffix of the text, so the note at the
 tail is the suffix with the largest sum of scores, if that sum reaches `THRESHOLD`. A divider just before it adds to the
-sum: so a divider before a note goes with the note, and a divider before more story stays. Within a note, a paragraph
-without a sign of its own costs little. The head is read the same way from the other side.
+sum: so a divider before a note is removed with the note, and a divider before more story stays. Within a note, a
+paragraph without a sign of its own costs little. The head is scored the same way from the other side.
 """
 
 import math
@@ -29,48 +29,48 @@ MAX_TAIL, MAX_HEAD = 60, 40
 """Number of paragraphs that are inspected."""
 
 MAX_UNSIGNED = 8
-"""The search from an end stops after so many paragraphs in a row without a sign."""
+"""The search from an end stops after this many consecutive paragraphs without a sign."""
 
 INLINE_CHARS, LAST_CHARS = 1000, 300
 """A note within the last paragraph is searched for in its last `INLINE_CHARS`, if its last `LAST_CHARS` have a sign."""
 
 # All in log-odds.
 PRIORS = {"reddit": -2.0, "web": -1.0, "ao3": -0.5, "fanfiction": -0.5, "wattpad": -0.5, "royalroad": -0.5}
-"""That a paragraph at an end of a text is a note, before anything is known of it, by rule set: on some sites nearly every
-chapter has a note."""
+"""The prior that a paragraph at an end of a text is a note, by rule set: on some sites nearly every chapter has a
+note."""
 
 PRIOR_IN_NOTE = -0.5
-"""The same for a paragraph after one that is a note."""
+"""The prior for a paragraph after one that is a note."""
 
 SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE = -3.0, -1.0
-"""The same for sentences of a paragraph."""
+"""The prior for sentences of a paragraph."""
 
 DIVIDER_BEFORE = 3.0
-"""What a divider before a paragraph adds."""
+"""The evidence of a divider before a paragraph."""
 
 UNSIGNED_SECTION = -3.0
-"""What it costs to extend a note over a divider to paragraphs of which none has a sign: they are probably story."""
+"""The cost of extending a note over a divider to paragraphs without any sign: they are probably story."""
 
 AFTER_LABEL = 2.5
 """The least score of a paragraph after a line that only labels it (`Summary:`)."""
 
 THRESHOLD = 2.0
-"""What the paragraphs of a note must add up to."""
+"""The least sum over the paragraphs of a note."""
 
 UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wattpad": 1.6, "royalroad": 1.6}
-"""What they must reach on top where no rule found a sign, or where no divider follows a note at the head; by rule set."""
+"""What is added to `THRESHOLD` if no rule found a sign, or if no divider follows a note at the head; by rule set."""
 
 MIN_AFTER = -5.0
-"""A paragraph is no note where what follows it adds up to less than this."""
+"""A paragraph is not a note if the paragraphs after it add up to less than this."""
 
 SCANT_WORDS = 4
-"""So few words at the end of a paragraph of story are a note only where a sign is certain."""
+"""This many words or fewer at the end of a paragraph of story are a note only if a sign is certain."""
 
 STORY_BELOW = -0.7
 """A sentence with a lower score is story."""
 
 STOP_BELOW = -12.0
-"""No note can lie behind paragraphs that add up to less than this."""
+"""There can be no note beyond paragraphs that add up to less than this."""
 
 # A story in the form of a letter: nothing up to the line that closes the letter is a note.
 _SALUTATION = re.compile(
@@ -96,7 +96,7 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:
 def _score_from_one_end(
     paragraphs: Iterable[Paragraph], rule_set: str, where: str, most: int
 ) -> list[ScoredParagraph]:
-    """Score `paragraphs` until there is so much story that no note can lie behind it."""
+    """Score `paragraphs` until there is so much story that there can be no note beyond it."""
     scored: list[ScoredParagraph] = []
     total, num_unsigned = 0.0, 0
     for paragraph in paragraphs:
@@ -114,7 +114,8 @@ def _score_from_one_end(
 def _best_suffix(
     scored: Sequence[ScoredParagraph], prior: float, prior_in_note: float, margin: float
 ) -> tuple[int, float]:
-    """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) where none is."""
+    """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) if there is no
+    note."""
     best, best_score = len(scored), 0.0
     # Scores of the paragraphs from here to the first one that is a note (with `prior`), of all that follow it, and of
     # all from here to the end (both with `prior_in_note`).
@@ -147,7 +148,7 @@ def _best_suffix(
 
 
 def _raise_labelled(scored: Sequence[ScoredParagraph]) -> None:
-    """Raise the scores of the paragraphs, in the order of the text, that stand under a label of their own."""
+    """Raise the scores of the paragraphs, in the order of the text, that follow a label of their own."""
     for label, one in pairwise(scored):
         if label.is_bare_label and not one.paragraph.is_divider:
             one.score = max(one.score, AFTER_LABEL)
@@ -236,7 +237,7 @@ def _ends_as_story(one: ScoredParagraph, rule_set: str) -> bool:
 
 
 def _is_scant(note: Sequence[ScoredParagraph]) -> bool:
-    """Whether a few words within a paragraph of story are no sure note: a character may say them."""
+    """Whether a few words in a paragraph of story are uncertain as a note: a character may say them."""
     sure = any(evidence >= CERTAIN for one in note for evidence in one.evidence.values())
     return not sure and sum(len(one.paragraph.raw.split()) for one in note) <= SCANT_WORDS
 
@@ -251,7 +252,7 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
         return []
     parts = pieces(text, start, paragraph.end)
     story_end = parts[0].end
-    for before, part in pairwise(parts):  # what follows a divider or a label counts as a paragraph of its own
+    for before, part in pairwise(parts):  # text after a divider or a label counts as a separate paragraph
         if not before.is_divider:
             story_end = before.end
         if not part.is_divider and (before.is_divider or _EDIT.match(part.raw)) and not parts[0].is_divider:
@@ -262,7 +263,7 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
                 return _spans([one], story_end, paragraph.end, score)
     scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
     for one in scored:
-        if not one.evidence:  # a single sentence is too little for the classifier to carry a note
+        if not one.evidence:  # a single sentence is too little evidence for the classifier alone
             one.score = min(one.score, -SENTENCE_PRIOR_IN_NOTE)
     first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE, UNSIGNED_MARGIN[rule_set])
     if first == 0 or first == len(scored) or _is_scant(scored[first:]):
@@ -275,7 +276,7 @@ def _head(text: str, rule_set: str) -> list[Span]:
     _raise_labelled(scored)
     prior, margin = PRIORS[rule_set], UNSIGNED_MARGIN[rule_set]
     prior_in_note = max(prior, PRIOR_IN_NOTE) if scored and scored[0].is_labelled else prior
-    scored.reverse()  # so that the story comes first, as at the tail
+    scored.reverse()  # now the story comes first, as at the tail
     if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
         return spans
     first, score = _best_suffix(scored, prior, prior_in_note, margin)
@@ -302,7 +303,7 @@ def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     bare = one.score - min(sum(one.evidence.values()), MAX_EVIDENCE)
     if score < THRESHOLD or not one.evidence or _opens_as_story(one, rule_set):
         return []
-    if bare < STORY_BELOW and not one.is_labelled:  # but for the signs it reads like story
+    if bare < STORY_BELOW and not one.is_labelled:  # apart from the signs it reads like story
         return []
     end = paragraph.start + divider.end()
     while text[end].isspace():

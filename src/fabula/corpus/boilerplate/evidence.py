@@ -1,4 +1,4 @@
-"""How likely one paragraph is to be a note: the signs of the rules, the classifier, and what speaks for story.
+"""Scores how likely one paragraph is to be a note: the signs of the rules, the classifier, and the evidence for story.
 
 The score is in log-odds (natural logarithm of the odds), without the prior; `detect.py` adds the prior and decides.
 """
@@ -14,28 +14,28 @@ from fabula.corpus.boilerplate.rule import CERTAIN, LIKELY, Sign
 from fabula.corpus.boilerplate.rules import RULE_LIST
 
 MAX_CHARS = 1200
-"""Signs in a longer paragraph are looked for in its first and last characters only."""
+"""In a longer paragraph, only the first and last characters are searched for signs."""
 
 MAX_WORDS = 100_000
-"""Words whose keys are remembered."""
+"""Number of words whose keys are cached."""
 
 MAX_EVIDENCE = 9.0
-"""Signs are not independent: all signs of a paragraph together add no more than this."""
+"""Signs are not independent: all signs of a paragraph together add at most this."""
 
 MIN_NARRATION = -3.5
-"""A paragraph whose form speaks more strongly for story than this is not searched for signs."""
+"""A paragraph whose form is stronger evidence for story than this is not searched for signs."""
 
 MIN_CLASSIFIED = -4.5
-"""A paragraph whose words speak more strongly for story than this is not searched for signs."""
+"""A paragraph whose words are stronger evidence for story than this is not searched for signs."""
 
 MIN_LABELLED = -3.0
-"""A paragraph under the author's own label cannot speak more strongly for story than this."""
+"""The evidence for story of a paragraph under the author's own label is at most this."""
 
 CLASSIFIER_WEIGHT = 0.9
 """Share of the classifier's log-odds that counts."""
 
 PRIOR_SHIFT = 0.6
-"""Notes are commoner at an end of a text than in the classifier's training data, by these log-odds."""
+"""Notes are more common at an end of a text than in the classifier's training data, by these log-odds."""
 
 CLASSIFIER_MIN, CLASSIFIER_MAX = -4.0, 4.0
 CLASSIFIER_MAX_AT_HEAD = {"reddit": 1.5, "web": 2.5}
@@ -45,13 +45,13 @@ _ENGLISH = {
     "the", "and", "of", "to", "it", "i", "you", "he", "she", "they", "we", "this", "that", "for", "with", "my", "your", "be", "have",
     "has", "had", "are", "is", "not", "but", "if", "or", "by", "from", "would", "can", "what", "there", "it's", "i'm", "at",
 }  # fmt: skip
-"""Words that every few words of English have one of, and that are rare in other languages."""
+"""Words that occur often in any English text and are rare in other languages."""
 
 LABELS = ("edit", "label", "section_label", "story_header")
 """Rules whose certain signs are labels."""
 
 MAX_BARE_LABEL = 60
-"""Characters of a line that only labels what follows."""
+"""Most characters of a line that only labels what follows."""
 
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
 _LETTERS = re.compile(r"[a-z']+")
@@ -70,7 +70,7 @@ class ScoredParagraph:
     Attributes:
         evidence: for each rule that found a sign, its log-odds.
         score: log-odds for a note, without the prior.
-        is_under_label: the paragraph before it is its label.
+        is_under_label: whether the paragraph before it is its label.
     """
 
     paragraph: Paragraph
@@ -111,7 +111,7 @@ class SignIndex:
         by_letters: for the longest run of letters in a key, the keys. Any text that contains the key has this run within
             one word, so that most keys need not be searched for.
         longest: length of the longest of these runs.
-        by_word: for each word met so far, the keys that may match around it.
+        by_word: for each word seen so far, the keys that may match around it.
     """
 
     signs: tuple[tuple[str, Sign], ...]
@@ -194,12 +194,12 @@ def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredPa
 
 
 def _is_english(words: Sequence[str]) -> bool:
-    """Whether words are of the language that the classifier knows; few words may be of any."""
+    """Whether words are in English, the language of the classifier. A few words are accepted in any case."""
     return len(words) < 12 or sum(word in _ENGLISH for word in words) >= 0.12 * len(words)
 
 
 def _story_sentences(folded: str) -> float:
-    """Log-odds for story of single sentences. Where some are story, a character reads or says what the rules found."""
+    """Log-odds for story of single sentences. If some are story, a character reads or says what the rules found."""
     scores = (_weigh(log_odds(words(sentence))) + 1.0 for sentence in _SENTENCE.findall(folded))
     return max(CLASSIFIER_MIN, sum(min(0.0, score) for score in scores))
 

@@ -15,7 +15,7 @@ RULES: dict[str, str] = {
 }
 
 HEAD_CHARS, TAIL_CHARS = 40_000, 60_000
-MAX_BRACKET = 3_000  # characters in a bracketed note
+MAX_BRACKET = 3_000  # most characters in a bracketed note
 
 _START = re.compile(
     r"^[ \t]*\*{3} ?START OF (?:THE|THIS) PROJECT GUTENBERG[^\n]{0,300}$|^\*END\*? ?THE SMALL PRINT![^\n]{0,200}$",

@@ -1,4 +1,4 @@
-"""The paragraphs at the two ends of a story, as the rules see them."""
+"""The paragraphs at the two ends of a story, in the form that the rules search."""
 
 import re
 from collections.abc import Container, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 # A run of at least three divider characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
-# Or letters that are used like them (`xXxXxXx`, `-o-o-o-`), or symbols alone (`♡♡♡`).
+# Also letters that are used like them (`xXxXxXx`, `-o-o-o-`), and lines of symbols (`♡♡♡`).
 DIVIDER = re.compile(
     r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b"
     r"|[-~*.=]{0,3}(?:[xXoO0][-~*.= ]{0,3}){5,80}|(?:[\u2042\u2190-\u21ff\u2500-\u27bf\u2b00-\u2bff]\s?){1,40})\s*"
@@ -15,17 +15,19 @@ END_MARK = re.compile(r"[*_~-]{0,3}(?:the end|fin|finis|end)[.!]{0,3}[*_~-]{0,3}
 INLINE_DIVIDER = re.compile(
     r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
 )
-_DIVIDER_MARKS = re.compile(r"[-–—_=~*] ?[-–—_=~*]")  # in every inline divider, and quickly found
-# Where one sentence ends and another may start; or where a bracket or an EDIT label opens (in "there was an EDIT 3." it
-# is no label).
+# every inline divider contains one of these, and they are found quickly
+_DIVIDER_MARKS = re.compile(r"[-–—_=~*] ?[-–—_=~*]")
+# Where one sentence ends and another may start, or where a bracket or an EDIT label opens ("there was an EDIT 3." has
+# no label).
 _PIECE = re.compile(
     r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b(?! ?\d{0,2}[.!?]))|(?<!\])\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
 )
 _MARKS = re.compile(r"[*_~^\\`]")
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
 _STRAIGHT = {"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "}
-# Quoted speech, and italics in the middle of a paragraph, are a character's words, not the author's. The closing mark of
-# a single quote is no apostrophe. Each alternative begins with its mark, so that the search skips all other characters.
+# Quoted speech, and italics in the middle of a paragraph, are a character's words, not the author's. The closing mark
+# of a single quote is not an apostrophe. Each alternative begins with its mark, so that the search skips all other
+# characters.
 _SPOKEN = re.compile(
     r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|'(?<![\w']')[^'\n][^\n]{0,800}?[.,!?-]'(?!\w)"
     r"|\*(?<=[\w.,!?;:] \*)(?=\w)[^*\n]{15,400}\*(?![*\w])"
@@ -38,9 +40,9 @@ class Paragraph:
     """A stretch of a story between newlines (or, in a story of one paragraph, a sentence).
 
     Attributes:
-        start, end: where it is in the story's text, white space at its ends left out.
+        start, end: its position in the story's text, without white space at its ends.
         raw: its text.
-        is_divider: it is a divider and nothing else.
+        is_divider: whether it is a divider and nothing else.
     """
 
     start: int
@@ -50,8 +52,8 @@ class Paragraph:
 
 
 def fold(text: str) -> str:
-    """`text` as the signs see it: lower case, straight quotes, one space between words, no Markdown marks, nothing of
-    what stands between quotation marks, `n't` joined to its verb again.
+    """`text` in the form that signs are matched against: lower case, straight quotes, one space between words, without
+    Markdown marks and quoted text, `n't` joined to its verb.
 
     EDIT in capitals is followed by U+0002, and a text that is all superscript starts with U+0001.
     """
@@ -65,8 +67,8 @@ def fold(text: str) -> str:
 
 
 def _paragraph(text: str, start: int, end: int, dividers: Container[int] | None = None) -> Paragraph | None:
-    """What stands between `start` and `end`, if anything; it is a divider if it looks like one, or starts at one of
-    `dividers`."""
+    """The paragraph between `start` and `end`, if there is text; it is a divider if it looks like one, or starts at one
+    of `dividers`."""
     raw = text[start:end]
     stripped = raw.strip()
     if not stripped:
@@ -80,7 +82,8 @@ def _paragraph(text: str, start: int, end: int, dividers: Container[int] | None 
 
 
 def from_the_end(text: str, max_chars: int) -> Iterator[Paragraph]:
-    """The paragraphs in the last `max_chars` characters of `text`, from the last one back; the furthest may be cut off."""
+    """The paragraphs in the last `max_chars` characters of `text`, from the last one backwards; the first one may be
+    cut off."""
     end = len(text.rstrip())
     floor = max(0, end - max_chars)
     while end > floor:

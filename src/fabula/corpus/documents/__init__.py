@@ -1,7 +1,7 @@
-"""Documents that people keep stories in: the bytes of a file to its blocks, whatever program wrote it.
+"""Reads documents, whatever program wrote them: turns the bytes of a file into blocks.
 
-Each format has a module of its own. What is no story (contents, navigation, notes at the foot of a page, running heads,
-deleted text) is left out and listed with the reason.
+Each format has its own module. Text that is not story (contents, navigation, footnotes, running heads, deleted text) is
+left out and listed with the reason.
 """
 
 import re
@@ -21,7 +21,7 @@ DOCUMENTS = {
     "html": "web pages (.html)",
     "pdf": "PDF with text",
 }
-"""The kinds that are read, in words."""
+"""Descriptions of the kinds that are read."""
 
 _REFUSED = {
     "doc": ("this is an old Word document (.doc)", "open it in Word or LibreOffice and save it as .docx"),
@@ -41,7 +41,7 @@ _REFUSED = {
     "pickle": ("this is a pickle, which can run programs", "save the stories as JSON Lines or Parquet"),
     "lfs": ("this is a pointer of Git LFS, and not the file itself", "get the file with git lfs pull"),
 }
-"""Kinds that are known and not read: what each is, and what to do."""
+"""Kinds that are recognised but not read: what each is, and what the user can do."""
 
 _HEADS = (
     (b"{\\rtf", "rtf"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"), (b"\xffWPC", "wpd"),
@@ -70,14 +70,14 @@ _TEXTS = (
         "yaml",
     ),
 )
-"""Texts that are no stories as they stand."""
+"""Kinds of text that are not stories."""
 
 _LOCAL_NAME = re.compile(rb"PK\x03\x04.{22}(..)(..)", re.DOTALL)
 
 
 def document_kind(head: bytes) -> str:
     """What kind of document a file is, by its first bytes (16 KiB or more): a key of DOCUMENTS, the name of a kind that
-    `read_document` refuses with what to do, or "" for anything else."""
+    `read_document` refuses with a hint, or "" for anything else."""
     return _zip_kind(head) if head.startswith(b"PK\x03\x04") else _head_kind(head)
 
 
@@ -110,7 +110,7 @@ def _zip_kind(head: bytes) -> str:
     for found in _LOCAL_NAME.finditer(head):
         size, extra = (int.from_bytes(part, "little") for part in found.groups())
         name = head[found.end() : found.end() + size]
-        if name == b"mimetype":  # not compressed, as its formats ask
+        if name == b"mimetype":  # this file is stored uncompressed, as its formats require
             kind = head[found.end() + size + extra :][:100]
         names.append(name.decode("utf-8", "replace"))
     if kind.startswith(b"application/epub+zip") or "META-INF/container.xml" in names:
@@ -139,11 +139,11 @@ def read_document(data: bytes, kind: str, name: str) -> Document:
 
     Args:
         data: the file.
-        kind: as `document_kind` says.
-        name: what errors call the file.
+        kind: from `document_kind`.
+        name: the file's name in errors.
 
     Raises:
-        FabulaError: the kind is one that is not read, the file is damaged or encrypted, or it has no text.
+        FabulaError: fabula does not read this kind, the file is damaged or encrypted, or it has no text.
     """
     if kind in _REFUSED:
         what, hint = _REFUSED[kind]
@@ -163,7 +163,7 @@ def read_document(data: bytes, kind: str, name: str) -> Document:
 
 
 def _reader(kind: str) -> Callable[[bytes, str], Document]:
-    """The function that reads a kind; its module, and the library that it needs, is imported only now."""
+    """The function that reads a kind; its module and its library are imported only now."""
     match kind:
         case "docx":
             from fabula.corpus.documents.docx import read_docx as read

@@ -1,4 +1,4 @@
-"""What a reader of documents gives, and how it puts it together."""
+"""The result of reading a document, and the collector that builds it."""
 
 import itertools
 import re
@@ -20,25 +20,25 @@ _WORDS = re.compile(
 )
 
 MAX_HEADING = 90
-"""Characters. A longer line that looks like a heading is a paragraph in bold type."""
+"""In characters. A longer line that looks like a heading is a paragraph in bold type."""
 
 _NO_HEADING = re.compile(
     r"(?:author'?s?’?s? |chapter |end |beta )*(?:notes?|a/?n)\b|summary\b|disclaimer|warning|rating|the end\W*$|fin\W*$"
     r"|to be continued|tbc\b|by \S|.*[,;]$|[“\"‘'(\[-]|.*[a-z][.!?…][”\"’']?$",
     re.IGNORECASE,
 )
-"""Bold or centred lines that head no chapter: labels of notes, an ending, a name, a sentence."""
+"""Bold or centred lines that are not headings of chapters: labels of notes, an ending, a name, a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Text of a document that is no story.
+    """Text of a document that is not story.
 
     Attributes:
-        text: what it says.
+        text: the text itself.
         reason: "contents", "navigation", "front_matter", "footnote", "running_head", "page_number", "boilerplate",
             "author_note", "deleted" (by its author, as tracked changes keep it) or "hidden".
-        line: of the block it stood before.
+        line: line of the block after it.
     """
 
     text: str
@@ -63,10 +63,9 @@ def is_divider(text: str) -> bool:
 
 
 class Collector:
-    """Takes the parts of a document in order and makes its blocks.
+    """Collects the parts of a document in order and makes its blocks.
 
-    Paragraphs without text are empty lines. Where a document has them only here and there, or where several stand
-    together, they are scene breaks, as writers mean them.
+    Paragraphs without text are empty lines. If a document has few of them, or several together, they are scene breaks.
     """
 
     def __init__(self) -> None:
@@ -81,7 +80,7 @@ class Collector:
             self._add("heading", text, level)
 
     def paragraph(self, text: str, look: Hashable = None) -> None:
-        """Add a paragraph; `look` is its format where it stands out like a heading, and None where it does not."""
+        """Add a paragraph; `look` is its format if it looks like a heading, else None."""
         text = text.strip()
         if not text:
             self._empty += 1
@@ -119,7 +118,7 @@ class Collector:
             self._blocks.append(Block(kind, text, level, len(self._blocks) + 1))
 
     def _with_plain_headings(self) -> list[Block]:
-        """The blocks; where none is a heading, those that only look like one are."""
+        """The blocks; if there are no headings, those that look like one become headings."""
         if any(block.kind == "heading" for block in self._blocks):
             return list(self._blocks)
         found: dict[Hashable, list[int]] = {}
@@ -137,7 +136,8 @@ class Collector:
         return blocks
 
     def _with_scene_breaks(self, blocks: list[Block]) -> list[Block]:
-        """The blocks, with dividers for the empty lines that are wider, or rarer, than what parts paragraphs here."""
+        """The blocks, with dividers in place of empty lines that are wider or rarer than the gaps between
+        paragraphs."""
         between = [
             at for at in range(1, len(blocks)) if blocks[at - 1].kind == blocks[at].kind == "paragraph"
         ]

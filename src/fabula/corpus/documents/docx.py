@@ -18,7 +18,7 @@ _LEFT_OUT = re.compile(
 
 
 def read_docx(data: bytes, name: str) -> Document:
-    """The blocks of a .docx: text as it stands when all tracked changes are accepted, without notes and comments."""
+    """The blocks of a .docx: the text after all tracked changes are accepted, without notes and comments."""
     package = Package(data, name)
     part = _main_part(package, name)
     root = parse_xml(package.read(part), name)
@@ -45,7 +45,7 @@ def _title(package: Package, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """What a style says of its paragraphs; None where it leaves that to the style below it."""
+    """The properties that a style gives its paragraphs; None for those that it inherits."""
 
     name: str = ""
     based_on: str = ""
@@ -89,7 +89,7 @@ def _inherit(key: str, plain: dict[str, _Style]) -> _Style:
     while style.based_on in plain and style.based_on not in seen:
         below = plain[style.based_on]
         seen.add(style.based_on)
-        # A style made from "heading 1" heads a chapter too, whatever its author called it.
+        # A style that is based on "heading 1" is for chapter headings too, whatever its name.
         name = below.name if _HEADING.fullmatch(below.name) and style.level is None else style.name
         style = _Style(name, below.based_on, *(_first(style, below, field) for field in _INHERITED))
     return style
@@ -125,7 +125,7 @@ def _number(text: str) -> float | None:
 
 @dataclass(slots=True)
 class _Paragraph:
-    """A paragraph while its runs are read; `num_bold` and `size` are of its letters."""
+    """A paragraph while its runs are read; `num_bold` counts its bold letters, `size` is their size."""
 
     texts: list[str]
     breaks_page: bool = False
@@ -159,7 +159,9 @@ class _Reader:
         found = _Paragraph(self._joined)
         self._joined = []
         boxes = list(self._runs(element, found, bool(style.bold), style.size or 22.0))
-        if child(properties, "rPr", "del") is not None:  # its end was deleted: the next one goes on with it
+        if (
+            child(properties, "rPr", "del") is not None
+        ):  # its end was deleted, so the next paragraph continues it
             self._joined = found.texts
             return
         text = "".join(found.texts)
@@ -189,7 +191,7 @@ class _Reader:
         return ("heading", level + 2) if level is not None and level < 9 else ("", 0)
 
     def _look(self, found: _Paragraph, own: _Style, style: _Style, text: str) -> Hashable:
-        """How a paragraph stands out; None where it does not."""
+        """The format of a paragraph that looks like a heading; None for others."""
         usual = self._styles[""]
         bold = found.num_bold >= len(text.strip()) and not usual.bold
         centred = bool(_first(own, style, "centred")) and not usual.centred
@@ -199,7 +201,7 @@ class _Reader:
         return (style.name, bold, centred, found.size) if bold or centred or larger else None
 
     def _runs(self, parent: Element, found: _Paragraph, bold: bool, size: float) -> Iterator[Element]:
-        """Add the text of a paragraph's runs to `found`. Yields text boxes, which stand beside it."""
+        """Add the text of a paragraph's runs to `found`. Yields text boxes, which are separate from it."""
         for element in parent:
             name = tag(element)
             if name == "t":
@@ -226,7 +228,7 @@ class _Reader:
             elif name == "sym":
                 code = attribute(element, "char")
                 own = not re.fullmatch("[0-9A-Ea-e][0-9A-Fa-f]{3}", code) or 0xD800 <= int(code, 16) < 0xF900
-                found.texts.append("*" if own else chr(int(code, 16)))  # a font's own picture
+                found.texts.append("*" if own else chr(int(code, 16)))  # a symbol of a special font
             elif name == "txbxContent":
                 yield element
             elif name == "rect" and attribute(element, "hr") in ("t", "true"):

@@ -1,7 +1,7 @@
 """EPUB 2 and 3 books: the pages in the order of their spine, with chapters from the table of contents.
 
-Many books have no headings in their pages (Calibre's conversions, scans), or none that are marked as such; the table of
-contents says where their chapters begin.
+Many books have no headings in their pages (Calibre's conversions, scans), or none that are marked as such; their
+chapters are found from the table of contents.
 """
 
 import re
@@ -22,7 +22,7 @@ _LEFT_OUT = {
     "index": "contents", "bibliography": "front_matter", "glossary": "front_matter", "footnotes": "footnote",
     "endnotes": "footnote", "rearnotes": "footnote", "notes": "footnote",
 }  # fmt: skip
-"""Parts of a book that are no story, as EPUB's structural vocabulary and its older guide name them."""
+"""Parts of a book that are not story, as EPUB's structural vocabulary and its older guide name them."""
 
 _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 _LABELS = re.compile(
@@ -40,7 +40,7 @@ def read_epub(data: bytes, name: str) -> Document:
     """The blocks of an EPUB, without cover, title page, copyright, contents and notes.
 
     Raises:
-        FabulaError: it is damaged, or its text is locked (DRM).
+        FabulaError: it is damaged, or its text is encrypted (DRM).
     """
     package = Package(data, name)
     if "META-INF/encryption.xml" in package:
@@ -63,7 +63,7 @@ def read_epub(data: bytes, name: str) -> Document:
 
 
 def _check_lock(root: Element, name: str) -> None:
-    """Refuse a book whose pages are encrypted; fonts may be, for other reasons."""
+    """Refuse a book whose pages are encrypted; encrypted fonts are common and harmless."""
     for reference in root.iter("{*}CipherReference"):
         if re.search(r"\.x?html?$", reference.get("URI", ""), re.IGNORECASE):
             hint = "ask its seller for a file without DRM"
@@ -89,7 +89,7 @@ def _spine(opf: Element, manifest: dict[str, Element]) -> list[Element]:
 def _contents(
     package: Package, opf: Element, opf_path: str, manifest: dict[str, Element], name: str
 ) -> tuple[dict[str, dict[str, _Chapter]], dict[str, str]]:
-    """Chapters by page and by the id at which they begin ("" for the page's top), and reasons to leave pages out."""
+    """Chapters by page and by the id where they begin ("" for the top of the page), and reasons to leave pages out."""
     chapters: dict[str, dict[str, _Chapter]] = {}
     types: dict[str, str] = {}
 
@@ -150,7 +150,8 @@ def _page(text: str, name: str, chapters: dict[str, _Chapter], reason: str, coll
 
 
 def _mark_chapters(body: Element, chapters: dict[str, _Chapter]) -> None:
-    """Make headings of the lines that the table of contents names, and put headings in where there is no such line."""
+    """Turn the lines that the table of contents names into headings, and insert headings where there is no such
+    line."""
     if not chapters:
         return
     blocks = [

@@ -12,7 +12,7 @@ def read_fb2(data: bytes, name: str) -> Document:
     root = parse_xml(data, name)
     bodies = list(children(root, "body"))
     if tag(root) != "FictionBook" or not bodies:
-        raise FabulaError("this is no FictionBook with a body", where=name)
+        raise FabulaError("this is not a FictionBook with a body", where=name)
     collector = Collector()
     for body in bodies:
         if attribute(body, "name") in ("notes", "comments", "footnotes"):
@@ -45,7 +45,7 @@ def _section(section: Element, level: int, collector: Collector) -> None:
 
 
 def _text(element: Element) -> str:
-    """The text of an element without its marks of notes; a space between paragraphs."""
+    """The text of an element without note marks; a space between paragraphs."""
     parts = [element.text or ""]
     for inner in element:
         if not (tag(inner) == "a" and attribute(inner, "type") == "note"):

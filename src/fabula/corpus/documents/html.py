@@ -1,7 +1,7 @@
 """Web pages and the XHTML of e-books: the story on them, without the site around it.
 
 Pages of the Archive of Our Own, FanFiction.net, Royal Road, Wattpad, Wikipedia-like wikis, WordPress and Project Gutenberg
-are known by the names that their elements have; other pages by `article`, `main` and the density of links.
+are recognised by the names of their elements; other pages are read by `article`, `main` and the density of links.
 """
 
 import re
@@ -74,7 +74,7 @@ _MAIN = (
     "workskin", "chapters", "storytext", "storytextp", "chapter-content", "chapter-inner", "mw-parser-output",
     "entry-content", "post-content", "article-body", "story-body", "storycontent", "userstuff",
 )  # fmt: skip
-"""Ids and classes of what holds the story, on sites that many people copy from."""
+"""Ids and classes of the elements with the story, on sites that many people copy from."""
 
 _TITLES = {
     "msotitle", "title", "chapter-title", "chaptertitle", "chapter_title", "chapter-heading", "chapterheading",
@@ -98,7 +98,7 @@ def read_html(data: bytes, name: str) -> Document:
     document = _read(root, text, by_names=True)
     if _num_words(document) < 0.1 * len(
         "".join(root.itertext()).split()
-    ):  # names that mean something else here
+    ):  # names that have another meaning here
         document = max(document, _read(root, text, by_names=False), key=_num_words)
     titles = (" ".join("".join(found.itertext()).split()) for found in root.iter("{*}title", "title"))
     return replace(document, title=next(titles, "").strip())
@@ -148,7 +148,7 @@ def parse_html(text: str, name: str) -> Element:
                 re.sub(r"^\s*<\?xml.*?\?>", "", text.lstrip("\ufeff"), count=1, flags=re.S).encode(), name
             )
         except FabulaError:
-            pass  # XHTML that is none
+            pass  # invalid XHTML
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
     text = _EMPTY_TRAP.sub(r"<\1\2></\1>", text).replace("\0", "")
     try:
@@ -156,16 +156,16 @@ def parse_html(text: str, name: str) -> Element:
     except (etree.XMLSyntaxError, ValueError):
         root = None
     if root is None:
-        raise FabulaError("there is no page in this file", where=name)
+        raise FabulaError("this file has no page", where=name)
     return root
 
 
 class HtmlReader:
-    """Walks a page, or several of one book after another, and gives its blocks to a collector.
+    """Walks a page, or the pages of a book one after another, and passes the blocks to a collector.
 
     Args:
-        source: the page's text, whose styles say what is hidden.
-        by_names: go by the names (classes and ids) of elements.
+        source: the page's text; its styles show what is hidden.
+        by_names: whether to use the names (classes and ids) of elements.
     """
 
     def __init__(self, collector: Collector, source: str = "", by_names: bool = True) -> None:
@@ -177,11 +177,11 @@ class HtmlReader:
         self._inside = True
         self._headings: list[tuple[str, int]] = []
         self._preformatted = False
-        self._bold = self._links = self._centres = 0  # how many of these elements are open
+        self._bold = self._links = self._centres = 0  # number of open elements of each kind
         self._clear()
 
     def page(self, root: Element) -> None:
-        """Read the story on a page; what stands outside of its main part is left out, but for headings above it."""
+        """Read the story on a page; text outside its main part is left out, except headings above it."""
         body = next((found for found in root.iter() if tag(found) == "body"), root)
         self._main = set(_main_parts(body)) if self._by_names else set()
         self._inside = not self._main
@@ -290,7 +290,7 @@ class HtmlReader:
             self._headings = [kept for kept in self._headings if kept[1] < level] + [(text, level)]
 
     def _heading_text(self, element: Element) -> str:
-        """The text of a heading without the marks of notes in it; line breaks are spaces."""
+        """The text of a heading without note marks; line breaks become spaces."""
         parts = [element.text or ""]
         for inner in element:
             name = tag(inner)
@@ -302,7 +302,7 @@ class HtmlReader:
         return " ".join("".join(parts).split())
 
     def _reason(self, element: Element, name: str) -> str:
-        """Why an element is no part of the story, or ""."""
+        """Why an element is not part of the story, or ""."""
         if name in _NAVIGATION:
             return "contents" if "toc" in attribute(element, "type") else "navigation"
         if name in _ASIDE:
@@ -325,7 +325,7 @@ class HtmlReader:
                 return "hidden"
             lower = word.lower()
             if reason := _REASON_OF.get(lower):
-                # A book's own chapter may be called "contents" or "footer" by whoever made its styles.
+                # The styles of a book may use "contents" or "footer" as the class of a chapter.
                 if name in _HEADINGS and reason == "navigation":
                     continue
                 return reason
@@ -369,7 +369,7 @@ _MARK = re.compile(r"[\s\[({]*(?:\d{1,3}|[a-z]{1,2}|[*†‡§↩︎^]+)[\])}\s.
 
 
 def _is_note(element: Element, name: str) -> bool:
-    """Whether an element is the mark of a footnote or comment, or the note itself, which begins with the way back."""
+    """Whether an element is the mark of a footnote or comment, or the note itself, which begins with a link back."""
     if name == "sup":
         return any(tag(inner) == "a" and "#" in inner.get("href", "") for inner in element)
     if name == "a":
@@ -383,7 +383,7 @@ def _is_note(element: Element, name: str) -> bool:
 
 
 def _heading_level(element: Element, name: str) -> int:
-    """The level of a heading, also of one that is only called so; 0 of all else."""
+    """The level of a heading, also of an element that is one only by its class; 0 for anything else."""
     if name in _HEADINGS:
         return _HEADINGS[name]
     if name in ("p", "div") and _TITLES & set(element.get("class", "").lower().split()):
@@ -392,7 +392,7 @@ def _heading_level(element: Element, name: str) -> int:
 
 
 def _main_parts(body: Element) -> list[Element]:
-    """The elements that hold the story, outermost ones only; empty where the whole page does."""
+    """The outermost elements that hold the story; empty if the whole page does."""
     total = _num_letters([body])
     if not total:
         return []
@@ -419,7 +419,7 @@ def _outermost(elements: Iterable[Element]) -> list[Element]:
 
 
 def _num_letters(elements: Iterable[Element]) -> int:
-    """Letters of all paragraphs, without those of scripts and styles."""
+    """Number of letters in all paragraphs, without scripts and styles."""
     return sum(
         len(text.strip())
         for element in elements

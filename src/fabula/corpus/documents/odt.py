@@ -26,7 +26,7 @@ _NO_TEXT = {
 
 
 def read_odt(data: bytes, name: str) -> Document:
-    """The blocks of an .odt: without footnotes, comments and what tracked changes deleted."""
+    """The blocks of an .odt, without footnotes, comments and text that tracked changes deleted."""
     if data[:2] == b"PK":
         package = Package(data, name)
         if "META-INF/manifest.xml" in package and b"encryption-data" in package.read("META-INF/manifest.xml"):
@@ -96,7 +96,9 @@ def _inherit(key: str, plain: dict[str, _Style]) -> _Style:
             centred=style.centred or below.centred,
             size=style.size or below.size,
         )
-    if style.parent not in plain and _is_automatic(style.name):  # a part without the document's own styles
+    if style.parent not in plain and _is_automatic(
+        style.name
+    ):  # this part does not have the document's own styles
         style = replace(style, name=style.parent.replace("_20_", " ").lower())
     return style
 
@@ -162,7 +164,7 @@ class _Reader:
             self.read(box)
 
     def _text(self, element: Element, boxes: list[Element]) -> str:
-        """The text of a paragraph; white space is collapsed, as the format asks. Text boxes in it go to `boxes`."""
+        """The text of a paragraph; white space is collapsed, as the format requires. Text boxes in it go to `boxes`."""
         parts = [_collapse(element.text)]
         for inner in element:
             name = tag(inner)

@@ -14,11 +14,11 @@ MAX_PART_BYTES = 256 << 20
 
 
 class Package:
-    """A zip in memory, whose files are unpacked one by one and never past a bound.
+    """A zip in memory. Its files are unpacked one by one, up to a maximum size.
 
     Args:
         data: the zip.
-        name: what errors call it.
+        name: its name in errors.
     """
 
     def __init__(self, data: bytes, name: str) -> None:
@@ -40,7 +40,7 @@ class Package:
         """The bytes of a file inside.
 
         Raises:
-            FabulaError: there is none of that name, it is encrypted, damaged, or larger than the bound.
+            FabulaError: there is no file of that name, or it is encrypted, damaged or too large.
         """
         bound = min(MAX_PART_BYTES, self._left)
         try:
@@ -48,7 +48,7 @@ class Package:
                 data = file.read(bound + 1)
         except KeyError:
             raise FabulaError(f"this document is damaged (it has no {part})", where=self.name) from None
-        except RuntimeError as error:  # how zipfile says that a password is needed
+        except RuntimeError as error:  # zipfile raises this if a password is needed
             if isinstance(error, NotImplementedError):
                 raise self._damaged(error) from None
             hint = "save it without a password"
@@ -64,7 +64,7 @@ class Package:
         ) as error:
             raise self._damaged(error) from None
         if len(data) > bound:
-            hint = "is it what you meant? If so, save it as plain text"
+            hint = "if this is the right file, save it as plain text"
             raise FabulaError(f"{part} in this document is too large", where=self.name, hint=hint)
         self._left -= len(data)
         return data
@@ -75,7 +75,7 @@ class Package:
 
 
 def resolve(base: str, link: str) -> tuple[str, str]:
-    """The part that a link in part `base` leads to, and the place in it."""
+    """The part that a link in part `base` points to, and the fragment in it."""
     path, fragment = urldefrag(link)
     path = unquote(path)
     if not path:

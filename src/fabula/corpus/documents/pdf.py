@@ -1,8 +1,8 @@
-"""PDF with text: lines back to paragraphs, without page numbers, running heads and footnotes.
+"""Reads PDF with text: joins lines to paragraphs, without page numbers, running heads and footnotes.
 
-A PDF has letters at places and nothing else. PDFium (through pypdfium2) gives them in reading order with their boxes; from
-these come lines, what recurs at the head or foot of pages, paragraphs (by indent, by gap, or by the line before being
-short, whichever the document uses), and headings (by size, or by the file's own outline).
+A PDF only has letters at positions. PDFium (through pypdfium2) gives them in reading order with their boxes; from
+these are found lines, text that recurs at the head or foot of pages, paragraphs (by indent, by gap, or by a short line
+before, whichever the document uses), and headings (by size, or from the file's outline).
 """
 
 import ctypes
@@ -27,12 +27,12 @@ _CHAPTER = re.compile(
 _LEADERS = re.compile(r".*(?:\.\s?){4,}\s*(?:\d+|[ivxlc]+)\s*", re.IGNORECASE)
 _ENDS = re.compile(r"[.!?…:][”’\"')\]]*$|[”’\"]$")
 _HYPHEN = "\x02"
-"""What PDFium gives for a hyphen at a line's end."""
+"""The character that PDFium gives for a hyphen at the end of a line."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """A line of a page; sizes and places in points from the lower left corner."""
+    """A line of a page; sizes and positions in points from the lower left corner."""
 
     text: str
     left: float
@@ -45,8 +45,8 @@ class _Line:
 
 @dataclass(slots=True)
 class _Layout:
-    """How the document is set: body's letter size, margins by page parity, usual distance of lines, how far from the right
-    margin a line is short, and how paragraphs are told apart ("indent", "gap" or "short")."""
+    """The layout of the document: letter size of the body, margins by page parity, usual distance between lines, how
+    far from the right margin a line counts as short, and what separates paragraphs ("indent", "gap" or "short")."""
 
     size: float
     left: dict[int, float]
@@ -65,7 +65,7 @@ def read_pdf(data: bytes, name: str) -> Document:
     """The blocks of a PDF.
 
     Raises:
-        FabulaError: it is encrypted or damaged, or most of its pages are pictures.
+        FabulaError: it is encrypted or damaged, or most of its pages are images.
     """
     import pypdfium2
 
@@ -141,7 +141,7 @@ def _line(text_page, start: int, letters: list[str], page: int) -> _Line:
         boxes[at] = text_page.get_charbox(start + at, loose=True)
         sizes[round(boxes[at][3] - boxes[at][1], 1)] += 1
     size = sizes.most_common(1)[0][0]
-    raised = {  # the mark of a footnote
+    raised = {  # a footnote mark
         at
         for at, box in boxes.items()
         if letters[at].isdigit() and box[3] - box[1] < 0.8 * size and at and not letters[at - 1].isspace()
@@ -164,7 +164,7 @@ def _font(text_page, at: int) -> str:
 
 
 def _outline(pdf) -> dict[int, dict[str, int]]:
-    """The titles in the file's own outline, bare, with their levels, by page."""
+    """By page, the titles in the file's own outline, normalised, with their levels."""
     found: dict[int, dict[str, int]] = {}
     for item in itertools.islice(pdf.get_toc(max_depth=6), 5000):
         target = item.get_dest()
@@ -178,11 +178,11 @@ def _bare(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
 
 
-# What stands at the head and the foot of pages.
+# The head and the foot of pages.
 
 
 def _leave_out_margins(pages: list[list[_Line]], collector: Collector) -> None:
-    """Take page numbers and running heads out of `pages`."""
+    """Remove page numbers and running heads from `pages`."""
     for _ in range(2):  # two lines at most: a head and a number
         outer: list[tuple[int, _Line, bool]] = []
         for number, page in enumerate(pages):
@@ -197,7 +197,7 @@ def _leave_out_margins(pages: list[list[_Line]], collector: Collector) -> None:
 
 
 def _recurring(outer: list[tuple[int, _Line, bool]], num_pages: int) -> list[str]:
-    """For each outermost line: "page_number", "running_head", or "" where it is part of the text."""
+    """For each outermost line: "page_number", "running_head", or "" if it is part of the text."""
     offsets: Counter[tuple[bool, int]] = Counter()
     heads: Counter[tuple[bool, str, int]] = Counter()
     parsed = []
@@ -252,7 +252,7 @@ def _head(text: str) -> tuple[str, int | None]:
 
 
 def _without_asides(lines: list[_Line], collector: Collector) -> list[_Line]:
-    """The lines without the table of contents and the notes at the foot of pages."""
+    """The lines without the table of contents and the footnotes."""
     body = _usual_size(lines)
     kept: list[_Line] = []
     for _, group in itertools.groupby(lines, key=lambda line: line.page):
@@ -356,7 +356,7 @@ def _collect(lines: list[_Line], outline: dict[int, dict[str, int]], collector: 
         text = initial + _join([line.text for line in paragraph.lines], hyphenated)
         initial = ""
         if first.size > 1.5 * layout.size and len(text) == 1 and text.isalpha():
-            initial = text  # of the paragraph that follows: an ornamental capital
+            initial = text  # a drop capital belongs to the paragraph that follows
             continue
         level = next(
             (lvl for title, lvl in outline.get(first.page, {}).items() if title and title == _bare(text)), 0
@@ -381,7 +381,7 @@ def _is_large(paragraph: _Paragraph, layout: _Layout) -> bool:
 
 
 def _join(lines: list[str], known: Counter[str]) -> str:
-    """Lines to one, words that were cut by a hyphen whole again. A word keeps its hyphen where the document writes it so
+    """Join lines to one, and words that were hyphenated at line ends. A word keeps its hyphen if the document has it
     elsewhere."""
     text = lines[0]
     for line in lines[1:]:

@@ -37,7 +37,7 @@ _MAX_DEPTH = 1000
 
 @dataclass(slots=True)
 class _State:
-    """What a group inherits and gives back at its end."""
+    """The state that a group inherits, and that is restored at its end."""
 
     target: str = "body"  # "body", "fonttbl", "stylesheet", a key of _LEFT_OUT, or "skip"
     encoding: str = "cp1252"
@@ -70,7 +70,7 @@ def read_rtf(data: bytes, name: str) -> Document:
     """The blocks of an RTF file, without headers, footers, notes, pictures and hidden or deleted text."""
     if not data.lstrip().startswith(b"{\\rtf"):
         raise FabulaError(
-            "this is no RTF", where=name, hint="open it in the program that wrote it, and save it again"
+            "this is not RTF", where=name, hint="open it in the program that wrote it, and save it again"
         )
     reader = _Reader()
     reader.read(data)
@@ -123,7 +123,7 @@ class _Reader:
             self._end_paragraph()
 
     def _bytes(self, raw: bytes) -> None:
-        if self._skip:  # what stands in for a character in programs without Unicode
+        if self._skip:  # the substitute for a character in programs without Unicode
             dropped = min(self._skip, len(raw))
             raw, self._skip = raw[dropped:], self._skip - dropped
         self._starred = False
@@ -142,7 +142,7 @@ class _Reader:
         self._starred = False
 
     def _close(self) -> bool:
-        """End a group. Says whether it was the outermost one."""
+        """End a group. Returns whether it was the outermost one."""
         self._skip = 0
         before = self._state
         self._state = self._stack.pop() if self._stack else _State()
@@ -246,7 +246,7 @@ class _Reader:
 
 def _character(number: int) -> str:
     number &= 0xFFFF
-    if 0xF020 <= number <= 0xF0FF:  # a symbol font's place for a byte
+    if 0xF020 <= number <= 0xF0FF:  # the code point of a byte in a symbol font
         number -= 0xF000
     return chr(number)
 

@@ -1,4 +1,4 @@
-"""Untrusted XML: parsed without entities of its own, without a network, with bounds on depth and size."""
+"""Parses untrusted XML: without its own entities, without network access, with limits on depth and size."""
 
 import html.entities
 import re
@@ -9,7 +9,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from fabula.errors import FabulaError
 
-Element = Any  # lxml has no types
+Element = Any  # lxml has no type stubs
 
 _ENTITY = re.compile(rb"&(\w+);")
 _KEPT = {b"amp", b"lt", b"gt", b"quot", b"apos"}
@@ -33,7 +33,7 @@ def parse_xml(data: bytes, name: str) -> Element:
 
 
 def _with_characters(data: bytes) -> bytes:
-    """XML in which the entities that HTML defines, such as `&nbsp;`, are numbers."""
+    """The XML with HTML's named entities, such as `&nbsp;`, replaced by numeric ones."""
 
     def number(found: re.Match[bytes]) -> bytes:
         if found[1] in _KEPT:
@@ -60,7 +60,7 @@ def attribute(element: Element, name: str, default: str = "") -> str:
 
 
 def integer(element: Element, name: str, default: int = 0) -> int:
-    """An attribute that is a number; `default` where there is none or it is something else."""
+    """An attribute that is a number; `default` if there is none or it is not a number."""
     value = attribute(element, name).strip()
     return int(value) if value.isascii() and value.isdigit() and len(value) < 9 else default
 
@@ -70,7 +70,7 @@ def children(element: Element, name: str) -> Iterator[Element]:
 
 
 def child(element: Element | None, *path: str) -> Element | None:
-    """The first element down a path of names, or None."""
+    """The first element at a path of names, or None."""
     for name in path:
         if element is None:
             return None

@@ -1,4 +1,4 @@
-"""What a format is: it detects its files by their content, and reads stories from them."""
+"""The base of all formats: a format detects its files by their content, and reads stories from them."""
 
 import io
 import re
@@ -31,13 +31,13 @@ MAX_DOCUMENT_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """The beginning of a file, which its format is detected by.
+    """The beginning of a file, from which its format is detected.
 
     Attributes:
-        name: the file's name; content comes first, and the name decides only where the content leaves it open.
+        name: the file's name; it decides only if the content is ambiguous.
         head: its first bytes, decompressed.
-        is_whole: there are no more.
-        encoding: of its text, if it is text.
+        is_whole: whether these are all bytes of the file.
+        encoding: its encoding, if it is text.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Sample:
 
     @property
     def suffix(self) -> str:
-        """The ending of the name without that of a compression, as ".csv"."""
+        """The suffix of the name without that of a compression, such as ".csv"."""
         name = self.name.lower()
         for ending in (".gz", ".bz2", ".xz", ".zst"):
             name = name.removesuffix(ending)
@@ -61,13 +61,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ReaderRemoval:
-    """Something that the reader left out, before there was a story that it could be missing from.
+    """Something that was left out while reading, before there was a story that it belonged to.
 
     Attributes:
         source: the file, as in `Story.source`.
-        line: 1-based line, row or block at which it stands; 0 for a whole file.
+        line: its 1-based line, row or block; 0 for a whole file.
         reason: why, in a word ("front-matter", "page-number", "empty-row").
-        text: what was left out, or what it was where there is no text.
+        text: what was left out, or a description if it is not text.
     """
 
     source: str
@@ -78,7 +78,7 @@ class ReaderRemoval:
 
 @dataclass
 class ReadingLog:
-    """What is known of a range once its stories were read: its number of lines, and what was left out."""
+    """What is known about a range after its stories were read: its number of lines, and what was left out."""
 
     num_lines: int = 0
     removals: list[ReaderRemoval] = field(default_factory=list)
@@ -98,9 +98,11 @@ class FilePlan:
         encoding: of its text, as Python names it.
         columns: of a table.
         split: of text and documents: where stories begin.
-        is_alone: this text is all that there is; its end becomes a story of its own, so that it can be held out.
-        has_cr: lines end with CR alone.
-        book: the book that this file is a chapter of, and `part`: which, from 1; "" and 0 where it is none.
+        is_alone: whether this text is the whole input; its end then becomes a separate story, so that it can be held
+            out.
+        has_cr: whether lines end with only CR.
+        book: the book that this file is a chapter of, and `part`: its number there, from 1; "" and 0 if it is not a
+            chapter.
     """
 
     file: InputFile
@@ -120,7 +122,7 @@ class FilePlan:
 
     @property
     def name(self) -> str:
-        """What `Story.source` and errors call the file."""
+        """The file's name in `Story.source` and in errors."""
         return self.file.name
 
     @contextmanager
@@ -148,7 +150,7 @@ class FilePlan:
         """All bytes of the file, decompressed; those of text in another encoding as UTF-8.
 
         Raises:
-            FabulaError: there are more than `MAX_DOCUMENT_BYTES`.
+            FabulaError: the file has more than `MAX_DOCUMENT_BYTES`.
         """
         with self.open() as file:
             data = file.read(MAX_DOCUMENT_BYTES + 1)
@@ -161,22 +163,22 @@ class Format(ABC):
     """One way that stories are stored in a file."""
 
     name: ClassVar[str]
-    """As `--format` has it."""
+    """Its name for `--format`."""
     description: ClassVar[str]
-    """As the user is told it: "a Word document"."""
+    """Its description for the user: "a Word document"."""
     is_text: ClassVar[bool] = False
-    """Whether files are text, whose encoding has to be found."""
+    """Whether files are text, whose encoding has to be detected."""
 
     @abstractmethod
     def detect(self, sample: Sample) -> bool:
-        """Whether a file is of this format. Formats are asked in the order of the table."""
+        """Whether a file is of this format. Formats are tried in the order of the table."""
 
     @abstractmethod
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
         """The stories that begin in a range of a file, in order.
 
         Raises:
-            FabulaError: the file is damaged, or no story can be got from it.
+            FabulaError: the file is damaged, or no story can be read from it.
         """
 
     def can_cut(self, plan: FilePlan) -> bool:
@@ -185,7 +187,7 @@ class Format(ABC):
 
 
 class DocumentFormat(Format):
-    """A format with one document a file, which becomes blocks; where stories begin among them is found afterwards."""
+    """A format with one document per file, which becomes blocks; where stories begin in them is found afterwards."""
 
     @abstractmethod
     def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
@@ -203,11 +205,11 @@ class DocumentFormat(Format):
 
 
 LAST_SHARE = 0.1
-"""Share of a text that is alone which becomes a story of its own."""
+"""Share of a single text that becomes a separate story."""
 
 
 def part_stories(parts: Sequence[Part], plan: FilePlan, log: ReadingLog) -> Iterator[Story]:
-    """The stories of a document's parts; those of a book, and of a text that is alone, know their order."""
+    """The stories of a document's parts; those of a book, and of a single text, have part numbers."""
     parts = [part for part in parts if part.text.strip()]
     if plan.is_alone and len(parts) == 1:
         parts = _with_end_apart(parts[0])
@@ -221,7 +223,7 @@ def part_stories(parts: Sequence[Part], plan: FilePlan, log: ReadingLog) -> Iter
 
 
 def _with_end_apart(part: Part) -> list[Part]:
-    """A text as two: all but its last tenth, and that; it is cut between paragraphs."""
+    """A text in two parts, cut between paragraphs: the second is about its last tenth."""
     places = [match.end() for match in re.finditer(r"\n\s*", part.text)]
     wanted = (1 - LAST_SHARE) * len(part.text)
     near = min(places, key=lambda place: abs(place - wanted), default=0)

@@ -1,4 +1,4 @@
-"""CSV, TSV and their like: a story a row."""
+"""CSV, TSV and similar tables, with one story per row."""
 
 import io
 import itertools
@@ -14,10 +14,11 @@ from fabula.corpus.tables.delimited import find_dialect, is_markdown, read_rows
 from fabula.errors import FabulaError
 
 _BESIDE = {*TITLE_COLUMNS, "id", "author", "date", "url", "score", "split", "index"}
-"""What often stands beside the text: a text and such a column make a table, whatever the file is called."""
+"""Names of columns that are common next to the text: a text and such a column make a table, whatever the file's
+name."""
 
 _SAMPLE_LINES = 50_000
-"""Lines by which the dialect is found."""
+"""Number of lines from which the dialect is detected."""
 
 
 class Csv(RowFormat):
@@ -58,7 +59,7 @@ def _bounded_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
 
 
 def _has_header(text: str) -> bool:
-    """Whether a file with another ending begins with the names of a table's columns."""
+    """Whether a file with another suffix begins with the names of a table's columns."""
     first = text.lstrip("\ufeff").partition("\n")[0].strip()
     for delimiter in (",", ";", "\t", "|"):
         names = [name.strip().strip('"').casefold() for name in first.split(delimiter)]

@@ -1,4 +1,4 @@
-"""Office documents, web pages and e-books: their blocks come from `fabula.corpus.documents`."""
+"""Office documents, web pages and e-books, read by `fabula.corpus.documents`."""
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import DOCUMENTS, document_kind, read_document
@@ -29,7 +29,7 @@ class OfficeDocument(DocumentFormat):
 
 
 class UnreadDocument(DocumentFormat):
-    """Documents that are known and not read: the user is told what to do with them."""
+    """Documents that are recognised but not read: the error says what to do with them."""
 
     name = "unread"
     description = "a document that is not read"

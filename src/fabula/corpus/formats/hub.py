@@ -1,4 +1,4 @@
-"""Datasets on the Hugging Face hub: a story a row."""
+"""Datasets on the Hugging Face hub, with one story per row."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from fabula.errors import FabulaError
 from fabula.install import missing_extra
 
 HUB = "hub:"
-"""What the name of a hub dataset begins with."""
+"""Prefix of the name of a hub dataset."""
 
 
 def is_hub(source: object) -> bool:
@@ -42,7 +42,7 @@ def load_hub(source: str) -> list[tuple[str, Any]]:
 
 
 def hub_rows(splits: list[tuple[str, Any]]) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """All rows: name of the split, number of the row in it from 1, values by column."""
+    """All rows: name of the split, number of the row in it (from 1), values by column."""
     for split, dataset in splits:
         for number, row in enumerate(dataset, 1):
             yield split, number, dict(row)

@@ -1,4 +1,4 @@
-"""Text made for fine-tuning: prompts and answers, each behind a mark of a template. The answers are the stories."""
+"""Text made for fine-tuning: prompts and answers, each after a marker of a template. The answers are the stories."""
 
 import itertools
 import re

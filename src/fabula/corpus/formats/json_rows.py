@@ -1,4 +1,4 @@
-"""JSON Lines, an object a line, and JSON in one piece: a story a row."""
+"""JSON Lines, with one object per line, and JSON as one value: one story per row."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class JsonLines(RowFormat):
         lines = [line for line in sample.text.lstrip("\ufeff").split("\n") if line.strip()]
         if not lines or not _OPENING.match(lines[0]):
             return False
-        if len(lines) == 1 and sample.is_whole:  # one object alone may have the rows in it
+        if len(lines) == 1 and sample.is_whole:  # a single object may contain the rows
             return sample.suffix in (".jsonl", ".ndjson")
         return _is_value(lines[0]) or (len(lines) == 1 and lines[0].lstrip()[0] == "{")
 
@@ -61,10 +61,10 @@ def _is_value(line: str) -> bool:
 
 
 def parse_row(raw: bytes, name: str, line: int, offset: int) -> dict[str, Any]:
-    """The record in a line; a text, or a list of texts, alone is the column "text".
+    """The record in a line; a bare text, or a list of texts, becomes the column "text".
 
     Raises:
-        FabulaError: there is none.
+        FabulaError: the line has no record.
     """
     text = decode(raw, name, line, offset)
     try:
@@ -79,6 +79,9 @@ def parse_row(raw: bytes, name: str, line: int, offset: int) -> dict[str, Any]:
         return {"text": row}
     if not isinstance(row, dict):
         raise FabulaError(
-            "this line is no record", where=name, line=line, hint='each line should be like {"text": "..."}'
+            "this line is not a record",
+            where=name,
+            line=line,
+            hint='each line should be like {"text": "..."}',
         )
     return flat(row)

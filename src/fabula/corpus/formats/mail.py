@@ -1,4 +1,4 @@
-"""Mail, mailboxes (mbox) and pages that a browser saved in one file (MHTML): a story a message."""
+"""Mail, mailboxes (mbox) and pages that a browser saved in one file (MHTML), with one story per message."""
 
 import email
 import email.policy
@@ -38,7 +38,7 @@ class Mail(RowFormat):
 
 
 def _body(message: EmailMessage) -> str:
-    """The text of a message, or of its HTML where it has no other."""
+    """The text of a message, or the text of its HTML if it has no plain text."""
     found = message.get_body(("plain", "html"))
     if found is None:
         return ""
@@ -50,6 +50,6 @@ def _body(message: EmailMessage) -> str:
         return html_to_text(decode_markup(data))
     try:
         text = data.decode(found.get_content_charset("utf-8"), "replace")
-    except LookupError:  # an unknown character set
+    except LookupError:  # the character set is unknown
         text = data.decode("utf-8", "replace")
     return unwrap(re.sub(r"(?m)^>(>*From )", r"\1", text.replace("\r\n", "\n")))

@@ -1,4 +1,4 @@
-"""Markdown: text whose headings, scene breaks and emphasis are marked, perhaps with a block of settings at its head."""
+"""Markdown: text with marked headings, scene breaks and emphasis, perhaps with front matter."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _MARK = re.compile(
 _COMMENT = re.compile(
     r"<!--.*?-->|%%.*?%%|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$", re.DOTALL | re.MULTILINE
 )
-"""What Markdown's writers leave for themselves: comments, embedded files, lines of tags."""
+"""Text in Markdown that is meant for its author: comments, embedded files, lines of tags."""
 
 _UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
 
@@ -56,16 +56,17 @@ class Markdown(DocumentFormat):
 
 
 def find_settings(text: str) -> str:
-    """The block of settings (YAML or TOML) at the head of a file, or ""."""
+    """The front matter (YAML or TOML) at the head of a file, or ""."""
     match = _SETTINGS.match(text)
     return match[0] if match and _SETTING.search(match[0]) else ""
 
 
 def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
     """The blocks of a Markdown text; `lines_before` is added to the numbers of its lines."""
-    # Writers set paragraphs in by spaces, and mean nothing by them.
+    # Writers indent paragraphs with spaces, which does not mean code.
     text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
-    text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)  # and years and numbers are no lists
+    # and lines that begin with a year or a number are not lists
+    text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)
     text = _UNDERLINED.sub(r"# \1\n", text)
     blocks: list[Block] = []
     tokens = _PARSER.parse(text)
@@ -88,7 +89,7 @@ def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
 
 
 def _plain(tokens: Sequence[Token]) -> str:
-    """The text of a paragraph without its marks; the name of a link stays, a picture goes."""
+    """The text of a paragraph without markup; the text of a link is kept, an image is removed."""
     parts = []
     for token in tokens:
         if token.type in ("text", "code_inline"):

@@ -1,4 +1,4 @@
-"""Parquet, and Arrow as `datasets.save_to_disk` writes it: a story a row."""
+"""Parquet, and Arrow as `datasets.save_to_disk` writes it, with one story per row."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ class Parquet(RowFormat):
         return sample.head.startswith(b"PAR1")
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        """Rows a few at a time. Only the wanted columns are read, once they are known."""
+        """Rows, a few at a time. Once the needed columns are known, only those are read."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

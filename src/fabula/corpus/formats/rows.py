@@ -1,4 +1,4 @@
-"""Formats with a story a row: what they share."""
+"""The common part of formats with one story per row."""
 
 import re
 from abc import abstractmethod
@@ -16,30 +16,30 @@ from fabula.errors import FabulaError
 from fabula.story import Story
 
 Row = tuple[int, dict[str, Any]]
-"""Line (or row number, see `RowFormat.unit`) at which a row starts, and its values by column."""
+"""Line (or row number, see `RowFormat.unit`) where a row starts, and its values by column."""
 
 _REMOVED = re.compile(
     r"\W*(?:removed|deleted|data missing)(?: by (?:user|moderators?|reddit))?\W*", re.IGNORECASE
 )
-"""What sites put in place of a text that its author or a moderator took away."""
+"""What sites put in place of a text that its author or a moderator deleted."""
 
 
 _BOTS = ("AutoModerator",)
-"""Authors of posts that are no stories."""
+"""Authors of posts that are not stories."""
 
 _TAG = re.compile(r"\s*[\[(]\s*[A-Z]{2}\s*[\])]\s*")
 """The kind of a prompt on Reddit: "[WP]", tokenised also "[ WP ]"."""
 
 
 class RowFormat(Format):
-    """A format with one story a row, or several where a cell holds a list of chapters."""
+    """A format with one story per row, or several if a cell holds a list of chapters."""
 
     unit: ClassVar[str] = "line"
     """What `Story.source_line` counts: "line" or "row"."""
 
     @abstractmethod
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        """The rows that begin in a range, from the first on; no more of the file is read than is asked for."""
+        """The rows that begin in a range, in order; the file is read only as far as rows are requested."""
 
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
         for number, row in self.rows(plan, part, log):
@@ -52,10 +52,10 @@ class RowFormat(Format):
 def row_stories(
     row: dict[str, Any], columns: Columns, name: str, number: int, unit: str = "line"
 ) -> Iterator[Story]:
-    """The stories in a row: none where its text is empty or was taken away, several where it is a list of chapters.
+    """The stories in a row: none if its text is empty or was deleted, several if it is a list of chapters.
 
     Raises:
-        FabulaError: the row has no such column, or there is no text in it.
+        FabulaError: the row has no such column, or its text is missing.
     """
     if row.get("author") in _BOTS:
         return
@@ -78,7 +78,7 @@ def row_stories(
 
 
 def prompt_of(value: Any) -> str:
-    """A prompt as it is learned: on one line, without the mark that forums put before it ("[WP]")."""
+    """A prompt in the form for training: on one line, without the tag that forums put before it ("[WP]")."""
     text = valid_unicode(plain_text(value, "plain"))
     return " ".join(_TAG.sub("", text).removesuffix("###").split())
 

@@ -1,4 +1,4 @@
-"""Text from sources with habits of their own: see `fabula.corpus.sources`."""
+"""Text from sources with their own conventions: see `fabula.corpus.sources`."""
 
 import re
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ class Songs(SourceText):
 
 
 class WritingPrompts(RowFormat):
-    """Stories a line, from `.wp_target`; the prompts beside them (`.wp_source`) are no stories."""
+    """One story per line, from `.wp_target`; the file of prompts (`.wp_source`) has no stories."""
 
     name = "writing-prompts"
     description = "tokenised stories (fairseq's WritingPrompts), one a line"
@@ -91,7 +91,7 @@ class WritingPrompts(RowFormat):
         return not plan.columns.prompt
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        """The stories, with the part of the published split that the file's name says, and the prompts beside them."""
+        """The stories, with the split from the file's name, and with the prompts from the other file."""
         if plan.name.lower().endswith(".wp_source"):
             log.removals.append(ReaderRemoval(plan.name, 0, "prompts", "the prompts of the stories"))
             return
@@ -116,7 +116,7 @@ def _first_lines(sample: Sample) -> list[str]:
 
 
 def _paragraphs(text: str) -> list[Block]:
-    """Paragraphs apart by blank lines."""
+    """Paragraphs separated by blank lines."""
     blocks, number = [], 1
     for part in re.split(r"(\n\s*\n)", text):
         if part.strip():

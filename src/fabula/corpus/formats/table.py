@@ -1,4 +1,5 @@
-"""All formats that stories are read from, in the order in which they are tried: the first that knows a file reads it."""
+"""All formats that stories are read from, in the order in which they are tried: the first that recognises a file reads
+it."""
 
 from fabula.corpus.documents import DOCUMENTS
 from fabula.corpus.formats.base import Format

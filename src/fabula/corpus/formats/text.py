@@ -1,4 +1,4 @@
-"""Plain text, cut into stories in the way that was found or named."""
+"""Plain text, cut into stories in the way that was detected or named."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def _records(split: Split) -> tuple[Begins, Callable[[Lines], Iterator[Raw]]]:
 
 
 def _parts(text: str, plan: FilePlan, log: ReadingLog) -> list[Part]:
-    """The stories in a whole text, and to the log what is none."""
+    """The stories in a whole text; what is not story goes to the log."""
     split = plan.split
     if split.kind == "file":
         body, removed = whole_text(text, split.unwrap)

@@ -1,4 +1,4 @@
-"""XML: feeds, exports of blogs and notes, TEI, and files of one's own: a story for each of the elements that recur."""
+"""XML: feeds, exports of blogs and notes, TEI, and other files, with one story for each recurring element."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange
 
 _LINES = {"p", "para", "paragraph", "l", "lg", "v", "line", "sentence", "s", "sp", "ab", "stanza", "verse"}
-"""Elements that are parts of a text, and no records."""
+"""Elements that are parts of a text, not records."""
 
 _BREAKS = _LINES | {"div", "section", "head", "title", "li", "br", "lb", "quote", "q", "stage", "speaker"}
 _TITLES = ("head", "title", "name", "heading")
@@ -30,13 +30,13 @@ class Xml(RowFormat):
 
         for element in _records(parse_xml(plan.read_bytes(), plan.name)):
             row = _row(element)
-            if row.get("post_type", "post") in ("post", "page"):  # WordPress exports pictures and menus, too
+            if row.get("post_type", "post") in ("post", "page"):  # WordPress also exports images and menus
                 yield element.sourceline or 0, row
 
 
 def _records(root: Any) -> list[Any]:
-    """The elements that hold a story each: from the root on down, the kind of element with most of the text, as soon as
-    there are several of it; the last single one where there never are."""
+    """The elements with one story each: from the root downwards, the kind of element with most of the text, as soon as
+    there are several; the last single element if there never are."""
     from fabula.corpus.documents.xml import tag
 
     current = root
@@ -51,7 +51,7 @@ def _records(root: Any) -> list[Any]:
         inner = [child for one in found for child in one if tag(child) == name]
         if len(found) > 1 and len(inner) < 2 * len(found):
             return found
-        if len(found) > 1:  # parts of a book, with its chapters in them
+        if len(found) > 1:  # parts of a book, which contain its chapters
             return inner
         if not any(tag(child) for child in found[0]):
             return [current]
@@ -59,8 +59,8 @@ def _records(root: Any) -> list[Any]:
 
 
 def _row(element: Any) -> dict[str, Any]:
-    """A record's attributes and its children's texts, by name. Where children of one name recur, as paragraphs do, all
-    together are its "text"."""
+    """A record's attributes and its children's texts, by name. If children of one name recur, like paragraphs, they are
+    joined as its "text"."""
     from fabula.corpus.documents.xml import tag
 
     row: dict[str, Any] = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
@@ -81,7 +81,7 @@ def _row(element: Any) -> dict[str, Any]:
 
 
 def _text(element: Any, title: Any) -> str:
-    """The text in an element but for its `title`; a newline between paragraphs."""
+    """The text in an element except its `title`; a newline between paragraphs."""
     from fabula.corpus.documents.xml import tag
 
     if not len(element):

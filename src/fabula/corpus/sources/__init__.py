@@ -1,1 +1,1 @@
-"""Text from sources with habits of their own: what is not story in it is known by the source's form."""
+"""Text from sources with their own conventions, by which text that is not story is recognised."""

@@ -1,4 +1,4 @@
-"""Works downloaded from the Archive of Our Own, once they are text (.txt, or through .pdf, .docx, .rtf).
+"""Works downloaded from the Archive of Our Own, after conversion to text (.txt, or from .pdf, .docx, .rtf).
 
 A download has a preface (title, tags, summary, notes), and notes before and after each chapter, under fixed labels.
 """
@@ -25,16 +25,16 @@ _SENTENCES = re.compile(
 
 
 def is_ao3(blocks: Sequence[Block]) -> bool:
-    """Whether a text is a download of the Archive: its address, and tags, are at the head."""
+    """Whether a text is a download from the Archive: its address and tags are at the head."""
     head = "\n".join(block.text for block in blocks[:40])
     return bool(_ADDRESS.search(head)) and len(_TAGS.findall(head)) >= 2
 
 
 def without_ao3(document: Document) -> Document:
-    """A work without the Archive's preface and the notes around its chapters. What is left are chapters and their headings.
+    """A work without the Archive's preface and the notes around its chapters. Only chapters and their headings remain.
 
-    After a label such as "Notes" one paragraph goes; more than that cannot be told from the story by its form, and is left
-    to the rules that look for notes. After a label of end notes all goes up to the next chapter.
+    After a label such as "Notes" one paragraph is removed; more cannot be distinguished from the story by its form, and
+    is left to the rules for notes. After a label of end notes everything up to the next chapter is removed.
     """
     blocks = document.blocks
     kept: list[Block] = []
@@ -65,7 +65,7 @@ def without_ao3(document: Document) -> Document:
 
 
 def _end_of_preface(blocks: Sequence[Block]) -> int:
-    """Where the story of a work of one chapter begins: after the tags, and a paragraph below each label."""
+    """Where the story of a work with one chapter begins: after the tags, and after one paragraph below each label."""
     at = 0
     for number, block in enumerate(blocks[:40]):
         text = block.text.strip()

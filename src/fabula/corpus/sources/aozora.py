@@ -1,4 +1,5 @@
-"""Texts of Aozora Bunko, the Japanese library: readings, the transcribers' marks, and what stands before and after."""
+"""Texts of Aozora Bunko, the Japanese library: removes readings, transcribers' marks, and text before and after the
+story."""
 
 import re
 

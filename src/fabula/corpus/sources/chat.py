@@ -17,12 +17,12 @@ _SYSTEM = re.compile(
     r"|You deleted this message\.?|Pinned a message\.?|Joined the server\.?|Started a call.*",
     re.IGNORECASE,
 )
-"""What the program says in a message's place."""
+"""The program's text in place of a message."""
 
 _NOTICE = re.compile(
     rf"\u200e?(?:{_DATE} - [^:]*|\[?\d{{1,2}}:\d{{2}}(?::\d{{2}})?\]?\s*(?:\*|-!-|-->|<--).*)"
 )
-"""A line of its own: who came and went."""
+"""A line by the program: who joined and left."""
 
 
 def is_chat(lines: Sequence[str]) -> bool:
@@ -33,7 +33,8 @@ def is_chat(lines: Sequence[str]) -> bool:
 
 
 def read_chat(text: str) -> Document:
-    """The messages of a log, in order, each a paragraph, without names, dates, reactions and the program's own lines."""
+    """The messages of a log in order, one paragraph each, without names, dates, reactions and the program's own
+    lines."""
     collector = Collector()
     message: list[str] = []
     taking = False

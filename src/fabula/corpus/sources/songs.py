@@ -17,16 +17,16 @@ _FIRST = re.compile(
 
 
 def is_songs(lines: Sequence[str]) -> bool:
-    """Whether a text is lyrics: labels of parts come again and again."""
+    """Whether a text is lyrics: it has many labels of parts."""
     filled = [line.strip() for line in lines if line.strip()]
     labels = sum(bool(_LABEL.fullmatch(line)) for line in filled)
     return labels >= 4 and labels >= len(filled) / 40
 
 
 def read_songs(text: str) -> Document:
-    """The songs of a file: a heading (their titles) before each, or a divider where they have none; a paragraph a part.
+    """The songs of a file: a heading with the title before each, or a divider if it has none; one paragraph per part.
 
-    Repeated parts stay, as they are sung.
+    Repeated parts are kept, as they are sung.
     """
     groups: list[tuple[int, list[str]]] = []
     fresh = True
@@ -56,7 +56,7 @@ def read_songs(text: str) -> Document:
 
 
 def _first_label(blocks: Sequence[Block]) -> str:
-    """The label that the song that is being read began with."""
+    """The first label of the current song."""
     label = ""
     for block in reversed(blocks):
         if block.kind != "paragraph":

@@ -1,4 +1,4 @@
-"""The files of WritingPrompts (Fan et al. 2018, fairseq's examples/stories): a story a line, tokenised."""
+"""The files of WritingPrompts (Fan et al. 2018, fairseq's examples/stories): one story per line, tokenised."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ def is_tokenised(lines: Sequence[str]) -> bool:
 
 
 def restore(line: str) -> str:
-    """A line as it was written: `<newline>` is the end of a paragraph, and punctuation stands where it belongs."""
+    """A line in its original form: `<newline>` becomes the end of a paragraph, and spaces around punctuation are
+    restored."""
     paragraphs = []
     for paragraph in _NEWLINE.split(line):
         text = " ".join(paragraph.split())

@@ -1,4 +1,4 @@
-"""The way to cut that makes the best stories of a source: found, or asked for where two are as good."""
+"""Chooses the way to cut that makes the best stories; if two ways are equally good, the user has to choose."""
 
 import re
 from collections import Counter
@@ -19,10 +19,10 @@ from fabula.errors import FabulaError
 from fabula.story import count_words
 
 BEGINNING_CHARS = 90
-"""Characters of a story that a question shows."""
+"""Number of characters of a story that a question shows."""
 
 CLOSE = 0.12
-"""Two ways whose scores are nearer than this are as good as each other."""
+"""Two ways whose scores differ by less than this are equally good."""
 
 _SCENE_MARK = re.compile(r"[*\s]+|[#~⁂❖•·o\s]+", re.IGNORECASE)
 _THE_END = re.compile(r"\n\W*(?:the end|end|fin|finis|ende|конец)\W*$", re.IGNORECASE)
@@ -31,13 +31,13 @@ _NEWLINE_TOKENS = ("<newline>", "<nl>")
 
 @dataclass(frozen=True)
 class ReadSample:
-    """The beginning of a text, or a document, for which a way to cut is looked for.
+    """The beginning of a text, or a document, for which a way to cut is chosen.
 
     Attributes:
-        name: of its file.
+        name: name of its file.
         text: of plain text, with "\\n" at the ends of lines; None for a document.
         document: blocks of a document.
-        is_whole: `text` is all of the file.
+        is_whole: whether `text` is the whole file.
     """
 
     name: str
@@ -56,20 +56,20 @@ class ReadSample:
 
     @property
     def width(self) -> int:
-        """At which the lines of a text are broken, or 0."""
+        """The width at which the lines of a text are broken, or 0."""
         return self._found.width
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to cut, and what it makes of the samples.
+    """A way to cut, and the pieces that it makes of the samples.
 
     Attributes:
         split: the way.
-        why: what speaks for it.
-        prior: how sure the marks are that it cuts at, 0 to 1.
+        why: the evidence for it.
+        prior: how reliable the marks are at which it cuts, 0 to 1.
         texts: the pieces.
-        quality: of the pieces; None for files that are not cut.
+        quality: quality of the pieces; None for files that are not cut.
     """
 
     split: Split
@@ -84,18 +84,18 @@ class Candidate:
 
     @property
     def ends(self) -> set[str]:
-        """The last letters of each piece: the same for two ways that cut in the same places."""
+        """The last letters of each piece: equal for two ways that cut in the same places."""
         return {re.sub(r"\W+", "", _THE_END.sub("", text[-120:]))[-30:] for text in self.texts}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One of the ways to read that a person is asked to choose from.
+    """One of the ways to read from which the user is asked to choose.
 
     Attributes:
-        split_at: the value of `--split-at` that takes it.
+        split_at: the value of `--split-at` that selects it.
         description: in words.
-        num_stories, num_words: that it makes of what was looked at.
+        num_stories, num_words: number of stories, and of words, that it makes of the samples.
         beginnings: the beginnings of its first three stories.
     """
 
@@ -107,7 +107,7 @@ class Reading:
 
 
 class ReadingQuestion(FabulaError):
-    """Where stories begin can be seen in several ways; `readings` are these."""
+    """The question that is asked if stories can be cut in several ways, the `readings`."""
 
     readings: tuple[Reading, ...] = ()
 
@@ -116,7 +116,7 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     """The way to cut files into stories, and why.
 
     Raises:
-        FabulaError: two ways are as good; its `details` show what each makes.
+        FabulaError: two ways are equally good; its `details` show the stories that each makes.
     """
     texts = [sample.text for sample in samples if sample.text is not None]
     if len(texts) == len(samples) and (markers := find_markers(texts)):
@@ -149,7 +149,7 @@ def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
         if split_at == "scenes":
             return Split("scenes", level=headings.level if headings else 0, is_book=True)
         raise FabulaError(
-            "no headings are found in it",
+            "no headings were found",
             where="--split-at",
             hint="name a line or regular expression instead",
         )
@@ -202,7 +202,7 @@ def find_candidates(samples: Sequence[ReadSample]) -> list[Candidate]:
             add(split, prior, why)
     whole = tuple("\n".join(cut_sample(sample, WHOLE)) for sample in samples)
     wraps = any(sample.width for sample in samples)
-    why = "a folder of files" if several else "nothing in it parts stories"
+    why = "a folder of files" if several else "no line separates stories"
     found.append(Candidate(replace(WHOLE, unwrap=wraps), why, 0.72 if several else 0.35, whole, None))
     return found
 
@@ -232,7 +232,8 @@ def _heading_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[
 
 
 def _best_level(found: Sequence[Candidate]) -> Candidate:
-    """The level of headings to cut at: of the better ones the coarsest, but a finer one where it makes chapters of parts."""
+    """The level of headings to cut at: the coarsest of the better ones, or a finer one if it cuts parts into
+    chapters."""
     best = max(found, key=lambda candidate: candidate.score)
     for finer in found:
         if finer.quality and best.quality and finer.split.level > best.split.level:
@@ -272,7 +273,7 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
 
 
 def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
-    """Short lines that come again and again on their own, and whether each is a mark that scenes are parted by, too."""
+    """Short lines that often occur on their own, and whether each also separates scenes."""
     counts: Counter[str] = Counter()
     for sample in samples:
         lines = (sample.text or "").split("\n")
@@ -282,7 +283,7 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
             is_mark = is_divider(stripped) or not re.search(r"[^\W\d_]", stripped) or stripped.isupper()
             if stripped and len(stripped) <= 80 and (is_mark or not (before.strip() and after.strip())):
                 own[stripped] += 1
-        # What each of several files has once is its head or its foot.
+        # A line that each of several files has once is its head or its foot.
         counts.update({line: count for line, count in own.items() if count > 1 or len(samples) == 1})
     found = []
     for line, count in counts.most_common(12):
@@ -295,7 +296,7 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
 
 
 def _gaps(samples: Sequence[ReadSample]) -> list[int]:
-    """How many blank lines may part stories: 1 where there are any, and the sizes of the wider gaps."""
+    """How many blank lines may separate stories: 1 if there are any, and the sizes of the wider gaps."""
     gaps: Counter[int] = Counter()
     for sample in samples:
         text = (sample.text or "").strip()
@@ -307,7 +308,8 @@ def _gaps(samples: Sequence[ReadSample]) -> list[int]:
 
 
 def cut_sample(sample: ReadSample, split: Split) -> list[str]:
-    """The pieces that a split makes of a sample; of the beginning of a file without the last, which may be cut off."""
+    """The pieces that a split makes of a sample; if it is only the beginning of a file, without the last piece, which
+    may be cut off."""
     if split.kind == "file":
         pieces = [
             sample.text if sample.text is not None else "\n\n".join(block.text for block in sample.blocks)
@@ -346,7 +348,7 @@ def _same(one: Candidate, other: Candidate) -> bool:
 
 
 def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -> ReadingQuestion:
-    """What the user is asked where two ways are as good."""
+    """The question to the user when two ways are equally good."""
     parts, readings = [], []
     for candidate in (one, other):
         words = [count_words(text) for text in candidate.texts]

@@ -1,4 +1,4 @@
-"""Blocks, cut into stories."""
+"""Cuts blocks into stories."""
 
 import re
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from fabula.corpus.splitting.split import Split, line_pattern
 from fabula.story import count_words
 
 DIVIDER = "***"
-"""How a divider within a story is written, whatever it was."""
+"""How every divider within a story is written."""
 
 FRONT_WORDS = 150
-"""What stands before the first heading and has fewer words is front matter, unless its sentences look like a story's."""
+"""Text with fewer words before the first heading is front matter, unless its sentences look like a story's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A story among blocks: its title ("" for none), its text, and the line or block at which it begins."""
+    """A story from blocks: its title ("" for none), its text, and the line or block where it begins."""
 
     title: str
     text: str
@@ -29,8 +29,8 @@ class Part:
 def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[Removed]]:
     """The stories in the blocks of a document.
 
-    Headings at which it is cut become titles; lower ones stay lines of the text. Empty chapters (a list of contents) and
-    front matter go.
+    Headings at which it is cut become titles; lower ones stay lines of the text. Empty chapters (a list of contents)
+    and front matter are removed.
 
     Returns:
         The stories, and what was left out.
@@ -45,7 +45,7 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
         text = _text(body)
         title = _title([block.text for block in titles])
         line = (titles or body or [Block("divider", "")])[0].line
-        has_title = bool(titles) and titles[0].level >= split.level  # and not the title of the book
+        has_title = bool(titles) and titles[0].level >= split.level  # but it is not the title of the book
         if not re.search(r"\w", text):
             if title:
                 removed.append((line, "empty-chapter", title))
@@ -68,7 +68,7 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
         elif not cuts:
             is_title = bool(titles) or (split.kind == "file" and not parts)
             if block.kind == "heading" and is_title and not body and len(titles) < 3:
-                titles.append(block)  # a chapter's title below its number
+                titles.append(block)  # it is a chapter's title below its number
             elif body or block.kind != "divider":
                 body.append(block)
     close()
@@ -76,7 +76,7 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
 
 
 def _goes_on(heading: Block, after: Block) -> bool:
-    """Whether a heading directly after another one is the title to its number, and no chapter of its own."""
+    """Whether a heading directly after another one is the title for its number, and not a separate chapter."""
     if after.level > heading.level:  # the title of a book, or of its part, stands before the first chapter
         return False
     forms = [find_heading(block.text.strip(), True) for block in (heading, after)]
@@ -93,7 +93,7 @@ def _cuts(block: Block, split: Split, pattern: re.Pattern[str] | None) -> bool:
 
 
 def _names(block: Block, split: Split) -> bool:
-    """Whether the place of a cut is a title, and no mere mark."""
+    """Whether the block at a cut is a title, not just a mark."""
     if split.kind == "pattern" and block.text.strip() == split.start.strip():
         return False
     return block.kind != "divider" and bool(re.search(r"\w", block.text))
@@ -114,7 +114,7 @@ def _text(body: Sequence[Block]) -> str:
 
 
 def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
-    """Whether what stands before the first heading, or below it and before the second, is a title page, a list of
+    """Whether the text before the first heading, or between the first and the second, is a title page, a list of
     contents or a dedication."""
     if count_words(text) < 12:
         return not has_title or not re.search(r"[.!?。！？]\W*$", text)

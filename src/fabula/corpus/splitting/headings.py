@@ -53,8 +53,8 @@ _BBCODE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 PART, CHAPTER, DECORATED, NUMERAL, TITLE = 1, 2, 3, 4, 5
-"""Levels of headings in plain text: the surer their form, the higher. Only lines that stand alone are `NUMERAL` (a mere
-number) or `TITLE` (short, and no sentence)."""
+"""Levels of headings in plain text: the more certain their form, the higher. Only lines with blank lines around them
+are `NUMERAL` (just a number) or `TITLE` (short, and not a sentence)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
 
     Args:
         line: a line of text without the white space at its ends.
-        alone: no text stands directly above and below it.
+        alone: whether there is no text directly above and below it.
     """
     if _PROMPT.fullmatch(line):
         return Heading(DECORATED, line)
@@ -104,7 +104,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
 
 
 def without_bbcode(text: str) -> tuple[str, int]:
-    """A text without the tags of forums (`[b]...[/b]`), and how many pairs there were."""
+    """A text without forum tags (`[b]...[/b]`), and how many pairs there were."""
     count = 0
     while "[/" in text:
         text, found = _BBCODE.subn(r"\2", text)
@@ -139,7 +139,7 @@ def _is_sentence(line: str) -> bool:
 
 
 def _is_title_part(text: str | None) -> bool:
-    """Whether what follows a chapter's number is a title, and not the rest of a sentence."""
+    """Whether the text after a chapter's number is a title, and not the rest of a sentence."""
     if not text:
         return True
     text = text.strip(" :.–—|-")
@@ -155,7 +155,7 @@ def _is_short(text: str) -> bool:
 
 
 def _is_title(text: str) -> bool:
-    """Whether a line that stands alone is a title: short, no sentence, begun with a capital."""
+    """Whether a line on its own is a title: short, not a sentence, with a capital at its beginning."""
     words = text.split()
     if (
         not 1 <= len(words) <= 10

@@ -1,4 +1,4 @@
-"""Marks that stand around each story: the pairs that notebooks use, and pairs of one's own."""
+"""Marks around each story: the pairs that notebooks use, and the user's own pairs."""
 
 import itertools
 import re
@@ -47,8 +47,8 @@ _MIN_OWN = 3
 def find_markers(texts: Sequence[str]) -> Split | None:
     """The marks around the stories in the beginnings of one or more files, or None.
 
-    Of the marks that are in use everywhere one is enough; others count where at least three of a pair alternate with hardly
-    any text outside, or where one kind stands on many lines of its own.
+    For well-known marks one is enough; others count if at least three of a pair alternate with hardly any text outside,
+    or if one kind is alone on many lines.
     """
     counts: Counter[str] = Counter()
     for text in texts:
@@ -75,7 +75,7 @@ def _most_common(counts: Counter[str], known: set[str]) -> str:
 
 
 def _inside_prose(texts: Sequence[str], start: str, end: str) -> bool:
-    """Whether marks stand around words within sentences, as `<s>` for text that is struck out."""
+    """Whether marks are around words within sentences, like `<s>` for text that is struck out."""
     outside = total = 0
     for text in texts:
         total += len(text)
@@ -85,7 +85,7 @@ def _inside_prose(texts: Sequence[str], start: str, end: str) -> bool:
 
 
 def _own_markers(texts: Sequence[str], counts: Counter[str]) -> Split | None:
-    """A pair that alternates all through the texts, or None."""
+    """A pair that alternates throughout the texts, or None."""
     often = [
         token
         for token, count in counts.most_common(8)

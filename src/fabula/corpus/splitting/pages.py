@@ -1,4 +1,5 @@
-"""What printed pages and libraries put around a text: page numbers, running heads, the licence of Project Gutenberg."""
+"""Removes what printed pages and libraries put around a text: page numbers, running heads, Project Gutenberg's
+licence."""
 
 import itertools
 import re
@@ -15,7 +16,7 @@ _PAGE_NUMBER = re.compile(
 _PAGE_HEAD = re.compile(
     r"\s*(?:(?P<left>\d{1,4})(?:\s{2,}|\t|\s+[|•·]\s+)\S.{1,60}|\S.{1,60}?(?:\s{2,}|\t|\s+[|•·]\s+)(?P<right>\d{1,4}))\s*"
 )
-"""A page number beside a running head."""
+"""A page number next to a running head."""
 
 _GUTENBERG_START = re.compile(r"\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.*", re.IGNORECASE)
 _GUTENBERG_END = re.compile(
@@ -28,7 +29,7 @@ def without_pages(lines: Sequence[str]) -> tuple[list[str | None], list[Removed]
     """The lines of a text without page numbers and running heads.
 
     Returns:
-        The lines, None for each that went, so that their numbers stay, and those that went.
+        The lines, with None for each removed one so that line numbers stay, and the removed lines.
     """
     heads = _page_lines(lines)
     kept: list[str | None] = [line.replace("\f", "") for line in lines]
@@ -42,7 +43,7 @@ def without_pages(lines: Sequence[str]) -> tuple[list[str | None], list[Removed]
 
 
 def _page_lines(lines: Sequence[str]) -> dict[int, str]:
-    """Which lines are page numbers or running heads, by number from 0."""
+    """The lines that are page numbers or running heads, by number from 0."""
     numbered = []
     for number, line in enumerate(lines):
         line = line.replace("\f", "")
@@ -73,7 +74,8 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
 
 
 def _breaks_text(lines: Sequence[str], numbered: Sequence[tuple[int, int]]) -> bool:
-    """Whether numbers that stand alone cut sentences, or come at regular distances: then they are pages' numbers."""
+    """Whether numbers on their own lines interrupt sentences, or come at regular distances: then they are page
+    numbers."""
     cut = 0
     for number, _ in numbered:
         before = next(
@@ -87,7 +89,7 @@ def _breaks_text(lines: Sequence[str], numbered: Sequence[tuple[int, int]]) -> b
 
 
 def _neighbours(lines: Sequence[str], border: int, found: dict[int, str]) -> list[int]:
-    """The two nearest lines with text on each side of a page's border that are short enough for a running head."""
+    """The two nearest lines with text on each side of a page break that are short enough for a running head."""
     near = []
     for step in (-1, 1):
         number = border if "\f" in lines[border] and step == 1 else border + step
@@ -102,12 +104,12 @@ def _neighbours(lines: Sequence[str], border: int, found: dict[int, str]) -> lis
 
 
 def _form(line: str) -> str:
-    """A line with its numbers taken for one another."""
+    """A line with all its numbers replaced by the same mark."""
     return re.sub(r"\d+", "0", re.sub(r"\b[ivxl]{1,7}\b", "0", " ".join(line.split()).casefold()))
 
 
 def _close_gap(lines: list[str | None], number: int) -> None:
-    """Take out the blank lines around a page's border where a sentence runs on over it."""
+    """Remove the blank lines around a page break if a sentence continues across it."""
     first = last = number
     while first > 0 and not (lines[first - 1] or "").strip():
         first -= 1
@@ -121,10 +123,10 @@ def _close_gap(lines: list[str | None], number: int) -> None:
 
 
 def without_gutenberg(lines: list[str | None]) -> list[Removed]:
-    """Take the licence of Project Gutenberg and the lines of its transcribers out of `lines` of one book.
+    """Remove the licence of Project Gutenberg and the lines of its transcribers from the `lines` of one book.
 
     Returns:
-        What went. Nothing where the text has no start and end of such a book, or more than one of each.
+        The removed lines; none if the text has no start and end of such a book, or more than one of each.
     """
     starts = [number for number, line in enumerate(lines) if line and _GUTENBERG_START.match(line.strip())]
     ends = [number for number, line in enumerate(lines) if line and _GUTENBERG_END.match(line.strip())]

@@ -1,6 +1,7 @@
-"""How good stories look that a way to cut has made.
+"""Scores the stories that a way to cut makes.
 
-Pieces of a text that was cut in the wrong places give themselves away: most are short, many begin with a quotation mark, a
+Pieces of a text that was cut in the wrong places are easy to recognise: most are short, many begin with a quotation
+    mark, a
 small letter or in the middle of a sentence, and some are the same. The bounds are from the paragraphs and the whole texts of
 3,000 stories (r/WritingPrompts, fairy tales, short fiction, children's stories): of whole stories less than 1 % have fewer than 25
 words and 2 to 12 % begin in speech; of their paragraphs 30 to 70 % and 15 to 55 %.
@@ -19,7 +20,7 @@ SHORT_WORDS = 25
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What pieces of text look like.
+    """Properties of pieces of text.
 
     Attributes:
         num_stories, median_words: of the pieces.
@@ -37,11 +38,13 @@ class Quality:
     repeated: float
 
     def score(self, has_titles: bool = False) -> float:
-        """0 (these are no stories) to 1 (these may well be stories). What stands under titles may be verse, whose ends
-        and beginnings tell nothing."""
+        """0 (these are no stories) to 1 (these may well be stories). Text under titles may be verse, whose ends and
+        beginnings are no evidence."""
         form = 1.0
         if not has_titles:
-            is_even = self.short == self.broken == 0 and self.num_stories >= 8  # paragraphs of a book are not
+            is_even = (
+                self.short == self.broken == 0 and self.num_stories >= 8
+            )  # paragraphs of a book usually are not
             form = 1 - _between(self.in_speech, 0.2, 0.55) * (0.5 if is_even else 1.0)
             form *= 1 - 0.7 * _between(self.broken, 0.3, 0.8)
         return (
@@ -58,7 +61,7 @@ def _between(value: float, low: float, high: float) -> float:
 
 
 def quality(texts: Sequence[str]) -> Quality:
-    """What pieces of text look like; there must be one at least."""
+    """The quality of pieces of text; there must be at least one."""
     words = [count_words(text) for text in texts]
     count = len(texts)
     return Quality(

@@ -9,7 +9,7 @@ from fabula.errors import FabulaError, did_you_mean
 SplitKind = Literal["markers", "lines", "blank-lines", "separator", "headings", "scenes", "pattern", "file"]
 
 SPLIT_AT = ("chapters", "scenes", "blank-lines", "lines", "files")
-"""What `--split-at` takes by name; anything else is a line, or a regular expression for one."""
+"""The names that `--split-at` takes; anything else is a line, or a regular expression for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class Split:
     """A way to cut a text into stories.
 
     Attributes:
-        kind: "markers": each story begins with `start` and ends with `end`, of which one may be ""; "lines": a story a
-            line; "blank-lines": `num_blank` blank lines or more between stories; "separator": a line that is `end`
-            between stories; "headings": at headings of `level` and above; "scenes": at dividers, too; "pattern": at
-            lines that match the regular expression `start`; "file": a story a file.
-        unwrap: lines are broken at one width, and are joined to paragraphs.
-        is_book: the stories are the parts of one book, in order.
+        kind: "markers": each story begins with `start` and ends with `end`, of which one may be ""; "lines": one story
+            per line; "blank-lines": `num_blank` blank lines or more between stories; "separator": a line that is `end`
+            between stories; "headings": at headings of `level` and above; "scenes": also at dividers; "pattern": at
+            lines that match the regular expression `start`; "file": one story per file.
+        unwrap: whether lines are broken at one width, and are joined to paragraphs.
+        is_book: whether the stories are the parts of one book, in order.
     """
 
     kind: SplitKind
@@ -35,7 +35,7 @@ class Split:
 
     @property
     def description(self) -> str:
-        """For the user: "one story a line"."""
+        """A description for the user, such as "stories under headings"."""
         return {
             "markers": self._marks(),
             "lines": "one story a line",
@@ -81,10 +81,11 @@ WHOLE = Split("file")
 
 
 def line_pattern(split_at: str) -> re.Pattern[str]:
-    """What `--split-at` means as a line: the line itself, or one that the regular expression matches as a whole.
+    """The pattern for the lines that `--split-at` names: the line itself, or a regular expression that matches the
+    whole line.
 
     Raises:
-        FabulaError: it is neither, but near a name.
+        FabulaError: it is neither, but resembles a name.
     """
     literal = re.escape(split_at.strip())
     try:

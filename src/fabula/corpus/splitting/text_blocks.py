@@ -1,4 +1,4 @@
-"""Plain text as blocks: headings and dividers by their form, paragraphs joined where their lines were broken."""
+"""Turns plain text into blocks: headings and dividers by their form, paragraphs joined from broken lines."""
 
 import itertools
 import re
@@ -21,7 +21,7 @@ class TextBlocks:
     Attributes:
         blocks: in order; `level` of a heading as in `headings`.
         removed: page numbers, running heads and licences.
-        width: at which its lines were broken (and are joined), or 0.
+        width: the width at which its lines were broken (and are joined), or 0.
     """
 
     blocks: list[Block]
@@ -62,8 +62,8 @@ def _all_blocks(
 
 
 def _items(lines: Sequence[str | None]) -> dict[int, str]:
-    """The numbers of a list whose items are stories ("1. ", "2) "), by the number of their line; empty where there are
-    fewer than three, or where others do not count up."""
+    """The numbers of a list whose items are stories ("1. ", "2) "), by the number of their line; empty if there are
+    fewer than three, or if the numbers do not count up."""
     found = [(number, match) for number, line in enumerate(lines, 1) if line and (match := _ITEM.match(line))]
     run: dict[int, str] = {}
     for number, match in found:
@@ -115,8 +115,8 @@ def _paragraphs(group: Sequence[tuple[int, str]], width: int) -> list[Block]:
 
 
 def _checked(blocks: list[Block]) -> list[Block]:
-    """The blocks; headings that are only short lines become paragraphs where too many of them stand together, where one
-    comes again and again, or where numbers do not count up."""
+    """The blocks; headings that are only short lines become paragraphs if too many of them are together, if one recurs
+    often, or if numbers do not count up."""
     weak = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == TITLE]
     times = Counter(blocks[at].text.casefold() for at in weak)
     paragraphs = sum(block.kind == "paragraph" for block in blocks)
@@ -135,7 +135,7 @@ def _checked(blocks: list[Block]) -> list[Block]:
 
 
 def whole_text(text: str, is_wrapped: bool) -> tuple[str, list[Removed]]:
-    """A text that is not cut, without page numbers and licences, with its lines joined where they were broken."""
+    """A text that is not cut, without page numbers and licences, with broken lines joined."""
     lines, removed = without_pages(text.split("\n"))
     removed += without_gutenberg(lines)
     if is_wrapped:

@@ -1,20 +1,20 @@
-"""Lines that were broken at one width, joined to paragraphs again."""
+"""Joins lines that were broken at one width to paragraphs."""
 
 import itertools
 import re
 from collections.abc import Sequence
 
 MIN_WIDTH, MAX_WIDTH = 50, 110
-"""Widths that prose is broken at. Narrower lines may be verse."""
+"""Widths at which prose is broken. Narrower lines may be verse."""
 
 _MIN_PAIRS = 8
 
 
 def wrap_width(lines: Sequence[str]) -> int:
-    """The width that lines of prose were broken at, or 0 where they were not.
+    """The width at which lines of prose were broken, or 0 if they were not.
 
-    Lines are broken where, nearly always, the first word of the next one would have been too much, and many begin within a
-    sentence.
+    Lines count as broken if, nearly always, the first word of the next line would not have fitted, and many lines begin
+    within a sentence.
     """
     pairs = [
         (line.rstrip(), after.strip())
@@ -30,12 +30,12 @@ def wrap_width(lines: Sequence[str]) -> int:
     full = sum(len(line) + 1 + len(after.split()[0]) > width - 4 for line, after in pairs)
     begun = sum(
         after[0].isupper() or not after[0].isalpha() for _, after in pairs
-    )  # as the lines of verse and lists are
+    )  # like the lines of verse and lists
     return width if full >= 0.85 * len(pairs) and begun < 0.6 * len(pairs) else 0
 
 
 def starts_indented(line: str, before: str) -> bool:
-    """Whether a line is set further in than the one before, as the first line of a paragraph is."""
+    """Whether a line is indented more than the one before, like the first line of a paragraph."""
     return _indent(line) > _indent(before) and _indent(line) >= 1
 
 
@@ -44,7 +44,7 @@ def _indent(line: str) -> int:
 
 
 def joined(lines: Sequence[str], width: int) -> list[str]:
-    """Lines without blank ones between them as paragraphs.
+    """Join lines without blank ones between them to paragraphs.
 
     A new paragraph begins where a line is set in, and after a line that ends a sentence far from the margin. Lines that
     are all short (verse, a letter's head) stay lines of one paragraph, apart by "\\n".
@@ -62,7 +62,7 @@ def joined(lines: Sequence[str], width: int) -> list[str]:
 
 
 def _is_verse(lines: Sequence[str], width: int) -> bool:
-    """Whether most lines end where the next word would have had room."""
+    """Whether most lines end although the next word would have fitted."""
     room = sum(
         len(line.rstrip()) + 1 + len(after.split()[0]) <= width - 8
         for line, after in itertools.pairwise(lines)
@@ -85,7 +85,7 @@ def _join(lines: Sequence[str]) -> str:
 
 
 def _keeps_hyphen(text: str, line: str) -> bool:
-    """Whether the hyphen at a line's end is a word's own: both halves are words that stand in the lines alone."""
+    """Whether the hyphen at the end of a line belongs to the word: both halves occur in the lines as separate words."""
     first = re.split(r"[\s—]", text)[-1].rstrip("-").lower()
     second = re.split(r"[\s—]", line)[0].strip('.,;:!?"”').lower()
     return (
@@ -133,7 +133,7 @@ _SECOND = {
 def unwrap(text: str) -> str:
     """A text whose lines were broken at one width, with each paragraph on a line; any other text as it is."""
     if max(map(len, text.split("\n", _MIN_PAIRS)[:_MIN_PAIRS])) > MAX_WIDTH:
-        return text  # most texts are decided by their first lines
+        return text  # for most texts the first lines decide
     lines = text.split("\n")
     width = wrap_width(lines)
     if not width:

@@ -1,1 +1,1 @@
-"""Tables of stories: rows of delimited text, JSON and Parquet to stories."""
+"""Tables of stories: turns rows of delimited text, JSON and Parquet into stories."""

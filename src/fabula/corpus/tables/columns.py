@@ -1,4 +1,4 @@
-"""Which columns of a table hold the story, its title and its split: by their names and by what is in them."""
+"""Finds the columns of a table that hold the story, its title and its split, by their names and contents."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ TEXT_COLUMNS = (
     "target", "texte", "texto", "testo", "tekst", "inhalt", "geschichte", "historia", "histoire", "cuento", "storia",
     "текст", "рассказ", "история", "正文", "内容", "故事", "文本", "本文", "物語", "テキスト", "본문", "내용",
 )  # fmt: skip
-"""Usual names of the column with the story; of those that hold prose, the first."""
+"""Usual names of the column with the story; the first one that holds prose is chosen."""
 
 TITLE_COLUMNS = (
     "title", "name", "subject", "storytitle", "story_title", "chapter_title", "book_title", "headline", "heading", "titel", "titre",
@@ -29,7 +29,7 @@ _SIDE = re.compile(
     r"|review|critique|feedback|metadata|meta)(?:$|[\W_])",
     re.IGNORECASE,
 )
-"""Columns beside the story: never chosen over another one with prose."""
+"""Columns next to the story: never chosen over another column with prose."""
 
 _PART = re.compile(
     r"(sentence|paragraph|para|line|part|chapter|section|scene|stanza|verse|page)s?[\s_-]*(\d+)",
@@ -43,12 +43,12 @@ class Columns:
     """The columns that are read.
 
     Attributes:
-        text: of the story; several are joined.
+        text: columns of the story's text; several are joined.
         title, split, prompt: names, or "" where there is none.
         formats: how the text of each column in `text` is written.
-        unused: columns with prose that are passed over.
-        joint: what stands between the texts of several columns.
-        mark: what stands at the end of every text and belongs to none ("END", "###"), or "".
+        unused: columns with prose that are not read.
+        joint: the separator between the texts of several columns.
+        mark: a marker at the end of every text that is not part of the story ("END", "###"), or "".
     """
 
     text: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Of all columns that are read."""
+        """Names of all columns that are read."""
         return [name for name in (*self.text, self.title, self.split, self.prompt) if name]
 
     def describe(self) -> str:
@@ -104,11 +104,11 @@ def choose_columns(
     where: str,
     prompt: str | None = None,
 ) -> Columns:
-    """The columns of a table by a sample of its rows; `column` is the one that the user named (or several, apart by
-    commas), and `prompt` that of the prompts, if there is one.
+    """The columns of a table, from a sample of its rows; `column` is the one that the user named (or several, separated
+    by commas), and `prompt` that of the prompts, if there is one.
 
     Raises:
-        FabulaError: none holds text, there is no such column, or it takes the user to say which one is the story.
+        FabulaError: no column holds text, there is no such column, or only the user can say which one is the story.
     """
     if prompt is not None:
         if prompt not in names:
@@ -134,7 +134,7 @@ def choose_columns(
 
 
 def _bare(name: str) -> str:
-    """A column's name as the lists above have it; of one that was inside an object, the last part."""
+    """A column's name in the form of the lists above; for a column from inside an object, the last part."""
     return name.strip().rpartition(".")[2].casefold().replace(" ", "_").replace("-", "_")
 
 
@@ -179,7 +179,7 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
 
 
 def _typical(values: Sequence[Any]) -> float:
-    """The usual number of words of a column's texts; 0 where it holds none (numbers, dates, links)."""
+    """The typical number of words of a column's texts; 0 if it has no text (numbers, dates, links)."""
     texts = [plain_text(value, find_format([value])) for value in values[:200]]
     texts = [
         text
@@ -215,7 +215,7 @@ _END_MARK = re.compile(
 
 
 def _common_mark(texts: Sequence[str]) -> str:
-    """What all texts end with, as files made for a fine-tuning service do."""
+    """The marker at the end of all texts, as in files made for a fine-tuning service."""
     found = [match[1].strip() for text in texts if (match := _END_MARK.search(text))]
     if len(texts) < 3 or len(found) < 0.95 * len(texts) or len(set(found)) != 1:
         return ""

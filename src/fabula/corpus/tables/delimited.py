@@ -1,7 +1,7 @@
-"""Delimited text (CSV, TSV): the dialect that a file is in, found by reading it in each, and its rows.
+"""Delimited text (CSV, TSV): finds the dialect of a file by trying each, and reads its rows.
 
-RFC 4180 is what programs promise; files have semicolons, tabs or bars, no header, commas in prose that nobody quoted,
-quotation marks that are never closed, and line ends of three kinds.
+Programs claim to follow RFC 4180; real files have semicolons, tabs or bars, no header, unquoted commas in prose,
+quotation marks that are never closed, and three kinds of line ends.
 """
 
 import csv
@@ -27,15 +27,15 @@ _EXCEL_HINT = re.compile(r"sep=(.)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How rows are written.
+    """The syntax of rows.
 
     Attributes:
-        delimiter: between fields; "" where each line is the one field of its row.
+        delimiter: separator of fields; "" if each line is a row with a single field.
         quoting: how a quotation mark is written inside a quoted field: doubled, after a backslash, or "none" where
             quotation marks are part of the text; "markdown" is a table of Markdown.
-        header: the columns' names; () where the file has no header line.
-        num_fields: in each row. With `joins_rest`, what follows the last delimiter but `num_fields` - 2 is one field:
-            prose with delimiters in it that nobody quoted.
+        header: the columns' names; () if the file has no header line.
+        num_fields: number of fields in each row. With `joins_rest`, everything after the delimiter number `num_fields`
+            - 1 is one field: prose with unquoted delimiters.
         joins_rest: see `num_fields`.
         skip: lines before the header ("sep=;").
     """
@@ -67,13 +67,13 @@ class Dialect:
 
 
 def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
-    """The dialect in which the first `lines` of a file (with their ends) make the best table.
+    """The dialect in which the first `lines` of a file (with line ends) make the best table.
 
     Args:
-        whole: these are all lines of the file.
+        whole: whether these are all lines of the file.
 
     Raises:
-        FabulaError: they make no table in any.
+        FabulaError: they are not a table in any dialect.
     """
     if is_markdown(lines):
         names = [name.strip() for name in lines[0].strip().strip("|").split("|")]
@@ -98,14 +98,15 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
 
 
 def is_markdown(lines: Sequence[str]) -> bool:
-    """Whether this is a table of Markdown: its second line is made of bars and dashes."""
+    """Whether this is a Markdown table: its second line consists of bars and dashes."""
     return len(lines) > 2 and bool(
         re.fullmatch(r"\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?)?\s*", lines[1])
     )
 
 
 def _preamble(lines: Sequence[str]) -> int:
-    """Lines before the header that some programs write: one to five that have no delimiter, with a blank one last."""
+    """Number of lines before the header that some programs write: one to five without a delimiter, the last one
+    blank."""
     blank = next((number for number, line in enumerate(lines[:6]) if not line.strip()), 0)
     if not blank or len(lines) < blank + 3 or '"' in "".join(lines[:blank]):
         return 0
@@ -121,7 +122,7 @@ _Tried = tuple[str, Quoting, list[list[str]], tuple[float, ...]]
 
 
 def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tried | None:
-    """The rows of `lines` in a dialect, and how good they are; None where they are no table in it."""
+    """The rows of `lines` in a dialect, and their score; None if they are not a table in it."""
     rows: list[list[str]] = []
     unfinished = False
     try:
@@ -129,7 +130,8 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
             rows.extend(row for row in _reader(lines, delimiter, quoting) if row)
     except csv.Error as error:
         unfinished = not whole and "unexpected end" in str(error)
-        if not unfinished and "field larger" not in str(error):  # a field too long is told while reading
+        # a field that is too long raises its error while reading
+        if not unfinished and "field larger" not in str(error):
             return None
     if not rows:
         return None
@@ -156,7 +158,7 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
 
 
 def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
-    """Prose with the delimiter in it, and no quotation marks around it."""
+    """The dialect of prose that has the delimiter in it but no quotation marks around it."""
     filled = [line.rstrip("\r\n") for line in lines if line.strip()]
     if not filled:
         raise FabulaError("there is no row in this table", where=name)
@@ -181,7 +183,7 @@ def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
 
 
 def _has_quoted(rows: list[list[str]]) -> bool:
-    """Whether some fields stand in quotation marks as a whole."""
+    """Whether some fields are completely in quotation marks."""
     quoted = sum(
         value[:1] == '"' and (value[-1:] == '"' or value.count('"') % 2) for row in rows for value in row
     )
@@ -189,18 +191,18 @@ def _has_quoted(rows: list[list[str]]) -> bool:
 
 
 def _is_prose_last(rows: list[list[str]]) -> bool:
-    """Whether the last field holds the prose, so that what is too much belongs to it."""
+    """Whether the last field holds the prose, so that surplus fields belong to it."""
     return sum(len(row[-1]) for row in rows) > 4 * sum(len(value) for row in rows for value in row[:-1])
 
 
 def _same_kind(lines: list[str]) -> bool:
-    """Whether lines are all prose of about one kind, as the rows of one column are."""
+    """Whether all lines are prose of a similar kind, like the rows of one column."""
     lengths = sorted(len(line.split()) for line in lines[1:]) or [0]
     return lengths[len(lengths) // 10] >= 5
 
 
 def _first_fault(lines: list[str]) -> tuple[int, str]:
-    """The line at which a table stops to be one, and how."""
+    """The first line that does not fit the table, and why."""
     reader = _reader(lines, max(_DELIMITERS, key=lines[0].count), "doubled")
     start, width = 1, 0
     try:
@@ -213,23 +215,23 @@ def _first_fault(lines: list[str]) -> tuple[int, str]:
                 start = reader.line_num + 1
     except csv.Error as error:
         return start, _csv_fault(error)
-    return 1, "this is no table: its rows have different numbers of fields"
+    return 1, "this is not a table: its rows have different numbers of fields"
 
 
 def _csv_fault(error: csv.Error) -> str:
     if "unexpected end" in str(error):
         return "a quotation mark opens a field here and is never closed"
     if "expected after" in str(error):
-        return "a quotation mark stands inside a quoted field of this row"
-    return f"this row is no valid CSV ({error})"
+        return "there is a quotation mark inside a quoted field of this row"
+    return f"this row is not valid CSV ({error})"
 
 
 def read_rows(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table, each with the line at which it starts, counted from 1.
+    """The rows of a table, each with the line where it starts, counted from 1.
 
     Raises:
-        FabulaError: a row has more or fewer fields than the others, or a quotation mark is never closed. Never is a
-            part of a row left out.
+        FabulaError: a row has more or fewer fields than the others, or a quotation mark is never closed. No part of a
+            row is ever left out.
     """
     names = dialect.names
     feed = itertools.islice(lines, dialect.skip, None)
@@ -252,7 +254,8 @@ def read_rows(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tup
 
 
 def _trimmed(row: list[str], width: int, name: str, line: int) -> list[str]:
-    """A row whose surplus is empty, or that lacks empty fields at its end, as spreadsheets write them."""
+    """A row with the right number of fields: spreadsheets write surplus empty fields, or leave out empty ones at the
+    end."""
     while len(row) > width and not row[-1].strip():
         row = row[:-1]
     if len(row) > width or len(row) == 1:
@@ -264,7 +267,7 @@ def _trimmed(row: list[str], width: int, name: str, line: int) -> list[str]:
 
 
 def _markdown_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table of Markdown without the line of dashes."""
+    """The rows of a Markdown table without the line of dashes."""
     for number, line in enumerate(lines, 1):
         if number != 2 and "|" in line:
             yield (
@@ -318,7 +321,7 @@ def _long_fields() -> Iterator[None]:
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
-    """Column names, each once and none empty."""
+    """Column names, made unique and not empty."""
     found: list[str] = []
     for number, name in enumerate(names, 1):
         name = name.strip().lstrip("\ufeff") or f"column {number}"

@@ -1,4 +1,5 @@
-"""Values in JSON, and rows in JSON that is no JSON Lines: an array, records one after another, or one object with the rows somewhere in it."""
+"""Values in JSON, and rows in JSON that is not JSON Lines: an array, records one after another, or one object that
+contains the rows."""
 
 import ast
 import json
@@ -8,11 +9,11 @@ from typing import Any
 from fabula.errors import FabulaError
 
 _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
-"""Names of fields of one record: an object with long texts under others maps titles to stories."""
+"""Names of fields of a record: an object with long texts under other names maps titles to stories."""
 
 
 def load_value(text: str) -> Any:
-    """The value of JSON text, or of a list, dictionary or bytes as Python prints them.
+    """The value of JSON text, or of a Python literal of a list, dictionary or bytes.
 
     Raises:
         ValueError: it is neither. RecursionError: it is nested too deeply.
@@ -32,10 +33,10 @@ def load_value(text: str) -> Any:
 
 
 def values_of(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    """The values of JSON text, each with its line: the items of an array at the top, or else values one after another.
+    """The values of JSON text, each with its line: the items of a top-level array, or else values one after another.
 
     Raises:
-        FabulaError: it is no JSON, or ends in the middle.
+        FabulaError: it is not JSON, or ends in the middle.
     """
     decoder = json.JSONDecoder()
     position = len(text) - len(text.lstrip("\ufeff \t\r\n"))
@@ -76,9 +77,10 @@ def _cut_short(name: str, line: int) -> FabulaError:
 
 
 def rows_of(value: Any) -> list[dict[str, Any]]:
-    """The rows in a value of JSON, whichever way they are wrapped up.
+    """The rows in a JSON value, whatever its structure.
 
-    Known are lists, {"data": [...]} under any name, {"1": {...}, "2": {...}}, the forms of pandas' `to_json` ("columns",
+    These structures are recognised: lists, {"data": [...]} under any name, {"1": {...}, "2": {...}}, the forms of
+        pandas' `to_json` ("columns",
     "index", "split", "table"), Reddit's listings, and texts without a record around them.
     """
     if isinstance(value, str):
@@ -129,7 +131,7 @@ def _rows_by_key(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the one list in an object that is no row itself, or else the object as a row."""
+    """The rows of the only list in an object that is not a row itself, or else the object as a row."""
     lists = {
         key: item
         for key, item in value.items()
@@ -156,7 +158,8 @@ def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def flat(row: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    """A row whose inner objects are columns of their own: {"story": {"text": "..."}} has the column "story.text"."""
+    """A row with the fields of inner objects as separate columns: {"story": {"text": "..."}} has the column
+    "story.text"."""
     if not any(isinstance(value, dict) for value in row.values()):
         return {prefix + key: value for key, value in row.items()} if prefix else row
     made: dict[str, Any] = {}

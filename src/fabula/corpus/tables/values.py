@@ -1,4 +1,4 @@
-"""What stands in a cell of a table to text: strings, HTML, lists of paragraphs, chapters, chat messages."""
+"""Turns a cell of a table into text: strings, HTML, lists of paragraphs, chapters, chat messages."""
 
 import html
 import re
@@ -38,7 +38,7 @@ def words(text: str) -> int:
 
 
 def find_format(values: Sequence[Any]) -> FieldFormat:
-    """How the cells of a column are written, by a sample of them that has no empty ones."""
+    """The format of a column's cells, from a sample of cells that are not empty."""
     sample = [decoded(value) for value in values[:200]]
     lists = [value for value in sample if isinstance(value, list) and value]
     if lists and 2 * len(lists) >= len(sample):
@@ -67,7 +67,7 @@ def _list_format(items: Sequence[Any]) -> FieldFormat:
 
 
 def decoded(value: Any) -> Any:
-    """A list or bytes that a table keeps as the text of them (of JSON, or as Python prints them), as a list or text."""
+    """A list or bytes from a cell that holds them as text (JSON or a Python literal), as a list or text."""
     if not isinstance(value, str):
         return value
     is_bytes = value[:2] in ("b'", 'b"') and value.rstrip()[-1:] == value[1]
@@ -83,7 +83,7 @@ def decoded(value: Any) -> Any:
 
 
 def plain_text(value: Any, format: FieldFormat) -> str:
-    """The text of a cell; pieces of it are apart by a newline."""
+    """The text of a cell; its pieces are separated by a newline."""
     return "\n".join(piece.text for piece in cell_texts(value, format))
 
 
