@@ -13,14 +13,15 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# Where a change is judged, the same examples are drawn each time; elsewhere new ones are, and a finding becomes a test.
+# CI draws the same examples each time, so that it judges only the change; elsewhere new ones are drawn, and a finding
+# becomes a test.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = (
-    "1"  # tiny models gain nothing from a second thread, and wait for it when others work
+    "1"  # tiny models gain nothing from a second thread, and wait for it on a busy machine
 )
 
 PEOPLE = ["Ada", "Old Tom", "the miller", "a fox", "the queen", "Wren"]
@@ -87,7 +88,7 @@ def write_corpus(folder: Path, train: Sequence[str], validation: Sequence[str]) 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing is cached outside the test's folders."""
+    """Keep the cache in the test's own folder."""
     os.environ["FABULA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -127,7 +128,7 @@ def tiny_gpt2_dir(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_dir: 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
-    """A headless Chromium: that of FABULA_CHROMIUM, of the system, or of `playwright install chromium`."""
+    """A headless Chromium: from FABULA_CHROMIUM, from the system, or from `playwright install chromium`."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     installed = os.environ.get("FABULA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -1,7 +1,7 @@
-"""A stand-in for the Hugging Face hub on loopback: so much of its HTTP API as uploading a folder takes.
+"""A fake Hugging Face hub on loopback, with the part of its HTTP API that uploading a folder needs.
 
-It checks what the real one checks: the token, names of repositories, that a large file's content has the hash it was
-announced with, and that every large file of a commit has arrived.
+It checks what the real one checks: the token, names of repositories, that a large file has the announced hash, and that
+    every large file of a commit has arrived.
 """
 
 import base64
@@ -22,7 +22,7 @@ LARGE = (".safetensors", ".whl")
 
 
 class Hub(ThreadingHTTPServer):
-    """The stand-in and what it holds.
+    """The fake hub and its contents.
 
     Attributes:
         repos: kind and name of each repository -> what it was made with.
@@ -50,7 +50,7 @@ class Hub(ThreadingHTTPServer):
         self.refusal: int | None = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A sender that went away is no fault here."""
+        """A client that disconnects is not an error here."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -168,7 +168,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def hub() -> Iterator[Hub]:
-    """A stand-in that runs."""
+    """A running fake hub."""
     server = Hub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

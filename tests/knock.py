@@ -1,8 +1,8 @@
-"""Requests that no client would send, at random: to the page and the API by turns.
+"""Sends random invalid requests to the page and the API in turn.
 
     python tests/knock.py --count 20000
 
-Prints how often each status came back. None may be a fault of the server's (5xx), and it must answer well in the end.
+Prints how often each status came back. None may be a server error (5xx), and the server must still answer at the end.
 """
 
 import argparse
@@ -86,12 +86,12 @@ HEADERS = (
 
 
 def odd_request(draw: random.Random) -> bytes:
-    """A request with something wrong with it, mostly. It always asks for the connection to be closed."""
+    """A request, usually with something wrong in it. It always asks for the connection to be closed."""
     body = dict(draw.choice(BODIES))
     for _ in range(draw.choice((0, 1, 1, 3))):
         body[draw.choice([*body, "text", "settings", "n", "stop", "extra"])] = draw.choice(VALUES)
     if "max_tokens" in body and not (isinstance(body["max_tokens"], int) and body["max_tokens"] < 4):
-        body["max_tokens"] = 10**40  # refused, where some thousand tokens would only take long
+        body["max_tokens"] = 10**40  # this is refused; a few thousand tokens would only take long
     content = json.dumps(body).encode()
     if draw.random() < 0.2:
         content = draw.choice(

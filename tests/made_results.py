@@ -1,4 +1,4 @@
-"""Results made by hand, to be judged, shown and published in tests."""
+"""Results made by hand, for tests of verdict, report and publishing."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ from fabula.results import (
 
 
 def estimate(value: float, spread: float | None = 0.125) -> Estimate:
-    """A figure whose interval reaches `spread` to either side; None for no interval."""
+    """A figure whose interval extends by `spread` to either side; None for no interval."""
     if spread is None:
         return Estimate(value=value)
     return Estimate(value=value, low=value - spread, high=value + spread)
 
 
 def writing(copied: float = 0.0, ended: float = 0.5, looping: float = 0.0, spread: float = 0.0) -> Writing:
-    """Stories that copy, end and loop so often."""
+    """Measures of stories that copy, end and loop this often."""
     return Writing(
         measures=WritingMeasures(
             num_stories=16,
@@ -54,7 +54,7 @@ def writing(copied: float = 0.0, ended: float = 0.5, looping: float = 0.0, sprea
 
 
 def model(name: str, bits: float, **changes: Any) -> ModelEvaluation:
-    """A model's evaluation with so many bits per byte."""
+    """A model's evaluation with this number of bits per byte."""
     likelihood = Likelihood(
         bits_per_byte=estimate(bits),
         perplexity_per_token=estimate(40.5),

@@ -1,4 +1,4 @@
-"""The page on a free port of loopback, for tests; and an engine that can be held back."""
+"""The page on a free port of loopback, for tests; and an engine that can be paused."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Files are whole or not there, and settings are refused with the line that helps."""
+"""Files are written atomically, and settings are refused with a helpful line."""
 
 import json
 import multiprocessing
@@ -67,7 +67,7 @@ def test_a_damaged_manifest_counts_as_none(tmp_path: Path):
     assert Manifest.find(tmp_path) is None
 
 
-def test_json_refuses_what_is_no_json(tmp_path: Path):
+def test_invalid_json_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "m.json", {"loss": float("nan")})
     assert os.listdir(tmp_path) == []

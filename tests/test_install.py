@@ -1,4 +1,4 @@
-"""What a user has to type: the program's name, and what an extra lacks."""
+"""What a user has to type: the program's name, and the command that installs an extra."""
 
 import shlex
 import subprocess

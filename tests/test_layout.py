@@ -1,4 +1,4 @@
-"""Which way the modules depend, and what the command line imports."""
+"""The direction of dependencies between modules, and what the command line imports."""
 
 import ast
 import subprocess
@@ -30,14 +30,14 @@ LEVELS = [
     ["story", "errors", "defaults"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-TOP = {"__init__", "__main__"}  # the package's front door may reach everywhere
+TOP = {"__init__", "__main__"}  # the package's own module may import everything
 
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 NAMES = {path.with_suffix("").as_posix(): path for path in MODULES}
 
 
 def level_of(module: str) -> int:
-    """The level of a module such as "corpus/read": its own where it has one, else its folder's."""
+    """The level of a module such as "corpus/read": its own if it has one, else its folder's."""
     return LEVEL[module] if module in LEVEL else LEVEL[module.split("/")[0]]
 
 

@@ -50,7 +50,7 @@ def test_an_evaluation_is_read_back(tmp_path: Path):
         ("{}", "field 'fingerprint'"),
     ],
 )
-def test_what_is_no_evaluation_is_an_error(tmp_path: Path, content: str, words: str):
+def test_a_file_that_is_not_an_evaluation_is_an_error(tmp_path: Path, content: str, words: str):
     path = tmp_path / "metrics.json"
     path.write_text(content)
     with pytest.raises(FabulaError, match=words) as caught:

@@ -44,7 +44,7 @@ def gappy_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def chat_tokenizer() -> PreTrainedTokenizerFast:
-    """Like SmolLM2-Instruct: the chat's marks are bos and eos, `<|endoftext|>` separated documents before that, and a
+    """Like SmolLM2-Instruct: bos and eos are chat markers, `<|endoftext|>` separated documents in pre-training, and a
     chat template wraps prompts. It has the same gaps."""
     backend = Tokenizer.from_str(gappy_backend(("<|endoftext|>", "<|im_start|>", "<|im_end|>")))
     tokenizer = PreTrainedTokenizerFast(
@@ -59,7 +59,7 @@ def chat_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def gemma_tokenizer() -> PreTrainedTokenizerFast:
-    """Like Gemma's: `<bos>` stands before every text, and `<eos>` ends it."""
+    """Like Gemma's: `<bos>` comes before every text, and `<eos>` ends it."""
     backend = Tokenizer.from_str(gappy_backend(("<pad>", "<eos>", "<bos>")))
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
@@ -138,7 +138,7 @@ TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
 
 def make_model(name: str, folder: Path, *, seed: int = 0) -> Path:
     """Write the model of this name in `SHAPES` to `folder`, with its tokenizer. The weights are random, and so large
-    that all that a position sees changes what it predicts."""
+    that everything that a position attends to changes its prediction."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

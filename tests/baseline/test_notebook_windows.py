@@ -6,7 +6,7 @@ from fabula.baseline.windows import TruncatedWindows
 from fabula.tokens.cache import TokenisedStories
 
 
-def test_the_seeds_windows_are_cut_off_and_count_their_padding():
+def test_the_notebooks_windows_are_truncated_and_count_their_padding():
     tokens = np.arange(1, 18, dtype=np.uint16)
     stories = TokenisedStories(tokens, np.array([0, 5, 17]))
     windows = TruncatedWindows(stories, 8, pad_id=0)

@@ -1,4 +1,4 @@
-"""What axe-core, the common checker of accessibility rules, finds on the page."""
+"""Checks the page with axe-core, the common checker of accessibility rules."""
 
 import os
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ AXE = Library(
 
 @pytest.fixture(scope="module")
 def axe(monkeypatch_module: pytest.MonkeyPatch) -> str:
-    """The checker, from the user's cache. `FABULA_FETCH=1 pytest` fetches it into there."""
+    """The checker, from the user's cache. `FABULA_FETCH=1 pytest` downloads it there."""
     import tarfile
 
     monkeypatch_module.delenv("FABULA_CACHE", raising=False)
@@ -60,7 +60,7 @@ def address(tiny_gpt2_dir: Path, tiny_corpus_dir: Path) -> Iterator[str]:
 
 
 def findings(page: Page) -> list[str]:
-    """Rules that are broken, with the places, the slight ones left out."""
+    """Rules that are broken and where, without the minor ones."""
     result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
         f"{violation['impact']}: {violation['id']}: {node['target']}: {node['failureSummary']}"

@@ -45,7 +45,8 @@ def address(engine: HeldEngine, stories: list[Story]) -> Iterator[str]:
 
 @pytest.fixture
 def open_page(browser: Browser, engine: HeldEngine, address: str) -> Iterator[OpenPage]:
-    """Opens the page as a new visitor. At the end: nothing went wrong unsaid, and nothing left this machine."""
+    """Opens the page as a new visitor. At the end there were no hidden errors, and nothing was sent to another
+    machine."""
     engine.seconds_a_step = 0.0
     contexts, elsewhere, faults = [], [], []
 
@@ -100,7 +101,7 @@ def set_range(page: Page, name: str, value: float) -> None:
 
 
 def write(page: Page, text: str = "Once upon a time", tokens: int = 20) -> str:
-    """Type a beginning and let the model go on; return the story."""
+    """Type a beginning and let the model continue it; return the story."""
     set_range(page, "max_new_tokens", tokens)
     page.locator("#story").fill(text)
     page.locator("#go").click()
@@ -147,7 +148,7 @@ def test_words_stream_and_stop_at_once(open_page: OpenPage, engine: HeldEngine):
     page.keyboard.press("Escape")
     expect(page.locator("#status")).to_contain_text("Stopped.")
     stopped = story(page)
-    page.wait_for_timeout(400)  # a busy machine may take a step or two before it hears of it
+    page.wait_for_timeout(400)  # a busy machine may take another step or two before it stops
     steps = engine.num_steps
     page.wait_for_timeout(400)
     assert story(page) == stopped
@@ -235,7 +236,7 @@ def test_settings_start_from_the_models_and_matter(open_page: OpenPage):
 
 
 def test_a_story_of_any_length_is_continued(open_page: OpenPage):
-    """The end of it is sent, and a line shows from where on the model reads."""
+    """Its end is sent, and a line shows where the part that the model reads begins."""
     page = open_page()
     text = "".join(f"{number} words stand on this line.\n" for number in range(300))
     assert len(text) > 3_000
@@ -249,7 +250,7 @@ def test_a_story_of_any_length_is_continued(open_page: OpenPage):
     assert page.locator("#mirror .from").count() == 0
 
 
-def test_a_fault_is_said(open_page: OpenPage, engine: HeldEngine):
+def test_an_error_is_shown(open_page: OpenPage, engine: HeldEngine):
     page = open_page()
     page.locator("#story").fill("short")
     engine.fault = RuntimeError("broken")
@@ -259,7 +260,7 @@ def test_a_fault_is_said(open_page: OpenPage, engine: HeldEngine):
 
 
 def test_two_visitors_take_turns(browser: Browser, engine: HeldEngine):
-    """Where one story is written at a time."""
+    """If only one story is written at a time."""
     app = make_app(engine, ModelRecords.of(engine.folder), limits=Limits(max_stories=1))
     with served(app) as address:
         one, two = browser.new_page(), browser.new_page()
@@ -397,7 +398,7 @@ def test_undo_is_kept_over_a_reload(open_page: OpenPage):
     page.locator("#again").click()
     expect(page.locator("#status")).to_contain_text("more")
     second = story(page)
-    page.wait_for_timeout(600)  # the shelf takes what changed after 0.4 s
+    page.wait_for_timeout(600)  # the shelf saves changes after 0.4 s
     page.reload()
     expect(page.locator("#model-name")).not_to_be_empty()
     assert story(page) == second
@@ -428,7 +429,7 @@ def test_the_shelf(open_page: OpenPage):
     expect(rows).to_have_count(1)
     page.locator("#find").fill("")
     rows.nth(1).locator(".delete").click()
-    expect(rows).to_have_count(2)  # one, and the offer to take it back
+    expect(rows).to_have_count(2)  # one, and the offer to undo the removal
     rows.nth(0).get_by_text("Put it back").click()
     page.locator("#shelf .open", has_text="The lamp").click()
     expect(page.locator("#story")).to_have_value("Ada found a lamp.")
@@ -548,8 +549,8 @@ def test_everything_fits_the_screen(open_page: OpenPage):
             assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
 
 
-def test_marks_lie_behind_their_words(open_page: OpenPage):
-    """The marks are drawn by a second, unseen copy of the text; both must break lines alike."""
+def test_marks_are_under_their_words(open_page: OpenPage):
+    """The marks are drawn by a second, invisible copy of the text; both must break lines at the same places."""
     page = open_page(viewport={"width": 390, "height": 844})
     write(page, "Once upon a time\n\n  there  were\ttwo 🙂 lamps — and " * 8, tokens=60)
     field, mirror = (page.locator(each) for each in ("#story", "#mirror"))

@@ -1,4 +1,4 @@
-"""The static site in a browser: the model runs there, and nothing else is asked."""
+"""The static site in a browser: the model runs there, and no other server is asked."""
 
 import os
 import re
@@ -66,7 +66,7 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page, its model loaded. Nothing else than its own files was asked for, and no policy was broken."""
+    """The page with its model loaded. Only its own files were requested, and no policy was violated."""
     context = browser.new_context()
     context.set_default_timeout(30_000)
     page = context.new_page()
@@ -133,7 +133,7 @@ def test_seeds_rewriting_and_three_ways(page: Page):
     expect(page.locator("#continuations")).to_be_hidden()
 
 
-def test_it_stops_at_once_and_goes_on_with_long_stories(page: Page):
+def test_it_stops_at_once_and_continues_long_stories(page: Page):
     choose(page, max_new_tokens=32)
     page.locator("#story").fill("Once upon a time there was a fox. " * 60)  # many times its context
     page.locator("#go").click()
@@ -157,7 +157,7 @@ def test_it_works_without_a_network_once_it_was_loaded(page: Page):
 
 
 def test_libraries_from_a_cdn(browser: Browser, site: Path, tmp_path: Path):
-    """The CDN's part is played by files from npm's archive. One that was changed on the way is refused."""
+    """Files from npm's archive replace the CDN. A file that was changed on the way is refused."""
     out = tmp_path / "site"
     shutil.copytree(site, out)
     shutil.rmtree(out / "vendor")

@@ -1,4 +1,4 @@
-"""The studio in a browser: from a dropped Word file to a model that writes."""
+"""The studio in a browser, from a dropped Word file to a model that writes."""
 
 import random
 import zipfile
@@ -26,7 +26,7 @@ PEOPLE = ["Ada", "Old Tom", "the miller", "a fox", "the queen", "Wren"]
 
 
 def word_file(path: Path) -> Path:
-    """A Word file of stories under headings; every fourth ends with a note of its author."""
+    """A Word file of stories under headings; every fourth ends with an author's note."""
     draw = random.Random(0)
     body = ""
     for number in range(20):
@@ -76,7 +76,7 @@ def checker(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def page(browser: Browser, studio: str) -> Iterator[Page]:
-    """A page on which nothing goes wrong unsaid, and from which nothing leaves this machine."""
+    """A page without hidden errors, from which nothing is sent to another machine."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(60_000)
     opened = context.new_page()
@@ -119,7 +119,7 @@ def test_from_a_word_file_to_a_model_that_writes(
     expect(page.locator("#result .headline")).to_be_visible()
     corpus = project.corpus_manifest()
     assert corpus is not None
-    assert corpus.counts.num_removals == 4  # what was put back is story
+    assert corpus.counts.num_removals == 4  # the restored text counts as story
     check(page, checker)
     with page.expect_popup() as report:
         page.get_by_text("Open the report").click()
@@ -141,7 +141,7 @@ def test_from_a_word_file_to_a_model_that_writes(
 
 
 def check(page: Page, checker: str) -> None:
-    """It fits a phone, and the checker finds nothing, in light and dark."""
+    """The page fits a phone, and the checker finds nothing in light and dark mode."""
     if checker:
         page.evaluate(checker)
     for scheme in ("light", "dark"):
@@ -174,7 +174,7 @@ def test_two_readings_to_choose_from(page: Page, tmp_path: Path):
     expect(page.locator("#start")).to_be_visible()
 
 
-def test_a_file_that_is_no_story_is_said(page: Page, tmp_path: Path):
+def test_a_file_that_is_not_a_story_is_reported(page: Page, tmp_path: Path):
     (tmp_path / "empty.txt").write_text("")
     page.locator("input[type=file]:not([webkitdirectory])").set_input_files(tmp_path / "empty.txt")
     expect(page.locator("main > .problem")).to_contain_text("empty.txt: this file is empty")

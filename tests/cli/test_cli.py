@@ -84,7 +84,7 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in command("run", str(missing), "--out", str(tmp_path / "run"), "--debug").stderr
 
 
-def test_the_shared_options_may_stand_before_or_after_the_command(tmp_path):
+def test_the_shared_options_may_come_before_or_after_the_command(tmp_path):
     missing = str(tmp_path / "none.txt")
     out = ["--out", str(tmp_path / "run")]
     for arguments in (["--debug", "run", missing, *out], ["run", missing, *out, "--debug"]):

@@ -44,7 +44,7 @@ class Result:
 
 @pytest.fixture
 def fabula_write(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """The command, run within this process."""
+    """The command, run in this process."""
 
     def run(*arguments: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["fabula", "write", *map(str, arguments)])
@@ -66,7 +66,7 @@ def test_one_story_streams_and_its_seed_repeats_it(model: Path, fabula_write):
     assert streamed.returncode == 0, streamed.stderr
     assert streamed.stdout.startswith("Once upon a time")
     assert "seed 5" in streamed.stderr
-    # The folder of a run stands for the model in it.
+    # The folder of a run can be given for its model.
     row = json.loads(fabula_write(model.parent, *arguments, "--json").stdout)
     assert streamed.stdout == row["prompt"] + row["text"] + "\n"
     assert (row["seed"], row["settings"]["max_new_tokens"], row["engine"]) == (5, 40, "transformers")
@@ -127,7 +127,7 @@ def test_errors_are_one_line(model: Path, tmp_path: Path, fabula_write, argument
     assert result.stderr.count("\n") == 1
 
 
-def test_stopped_on_the_way_it_shows_what_is_finished(
+def test_an_interrupted_command_shows_what_is_finished(
     model: Path, fabula_write, monkeypatch: pytest.MonkeyPatch
 ):
     arguments = (model, "Once", "-n", "4", "--max-new-tokens", "5", "--engine", "transformers", "--json")

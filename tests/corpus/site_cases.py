@@ -1,6 +1,6 @@
-"""Whole texts in the manner of many sites, with their boilerplate marked, in `data/boilerplate/sites/`.
+"""Whole texts in the style of many sites, with their boilerplate marked, in `data/boilerplate/sites/`.
 
-A file of cases has a line `@site` before each case. Boilerplate stands between ⟦ and ⟧; `{a}` is a story of `bodies.txt`.
+A file of cases has a line `@site` before each case. Boilerplate is between ⟦ and ⟧; `{a}` is a story of `bodies.txt`.
 `heldout.txt` was written before the detector was tuned on `dev.txt`, and is only for the figure that is published.
 """
 

@@ -1,9 +1,9 @@
 """The detector of notes. Its cases are data: `data/boilerplate/<rule>.jsonl`.
 
-A case is a note that must be taken out whole, with nothing else, after (or, at the head, before) each of three stories,
-directly and with a divider between; or a trap: text that a story may end or start with, of which nothing may be taken.
-`divider` says that it is a note only with a divider. `xfail` gives the reason of a known failure; it is strict.
-In `marked.jsonl` the notes of a whole text stand between ⟦ and ⟧.
+A case is a note that must be removed completely, and nothing else, after (or, at the head, before) each of three
+stories, directly and with a divider between; or a trap: text that a story may end or start with, of which nothing may
+be removed. `divider` says that it is a note only with a divider. `xfail` gives the reason of a known failure; it is
+strict. In `marked.jsonl` the notes of a whole text are between ⟦ and ⟧.
 """
 
 import json
@@ -228,7 +228,7 @@ ADVERSARIAL = {
 
 @pytest.mark.parametrize("name", sorted(ADVERSARIAL))
 def test_time_is_linear(name: str) -> None:
-    """Ten megabytes that make patterns with nested repeats run for hours take seconds at most."""
+    """Ten megabytes on which patterns with nested repeats run for hours take seconds at most."""
     for rule_set in RULE_SETS:
         started = time.process_time()
         find_boilerplate(ADVERSARIAL[name], rule_set)
@@ -304,7 +304,8 @@ def decode(line: str) -> str:
 
 
 def test_sample_stories() -> None:
-    """On the bundled stories, with notes of another hand: F1 of at least 0.97 over words, at most 0.05 % of the story lost."""
+    """On the bundled stories, with notes by another writer: F1 of at least 0.97 over words, at most 0.05 % of the story
+    lost."""
     lines = (ROOT / "src" / "fabula" / "data" / "sample_stories.txt").read_text(encoding="utf-8").splitlines()
     gold = rows(ROOT / "tests" / "data" / "sample_stories.gold.jsonl")
     right = wrong = kept = story = 0

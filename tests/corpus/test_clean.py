@@ -113,7 +113,7 @@ def test_a_corpus_that_lost_a_file_is_noticed(tmp_path: Path) -> None:
 def test_the_number_of_workers_changes_no_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """One process and three, and pieces that cut stories."""
+    """One process and three, with ranges that cut through stories."""
     texts = [story(number) + NOTE * (number % 3 == 0) for number in range(60)]
     texts += [*texts[5:9], texts[3].replace("winter", "summer", 1)]
     path = tmp_path / name
@@ -159,7 +159,7 @@ def test_keep_leaves_a_rule_in(tmp_path: Path) -> None:
         clean(path, tmp_path / "kept", rules="redit")
 
 
-def test_rules_of_ones_own(tmp_path: Path) -> None:
+def test_the_users_own_rules(tmp_path: Path) -> None:
     texts = [f"Hail, reader!\n\n{story(number)}\n\nSee my newsletter.\n\nBye." for number in range(6)]
     path = stories_file(tmp_path / "a.jsonl", texts)
     rules = tmp_path / "rules.toml"
@@ -212,8 +212,8 @@ def test_decisions_are_honoured(tmp_path: Path) -> None:
     assert corpus.restore(extra["story"]) == texts[1]
 
 
-def test_the_seeds_own_cleaning_can_be_compared(tmp_path: Path) -> None:
-    """`--rules notebook` takes out what the notebook's pattern does, on the file as the notebook reads it."""
+def test_the_notebooks_cleaning_can_be_compared(tmp_path: Path) -> None:
+    """`--rules notebook` removes what the notebook's pattern removes, on the file as the notebook reads it."""
     pattern = r"<nl>.*?(\[.*?\]\(http[s]?://\S+\)|subscribe|/r/|PART \d+).*?<eos>"
     wanted = [
         decoded
@@ -314,7 +314,9 @@ def test_one_story_only(tmp_path: Path) -> None:
         (lambda out: out.parent.joinpath("out").symlink_to("/proc/none/out"), "nothing can be written there"),
     ],
 )
-def test_output_that_cannot_be(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+def test_an_output_that_cannot_be_written(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
     out = tmp_path / "out"
     make(out)
@@ -395,7 +397,7 @@ def test_two_at_once_in_one_folder(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_no_corpus(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_corpus(tmp_path: Path) -> None:
     with pytest.raises(FabulaError, match="no such corpus"):
         open_corpus(tmp_path / "none")
     with pytest.raises(FabulaError, match="this is not a corpus"):

@@ -1,4 +1,4 @@
-"""Cleaning on a Ray cluster of two machines, of which one is lost in mid-run. Skips where Ray is not installed."""
+"""Cleaning on a Ray cluster of two machines, one of which fails during the run. Skipped if Ray is not installed."""
 
 from pathlib import Path
 

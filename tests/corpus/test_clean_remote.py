@@ -1,4 +1,4 @@
-"""Input and output on another file system. Skips where what reads URLs is not installed."""
+"""Input and output on another file system. Skipped if the library for URLs is not installed."""
 
 import gzip
 import json

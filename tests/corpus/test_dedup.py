@@ -60,7 +60,7 @@ def test_a_pair_below_the_threshold_is_kept_apart() -> None:
 
 
 def test_chains_do_not_grow() -> None:
-    """Each is a near-copy of the next, the ends are not; only what is like the kept one joins it."""
+    """Each story is a near-copy of the next, but the ends are not; only near-copies of the kept story join it."""
     words = prose(1, 1000)
     texts = [" ".join(words[start : start + 500 - start // 40]) for start in range(0, 500, 40)]
     assert all(measured(one, other) >= 0.8 for one, other in itertools.pairwise(texts))
@@ -80,7 +80,7 @@ def test_short_texts_are_copies_only_when_equal(texts: list[str]) -> None:
 
 
 def test_recall_of_near_copies() -> None:
-    """Of 200 pairs of a similarity just above the threshold, hardly one is missed."""
+    """Of 200 pairs with a similarity just above the threshold, at most a few are missed."""
     draw, texts = random.Random(5), []
     for seed in range(200):
         words = prose(seed, 300)
@@ -97,7 +97,8 @@ def test_recall_of_near_copies() -> None:
 
 
 def test_shared_boilerplate_costs_no_quadratic_time() -> None:
-    """A thousand stories that share a third of their words are compared with a few of each bucket, and all kept."""
+    """A thousand stories that share a third of their words are compared with only a few of each bucket, and all are
+    kept."""
     shared = prose(0, 60)
     texts = [" ".join(shared + prose(seed, 40)) for seed in range(1, 1001)]
     assert copies(texts)[0] == list(range(1000))
@@ -122,7 +123,7 @@ def test_every_member_is_like_its_head(texts: list[str], draw: random.Random) ->
 
 
 def test_hashes_are_the_same_everywhere() -> None:
-    """Signatures decide what a corpus holds, so they may not change by themselves."""
+    """Signatures determine what a corpus holds, so they must not change by accident."""
     keys, bands = signatures(["The quick brown fox jumps over the lazy dog.", "", "é"])
     assert [f"{int(key):016x}" for key in keys[:, 0]] == PINNED_KEYS
     assert [f"{int(band):016x}" for band in bands[:, 0]] == PINNED_BANDS

@@ -1,4 +1,4 @@
-"""What else people's stories are kept in: XML, mail, Arrow, templates of fine-tuning, Aozora Bunko, and what is refused."""
+"""Less common formats: XML, mail, Arrow, fine-tuning templates, Aozora Bunko, and formats that are refused."""
 
 import email.message
 import json
@@ -34,7 +34,7 @@ def paragraphs(text: str) -> str:
     return "".join(f"<p>{escaped(line)}</p>" for line in text.split("\n"))
 
 
-def test_xml_of_ones_own(tmp_path: Path):
+def test_xml_with_its_own_elements(tmp_path: Path):
     records = "".join(
         f'<story id="{k}"><title>T{k}</title><author>A. Writer</author><text>{escaped(tale)}</text></story>'
         for k, tale in enumerate(TALES)
@@ -187,7 +187,7 @@ def test_an_object_of_titles_and_texts(tmp_path: Path):
     assert stories[3].title == "T3"
 
 
-def test_a_table_of_markdown_and_one_with_a_line_before_it(tmp_path: Path):
+def test_a_markdown_table_and_a_table_after_another_line(tmp_path: Path):
     flat = [tale.replace("\n", " ") for tale in TALES]
     rows = "".join(f"| {k} | T{k} | {tale} |\n" for k, tale in enumerate(flat))
     stories = read(tmp_path / "a.md", f"| # | Title | Story |\n|---|:---|---|\n{rows}")

@@ -21,7 +21,7 @@ def story(number: int) -> str:
     return f"Story number {number}. {STORY}".strip()
 
 
-def test_compression_is_told_by_content(tmp_path: Path) -> None:
+def test_compression_is_detected_by_content(tmp_path: Path) -> None:
     text = "\n".join(story(number) for number in range(5)).encode()
     for name, pack in (
         ("a", gzip.compress),
@@ -66,7 +66,7 @@ def test_archives_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
         open_stories(tmp_path / "a.txt")
 
 
-def test_files_of_a_folder_that_are_no_stories_are_named(tmp_path: Path) -> None:
+def test_files_of_a_folder_that_are_not_stories_are_named(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text(story(number))
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))

@@ -1,4 +1,4 @@
-"""What is said about the stories after reading."""
+"""The summary and the warnings about the stories after reading."""
 
 import json
 from pathlib import Path

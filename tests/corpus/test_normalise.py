@@ -45,8 +45,8 @@ def test_markdown_is_left_unless_asked_for() -> None:
 
 @given(st.text(st.sampled_from(USUAL)))
 @settings(max_examples=500, deadline=None)
-def test_no_repair_of_ftfy_touches_text_that_is_not_handed_to_it(text: str) -> None:
-    """What lets `normalise` pass ordinary paragraphs by."""
+def test_ftfy_would_not_change_text_that_is_not_passed_to_it(text: str) -> None:
+    """This is why `normalise` may skip ordinary paragraphs."""
     paragraph = text.replace("\n", " ").replace("&", "")
     assert ftfy.fix_and_explain(paragraph, _CONFIG).text == paragraph
 
@@ -68,7 +68,7 @@ def test_ftfy_changes_nothing_where_it_is_not_asked(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_a_repaired_text_needs_no_second_repair(text: str) -> None:
     once, _ = normalise(text)
-    if "&" not in once:  # entities are undone twice, not for ever
+    if "&" not in once:  # entities are unescaped twice, not without end
         assert normalise(once)[0] == once
 
 
@@ -76,7 +76,7 @@ def test_a_repaired_text_needs_no_second_repair(text: str) -> None:
     "unit", ["â€™", "&amp;", "\\*", "^(", "\u00a0", "é", "\r", "&#", "ﬁ", "\ud83d\ude00"]
 )
 def test_time_is_linear_in_one_huge_line(unit: str) -> None:
-    """A quarter of a million units in one line: seconds, not hours."""
+    """A quarter of a million repetitions in one line take seconds, not hours."""
     began = time.monotonic()
     normalise(unit.encode("utf-16", "surrogatepass").decode("utf-16") * 250_000, markdown=True)
     assert time.monotonic() - began < 60

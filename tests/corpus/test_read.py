@@ -1,4 +1,4 @@
-"""Every format that stories are read from, and every fault of an input."""
+"""Every format that stories are read from, and every error in an input."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ def texts(path: Path | str, **options: str) -> list[str]:
 
 
 def way(source: StorySource) -> str:
-    """How the first file is cut, or its format where it is a table."""
+    """How the first file is cut, or its format if it is a table."""
     plan = source.plans[0]
     return plan.split.kind if plan.format == "text" else plan.format
 
@@ -203,7 +203,7 @@ def test_surrogates_in_json_become_characters(tmp_path: Path) -> None:
     assert texts(path) == ["a 😀 b \ufffd c"]
 
 
-# Faults of the input: what is said.
+# Errors in the input, and their messages.
 
 
 def test_missing_and_empty(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_unknown_format(tmp_path: Path) -> None:
 def test_a_story_beyond_the_limit_is_refused_while_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, head: str, tail: str
 ) -> None:
-    """Both as one line, which is never read as a whole, and as many."""
+    """As one line, which is never read as a whole, and as many lines."""
     monkeypatch.setattr(limits, "MAX_STORY_BYTES", 1 << 20)
     options = {"format": format} if format in ("jsonl", "csv") else {"format": "text"}
     options |= {"split_at": format} if format not in ("", "jsonl", "csv") else {}

@@ -1,4 +1,4 @@
-"""The page that shows what was taken out: right, bounded, safe to open, and a source of decisions."""
+"""The page that shows what was removed: it is correct, limited in size, safe to open, and records decisions."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The split: by content, stable when stories are added, never empty where it need not be."""
+"""The split: by content, stable when stories are added, and never empty without need."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_ratios() -> None:
             parse_ratios(bad)
 
 
-def test_shares_come_out() -> None:
+def test_the_shares_are_as_asked_for() -> None:
     ids = [f"{number:032x}" for number in range(20_000)]
     assert np.bincount(split_of(ids)) / 20_000 == pytest.approx([0.9, 0.1], abs=0.01)
     assert np.bincount(split_of(ids, "80/10/10")) / 20_000 == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
@@ -46,7 +46,7 @@ def test_everything_for_training() -> None:
     assert split_of(["00"], "100") == [0]
 
 
-def test_the_split_of_the_input_stands() -> None:
+def test_the_split_of_the_input_is_kept() -> None:
     places = np.array([0.1, 0.2, 0.99])
     assert assign(places, (0.9, 0.1), np.array([1, NONE, 0], np.int8)).tolist() == [1, 0, 0]
 

@@ -1,4 +1,4 @@
-"""Where stories begin: found by what a cut makes, and asked for where two are as good."""
+"""Where stories begin: chosen by the stories that a cut makes, with a question if two ways are equally good."""
 
 import random
 import textwrap
@@ -100,7 +100,7 @@ def test_stories_begin_where_they_should(tmp_path: Path, text: str) -> None:
 
 
 def test_paragraphs_are_never_stories(tmp_path: Path) -> None:
-    """A manuscript without chapters is one text, whose last tenth is apart so that it can be held out."""
+    """A manuscript without chapters is one text, whose last tenth is a separate story so that it can be held out."""
     source = source_of(tmp_path, "\n\n".join(BLANK))
     stories = list(source)
     assert [story.part for story in stories] == [1, 2]
@@ -109,7 +109,7 @@ def test_paragraphs_are_never_stories(tmp_path: Path) -> None:
     assert 0.05 < len(stories[1].text) / len("\n\n".join(BLANK)) < 0.15
 
 
-def test_a_folder_is_a_story_a_file_unless_its_files_have_chapters(tmp_path: Path) -> None:
+def test_each_file_of_a_folder_is_a_story_unless_it_has_chapters(tmp_path: Path) -> None:
     for number, text in enumerate(BLANK):
         (tmp_path / f"{number}.txt").write_text(text)
     assert len(list(open_stories(tmp_path))) == 10
@@ -129,7 +129,7 @@ def test_files_that_are_called_chapters_are_a_book_in_order(tmp_path: Path) -> N
     assert {story.book for story in stories} == {"./"}
 
 
-def test_two_ways_as_good_are_asked_about() -> None:
+def test_the_user_is_asked_if_two_ways_are_equally_good() -> None:
     """Files of lines that are long enough for stories: either the lines or the files are the stories."""
     samples = [
         ReadSample(f"{number}.txt", "\n".join(FLAT[number * 3 : number * 3 + 3])) for number in range(3)
@@ -224,7 +224,7 @@ def test_roman_numbers() -> None:
     assert [roman_value(text) for text in ("i", "IV", "ix", "XL", "xc", "CXIV")] == [1, 4, 9, 40, 90, 114]
 
 
-def test_marks_within_prose_are_no_markers() -> None:
+def test_marks_within_prose_are_not_markers() -> None:
     assert find_markers(["He said <i>no</i>, and <i>no</i>, and <i>no</i> again. " * 9]) is None
     assert find_markers(["It was <s>good</s> bad, and <s>late</s> early. " * 9]) is None
     assert find_markers(["A fox. <|endoftext|> A cat."]) == Split("markers", end="<|endoftext|>")

@@ -79,7 +79,7 @@ def test_a_share_of_none_is_not_certain():
 
 
 def test_differences_between_models_are_paired():
-    # Stories differ far more than the models do, which a paired interval does not see.
+    # Stories differ far more than the models do, but a paired interval does not depend on that.
     hard = np.array([100.0, 300.0, 900.0, 2700.0])
     sizes = np.array([100, 100, 100, 100])
     scores = [TextScores(hard + shift, sizes, sizes) for shift in (0.0, -5.0)]
@@ -97,7 +97,7 @@ def test_differences_between_models_are_paired():
 # The notebook's own figure
 
 
-def test_the_seeds_loss_counts_padding_and_markers(tiny_gpt2_dir):
+def test_the_notebooks_loss_counts_padding_and_markers(tiny_gpt2_dir):
     import torch
 
     model, tokenizer = load_model(tiny_gpt2_dir), load_tokenizer(tiny_gpt2_dir)
@@ -223,11 +223,11 @@ def test_a_set_is_measured_at_the_size_that_is_asked_for():
     assert measures.ended_share.value == 0.5
 
 
-# Models built by hand, each caught by the measure meant for it
+# Models built by hand, each of which one measure must catch
 
 
 class HandBuilt(Engine):
-    """Draws what `logits_of` says of the tokens so far."""
+    """Draws tokens from the logits that `logits_of` gives for the tokens so far."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, TextSide.of(folder))
@@ -264,7 +264,7 @@ class Repeater(HandBuilt):
 
 
 class Copier(HandBuilt):
-    """Says the third training story."""
+    """Writes the third training story."""
 
     name = "copier"
 
@@ -320,7 +320,7 @@ def test_a_random_model_is_caught(hand_built, tiny_gpt2_dir, tiny_corpus_dir):
     assert dice.distinct_2 > people.distinct_2 + 0.1
     assert dice.zipf_slope > people.zipf_slope + 0.2
     assert dice.compression_ratio < people.compression_ratio
-    # And by its likelihood: untrained, it needs about log2(vocabulary) bits a token.
+    # Also by its likelihood: untrained, it needs about log2(vocabulary) bits per token.
     texts = [story.text for story in open_corpus(tiny_corpus_dir).stories("validation")]
     tokenizer = load_tokenizer(tiny_gpt2_dir)
     scores = sum_scores(
@@ -438,7 +438,7 @@ def test_the_command(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text("aé🦊 \n.", min_size=1, max_size=150), share=st.floats(0, 1))
 def test_the_beginning_of_a_text_costs_what_it_costs_alone(tiny_gpt2_dir, text: str, share: float):
-    """What follows a beginning changes nothing, so it is not scored by itself."""
+    """The text after a beginning does not change its loss, so beginnings are not scored separately."""
     model, tokenizer = loaded_gpt2(tiny_gpt2_dir)
     ends = [end for _, end in tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
     cut = ends[round(share * (len(ends) - 1))]

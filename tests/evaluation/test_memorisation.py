@@ -1,4 +1,4 @@
-"""Copied passages are found exactly, wherever the training text is cut into blocks."""
+"""Copied passages are found exactly, wherever the training text is divided into blocks."""
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_a_copied_passage_is_marked_with_its_story():
     assert measures.copying_share.value == 1
 
 
-def test_a_match_does_not_run_over_the_border_of_two_stories():
+def test_a_match_does_not_cross_the_boundary_of_two_stories():
     training = stories("the end of the first", "and the second begins")
     [copying] = find_copied_passages(
         ["the end of the firstand the second begins"], lambda: iter(training), min_chars=5

@@ -1,4 +1,4 @@
-"""Phrases that a model overuses against the author."""
+"""Phrases that a model overuses compared with the author."""
 
 import math
 

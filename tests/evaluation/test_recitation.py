@@ -9,7 +9,7 @@ WORDS = [f"word{number} " for number in range(100)]
 
 
 def scored(words: list[str], cheap: range) -> ScoredText:
-    """A token for each word, each with a newline behind it; those in `cheap` cost next to nothing."""
+    """A token for each word, each with a newline after it; those in `cheap` have a loss near zero."""
     nats = np.array([0.01 if index in cheap else 3.0 for index in range(len(words))])
     ends = np.cumsum([len(word) for word in words])
     return ScoredText("\n".join(words), nats, np.ones(len(words), dtype=bool), ends)

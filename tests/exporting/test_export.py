@@ -24,7 +24,7 @@ CONTEXT = [0, 40, 50, 60, 70, 80]
 
 @pytest.fixture(scope="module")
 def model(tiny_gpt2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model with strong opinions: flat predictions would hide what an export gets wrong."""
+    """A random model with sharp predictions: flat ones would hide the errors of an export."""
     folder = tmp_path_factory.mktemp("export") / "model"
     shutil.copytree(tiny_gpt2_dir, folder)
     torch.manual_seed(5)
@@ -110,7 +110,7 @@ def test_gguf_of_other_architectures(name: str, tmp_path: Path):
     changes = {}
     if name.startswith(
         "gemma3"
-    ):  # five layers with a window and one without, which is all that llama.cpp knows
+    ):  # five layers with a window and one without, the only order that llama.cpp supports
         changes = {"layer_types": [*["sliding_attention"] * 5, "full_attention"], "num_hidden_layers": 6}
     architecture, shape = SHAPES[name]
     with pytest.MonkeyPatch.context() as patch:

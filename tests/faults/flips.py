@@ -1,8 +1,8 @@
-"""Bits of a model's files turned over, or their ends cut off: each gives a model that writes, or one clear line.
+"""Flips bits in a model's files, or truncates them: each result is a model that writes, or one clear line.
 
     python tests/faults/flips.py --count 5000 --seed 0
 
-Prints how many of each there were, and by how many MB memory grew at the most.
+Prints how many of each there were, and the largest growth of memory in MB.
 """
 
 import argparse
@@ -33,7 +33,8 @@ NAMES = (
 
 
 def damage(path: Path, draw: random.Random) -> str:
-    """Turn one to eight bits over, mostly near the beginning, where the sizes stand; or cut the end off. Says what was done."""
+    """Flip one to eight bits, mostly near the beginning, where the sizes are; or truncate the file. Returns what was
+    done."""
     data = bytearray(path.read_bytes())
     if draw.random() < 0.1:
         cut = draw.randrange(len(data))

@@ -1,11 +1,11 @@
-"""`make faults`: whole runs, killed at random moments in every stage and started again until they end, against one that
-was left alone.
+"""`make faults`: whole runs that are killed at random moments in every stage and restarted until they end, compared
+with an undisturbed run.
 
     python tests/faults/kills.py --rounds 14
 
 Each round is a fresh folder; in each of its stages the command is killed once, at a moment drawn from the seed: after so
-many reports of progress and a fraction of a second, after so many seconds, or when a file of some name appears. In the end
-every file must be that of the undisturbed run, and nothing half-written may lie about.
+many reports of progress and a fraction of a second, after so many seconds, or when a file of some name appears. In the
+end every file must equal that of the undisturbed run, and no half-written file may be left.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def moment(
     """A moment in a stage: in words, and whether it has come.
 
     Args:
-        num_reports: of this stage in a run that was left alone.
+        num_reports: number of reports of this stage in an undisturbed run.
     """
     files = FILES.get(stage, [])
     if stage == "start":
@@ -76,7 +76,7 @@ def moment(
     def ready(run: Started) -> bool:
         times = [at for at, of in list(run.reports) if of == stage]
         if len(times) < count:
-            return is_past(run, stage)  # a run that goes on where it was has fewer reports left
+            return is_past(run, stage)  # a resumed run has fewer reports left
         return time.monotonic() - run.began > times[count - 1] + after
 
     return f"{after:.3f} s after report {count} of {num_reports}", ready
@@ -98,7 +98,7 @@ def left_alone(work: Path) -> tuple[dict[str, bytes], dict[str, int]]:
 def killed_run(
     work: Path, draw: random.Random, stages: Sequence[str], num_reports: dict[str, int]
 ) -> list[dict[str, Any]]:
-    """A run that is killed once in each of `stages`, in their order, and then left to end."""
+    """A run that is killed once in each of `stages`, in order, and then runs to its end."""
     kills = []
     for stage in stages:
         words, ready = moment(draw, work, stage, num_reports.get(stage, 0))
@@ -114,7 +114,7 @@ def killed_run(
 
 
 def stage_at_death(work: Path, run: Started) -> str:
-    """The stage of the last report, or the one after it where the stage's result was there already."""
+    """The stage of the last report, or the next one if the result of that stage existed already."""
     if (work / "mine" / "metrics.json").exists():
         return "report"
     if run.stage == "write corpus" and (work / "mine" / "corpus").exists():
@@ -123,7 +123,7 @@ def stage_at_death(work: Path, run: Started) -> str:
 
 
 def killed_fresh(work: Path, draw: random.Random) -> list[dict[str, Any]]:
-    """A training that makes its own base, killed while it does, and then left to end."""
+    """A training that makes its own base, is killed while it does, and then runs to its end."""
     kills = []
     for name in draw.sample(FRESH_FILES, 2):
         before = set(work.glob(name))

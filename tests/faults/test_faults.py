@@ -1,4 +1,4 @@
-"""A whole run that everything happens to, through the real command. `make faults` does the same for an hour."""
+"""A whole run with every kind of failure, through the real command. `make faults` does the same for an hour."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
 
 
 def as_nobody_special() -> list[str]:
-    """What stands before a command so that modes of files bind it, even when root runs the tests."""
+    """Prefix of a command that makes it respect file permissions, even when root runs the tests."""
     if os.geteuid():
         return []
     if shutil.which("setpriv") is None:
@@ -123,7 +123,7 @@ def test_one_trouble_after_another(alone: Alone, work: Path):
 
     done = fabula(work, *RUN, "--quiet")
     assert done.returncode == 0, done.stderr
-    # What was trained on the stories as they were for a while is kept: they could change once more.
+    # The training on the changed stories is kept: they could change back.
     ended = {name: own for name, own in results(mine).items() if not name.startswith("model.checkpoints")}
     assert differences(ended, alone.results) == []
     assert strays(work) == []
@@ -137,7 +137,7 @@ cp -r mine ../mine
 
 
 def test_a_disk_that_fills_is_said_and_the_run_goes_on_when_there_is_room(alone: Alone, work: Path):
-    """A mount of a few kilobytes, which then grows, in a namespace of its own."""
+    """A mount of a few kilobytes, which then grows, in a separate namespace."""
     as_root = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     (work / "disk").mkdir()
     try:
@@ -164,7 +164,7 @@ def test_a_disk_that_fills_is_said_and_the_run_goes_on_when_there_is_room(alone:
         done.stdout + done.stderr
     )
     assert done.stderr.count("the disk is full") == done.stderr.count("\n") == 2
-    # The base was named by another path, which stands in the run's own record and nowhere else.
+    # The base was named by another path, which is only in the run's own record.
     assert set(differences(results(work / "mine"), alone.results)) <= {"run.json", "report.html"}
 
 
@@ -180,7 +180,7 @@ time.time = jumping
 
 
 def test_a_clock_that_jumps_changes_no_duration(alone: Alone, work: Path):
-    """The wall clock goes days forward and back at each look; time that is bounded or reported is not that clock's."""
+    """The wall clock jumps days forward and back at each reading; limits and reported times must not depend on it."""
     (work / "jumping").mkdir()
     (work / "jumping" / "sitecustomize.py").write_text(JUMPING)
     path = os.pathsep.join([str(work / "jumping"), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -1,4 +1,4 @@
-"""Models that somebody made to do harm, or that were damaged on the way."""
+"""Malicious and damaged models."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def test_adapters_and_links_lead_nowhere(tiny_gpt2_dir: Path, tmp_path: Path):
         load_model(model)
 
 
-def test_bits_turned_over():
+def test_flipped_bits():
     script = Path(__file__).with_name("flips.py")
     done = subprocess.run(
         [sys.executable, str(script), "--count", "30", "--seed", "5"],

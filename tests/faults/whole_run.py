@@ -1,4 +1,5 @@
-"""A whole `fabula run` that takes seconds: its stories, its base model, the real command, and what must come out the same."""
+"""A whole `fabula run` that takes seconds: its stories, its base model, the real command, and the results that must be
+the same."""
 
 import json
 import os
@@ -43,7 +44,7 @@ NO_RESULTS = (".lock", "events.jsonl")
 def make_work(folder: Path, *, num_stories: int = 14, num_held_out: int = 4) -> Path:
     """A folder with some of the bundled sample stories, a recipe that is quick, and a base model that ends stories soon.
 
-    So many are held out that the run also tries sampling settings.
+    Enough stories are held out for the run to try sampling settings too.
     """
     from fabula.corpus.read import open_stories
     from fabula.pipeline.run import sample_stories
@@ -63,7 +64,7 @@ def make_work(folder: Path, *, num_stories: int = 14, num_held_out: int = 4) -> 
 
 
 def make_base(folder: Path, texts: Sequence[str]) -> None:
-    """A GPT-2 of 2 layers with random weights, but for this: it ends a story at about one token in twenty."""
+    """A GPT-2 of 2 layers with random weights, except that it ends a story at about one token in twenty."""
     import torch
     from transformers import GPT2Config
 
@@ -96,7 +97,7 @@ def environment(work: Path) -> dict[str, str]:
 
 
 def fabula(work: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """The command, waited for."""
+    """Run the command and wait for it."""
     return subprocess.run(
         [sys.executable, "-m", "fabula", *arguments],
         cwd=work,
@@ -111,11 +112,11 @@ def fabula(work: Path, *arguments: str, timeout: float = 300) -> subprocess.Comp
 
 @dataclass
 class Started:
-    """A command that is under way.
+    """A command that is running.
 
     Attributes:
         reports: (seconds since the start, stage) of each progress report so far.
-        errors: lines on standard error that are no report.
+        errors: lines on standard error that are not reports.
     """
 
     process: subprocess.Popen[str]
@@ -162,7 +163,7 @@ class Started:
         return code
 
     def kill_when(self, ready: Callable[["Started"], bool], timeout: float = 600) -> bool:
-        """SIGKILL as soon as `ready`. False where it ended before that."""
+        """Send SIGKILL as soon as `ready`. False if the command ended before that."""
         until = time.monotonic() + timeout
         while self.process.poll() is None:
             if ready(self):
@@ -210,7 +211,7 @@ def without_clock(name: str, content: bytes) -> bytes:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Every file of a run by its path, without what a clock wrote into it."""
+    """Every file of a run by its path, without the times in it."""
     return {
         name: without_clock(name, path.read_bytes())
         for path in sorted(folder.rglob("*"))
@@ -224,7 +225,7 @@ def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str
 
 
 def strays(work: Path) -> list[str]:
-    """What is half-written, in the run's folder or in the cache."""
+    """Half-written files in the run's folder or in the cache."""
     return sorted(
         path.relative_to(work).as_posix()
         for path in work.rglob("*")

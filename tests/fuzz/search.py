@@ -2,8 +2,9 @@
 
     python tests/fuzz/search.py CORPUS -max_total_time=3600 -artifact_prefix=tests/fuzz/findings/
 
-CORPUS is a folder in which the search keeps what led somewhere, and from which the next one goes on. The other arguments are
-libFuzzer's. It ends at the first fault, whose input it keeps; put into `findings/`, it is a test from then on.
+CORPUS is a folder in which the search keeps inputs that reached new lines, and from which the next search starts. The
+other arguments are libFuzzer's. It ends at the first fault and keeps its input, which becomes a test when it is put
+into `findings/`.
 """
 
 import sys
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def escaped(word: str) -> str:
-    """As libFuzzer's dictionaries have it."""
+    """In the syntax of libFuzzer's dictionaries."""
     return word.replace("\\", "\\\\").replace('"', '\\"')
 
 

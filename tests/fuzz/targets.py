@@ -1,8 +1,8 @@
 """What a reader or the cleaner must never do, whatever bytes it is given: one function, `check`, for the short tests and for
 the long search.
 
-An input is a byte that chooses the way in, and what goes in. A fault is anything raised but `FabulaError`, a story that its
-ledger does not bring back, pieces that are not the whole, or more time than a linear pass takes.
+An input is a byte that chooses the target, and the data for it. A fault is anything raised but `FabulaError`, a story
+that its ledger does not bring back, pieces that are not the whole, or more time than a linear pass takes.
 """
 
 import bz2
@@ -80,7 +80,7 @@ def cleans(rules: str, **options: Any) -> Way:
 
 
 def file_of(name: str, read: Callable[[Path], object]) -> Way:
-    """Reads a file that is no story."""
+    """Reads a file that is not a story."""
     path = Path(FOLDER.name) / name
 
     def way(data: bytes) -> None:
@@ -125,13 +125,13 @@ WAYS: dict[str, Way] = {
     "chat": reads("chat.txt"),
     "regular expression": reads("days.txt", split_at=r"Day \d+"),
 }
-"""The ways in. Their order is part of the inputs on record: new ones go to the end."""
+"""The targets. Saved inputs depend on their order: add new ones at the end."""
 
 NAMES = list(WAYS)
 
 
 def check(data: bytes) -> None:
-    """Put one input in.
+    """Run one input.
 
     Raises:
         AssertionError: a fault; so is any other exception.
@@ -149,7 +149,7 @@ def check(data: bytes) -> None:
 
 
 def seeds() -> dict[str, bytes]:
-    """A good input for each way, by a name."""
+    """A valid input for each target, by name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,5 +1,5 @@
-"""Bytes that nobody would write, in every way in. `make fuzz` searches for hours; here are a few seconds of it, and all that
-was ever found."""
+"""Random bytes for every target. `make fuzz` searches for hours; this runs a few seconds of it, and everything that was
+ever found."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ PIECES = st.one_of(
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> bytes:
-    """A good input with something written over a part of it."""
+    """A valid input with a part of it overwritten."""
     data = draw(st.sampled_from(sorted(SEEDS.values())))
     start = draw(st.integers(1, len(data)))
     end = draw(st.integers(start, min(len(data), start + 40)))

@@ -98,7 +98,7 @@ def test_bridges_are_short():
     assert SamplingSettings(following="x").num_candidates == 8
 
 
-def test_a_draft_that_nobody_wants_stops_its_candidates(engine: TransformersEngine):
+def test_an_unwanted_draft_stops_its_candidates(engine: TransformersEngine):
     [leader] = make_drafts(engine, ["the cat"], SamplingSettings(best_of=3), 0)
     written = write_drafts([leader])
     next(written)
@@ -108,7 +108,7 @@ def test_a_draft_that_nobody_wants_stops_its_candidates(engine: TransformersEngi
 
 
 class Recording(TransformersEngine):
-    """It remembers the windows that it reads."""
+    """Records the windows that it reads."""
 
     def __init__(self, folder: Path, context_length: int) -> None:
         super().__init__(folder)
@@ -119,7 +119,7 @@ class Recording(TransformersEngine):
         return super().read(windows)
 
 
-def test_a_memory_stands_before_the_story_in_every_window(engine: TransformersEngine):
+def test_a_memory_is_before_the_story_in_every_window(engine: TransformersEngine):
     recording = Recording(engine.folder, 64)
     memory = recording.encode("the cat\n\n")
     story = Writer(recording).write("the dog", seed=1, memory=" the cat ", max_new_tokens=150, top_p=1.0)

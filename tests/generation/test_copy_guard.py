@@ -1,4 +1,4 @@
-"""The copy guard: nothing as long as its limit is copied, and the rest of the distribution stays."""
+"""The copy guard: no passage as long as its limit is copied, and the rest of the distribution is unchanged."""
 
 import shutil
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_what_the_guard_allows_copies_nothing(text: str, pieces: list[str]):
     assert found.longest < 20
 
 
-def test_a_model_that_knows_a_story_by_heart_turns_away(tiny_gpt2_dir: Path, tmp_path: Path):
+def test_a_model_that_memorised_a_story_departs_from_it(tiny_gpt2_dir: Path, tmp_path: Path):
     engine = TransformersEngine(tiny_gpt2_dir)
     writer = Writer(engine)
     greedy = {"temperature": 0.0, "max_new_tokens": 60, "whole_sentences": False}

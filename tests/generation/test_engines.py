@@ -30,7 +30,7 @@ GREEDY = SamplingSettings(temperature=0, max_new_tokens=100)
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory):
-    """A cache folder of our own."""
+    """A separate cache folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FABULA_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield Path(os.environ["FABULA_CACHE"]) / "engines"
@@ -132,7 +132,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def walk(engine: Engine) -> list[np.ndarray]:
-    """Log probabilities over a batch that shrinks while it goes on."""
+    """Log probabilities over a batch that shrinks step by step."""
     batch = engine.read([[0, 5, 9, 7, 8, 3], [0, 4], [0, 90, 91, 92]])
     other = engine.read([list(range(48))])
     logits = [batch.logits_BV.copy(), other.logits_BV]
@@ -154,7 +154,7 @@ def test_logits_agree_with_transformers(engines: dict[str, Engine]):
 
 @pytest.mark.parametrize(("architecture", "changes"), VARIANTS)
 def test_architectures_and_their_variants(tmp_path: Path, architecture: str, changes: dict[str, Any]):
-    """The logits are those of transformers; in 8 bits nearly those, and what a story becomes does not depend on its batch."""
+    """The logits are those of transformers, in 8 bits nearly, and a story does not depend on its batch."""
     folder = make_model(tmp_path, architecture, **changes)
     expected = walk(load_engine(folder, "transformers"))
     for exact, found in zip(expected, walk(load_engine(folder, "openvino-fp32")), strict=True):
@@ -262,7 +262,7 @@ def test_a_model_that_was_converted_needs_neither_torch_nor_transformers(model: 
 
 
 def test_the_engine_opens_no_connection(model: Path):
-    """openvino's own package reports its use to a server when it is imported as it stands."""
+    """The openvino package reports its use to a server when it is imported without precautions."""
     code = """if True:
         import sys
         calls = []

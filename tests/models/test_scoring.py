@@ -1,4 +1,4 @@
-"""Losses of tokens: against known logits, against the plain way, against the held-out script."""
+"""Losses of tokens, compared with known logits, with a plain computation and with the held-out script."""
 
 import importlib.util
 import math

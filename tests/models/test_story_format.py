@@ -1,4 +1,4 @@
-"""How stories begin and end: what the tokenizer suggests, and where the model's own loss overrules it."""
+"""How stories begin and end: what the tokenizer suggests, and when the model's own loss overrules it."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def bert_tokenizer(**special: str) -> PreTrainedTokenizerFast:
 
 
 def with_bos(tokenizer: Any) -> Any:
-    """The same, putting its bos before every text."""
+    """The same tokenizer, which puts its bos before every text."""
     bos, number = tokenizer.bos_token, tokenizer.bos_token_id
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, number)]
@@ -126,7 +126,7 @@ def test_a_base_is_measured_once(name: str, tmp_path: Path, monkeypatch: pytest.
     assert find_story_format(folder, tokenizer) == found
 
 
-def test_the_bundled_model_has_it_on_record():
+def test_the_bundled_model_has_a_record():
     assert (BUNDLED_TINY / STORY_FORMAT).is_file()
     assert find_story_format(BUNDLED_TINY, load_tokenizer(BUNDLED_TINY)).start_id == 0
 
@@ -152,7 +152,7 @@ def test_what_is_saved_agrees_with_the_format(tmp_path: Path):
     assert not (out / "chat_template.jinja").exists()
 
 
-def test_whole_stories_are_framed_and_continued_windows_begin_as_the_base_wants():
+def test_whole_stories_are_framed_and_continued_windows_begin_as_the_base_needs():
     ids = np.array([7, 8, 9], dtype=np.int64)
     wants, does_not = (
         StoryFormat(start_id=2, end_id=1, continued_with_start=choice) for choice in (True, False)

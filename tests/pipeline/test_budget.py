@@ -1,4 +1,4 @@
-"""How the minutes of a run are shared out."""
+"""How the minutes of a run are divided between its stages."""
 
 import json
 import math
@@ -96,13 +96,13 @@ class Memory:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> type[Memory]:
-    """What the machine has free, as a test sets it."""
+    """The free memory of the machine, as a test sets it."""
     monkeypatch.setattr(Memory, "available", 64e9)
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
     return Memory
 
 
-def test_a_limited_run_is_shared_out_and_most_of_it_trains(corpus, memory):
+def test_the_time_of_a_limited_run_is_divided_and_most_of_it_trains(corpus, memory):
     for minutes in (3, 6, 10):
         plan = plan_run(Recipe(), minutes * 60, 15.0, SMOLLM2, corpus)
         assert sum(plan.seconds.values()) <= minutes * 60 * 1.001
@@ -165,7 +165,7 @@ def test_the_clock_says_how_far_the_whole_run_is():
 def test_a_run_is_evaluated_as_far_as_its_record_says(
     num_settings: int, num_people: int, is_tuned: bool, tiny_gpt2_dir, tmp_path
 ):
-    """No tuning where no time is left for it, or too few stories to compare with."""
+    """There is no tuning if no time is left for it, or if there are too few stories to compare with."""
     people = [f"Ada found {number} lamps. Then she went home and slept." for number in range(num_people)]
     write_corpus(tmp_path / "corpus", ["A story of a fox. It ran."], people)
     shutil.copytree(tiny_gpt2_dir, tmp_path / "model")

@@ -1,4 +1,4 @@
-"""The whole way through the real command: what a run leaves, what it does again, what it survives, what it refuses."""
+"""Whole runs with the real command: what a run leaves, what it repeats, what it survives, what it refuses."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_a_run_goes_the_whole_way(work: Path):
         assert not list(folder.rglob("*.partial"))
     assert "mine/report.html" in done.stdout
     record = json.loads((folder / "run.json").read_text())
-    assert record["plan"] is None  # nothing measured stands in a run that leaves the same files each time
+    assert record["plan"] is None  # a run that leaves the same files each time records no measurements
     assert "run: about " in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if "fabula write" in line]
     pasted = subprocess.run(
@@ -139,7 +139,7 @@ def test_a_run_goes_the_whole_way(work: Path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_ctrl_c_stops_politely_and_the_run_goes_on(work: Path):
+def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(work: Path):
     (work / "quick.toml").write_text(QUICK.replace("num_epochs = 2", "num_epochs = 6"))
     process = subprocess.Popen(
         [sys.executable, "-m", "fabula", "--progress", "json", *RUN],

@@ -1,4 +1,4 @@
-"""Publishing: the card, the Space, the licences, and the upload to a stand-in for the hub."""
+"""Publishing: the card, the Space, the licences, and the upload to a fake hub."""
 
 import hashlib
 import json
@@ -161,7 +161,7 @@ def test_a_result_that_says_nothing_is_published_only_on_request(finished_run: P
 
 
 def test_the_card_shows_what_exports_lost(finished_run: Path):
-    """Of the exports that lie beside the model: those of these very weights."""
+    """Only of exports next to the model that were made from exactly these weights."""
     model = finished_run / "model"
     record = ExportRecord(
         weights=weights_mark(model),
@@ -201,7 +201,7 @@ def test_the_card_shows_what_exports_lost(finished_run: Path):
         assert f"| {label} | {value} |" in card
 
 
-def test_a_card_leaves_out_what_is_not_on_record(tiny_gpt2_dir: Path):
+def test_a_card_leaves_out_what_was_not_recorded(tiny_gpt2_dir: Path):
     records = ModelRecords.of(tiny_gpt2_dir)
     assert [section.title for section in describe(records)] == ["The model"]
     text = render_card(records, licence="mit", corpus_licence="mit", repo=None, space=None)
@@ -343,7 +343,7 @@ def test_what_publish_refuses(tmp_path: Path, arguments: dict[str, Any], words: 
 
 @pytest.fixture
 def online(monkeypatch: pytest.MonkeyPatch):
-    """The stand-in, with this process's client turned to it."""
+    """The fake hub, with this process's client connected to it."""
     with hub() as server:
         monkeypatch.setattr(constants, "ENDPOINT", server.address)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -425,7 +425,9 @@ def test_an_upload_that_is_killed_goes_on_where_it_was(finished_run: Path):
             "HF_TOKEN": TOKEN,
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
-            "TMPDIR": str(finished_run.parent),  # what the killed process leaves behind goes with the test
+            "TMPDIR": str(
+                finished_run.parent
+            ),  # files that the killed process leaves are deleted with the test
         }
         words = [str(finished_run), "--repo", "ada/tales", "--license", "mit", "--corpus-license", "mit"]
         command = [sys.executable, "-m", "fabula", "publish", *words]
@@ -444,6 +446,6 @@ def test_an_upload_that_is_killed_goes_on_where_it_was(finished_run: Path):
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == f"Published: {server.address}/ada/tales"
         oid = hashlib.sha256(weights.read_bytes()).hexdigest()
-        assert server.sent.count(oid) == 2  # broken off once, whole once
+        assert server.sent.count(oid) == 2  # once interrupted, once complete
         assert server.files["model", "ada/tales"]["model.safetensors"] == weights.read_bytes()
         assert json.loads(server.files["model", "ada/tales"]["run.json"])["name"] == "my-run"

@@ -1,4 +1,4 @@
-"""The report: one file that needs nothing else, holds what the run left, and escapes all of it."""
+"""The report: one file that needs no others, shows the results of the run, and escapes all text."""
 
 import json
 import re
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run_folder(tiny_gpt2_dir, tmp_path_factory) -> Path:
-    """A run folder with all that a report shows, evil text included."""
+    """A run folder with everything that a report shows, including malicious text."""
     folder = tmp_path_factory.mktemp("run") / "evil <run>"
     folder.mkdir()
     corpus = write_corpus(folder / "corpus", TINY_STORIES[:32], TINY_STORIES[32:])

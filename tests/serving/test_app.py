@@ -235,7 +235,7 @@ def test_a_bad_request_is_answered_with_a_sentence(page: str, body: Any, status:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 30_000, b"nul", b'{"text": "x"'])
-def test_a_body_that_is_no_json_is_refused(page: str, body: bytes):
+def test_a_body_that_is_not_json_is_refused(page: str, body: bytes):
     status, _, answer = send(page, "POST", "/write", body, JSON)
     assert status == 400
     assert "JSON" in json.loads(answer)["message"]

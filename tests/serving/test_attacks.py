@@ -1,4 +1,4 @@
-"""Requests that nobody means well with: to the page, the API and the studio, over real sockets."""
+"""Malicious requests to the page, the API and the studio, over real sockets."""
 
 import json
 import random
@@ -87,7 +87,7 @@ def ask(address: str, path: str, body: Any, headers: str = JSON) -> tuple[int, b
 
 
 def answers(address: str) -> None:
-    """The server is well."""
+    """Whether the server still answers."""
     path = "/v1/models" if status_of(get(address, "/v1/models")) == 200 else "/"
     assert status_of(get(address, path)) == 200
 
@@ -138,7 +138,7 @@ def test_ten_thousand_tokens_to_the_page(page: str):
 
 
 def test_no_other_site_reaches_the_api(api: str):
-    """By a form, which needs no permission; by a name that it makes point here; by asking for permission."""
+    """With a form, which needs no permission; with a DNS name that points here; with a preflight request."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         assert ask(api, "/v1/completions", COMPLETION, f"content-type: {kind}\r\n")[0] == 415
     assert ask(api, "/v1/completions", COMPLETION, "")[0] == 415
@@ -203,7 +203,7 @@ def test_no_way_leads_to_a_file(either: str):
 
 
 def test_a_body_that_never_ends(either: str):
-    """Announced as too long, or sent in chunks without a length in front: read no further than the limit."""
+    """Announced as too long, or sent in chunks without a length: it is read only up to the limit."""
     path = taker(either)
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}"
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
@@ -246,7 +246,7 @@ def test_slow_clients_are_shown_out(either: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_clients_that_hang_up(either: str):
-    """At any moment of a request, many times over."""
+    """At any moment of a request, many times."""
     path = taker(either)
     body = {
         "/v1/completions": {**COMPLETION, "stream": True, "max_tokens": 50},
@@ -271,7 +271,7 @@ def test_clients_that_hang_up(either: str):
 
 
 def test_odd_requests(either: str, monkeypatch: pytest.MonkeyPatch):
-    """What `knock.py` sends for an hour. Nothing is a fault of the server's, and it is well afterwards."""
+    """What `knock.py` sends for an hour. There is no server error, and the server still answers afterwards."""
     monkeypatch.setattr(guard, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
     draw = random.Random(3)
@@ -304,7 +304,7 @@ def openapi(paths: dict[str, type]) -> dict[str, Any]:
 
 
 def inline(record: Any) -> dict[str, Any]:
-    """A record's JSON schema, with all that makes writing long kept short."""
+    """A record's JSON schema, with small limits on everything that makes writing long."""
     schema = record.model_json_schema()
     definitions = schema.pop("$defs", {})
     for name, field in schema["properties"].items():
@@ -320,7 +320,7 @@ def inline(record: Any) -> dict[str, Any]:
 
 
 def test_what_the_schema_allows_and_forbids(page: str, api: str):
-    """Bodies that follow the schema and bodies that do not: an answer each, and none of them a fault."""
+    """Bodies that follow the schema and bodies that do not: each gets an answer, and none is a server error."""
     schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
     routes = {"/write": WriteRequest, "/copies": CopiesRequest, "/v1/completions": CompletionRequest}
     for found in schemathesis.openapi.from_dict(openapi(routes)).get_all_operations():

@@ -291,7 +291,7 @@ def test_words_of_a_request_are_no_options(studio: str, root: Path):
     assert not (root / ".studio" / "queue.json").exists()
 
 
-def test_a_key_is_asked_for_where_others_reach_it(root: Path):
+def test_a_key_is_required_if_others_can_reach_it(root: Path):
     app = make_studio(root, place=Place(hosts=("*",)), key="opensesame")
     with served(app) as address:
         assert send(address, "/api/projects")[0] == 403
@@ -306,7 +306,7 @@ def test_a_key_is_asked_for_where_others_reach_it(root: Path):
 
 
 def test_a_run_of_the_terminal_shows(studio: str, root: Path):
-    """A run that another process began in the folder is one that works, and its events are there."""
+    """A run that another process began in the folder is shown as running, with its events."""
     project = begin(studio)
     with EventLog(root / "My tales"):
         assert send(studio, project)[1]["phase"] == "reading"

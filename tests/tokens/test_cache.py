@@ -52,7 +52,7 @@ def test_a_killed_tokenising_is_done_again(tokenizer, monkeypatch: pytest.Monkey
     assert tokenise("key", lambda: iter(TEXTS), tokenizer, start=None, end=None).num_stories == 2
 
 
-def test_entries_that_nobody_uses_are_removed(tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_unused_entries_are_removed(tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     import os
 
     monkeypatch.setenv("FABULA_CACHE", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The fast encoder gives the very ids of Hugging Face's tokenizers."""
+"""The fast encoder gives exactly the ids of Hugging Face's tokenizers."""
 
 import random
 import string
@@ -78,7 +78,7 @@ HOSTILE = st.text(alphabet=" \n\t\u00a0\u3000'sSdtlveramLD1½٣aé\u0301ñ“…
 
 @pytest.fixture(scope="module", params=["gpt2", "qwen2"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """A kind that fastokens knows; its encoder is made before any example is timed."""
+    """A kind that fastokens supports; its encoder is made before any example is timed."""
     assert encoder_like(request.param).is_fast
     return request.param
 
@@ -141,11 +141,11 @@ def test_a_vocabulary_that_lacks_bytes_encodes_by_itself():
 
 
 class Panic(BaseException):
-    """What a panic in Rust looks like: no Exception."""
+    """Like a panic in Rust: it is not an Exception."""
 
 
 class Fails:
-    """A fast tokenizer that is right until a word comes that it cannot bear, or gets wrong."""
+    """A fast tokenizer that is right until a word comes on which it fails or is wrong."""
 
     def __init__(self, right: Any, error: type[BaseException] | None) -> None:
         self.right, self.error = right, error

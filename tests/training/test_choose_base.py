@@ -1,4 +1,4 @@
-"""Which base `fabula doctor` would take."""
+"""Which base `fabula doctor` would choose."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def prediction(num_parameters: int, tokens_per_second: float, memory_gb: float) 
 
 @pytest.fixture
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> dict[str, TrainingPrediction]:
-    """What is on the machine, and how it trains."""
+    """The bases on the machine, and their training speeds."""
     found = {"tiny": prediction(3_451_008, 8000.0, 1.0)}
     monkeypatch.setattr(choose_base, "is_at_hand", lambda name: name in found)
     monkeypatch.setattr(choose_base, "predict_training", lambda _, base, recipe: found[base])

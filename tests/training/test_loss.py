@@ -88,7 +88,7 @@ def test_packed_gradients_are_those_of_each_alone():
 
 @pytest.mark.parametrize("kind", ["bloom", "gemma2"])
 def test_other_architectures_take_the_slower_path_with_the_same_loss(kind: str):
-    """Bloom has no positions that could restart; Gemma 2 squeezes its logits."""
+    """Bloom has no positions that could restart; Gemma 2 caps its logits."""
     model = tiny_model(kind)
     loss = StoryLoss(model)
     assert not (loss.packs and loss.fused)

@@ -62,7 +62,7 @@ def test_with_a_full_disk_the_prediction_is_made_elsewhere(
     assert folders[0] is None
 
 
-def test_one_story_is_not_enough_for_an_predict_training(tmp_path: Path):
+def test_one_story_is_not_enough_for_a_prediction(tmp_path: Path):
     path = tmp_path / "stories.txt"
     path.write_text("<sos> A fox. <eos>\n")
     with pytest.raises(FabulaError, match="only one story") as caught:

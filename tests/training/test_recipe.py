@@ -73,7 +73,7 @@ def test_without_a_number_the_warm_up_is_a_twentieth_and_no_step_is_lost():
 
 
 def test_a_warm_up_longer_than_the_training_never_ends():
-    """As in the seed: 500 steps of warm-up, whatever the number of steps."""
+    """As in the notebook baseline: 500 steps of warm-up, whatever the number of steps."""
     recipe = Recipe(warmup_steps=500)
     assert recipe.learning_rate_factor(0.99, 297, 300) == 297 / 500
 

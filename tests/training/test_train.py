@@ -1,4 +1,4 @@
-"""`train`: its results, and that nothing can lose them. The long version of the kill test: FABULA_KILLS=20."""
+"""`train`: its results, and that no failure loses them. FABULA_KILLS=20 runs the long version of the kill test."""
 
 import json
 import math
@@ -205,7 +205,7 @@ def test_each_validation_shows_how_a_story_begins(tiny_corpus_dir: Path, tiny_gp
 
 
 def train_slowly(corpus: Path, out: Path, base: Path, recipe: Recipe, seconds_a_step: float) -> None:
-    """Train in a process of its own, with a checkpoint after each step and a pause that gives a signal its chance."""
+    """Train in a separate process, with a checkpoint after each step and a pause in which a signal can arrive."""
     from fabula.training import clock
 
     clock.CHECKPOINT_SECONDS = 0.0
@@ -244,7 +244,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(
         process.join(draw.uniform(0.1, 0.9) * seconds)
         process.kill()
         process.join()
-        if (out / "manifest.json").exists():  # it was quicker than the kill: once more from the beginning
+        if (out / "manifest.json").exists():  # it finished before the kill: try again from the beginning
             shutil.rmtree(out)
     last = start(tiny_corpus_dir, out, tiny_gpt2_dir, DROPPING)
     last.join()
@@ -304,7 +304,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
 
 
 def stop_after(step: int, corpus: Path, out: Path, base: Path) -> Path:
-    """Begin a training and stop it after a step. Returns its folder of checkpoints."""
+    """Start a training and stop it after a step. Returns its folder of checkpoints."""
 
     def stop(progress: Progress) -> None:
         if progress.done == step and "train_loss" in progress.values:

@@ -1,4 +1,4 @@
-"""Documents to blocks: the structure survives, and what is no story goes, with its reason."""
+"""Documents to blocks: the structure is kept, and text that is not story is left out with its reason."""
 
 import contextlib
 import textwrap
@@ -48,7 +48,7 @@ def test_docx_headings_by_style_in_any_language():
     assert reasons(document) == {"contents": "One 3"}
 
 
-def test_docx_as_all_tracked_changes_accepted():
+def test_docx_with_all_tracked_changes_accepted():
     document = read(
         docx(
             '<w:p><w:r><w:t xml:space="preserve">He </w:t></w:r><w:ins><w:r><w:t>never </w:t></w:r></w:ins>'
@@ -74,7 +74,7 @@ def test_docx_scene_breaks():
     assert shown(read(docx(body))).count("---") == 3
 
 
-def test_docx_lines_that_look_like_headings_are_those_where_there_are_no_others():
+def test_docx_lines_that_look_like_headings_are_headings_if_there_are_no_others():
     head = {"properties": '<w:jc w:val="center"/>', "run": "<w:b/>"}
     body = "".join(paragraph(title, **head) + paragraph(TALE) * 3 for title in ("The Lamp", "Boots", "Salt"))
     assert [block.text for block in read(docx(body)).blocks if block.kind == "heading"] == [
@@ -319,11 +319,11 @@ def test_kinds_that_are_not_read_say_what_to_do(data: bytes, kind: str, hint: st
     "text",
     ["<sos> A tale <eos>", "<3 you", "Once < upon", "<s>A</s>", "[Verse 1]", "PK tale", "<|startoftext|>x"],
 )
-def test_text_is_no_document(text: str):
+def test_text_is_not_a_document(text: str):
     assert document_kind(text.encode()) == ""
 
 
-def test_entities_of_strangers_are_not_expanded():
+def test_entities_of_untrusted_files_are_not_expanded():
     bomb = '<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY f SYSTEM "file:///etc/passwd">]>'
     data = zip_of(
         [

@@ -1,4 +1,4 @@
-"""Documents for tests, written by hand: only what a reader has to know, and what real files put in its way."""
+"""Documents for tests, written by hand: only what a reader needs, and the obstacles of real files."""
 
 import html
 import io

@@ -1,4 +1,4 @@
-"""Text from sources with habits: what is story stays, what the source put around it goes."""
+"""Text from sources with their own conventions: the story is kept, and what the source put around it is removed."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_messages_are_joined_without_names(log: str, messages: list[str]):
     assert document.left_out
 
 
-def test_a_story_with_times_in_it_is_no_chat():
+def test_a_story_with_times_in_it_is_not_a_chat():
     assert not is_chat(["At 10:26 he said: go.", "[Chapter] Anna: a life"] * 10)
 
 
@@ -98,7 +98,7 @@ def test_songs_have_titles_and_keep_every_chorus():
     ]
 
 
-def test_songs_without_titles_are_parted_where_the_first_label_comes_again():
+def test_songs_without_titles_are_separated_where_the_first_label_recurs():
     text = "[Verse 1]\na\n\n[Chorus]\nc\n\n[Verse 1]\nb\n\n[Chorus]\nd\n"
     assert [block.kind for block in read_songs(text).blocks] == [
         "paragraph",

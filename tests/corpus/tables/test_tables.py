@@ -1,4 +1,4 @@
-"""Tables: the dialect that a file is in, the columns that hold the story, and JSON however its rows are wrapped."""
+"""Tables: the dialect that a file is in, the columns that hold the story, and JSON with any structure."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def test_no_header():
     assert list(rows(f'1,"{TALE}"\n2,"{TALE}"\n')[0]) == ["column 1", "column 2"]
 
 
-def test_prose_that_nobody_quoted():
+def test_unquoted_prose():
     assert rows(f"text\n{TALE}\n{TALE}\n") == [{"text": TALE}] * 2
     assert rows(f"title,text\nA,{TALE}\nB,He said, no, and went.\n")[1] == {
         "title": "B",

@@ -42,9 +42,8 @@ class Quality:
         beginnings are no evidence."""
         form = 1.0
         if not has_titles:
-            is_even = (
-                self.short == self.broken == 0 and self.num_stories >= 8
-            )  # paragraphs of a book usually are not
+            # Paragraphs of a book usually are not.
+            is_even = self.short == self.broken == 0 and self.num_stories >= 8
             form = 1 - _between(self.in_speech, 0.2, 0.55) * (0.5 if is_even else 1.0)
             form *= 1 - 0.7 * _between(self.broken, 0.3, 0.8)
         return (

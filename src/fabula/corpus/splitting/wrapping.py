@@ -28,9 +28,8 @@ def wrap_width(lines: Sequence[str]) -> int:
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         return 0
     full = sum(len(line) + 1 + len(after.split()[0]) > width - 4 for line, after in pairs)
-    begun = sum(
-        after[0].isupper() or not after[0].isalpha() for _, after in pairs
-    )  # like the lines of verse and lists
+    # Like the lines of verse and lists.
+    begun = sum(after[0].isupper() or not after[0].isalpha() for _, after in pairs)
     return width if full >= 0.85 * len(pairs) and begun < 0.6 * len(pairs) else 0
 
 
