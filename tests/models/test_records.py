@@ -12,7 +12,7 @@ def test_the_corpus_of_a_run_is_found_from_the_run_and_from_its_model(tmp_path: 
     for folder in (model, corpus):
         folder.mkdir(parents=True)
     (model / "config.json").write_text("{}")
-    with pytest.raises(FabulaError, match="in no run folder with a corpus; name its corpus: --on CORPUS"):
+    with pytest.raises(FabulaError, match="not in a run folder with a corpus; name its corpus: --on CORPUS"):
         corpus_of(model, "--on CORPUS")
     (corpus / MANIFEST).write_text("{}")
     assert corpus_of(model, "--on CORPUS") == corpus

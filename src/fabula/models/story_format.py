@@ -158,7 +158,7 @@ def measure_story_format(model: Any, tokenizer: Any) -> StoryFormat:
         for end in sorted({rule.end_id, tokenizer.eos_token_id} - {None})
     }
     with_start, without = (float(by_continued[choice].mean()) for choice in (True, False))
-    why = [f"nats per token behind it: {_shown(by_start, tokenizer)}"] if len(by_start) > 1 else []
+    why = [f"nats per token after it: {_shown(by_start, tokenizer)}"] if len(by_start) > 1 else []
     why.append(f"in continued windows {with_start:.2f} with it, {without:.2f} without")
     why += [f"of the end itself: {_shown(by_end, tokenizer)}"] if len(by_end) > 1 else []
     return StoryFormat(

@@ -45,8 +45,8 @@ def _indent(line: str) -> int:
 def joined(lines: Sequence[str], width: int) -> list[str]:
     """Join lines without blank ones between them to paragraphs.
 
-    A new paragraph begins where a line is set in, and after a line that ends a sentence far from the margin. Lines that
-    are all short (verse, a letter's head) stay lines of one paragraph, apart by "\\n".
+    A new paragraph begins at an indented line, and after a line that ends a sentence far from the margin. Lines that are
+    all short (verse, a letter's head) stay lines of one paragraph, separated by "\\n".
     """
     if len(lines) > 1 and _is_verse(lines, width):
         return ["\n".join(line.strip() for line in lines)]
