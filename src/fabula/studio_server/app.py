@@ -324,7 +324,8 @@ class Studio:
         """Read and clean the project's files."""
         project = self._project(request)
         body = await read_body(request)
-        reading = ReadingOptions.parse({key: value or None for key, value in body.items()}, where="request")
+        given = {name: value for name, value in body.items() if value not in ("", None)}
+        reading = ReadingOptions.parse(given, where="request")
         if project.has_run:
             raise Refusal("The run of this project has begun.", 409)
         return JSONResponse(await self._reader.ask("read", project.folder, reading.model_dump_json()))
