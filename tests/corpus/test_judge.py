@@ -67,7 +67,7 @@ def test_a_line_of_most_stories_is_named(tmp_path: Path) -> None:
     texts = [f"{story(number)}\n\nContinue to the next part" for number in range(9)]
     path = stories_file(tmp_path / "a.jsonl", texts)
     warnings = clean(path, tmp_path / "out", rules="none", copies="ignore").counts.warnings
-    assert any("'Continue to the next part' is a line of 100%" in warning for warning in warnings)
+    assert any("'Continue to the next part' is a line in 100%" in warning for warning in warnings)
 
 
 def test_warnings(tmp_path: Path) -> None:

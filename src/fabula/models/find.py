@@ -26,8 +26,8 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
     """The folder of a base model: "tiny", a short name of `BASES`, a name on the Hugging Face hub, a folder, or a GGUF
     file. An adapter's folder is merged with its base.
 
-    If the hub is not reachable (or HF_HUB_OFFLINE is set), a hub model is taken from the local cache, or from a package
-    if there is one; a message says which.
+    If the hub is not reachable, a hub model is taken from the local cache, or downloaded from a package if there is
+    one; a message says which. With HF_HUB_OFFLINE set, only caches are used.
 
     Raises:
         FabulaError: there is no such folder or repository, the model is not in a cache and there is no network, or the
