@@ -5,6 +5,7 @@ python benchmarks/story_samplers.py {readable,guard,bridge,speed} MODEL CORPUS
 
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from fabula.generation.sentences import sentence_ends
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import Writer, load, write_stories
 
-SAFE = {"temperature": 0.8, "top_p": 0.95}
+SAFE: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95}
 
 
 def openings(corpus: str, split: str, number: int) -> list[str]:
@@ -42,7 +43,7 @@ def readable(writer: Writer, corpus: str, number: int = 32, max_new_tokens: int 
     print(f"people: {share(people):.2%} non-words")
     for name, settings in (
         ("the model's", writer.settings),
-        ("temperature 0.8, top-p 0.95", SamplingSettings(**SAFE)),
+        ("temperature 0.8, top-p 0.95", SamplingSettings.parse(SAFE)),
         ("temperature 1", SamplingSettings(top_p=1)),
     ):
         stories = write_stories(
@@ -67,7 +68,9 @@ def guard(writer: Writer, corpus: str, number: int = 24, max_new_tokens: int = 1
             stories = write_stories(
                 writer.engine,
                 prompts,
-                settings=SamplingSettings(max_new_tokens=max_new_tokens, copy_guard=limit, **settings),
+                settings=SamplingSettings.parse(
+                    {"max_new_tokens": max_new_tokens, "copy_guard": limit, **settings}
+                ),
                 seeds=range(number),
             )
             seconds = time.perf_counter() - began
@@ -93,6 +96,7 @@ def bridge(writer: Writer, corpus: str, number: int = 50, max_new_tokens: int = 
 
     candidates.choose_bridge = remember
     engine, gains, later = writer.engine, [], []
+    cut = candidates.FOLLOWING_CHARS
     for story in held_out_stories(open_corpus(corpus), "validation", None) * 2:
         ends = sentence_ends(story.text)
         place = len(ends) * (1 + len(gains) // 36) // 3
@@ -100,7 +104,6 @@ def bridge(writer: Writer, corpus: str, number: int = 50, max_new_tokens: int = 
             continue
         before, following = story.text[: ends[place]][-800:], story.text[ends[place + 2] :][:300]
         writer.write(before, seed=len(gains), following=following, max_new_tokens=max_new_tokens, **SAFE)
-        cut = candidates.FOLLOWING_CHARS
         contexts = [candidates.context_of(engine, before + text) for text in drawn[-1]]
         whole = candidates.losses_of(
             engine, contexts, [(0, engine.encode(following)), (1, engine.encode(following))]
@@ -124,7 +127,7 @@ def bridge(writer: Writer, corpus: str, number: int = 50, max_new_tokens: int = 
 def speed(writer: Writer, corpus: str, number: int = 3, max_new_tokens: int = 200) -> None:
     """Tokens per second of one story after the other, plain and with every sampler."""
     writer.engine.copies = CopyIndex.of_corpus(corpus)
-    every = {
+    every: dict[str, Any] = {
         "repetition_penalty": 1.05,
         "top_k": 200,
         "min_p": 0.01,

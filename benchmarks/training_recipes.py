@@ -57,7 +57,7 @@ def held_out(setup: Setup, num_stories: int, tail: int) -> ValidationStories:
         len("".join(setup.tokenizer.decode(row[1:][text]).split("\n")).encode())
         for row, text in zip(ids, is_text, strict=True)
     ]
-    return ValidationStories(ids, is_text, sizes)
+    return ValidationStories(ids, is_text, sizes, [stories.num_prompt_tokens[i] for i in order])
 
 
 def copied(weights: Weights) -> Weights:

@@ -262,9 +262,10 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     windows, num_bytes = held_out_windows(folder, args.stories, args.compare, 128)
     ours = [name for name in names if name not in ("pipeline", "llama.cpp")]
     next_ids = np.array(windows)[:, 1:].T.reshape(-1)
-    exact = ask("transformers", "logits", windows, 1) if "transformers" in names else None
-    for name in ours if exact is not None else []:
-        fidelity[name] = compare(exact, ask(name, "logits", windows, 1), next_ids, num_bytes)
+    if "transformers" in names:
+        exact: Any = ask("transformers", "logits", windows, 1)
+        for name in ours:
+            fidelity[name] = compare(exact, ask(name, "logits", windows, 1), next_ids, num_bytes)
 
     def median_ratio(name: str, kind: str) -> float:
         pairs = zip(figures[name][kind], figures["pipeline"][kind], strict=True)

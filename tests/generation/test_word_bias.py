@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ WORDS = ["the cat saw a cataract and the concatenated cats", "a Cat", "the cats"
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return Vocabulary(train_tokenizer(WORDS * 4, 300, context_length=64).backend_tokenizer)
+    tokenizer: Any = train_tokenizer(WORDS * 4, 300, context_length=64)
+    return Vocabulary(tokenizer.backend_tokenizer)
 
 
 @pytest.mark.parametrize("before", ["the", "the c", "the ca", "the cat", "the Ca", "sca", "the "])

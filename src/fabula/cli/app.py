@@ -24,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CommandLineError = typer.BadParameter.__mro__[-4]
+CommandLineError: type[Exception] = typer.BadParameter.__mro__[-4]
 """The exception that typer raises for a command line that it cannot parse: click's in older releases, now its own."""
 
 SHARED_FLAGS = ("--debug", "--quiet", "-q")

@@ -220,11 +220,8 @@ class Draft:
         """Draw the next token; return the text that can be shown now."""
         forbidden = self._forbidden.get(self.num_tokens, set())
         self._steps.append((len(self.ids), len(self._written), self._to_spell, self._num_healed))
-        drawn = (
-            self._draw_healed(logits_V, forbidden)
-            if self._to_spell
-            else self._draw_token(logits_V, forbidden)
-        )
+        draw_next = self._draw_healed if self._to_spell else self._draw_token
+        drawn = list(draw_next(logits_V, forbidden))
         self.num_tokens += 1
         for token in drawn:
             self.ids.append(token)

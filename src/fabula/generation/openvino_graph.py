@@ -8,6 +8,7 @@ Shapes as in `decoder.py`, and: B rows, T new tokens, S tokens in all (old and n
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -151,7 +152,7 @@ class _Builder:
         mixed = op.reshape(op.transpose(mixed, _integers(0, 2, 1, 3)), _integers(0, 0, H * D), True)
         return self._linear(mixed, layer.attention_out)
 
-    def _heads(self, read_BTO: ov.Node, layer: Layer) -> tuple[ov.Node, ov.Node, ov.Node]:
+    def _heads(self, read_BTO: Any, layer: Layer) -> tuple[Any, Any, Any]:
         """Queries (B, H, T, D), keys and values (B, G, T, D), rotated. If there is nothing else to compute, one
         operation rotates all heads, those of the values by angle 0: the overhead of an operation costs more than its
         arithmetic."""
@@ -159,7 +160,7 @@ class _Builder:
         order = _integers(0, 2, 1, 3)
         if layer.rotary and not layer.query_norm:
             heads = op.transpose(op.reshape(read_BTO, _integers(0, 0, H + 2 * G, D), True), order)
-            turns = np.repeat(np.float32([1, 0]), [H + G, G])
+            turns = np.repeat(np.array([1, 0], np.float32), [H + G, G])
             parts = op.variadic_split(
                 self._rotated(heads, layer.rotary, turns), _scalar(1), _integers(H, G, G)
             )

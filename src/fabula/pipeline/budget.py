@@ -126,17 +126,20 @@ def fit_sizes(seconds: float, speeds: Speeds, story_bytes: list[int]) -> Evaluat
         if 2 * sum(story_tokens(story_bytes[:num_stories], speeds)) / speeds.tokens_per_second <= seconds / 2:
             break
         num_stories -= 1
-    for num_settings, num_samples, max_new_tokens, num_others in SAMPLES:
-        sizes = EvaluationSizes(
+    choices = [
+        EvaluationSizes(
             num_settings=num_settings,
             num_samples=num_samples,
             max_new_tokens=max_new_tokens,
             max_stories=num_stories,
             num_others=num_others,
         )
-        if sum(seconds_by_stage(sizes, speeds, story_bytes).values()) <= seconds:
-            break
-    return sizes
+        for num_settings, num_samples, max_new_tokens, num_others in SAMPLES
+    ]
+    fitting = (
+        sizes for sizes in choices if sum(seconds_by_stage(sizes, speeds, story_bytes).values()) <= seconds
+    )
+    return next(fitting, choices[-1])
 
 
 def held_out_bytes(corpus: Corpus) -> list[int]:
