@@ -17,19 +17,11 @@ from fabula.training.finish import write_model
 from fabula.training.interrupt import Interrupt, Interrupted
 from fabula.training.job import Job
 from fabula.training.log import LogWriter
-from fabula.training.setup import Setup, choose_micro_batch_size, prepare
-from fabula.training.step import Gradients, compute_gradients, update_weights
-from fabula.training.validation import expected_steps, planned_validations, score, write_beginning
-from fabula.training.weights import (
-    optimizer_tensors,
-    set_optimizer_tensors,
-    set_weights,
-    trained_weights,
-)
+from fabula.training.setup import Setup, prepare
+from fabula.training.step import compute_gradients, find_divergence, update_weights
+from fabula.training.validation import first_state, score, write_beginning
+from fabula.training.weights import optimizer_tensors, set_optimizer_tensors, set_weights, trained_weights
 from fabula.training.workers import Workers
-
-DIVERGED_NATS = 2.0
-"""A loss this far above that of a uniform guess over the vocabulary means that the training has failed."""
 
 
 def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
@@ -130,7 +122,8 @@ class Loop:
         gradients = compute_gradients(
             self.setup, state.step, state.micro_batch_size, lambda: self.interrupt.asked
         )
-        self._check_loss(gradients)
+        if problem := find_divergence(self.setup, gradients):
+            raise self._failed(f"{problem} at step {state.step + 1}")
         factor = self.recipe.learning_rate_factor(self._progress(), state.step, state.num_expected_steps)
         learning_rate = self.sizes.learning_rate * factor
         update_weights(self.setup, learning_rate)
@@ -141,19 +134,6 @@ class Loop:
             loss_tokens=state.loss_tokens + gradients.num_targets,
         )
         self._log_step(learning_rate)
-
-    def _check_loss(self, gradients: Gradients) -> None:
-        loss = gradients.loss_sum / gradients.num_targets
-        uniform = math.log(self.setup.model.config.vocab_size)
-        # In fp16 the gradient overflows now and then; the scaler skips such a step.
-        may_overflow = self.setup.precision.scaler.is_enabled()
-        is_number = math.isfinite(loss) and (may_overflow or math.isfinite(gradients.norm))
-        if is_number and loss < uniform + DIVERGED_NATS:
-            return
-        what = "diverges" if math.isfinite(loss) else "is not a number"
-        raise self._failed(
-            f"the training loss {what} ({loss:.3g} at step {self.state.step + 1}, gradient norm {gradients.norm:.3g})"
-        )
 
     def _failed(self, what: str) -> FabulaError:
         return FabulaError(
@@ -232,15 +212,7 @@ class Loop:
         if found is None:
             if self.log is not None:
                 self.log.clear()
-            micro_batch_size = choose_micro_batch_size(self.setup)
-            steps = expected_steps(self.setup)
-            num_validations, num_tokens = planned_validations(self.setup, steps)
-            self.state = State(
-                micro_batch_size=micro_batch_size,
-                num_expected_steps=steps,
-                num_planned_validations=num_validations,
-                num_validation_stories=self.setup.validation.num_fitting(num_tokens),
-            )
+            self.state = first_state(self.setup)
         else:
             self.state, weights, optimizer, damaged = found
             for name in damaged:

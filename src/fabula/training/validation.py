@@ -10,9 +10,10 @@ import torch
 from fabula.models.quiet import quiet
 from fabula.models.scoring import score_tokens
 from fabula.progress import Progress
+from fabula.training.checkpoints import State
 from fabula.training.data import ValidationStories
 from fabula.training.interrupt import Interrupted
-from fabula.training.setup import Setup
+from fabula.training.setup import Setup, choose_micro_batch_size
 
 MIN_TOKENS = 4000
 """Fewest held-out tokens that a validation scores, if there are as many."""
@@ -96,3 +97,16 @@ def expected_steps(setup: Setup) -> float:
         positions = speed / 2 * setup.job.limit
         steps = min(steps, positions / (sizes.batch_size * sizes.context_length))
     return setup.workers.from_first([steps])[0]
+
+
+def first_state(setup: Setup) -> State:
+    """The state before the first step, with the choices that depend on the speed of the machine."""
+    micro_batch_size = choose_micro_batch_size(setup)
+    num_steps = expected_steps(setup)
+    num_validations, num_tokens = planned_validations(setup, num_steps)
+    return State(
+        micro_batch_size=micro_batch_size,
+        num_expected_steps=num_steps,
+        num_planned_validations=num_validations,
+        num_validation_stories=setup.validation.num_fitting(num_tokens),
+    )
