@@ -20,7 +20,12 @@ from fabula.report.pages import code, nearest_to_people
 from fabula.report.render import pair_samples, render
 from fabula.results import CopiedSpan, Evaluation, RunArguments, Vote, add_vote, read_samples, write_samples
 
-ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {"base": "tiny", "recipe": "default", "seed": 1}
+ARGUMENTS = dict.fromkeys(RunArguments.model_fields) | {
+    "base": "tiny",
+    "recipe": "default",
+    "seed": 1,
+    "force": False,
+}
 EVIL = "<script>alert('&')</script>"
 
 

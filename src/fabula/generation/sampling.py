@@ -36,8 +36,8 @@ UNLIKELY = 1e-5
 """Share of the probability below which top-p hardly ever keeps a token."""
 
 
-LOWEST_TEMPERATURE = 1e-30
-"""Below this a temperature would be 0 in float32. The likeliest token is already certain."""
+SMALLEST_DIVISOR = 1e-30
+"""A smaller temperature or penalty would be 0 in float32; it has the same effect as this one."""
 
 MAX_REPEATED = 50
 """Longest repeated sequence that DRY distinguishes."""
@@ -63,11 +63,9 @@ def token_weights(
     """
     scores = logits_V.astype(np.float32)
     if settings.repetition_penalty != 1 and len(used_ids):
-        used = np.unique(used_ids)
+        used, penalty = np.unique(used_ids), max(settings.repetition_penalty, SMALLEST_DIVISOR)
         seen = scores[used]
-        scores[used] = np.where(
-            seen < 0, seen * settings.repetition_penalty, seen / settings.repetition_penalty
-        )
+        scores[used] = np.where(seen < 0, seen * penalty, seen / penalty)
     if settings.dry_multiplier > 0:
         for token, length in repeated_lengths(used_ids, breakers).items():
             if length >= settings.dry_allowed_length:
@@ -80,7 +78,7 @@ def token_weights(
         weights = np.zeros_like(scores)
         weights[scores.argmax()] = 1
         return weights
-    weights = np.exp((scores - scores.max()) / np.float32(max(settings.temperature, LOWEST_TEMPERATURE)))
+    weights = np.exp((scores - scores.max()) / np.float32(max(settings.temperature, SMALLEST_DIVISOR)))
     if 0 < settings.top_k < len(scores):
         weights *= scores >= np.partition(scores, -settings.top_k)[-settings.top_k]
     if settings.top_p < 1:
