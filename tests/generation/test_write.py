@@ -107,7 +107,7 @@ def test_draws_follow_the_distribution():
     assert draw(token_weights(logits, SamplingSettings(temperature=0), np.array([0])), 0.999) == 0
     assert draw(token_weights(logits, SamplingSettings(temperature=1e-94), np.array([0])), 0.999) == 0
     tiny = SamplingSettings(repetition_penalty=1e-94, temperature=1e-94)
-    assert np.isfinite(token_weights(np.float32([2, 1, -1]), tiny, np.array([0, 1, 2]))).all()
+    assert np.isfinite(token_weights(np.array([2, 1, -1], dtype=np.float32), tiny, np.array([0, 1, 2]))).all()
     assert (
         draw(token_weights(logits, SamplingSettings(temperature=0, repetition_penalty=9), np.array([0])), 0.0)
         == 1
