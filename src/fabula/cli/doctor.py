@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabula.cli.options import BASE_HELP
+from fabula.cli.options import BASE_HELP, RECIPE_HELP
 from fabula.defaults import RECIPE
 from fabula.formatting import format_duration
 from fabula.install import command
@@ -22,9 +22,7 @@ def doctor(
     base: Annotated[
         str | None, typer.Option(help=BASE_HELP, show_default="compare those of `fabula bases`")
     ] = None,
-    recipe: Annotated[
-        str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
-    ] = RECIPE,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = RECIPE,
 ) -> None:
     """Show what this machine can do, and predict what training on STORIES will take.
 

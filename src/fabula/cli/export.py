@@ -44,7 +44,7 @@ def export(
     for name, size in result.files.items():
         print(f"{result.out}/{name}  {size / 1e6:,.1f} MB")
     print(
-        f"{result.quantization}: at {result.num_places} places of {result.text}, KL {result.kl:.5f} nats a token,"
+        f"{result.quantization}: at {result.num_places} positions of {result.text}, KL {result.kl:.5f} nats per token,"
         f" the same likeliest token at {result.greedy_agreement:.1%},"
         f" bits per byte {result.bits_per_byte:.4f} {result.bits_per_byte_lost:+.4f}"
     )

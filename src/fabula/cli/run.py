@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fabula.cli.options import BASE_HELP, BASE_SHOWN, with_options
+from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP, with_options
 from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.formatting import format_duration
@@ -28,9 +28,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="The folder for all results.", show_default="runs/<stories>-<n>")
     ] = None,
-    recipe: Annotated[
-        str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
-    ] = RECIPE,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = RECIPE,
     seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[
         float | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fabula.cli.options import BASE_HELP, BASE_SHOWN
+from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP
 from fabula.defaults import RECIPE, SEED
 from fabula.formatting import format_duration
 from fabula.install import command
@@ -24,9 +24,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    recipe: Annotated[
-        str, typer.Option(help="How to train: default, frozen, lora, notebook, or a TOML file.")
-    ] = RECIPE,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = RECIPE,
     seed: Annotated[int, typer.Option(help="The random seed.")] = SEED,
     max_minutes: Annotated[
         float | None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, cache_place, fingerprint, hash_file, hash_path, read_json
+from fabula.install import missing_extra
 from fabula.models.check import ADAPTER, check_model_folder
 from fabula.models.load import load_model
 from fabula.models.quiet import quiet
@@ -106,7 +107,7 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
     try:
         from peft import PeftModel
     except ImportError:
-        raise FabulaError("merging an adapter needs peft", hint="pip install 'fabula[lora]'") from None
+        raise missing_extra("merging an adapter needs peft", "lora") from None
     merged = cache_place("bases") / f"adapter-{fingerprint([hash_path(folder), hash_path(base)])}"
     if not (merged / "config.json").is_file():
         on_progress(

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -102,16 +103,8 @@ class EventLog:
             time=round(time.time(), 3),
             pid=self._pid,
             started=self._started,
-            stage=progress.stage,
-            done=progress.done,
-            total=progress.total,
-            unit=progress.unit,
-            values=dict(progress.values),
-            message=progress.message,
-            seconds_left=progress.seconds_left,
-            run_seconds=progress.run_seconds,
-            run_seconds_left=progress.run_seconds_left,
             outcome=outcome,
+            **asdict(progress),
         )
         # The work is worth more than the record of its progress: where the disk is full, the work says so itself.
         with suppress(OSError), self._path.open("a", encoding="utf-8", newline="\n") as file:
