@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
     from fabula.serving.serve import serve as serve
+    from fabula.studio_server.serve import studio as studio
     from fabula.training.predict import predict_training as doctor
     from fabula.training.train import train as train
 
