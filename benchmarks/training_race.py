@@ -2,7 +2,7 @@
 stories, judged on the same held-out stories by the same scorer.
 
     python benchmarks/training_race.py BASE --shared ../shared --out FOLDER [--stories FILE] [--seconds 60,150]
-        [--trl-rates 5e-5,2e-4,1e-3] [--trl-batch 2048] [--notebook-epochs 3]
+        [--trl-rates 5e-5,2e-4,1e-3] [--trl-batch 2048] [--notebook-epochs 3] [--train-only]
 
 - Held out are the tenth of the stories that the notebook's script itself splits off (seed 42): no runner trains on them.
   fabula takes its own validation stories out of the other nine tenths.
@@ -14,7 +14,9 @@ stories, judged on the same held-out stories by the same scorer.
 - The notebook's script trains for `--notebook-epochs`; its weights are kept at eight moments.
 - Judge: tools/heldout_bpb.py with the markup that each model was trained on.
 
-Rows that are there are not made again. Writes FOLDER/race.json and FOLDER/race.png, and prints a table.
+Trainings come first, since they are timed, and need a quiet machine; judging takes as long as it takes, and `--train-only`
+leaves it to a later call. Rows that are there are not made again. Writes FOLDER/race.json and FOLDER/race.png, and prints a
+table.
 """
 
 import argparse
@@ -149,6 +151,7 @@ def main() -> None:
         "--notebook-epochs", type=float, default=0, help="0 to leave the notebook's script out"
     )
     parser.add_argument("--save-at", default="", help="seconds at which the notebook's weights are kept")
+    parser.add_argument("--train-only", action="store_true", help="leave the judging to a later call")
     parser.add_argument("--trl-worker", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     base, out = arguments.base, arguments.out
@@ -166,9 +169,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(record.read_text()) if record.exists() else []
 
     def add(runner: str, seconds: float, model: Path, markup: str) -> None:
-        rows.append(
-            {"runner": runner, "seconds": seconds, "bits_per_byte": judge(tool, model, held_out, markup)}
-        )
+        rows.append({"runner": runner, "seconds": seconds, "model": str(model), "markup": markup})
         record.write_text(json.dumps(rows, indent=1))
         print(rows[-1], flush=True)
 
@@ -208,6 +209,12 @@ def main() -> None:
                 sizes = ["--seconds", limit, "--trl-batch", arguments.trl_batch]
                 run(sys.executable, __file__, *worker, *sizes)
                 add(name, json.loads((model / "seconds.json").read_text()), model, "newline")
+    if arguments.train_only:
+        return
+    for row in rows:
+        if "bits_per_byte" not in row:
+            row["bits_per_byte"] = judge(tool, Path(row["model"]), held_out, row["markup"])
+            record.write_text(json.dumps(rows, indent=1))
     print("| runner | seconds | held-out bits per byte |\n|---|---|---|")
     for row in rows:
         print(f"| {row['runner']} | {row['seconds']:.0f} | {row['bits_per_byte']:.4f} |")

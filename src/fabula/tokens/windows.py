@@ -1,4 +1,4 @@
-"""Windows: rows of `context_length` positions that stories are packed into, so that no step is spent on padding.
+"""Windows: rows of `context_length` positions that stories are packed into, so that hardly any position is spent on padding.
 
 A story of n tokens (start and end included) has n - 1 positions; position i reads token i and has token i + 1 as its
 target. A story with more positions than a window continues in another window, which repeats some of its tokens as left

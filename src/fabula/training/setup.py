@@ -103,8 +103,9 @@ class Setup:
         trained = f" ({sizes.num_trained / 1e6:.1f} M trained)" if partly else ""
         return (
             f"{sizes.num_parameters / 1e6:.1f} M parameters{trained}, {windows.num_targets:,} story tokens in"
-            f" {len(windows):,} windows of {sizes.context_length} ({windows.padding:.1%} padding),"
-            f" {'at most ' if self.job.limit else ''}{sizes.num_steps:,} steps of {sizes.batch_size} windows,"
+            f" {len(windows):,} windows of at most {sizes.context_length},"
+            f" {'at most ' if self.job.limit else ''}{sizes.num_steps:,} steps of"
+            f" {sizes.batch_size} {'window' if sizes.batch_size == 1 else 'windows'},"
             f" learning rate {sizes.learning_rate:.2g}"
         )
 
