@@ -1,54 +1,27 @@
 """Checks the page with axe-core, the common checker of accessibility rules."""
 
-import os
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
 
 from playwright.sync_api import Browser, Page, expect
 from served import HeldEngine, served
 
 from fabula.corpus.copies import CopyIndex
 from fabula.corpus.store import open_corpus
-from fabula.errors import FabulaError
 from fabula.models.records import ModelRecords
-from fabula.publishing.vendor import Library, archive
 from fabula.serving.app import make_app
 
-AXE = Library(
-    "axe-core",
-    "4.14.1",
-    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
-    {"package/axe.min.js": "axe.js"},
-)
-
-
-@pytest.fixture(scope="module")
-def axe(monkeypatch_module: pytest.MonkeyPatch) -> str:
-    """The checker, from the user's cache. `FABULA_FETCH=1 pytest` downloads it there."""
-    import tarfile
-
-    monkeypatch_module.delenv("FABULA_CACHE", raising=False)
-    if not os.environ.get("FABULA_FETCH"):
-        monkeypatch_module.setattr("fabula.publishing.vendor.shutil.which", lambda _: None)
-    try:
-        path = archive(AXE)
-    except FabulaError:
-        pytest.skip("needs axe-core in the cache: FABULA_FETCH=1 pytest tests/browser fetches it with npm")
-    with tarfile.open(path) as opened:
-        file = opened.extractfile("package/axe.min.js")
-        assert file is not None
-        return file.read().decode()
-
-
-@pytest.fixture(scope="module")
-def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of the checker."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
 from playwright.sync_api import Browser, Page, expect
 from served import served
-from test_accessibility import axe, findings, monkeypatch_module
+from test_accessibility import axe, findings
 
 from fabula.studio_server.app import make_studio
 from fabula.studio_server.projects import Projects
 
-__all__ = ["axe", "monkeypatch_module"]  # fixtures
+__all__ = ["axe"]  # a fixture
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 NOTE = "Author's note: thank you all for reading! Follow me at patreon.com/lowquay for more."
@@ -66,15 +66,6 @@ def studio(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def checker(request: pytest.FixtureRequest) -> str:
-    """The checker of accessibility rules; "" if it is not available."""
-    try:
-        return request.getfixturevalue("axe")
-    except pytest.skip.Exception:
-        return ""
-
-
-@pytest.fixture
 def page(browser: Browser, studio: str) -> Iterator[Page]:
     """A page without hidden errors, from which nothing is sent to another machine."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -93,7 +84,7 @@ def page(browser: Browser, studio: str) -> Iterator[Page]:
 
 
 def test_from_a_word_file_to_a_model_that_writes(
-    page: Page, root: Path, tmp_path: Path, tiny_gpt2_dir: Path, checker: str
+    page: Page, root: Path, tmp_path: Path, tiny_gpt2_dir: Path, axe: str
 ):
     expect.set_options(timeout=90_000)
     page.locator("input[type=file]:not([webkitdirectory])").set_input_files(
@@ -109,18 +100,18 @@ def test_from_a_word_file_to_a_model_that_writes(
     project.choose(chosen)
     page.reload()
     expect(page.locator(".removals ins")).to_have_count(1)
-    check(page, checker)
+    check(page, axe)
     page.locator("#start").click()
     expect(page.locator("#stop")).to_be_visible()
     page.reload()  # in the middle of the training
     expect(page.locator("#training .curve")).to_be_visible()
     expect(page.locator("#training .samples")).to_contain_text("Before training")
-    check(page, checker)
+    check(page, axe)
     expect(page.locator("#result .headline")).to_be_visible()
     corpus = project.corpus_manifest()
     assert corpus is not None
     assert corpus.counts.num_removals == 4  # the restored text counts as story
-    check(page, checker)
+    check(page, axe)
     with page.expect_popup() as report:
         page.get_by_text("Open the report").click()
     expect(report.value.locator("h1")).to_be_visible()
@@ -137,19 +128,18 @@ def test_from_a_word_file_to_a_model_that_writes(
     page.locator("#tab-guess").click()
     page.locator(".passage").first.click()
     expect(page.locator("#guess")).to_contain_text("of 1 pairs")
-    check(page, checker)
+    check(page, axe)
 
 
-def check(page: Page, checker: str) -> None:
+def check(page: Page, axe: str) -> None:
     """The page fits a phone, and the checker finds nothing in light and dark mode."""
-    if checker:
-        page.evaluate(checker)
+    page.evaluate(axe)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
-        assert not checker or findings(page) == []
+        assert findings(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert not checker or findings(page) == []
+    assert findings(page) == []
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
