@@ -18,6 +18,7 @@ from fabula.corpus.store import open_corpus
 from fabula.models.records import ModelRecords
 from fabula.serving.app import make_app
 
+
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script of the checker."""
@@ -54,6 +55,10 @@ def test_axe_finds_nothing(browser: Browser, axe: str, address: str, tiny_corpus
     copied = next(iter(open_corpus(tiny_corpus_dir).stories("train"))).text
     page.locator("#story").fill(f"It was said: {copied[:100]} and")
     expect(page.locator("#mirror .copied")).not_to_be_empty()
+    page.locator("#words-at-caret").click()
+    expect(page.locator("#words li")).to_have_count(8)
+    assert findings(page) == []
+    page.keyboard.press("Escape")
     page.locator("#copied summary").click()
     page.locator("#settings summary").click()
     assert findings(page) == []

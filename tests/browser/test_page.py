@@ -211,6 +211,37 @@ def test_choose_one_of_three(open_page: OpenPage):
     assert story(page) == "The fox "
 
 
+def test_other_words_in_place_of_one(open_page: OpenPage):
+    page = open_page()
+    page.locator("#story").fill("Once upon a time there was a lamp.")
+    page.locator("#story").evaluate("field => field.setSelectionRange(7, 7)")
+    page.keyboard.press("Alt+ArrowDown")
+    words = page.locator("#words li .word")
+    expect(words).to_have_count(8)
+    expect(page.locator("#words h2")).to_have_text("In place of “upon”")
+    shares = [float(text.split()[0]) for text in page.locator("#words .percent").all_inner_texts()]
+    assert shares == sorted(shares, reverse=True)
+    expect(page.locator("#words li button").first).to_be_focused()
+    second = words.nth(1).evaluate("word => word.firstChild.data")
+    page.keyboard.press("2")
+    expect(page.locator("#words")).to_be_hidden()
+    assert story(page) == f"Once {second} a time there was a lamp."
+    page.locator("#undo").click()
+    assert story(page) == "Once upon a time there was a lamp."
+    page.locator("#story").dblclick(position={"x": 40, "y": 40})
+    expect(words).to_have_count(8)
+    expect(page.locator("#story")).to_be_focused()  # typing replaces the selection, as everywhere
+    page.keyboard.type("Twice")
+    expect(page.locator("#words")).to_be_hidden()
+    page.locator("#words-at-caret").click()
+    expect(words).to_have_count(8)
+    page.keyboard.press("Escape")
+    expect(page.locator("#words")).to_be_hidden()
+    page.locator("#story").fill("…")
+    page.locator("#words-at-caret").click()
+    expect(page.locator("#status")).to_contain_text("There is no word at the caret")
+
+
 def test_settings_start_from_the_models_and_matter(open_page: OpenPage):
     page = open_page()
     assert page.locator("#set-temperature").input_value() == "1"

@@ -452,3 +452,37 @@ def test_the_command_on_something_that_is_no_model(tmp_path: Path):
         result.stderr.strip()
         == f"fabula: error: {tmp_path}: this folder is not a model: it has no config.json"
     )
+
+
+def test_other_words_with_their_probabilities(page: str):
+    status, found = post(page, "/words", {"text": "Once upon a time there was ", "word": "a"})
+    assert status == 200
+    assert found[0]["text"] == "a"
+    assert 3 < len(found) <= 9
+    assert all(0 < word["probability"] < 1 and word["tokens"] for word in found[1:])
+    before = {"text": "Once upon a time there was ", "word": "a", "settings": {"memory": "Wren is a fox."}}
+    assert post(page, "/words", before)[1] != found  # the memory is read
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"text": "Once ", "word": "two words"}, 422, "this is not one word"),
+        ({"text": "Once ", "word": ""}, 422, "this is not one word"),
+        ({"text": "Once ", "word": "x" * 61}, 422, "word"),
+        ({"text": "x" * 50_000, "word": "a"}, 413, "characters"),
+        ({"text": "Once ", "word": "a", "settings": {"temprature": 1}}, 422, "temprature"),
+        ({"text": "Once ", "word": "a", "n": 3}, 422, "n"),
+        ({"text": "", "word": "a"}, 200, ""),
+    ],
+)
+def test_words_that_are_refused(page: str, body: dict[str, Any], status: int, words: str):
+    found, answer = post(page, "/words", body)
+    assert found == status, answer
+    assert words in json.dumps(answer)
+
+
+def test_words_are_counted_by_address(engine: HeldEngine):
+    with limited(engine, max_per_address=2) as address:
+        asked = {"text": "Once ", "word": "a"}
+        assert [post(address, "/words", asked)[0] for _ in range(3)] == [200, 200, 429]

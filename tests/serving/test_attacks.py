@@ -21,7 +21,7 @@ from served import HeldEngine, served
 from fabula.models.records import ModelRecords
 from fabula.serving import guard
 from fabula.serving.api import MAX_STOPS, MAX_STORIES, CompletionRequest, make_api
-from fabula.serving.app import CopiesRequest, WriteRequest, make_app
+from fabula.serving.app import CopiesRequest, WordsRequest, WriteRequest, make_app
 from fabula.serving.guard import LOOPBACK, hosts_for
 from fabula.serving.settings import Limits
 from fabula.studio_server.app import make_studio
@@ -322,7 +322,12 @@ def inline(record: Any) -> dict[str, Any]:
 def test_what_the_schema_allows_and_forbids(page: str, api: str):
     """Bodies that follow the schema and bodies that do not: each gets an answer, and none is a server error."""
     schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
-    routes = {"/write": WriteRequest, "/copies": CopiesRequest, "/v1/completions": CompletionRequest}
+    routes = {
+        "/write": WriteRequest,
+        "/copies": CopiesRequest,
+        "/words": WordsRequest,
+        "/v1/completions": CompletionRequest,
+    }
     for found in schemathesis.openapi.from_dict(openapi(routes)).get_all_operations():
         operation = found.ok()
         for mode in list(schemathesis.GenerationMode):

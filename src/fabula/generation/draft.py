@@ -169,6 +169,11 @@ class Draft:
         return frozenset(i for i, text in texts if any(breaker in text for breaker in DRY_BREAKERS))
 
     @property
+    def to_spell(self) -> str:
+        """The end of the prompt that the next tokens must spell, because it is not read."""
+        return self._to_spell
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether it is wanted and not finished."""
         wanted = self if self.leader is None else self.leader

@@ -82,7 +82,7 @@ def covers(engine: Engine, ids: list[int], end: str, logits_V: NDArray[np.float3
     paths: list[tuple[int, ...]] = [()]
     scores, last_ids, path_of = [], [], []
     # Path, its log probability, the text left to spell, the log probabilities of the next token.
-    frontier = [(0, 0.0, end.encode(), _log_softmax(logits_V))]
+    frontier = [(0, 0.0, end.encode(), log_softmax(logits_V))]
     batch = None
     while frontier:
         followed: list[tuple[float, int, int, bytes, int]] = []
@@ -106,7 +106,7 @@ def covers(engine: Engine, ids: list[int], end: str, logits_V: NDArray[np.float3
         frontier = []
         for (score, path, token, left, _), logits in zip(followed, batch.logits_BV, strict=True):
             paths.append((*paths[path], token))
-            frontier.append((len(paths) - 1, score, left, _log_softmax(logits)))
+            frontier.append((len(paths) - 1, score, left, log_softmax(logits)))
     return Covers(
         np.concatenate(scores).astype(np.float32), paths, np.concatenate(last_ids), np.concatenate(path_of)
     )
@@ -116,6 +116,7 @@ def _kind(char: str) -> str:
     return "space" if char.isspace() else "word" if char.isalnum() else "other"
 
 
-def _log_softmax(logits_V: NDArray[np.float32]) -> NDArray[np.float64]:
+def log_softmax(logits_V: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Natural log probabilities of these logits."""
     shifted = logits_V.astype(np.float64) - logits_V.max()
     return shifted - np.log(np.exp(shifted).sum())

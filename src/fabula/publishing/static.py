@@ -28,6 +28,7 @@ PAGE = (
     "shelf.js",
     "files.js",
     "guess.js",
+    "words.js",
     "element.js",
     "theme.js",
     "icon.svg",

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -25,6 +26,7 @@ from fabula.corpus.copies import CopyIndex
 from fabula.errors import FabulaError
 from fabula.generation.draft import make_drafts
 from fabula.generation.engine import Engine
+from fabula.generation.likely_words import MAX_WORD_CHARS, likely_words
 from fabula.generation.settings import SamplingSettings
 from fabula.models.records import ModelRecords
 from fabula.report.facts import PageData
@@ -48,6 +50,7 @@ PAGE = {
     "shelf.js": "text/javascript",
     "files.js": "text/javascript",
     "guess.js": "text/javascript",
+    "words.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 """The page's files and their media types. The server answers with no other file of the machine."""
@@ -73,6 +76,14 @@ class CopiesRequest(Record):
     """The body of a request to compare a text with the training stories."""
 
     text: str = Field(max_length=MAX_COPIES_CHARS)
+
+
+class WordsRequest(Record):
+    """The body of a request for the words that the model would write at a place."""
+
+    text: str = Field(description="The story before the word, with the space.")
+    word: str = Field(max_length=MAX_WORD_CHARS, description="The word that stands there.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="As for writing, such as the memory.")
 
 
 class GuessRequest(Record):
@@ -136,6 +147,7 @@ def make_app(
             Route("/model.json", page.show_data),
             Route("/write", page.write, methods=["POST"]),
             Route("/copies", page.find_copies, methods=["POST"]),
+            Route("/words", page.find_words, methods=["POST"]),
             Route("/pair.json", page.ask_guess),
             Route("/guess", page.answer_guess, methods=["POST"]),
             Route("/{name}", page.show),
@@ -218,7 +230,17 @@ class Page:
         found = await run_in_threadpool(self.copies.find, wanted.text) if self.copies else []
         return JSONResponse([asdict(copy) for copy in found])
 
-    def _settings_of(self, wanted: WriteRequest) -> SamplingSettings:
+    async def find_words(self, request: Request) -> Response:
+        """The words that the model would write at a place, with their probabilities; the one that stands there first."""
+        wanted = WordsRequest.parse(await read_body(request), where="request")
+        settings = self._settings_of(wanted)
+        if self._meter.count(f"words {address_of(request)}", self.limits.max_per_address):
+            raise Refusal("Please wait a little before you ask for more words.", 429)
+        [draft] = make_drafts(self.engine, [wanted.text], settings, 0)
+        found = await self.queue.aside(partial(likely_words, draft, wanted.word))
+        return JSONResponse([asdict(word) for word in found])
+
+    def _settings_of(self, wanted: WriteRequest | WordsRequest) -> SamplingSettings:
         """The model's settings with a visitor's changes.
 
         Raises:

@@ -5,10 +5,11 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from fabula.generation.batcher import Batcher
 from fabula.generation.draft import Draft
@@ -16,6 +17,7 @@ from fabula.generation.draft import FinishReason as DraftFinishReason
 from fabula.serving.requests import Refusal
 from fabula.serving.settings import Limits
 
+T = TypeVar("T")
 FinishReason = DraftFinishReason | Literal["time"]
 
 
@@ -112,6 +114,7 @@ class GenerationQueue:
         self._batcher = Batcher()
         self._waiting: deque[Job] = deque()
         self._jobs: dict[Draft, Job] = {}
+        self._asides: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="generation-queue", daemon=True)
@@ -134,6 +137,20 @@ class GenerationQueue:
             self._changed.notify()
         return job
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """The result of other work with the engine, done between two steps of writing.
+
+        Raises:
+            Refusal: too much of it waits already, or the server is shutting down.
+        """
+        done: Future[T] = Future()
+        with self._changed:
+            if len(self._asides) >= self._limits.max_waiting or self._is_closed:
+                raise Refusal("The model is busy. Please try again in a minute.", 503)
+            self._asides.append((done, work))
+            self._changed.notify()
+        return await asyncio.wrap_future(done)
+
     def cancel(self, job: Job) -> None:
         """Take a request out of the queue, or stop writing its stories before their next tokens."""
         with self._changed:
@@ -154,6 +171,8 @@ class GenerationQueue:
             self._is_closed = True
             for job in {*self._waiting, *self._jobs.values()}:
                 job.fail("The server is shutting down.")
+            for done, _ in self._asides:
+                do_aside(done, refuse_closed)
             self._changed.notify()
         self._thread.join(timeout=10)
 
@@ -165,12 +184,17 @@ class GenerationQueue:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or len(self._batcher) or self._is_closed)
+                self._changed.wait_for(
+                    lambda: self._waiting or len(self._batcher) or self._asides or self._is_closed
+                )
                 if self._is_closed:
                     return
+                aside = self._asides.popleft() if self._asides else None
                 # While more than half are being written, the others wait, so that they can share a batch.
                 if len(self._batcher) <= self._limits.max_stories // 2:
                     self._begin()
+            if aside is not None:
+                do_aside(*aside)
             try:
                 for draft, text in self._batcher.step():
                     self._jobs[draft].report(draft, text)
@@ -198,3 +222,16 @@ class GenerationQueue:
             if job.num_begun == len(job.drafts) or not any(draft.is_wanted for draft in job.drafts):
                 self._waiting.popleft()
                 self._tell_places()
+
+
+def refuse_closed() -> None:
+    raise Refusal("The server is shutting down.", 503)
+
+
+def do_aside(done: Future[Any], work: Callable[[], Any]) -> None:
+    if not done.set_running_or_notify_cancel():  # the client has left
+        return
+    try:
+        done.set_result(work())
+    except Exception as error:  # it belongs to whoever asked
+        done.set_exception(error)

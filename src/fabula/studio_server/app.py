@@ -33,6 +33,8 @@ from fabula.models.bases import TINY, list_bases
 from fabula.models.find import is_at_hand
 from fabula.pipeline.events import read_events
 from fabula.pipeline.run import DECISIONS, sample_stories
+from fabula.publishing.publish import CARD
+from fabula.publishing.upload import find_account
 from fabula.report.render import REPORT
 from fabula.results import METRICS, SAMPLES, Evaluation, read_samples
 from fabula.serving.app import OwnHeaders, Place, answer_error
@@ -73,12 +75,16 @@ DOWNLOADS = {"ledger.jsonl": f"corpus/{LEDGER}", "samples.jsonl": SAMPLES, "metr
 FOLDERS = {"model.zip": "model", "gguf.zip": "gguf", "onnx.zip": "onnx", "publish.zip": "publish"}
 
 EXPORTS = ("gguf", "onnx")
+PUBLISH = ("--progress", "plain", "publish")
 
 SANDBOX = (
     "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; script-src 'unsafe-inline';"
     " style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 """A report contains text from untrusted files. It may run its own script, in a separate origin without any access."""
+
+
+REPOSITORY = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 
 
 class NewProject(Record):
@@ -105,6 +111,25 @@ class ExportRequest(Record):
 class PublishRequest(Record):
     license: str = Field(max_length=100, pattern=r"^[A-Za-z0-9][\w.+-]*$")
     corpus_license: str = Field(max_length=100, pattern=r"^[A-Za-z0-9][\w.+-]*$")
+    anyway: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        licences = ["--license", self.license, "--corpus-license", self.corpus_license]
+        return [*licences, *(["--anyway"] if self.anyway else [])]
+
+
+class AccountRequest(Record):
+    token: str = Field(default="", max_length=200, pattern="^[A-Za-z0-9_-]*$", repr=False)
+    """Of the hub; "" for the one that is saved on this machine."""
+
+
+class UploadRequest(PublishRequest, AccountRequest):
+    account: str = Field(min_length=1, max_length=100)
+    """The account that the person confirmed. It must be the token's."""
+    repo: str = Field(max_length=200, pattern=REPOSITORY)
+    space: str = Field(default="", max_length=200, pattern=f"^$|{REPOSITORY}")
+    private: bool = False
 
 
 def make_studio(
@@ -148,8 +173,12 @@ def make_studio(
             post(one + "/stop", studio.stop),
             post(one + "/finish", studio.finish),
             post(one + "/learn", studio.learn),
+            post(one + "/remove", studio.remove),
+            post(one + "/put-back", studio.put_back),
             post(one + "/export", studio.export),
             post(one + "/publish", studio.publish),
+            post(one + "/account", studio.account),
+            post(one + "/upload", studio.upload_model),
             Route(one + "/events", studio.events),
             Route("/files/{name}/{what}", studio.file),
             Mount("/desk/{project}", studio.write),
@@ -236,7 +265,7 @@ class Studio:
                 "is_working": self.jobs.is_working(project, kind),
                 "output": self.jobs.output(project.name, kind),
             }
-            for kind in ("export", "publish")
+            for kind in ("export", "publish", "upload")
         }
         described = self._describe(project)
         return {
@@ -258,6 +287,7 @@ class Studio:
                 if metrics and sample.model == metrics.models[-1].name
             ][:3],
             "has_report": (project.folder / REPORT).is_file(),
+            "has_dry_run": (project.folder / "publish" / "model" / CARD).is_file(),
             "exports": [name for name in EXPORTS if (project.folder / name / "export.json").is_file()],
             "work": work,
         }
@@ -381,8 +411,25 @@ class Studio:
         """A new project that trains the model of this one further, on its stories and on one that was written with it."""
         project = self._project(request)
         wanted = LearnRequest.parse(await read_body(request), where="request")
-        made = await run_in_threadpool(self.projects.continue_with, project, wanted.name, wanted.text)
+        made = await run_in_threadpool(self.projects.improve, project, wanted.name, wanted.text)
         return JSONResponse({"name": made.name})
+
+    async def remove(self, request: Request) -> Response:
+        """Remove a project; it can be put back until another of its name is removed."""
+        project = self._project(request)
+        await read_body(request)
+        if project.phase()[0] in ("working", "reading") or self.jobs.is_queued(project):
+            raise Refusal("This project is at work. Pause it first.", 409)
+        await run_in_threadpool(self.desk.release, project)
+        await run_in_threadpool(self.projects.remove, project, self.jobs.removed)
+        return JSONResponse({})
+
+    async def put_back(self, request: Request) -> Response:
+        await read_body(request)
+        name = request.path_params["name"]
+        return JSONResponse(
+            {"name": (await run_in_threadpool(self.projects.put_back, name, self.jobs.removed)).name}
+        )
 
     # What comes out
 
@@ -404,16 +451,33 @@ class Studio:
         """Write everything that publishing would upload, and check it. Nothing is uploaded."""
         project = self._project(request)
         wanted = PublishRequest.parse(await read_body(request), where="request")
-        words = [
-            "--progress",
-            "plain",
-            "publish",
-            str(project.folder),
-            "--dry-run",
-            str(project.folder / "publish"),
-        ]
-        words += ["--license", wanted.license, "--corpus-license", wanted.corpus_license]
+        words = [*PUBLISH, str(project.folder), "--dry-run", str(project.folder / "publish"), *wanted.words]
         self.jobs.submit(Wanted(project=project.name, kind="publish", words=words))
+        return JSONResponse({})
+
+    async def account(self, request: Request) -> Response:
+        """Whom a token of the hub belongs to, for the person to confirm. The token is not kept."""
+        self._project(request)
+        wanted = AccountRequest.parse(await read_body(request), where="request")
+        return JSONResponse(asdict(await run_in_threadpool(find_account, wanted.token or None)))
+
+    async def upload_model(self, request: Request) -> Response:
+        """Publish on the hub, with the account and the repositories that the person has confirmed."""
+        project = self._project(request)
+        wanted = UploadRequest.parse(await read_body(request), where="request")
+        account = await run_in_threadpool(find_account, wanted.token or None)
+        if account.name != wanted.account:
+            raise Refusal(f"This token belongs to {account.name}, not to {wanted.account}.", 409)
+        for repo in filter(None, (wanted.repo, wanted.space)):
+            if not account.may_own(repo):
+                raise Refusal(f"{account.name} cannot write to {repo}: name it {account.name}/…", 422)
+        words = [*PUBLISH, str(project.folder), "--repo", wanted.repo, *wanted.words]
+        words += [
+            *(["--space", wanted.space] if wanted.space else []),
+            *(["--private"] if wanted.private else []),
+        ]
+        job = Wanted(project=project.name, kind="upload", words=words, has_token=bool(wanted.token))
+        self.jobs.submit(job, wanted.token)
         return JSONResponse({})
 
     async def file(self, request: Request) -> Response:

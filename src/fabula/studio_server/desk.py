@@ -55,6 +55,12 @@ class Desk:
                 self._shown = shown
             return self._app
 
+    def release(self, project: Project) -> None:
+        """Release the model if it is this project's."""
+        with self._lock:
+            if self._shown is not None and self._shown[0] == project:
+                self.close()
+
     def close(self) -> None:
         """Release the model."""
         if self._app is not None:

@@ -4,6 +4,7 @@ A run continues when the studio is closed or killed, and the studio finds it aga
 kept in a file.
 """
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -29,13 +30,15 @@ class Wanted(Result):
     """A command in the queue.
 
     Attributes:
-        kind: "run", "export" or "publish".
+        kind: "run", "export", "publish" (the dry run) or "upload".
         words: the command line after `fabula`.
+        has_token: whether it runs with a token of the hub. The token itself is only in this process's memory.
     """
 
     project: str
     kind: str
     words: list[str]
+    has_token: bool = False
 
 
 class Queue(Result):
@@ -61,6 +64,8 @@ class Jobs:
     projects: Projects
     problems: dict[str, str] = field(default_factory=dict)
     _working: Working | None = None
+    _tokens: dict[str, str] = field(default_factory=dict)
+    """Tokens of the hub, by project, until their uploads begin. They are never written to a file."""
 
     def __post_init__(self) -> None:
         self._folder = self.projects.root / HIDDEN
@@ -70,14 +75,25 @@ class Jobs:
         except FabulaError:  # an unreadable queue counts as empty; no project is lost
             self._queue = Queue()
 
+    @property
+    def removed(self) -> Path:
+        """Where removed projects are until they are put back."""
+        return self._folder / "removed"
+
     def run(self, project: Project) -> None:
         """Put the run of a project at the end of the queue; a stopped run continues."""
         words = command_words(project.arguments(), project.folder)[1:]
         self.submit(Wanted(project=project.name, kind="run", words=["--progress", "none", *words]))
 
-    def submit(self, wanted: Wanted) -> None:
-        """Put a command at the end of the queue, unless it is already in it."""
+    def submit(self, wanted: Wanted, token: str = "") -> None:
+        """Put a command at the end of the queue, unless it is already in it.
+
+        Args:
+            token: of the hub, which the command gets in its environment; "" for none.
+        """
         self.problems.pop(wanted.project, None)
+        if token:
+            self._tokens[wanted.project] = token
         if not any((one.project, one.kind) == (wanted.project, wanted.kind) for one in self._queue.waiting):
             self._queue.waiting.append(wanted)
             self._save()
@@ -138,7 +154,13 @@ class Jobs:
         return any(event is not None and event.process is not None for event in events)
 
     def _start(self, wanted: Wanted) -> None:
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"env": dict(os.environ)}
+        if wanted.has_token:
+            token = self._tokens.pop(wanted.project, "")
+            if not token:
+                self.problems[wanted.project] = "the studio was restarted before the upload; upload again"
+                return
+            options["env"]["HF_TOKEN"] = token
         if sys.platform == "win32":
             options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         else:

@@ -1,5 +1,6 @@
 """Projects: the run folders in one folder, with the user's files and the state of each."""
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fabula.corpus.options import ReadingOptions
+from fabula.corpus.store import open_corpus
 from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
@@ -47,6 +49,8 @@ class Choices(Result):
     base: str = TINY
     recipe: str = RECIPE
     max_minutes: float | None = Field(default=10.0, gt=0, le=100_000)
+    improves: str = ""
+    """The project whose model it trains further, or ""."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,14 @@ class Project:
 
     def choose(self, choices: Choices) -> None:
         choices.save(self.folder / PROJECT)
+
+    @property
+    def improves(self) -> str:
+        """The project whose model it trains further, or ""."""
+        try:
+            return self.choices().improves
+        except FabulaError:  # of another version
+            return ""
 
     def arguments(self) -> RunArguments:
         """The arguments of its run: those it was started with, or else the user's choice."""
@@ -205,34 +217,81 @@ class Projects:
             project.choose(Choices())
             return project
 
-    def continue_with(self, project: Project, name: str, text: str) -> Project:
-        """A new project with the files of another and one more story, whose base is the other's model. The other stays
-        as it is.
+    def improve(self, project: Project, name: str, text: str) -> Project:
+        """A new project with the stories of another and one more to train on, whose base is the other's model. The
+        other stays as it is, and the same stories are held out.
 
         Raises:
-            FabulaError: it has no model, or its files are not in it.
+            FabulaError: it has no model or no stories.
         """
         if not (project.model / MANIFEST).is_file():
             raise FabulaError("there is no model in this project yet", where=project.name)
-        if not project.files():
-            raise FabulaError(
-                "the files of this run are not in the project",
-                where=project.name,
-                hint="make a project from them and your story, with this model as its base",
-            )
+        corpus = open_corpus(project.corpus)
         made = self.create(project.name)
-        shutil.copytree(project.inputs, made.inputs, dirs_exist_ok=True)
+        has_prompts = False
+        with (made.inputs / CLEANED).open("w", encoding="utf-8") as file:
+            for split in corpus.splits:
+                for story in corpus.stories(split):
+                    has_prompts = has_prompts or bool(story.prompt)
+                    file.write(story_row(story.text, story.title, split, story.prompt))
         written = made.inputs / WRITTEN
-        written.mkdir(exist_ok=True)
-        stem = re.sub(r"[^\w -]+", "-", name).strip(" -")[:60] or "story"
-        number = sum(1 for _ in written.iterdir()) + 1
-        (written / f"{number} {stem}.txt").write_text(text, encoding="utf-8")
-        made.choose(project.choices().model_copy(update={"base": str(project.model.resolve())}))
+        written.write_text(story_row(text, name, "train", ""), encoding="utf-8")
+        minutes = project.arguments().max_minutes if project.has_run else project.choices().max_minutes
+        made.choose(
+            Choices(
+                reading=ReadingOptions(prompt_column="prompt" if has_prompts else None),
+                base=str(project.model.resolve()),
+                max_minutes=minutes,
+                improves=project.name,
+            )
+        )
         return made
 
+    def remove(self, project: Project, bin: Path) -> None:
+        """Move a project out of the way, so that it can be put back.
 
-WRITTEN = "written"
-"""Folder of a project's inputs with the stories that were written with its model."""
+        Args:
+            bin: where removed projects are.
+
+        Raises:
+            FabulaError: another project trains its model further.
+        """
+        for other in self.all():
+            if other.name != project.name and other.improves == project.name:
+                raise FabulaError(
+                    f"{other.name} improves this project; remove that first", where=project.name
+                )
+        bin.mkdir(parents=True, exist_ok=True)
+        place = bin / project.name
+        if place.exists():  # removed before, under the same name
+            shutil.rmtree(place)
+        project.folder.rename(place)
+
+    def put_back(self, name: str, bin: Path) -> Project:
+        """Put a removed project back.
+
+        Raises:
+            FabulaError: there is none, or another has its name now.
+        """
+        removed, folder = bin / name, self.root / name
+        if not NAME.fullmatch(name) or not removed.is_dir():
+            raise FabulaError("There is no such project.")
+        if folder.exists():
+            raise FabulaError("another project has this name now", where=name)
+        removed.rename(folder)
+        return Project(folder)
+
+
+def story_row(text: str, title: str, split: str, prompt: str) -> str:
+    """A story as a line of JSON Lines, as cleaning reads it."""
+    return (
+        json.dumps({"title": title, "prompt": prompt, "split": split, "text": text}, ensure_ascii=False)
+        + "\n"
+    )
+
+
+CLEANED, WRITTEN = "stories.jsonl", "written.jsonl"
+"""Inputs of a project that improves another: the stories of the other as they were cleaned, and the new one."""
 
 
 def input_path(project: Project, name: str) -> Path:
@@ -310,5 +369,6 @@ def describe(project: Project, *, is_queued: bool, problem: str = "") -> dict[st
         "num_stories": manifest.counts.num_kept if manifest else None,
         "num_words": manifest.counts.words_kept if manifest else None,
         "has_model": (project.model / MANIFEST).is_file(),
+        "improves": project.improves,
         "changed": project.folder.stat().st_mtime,
     }

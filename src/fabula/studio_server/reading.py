@@ -6,6 +6,7 @@
 import itertools
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fabula.errors import FabulaError
 from fabula.files import atomic_file
 from fabula.pipeline.events import EventLog
 from fabula.results import Result
-from fabula.studio_server.projects import Project
+from fabula.studio_server.projects import CLEANED, Project
 
 NUM_BEGINNINGS = 3
 BEGINNING_CHARS = 700
@@ -61,16 +62,14 @@ def read_stories(folder: Path, reading: ReadingOptions) -> dict[str, Any]:
         FabulaError: they cannot be read.
     """
     project = Project(folder)
-    project.choose(project.choices().model_copy(update={"reading": reading}))
+    choices = project.choices()
+    project.choose(choices.model_copy(update={"reading": reading}))
     with EventLog(folder) as log:
+        read = partial(clean, project.source(), project.corpus, reading=reading, on_progress=log)
         try:
-            clean(
-                project.source(),
-                project.corpus,
-                reading=reading,
-                decisions=project.decisions,
-                on_progress=log,
-            )
+            read(decisions=project.decisions)
+            if choices.improves and undo_in_cleaned(project):
+                read(decisions=project.decisions)
         except ReadingQuestion as question:
             return {
                 "question": {
@@ -79,6 +78,23 @@ def read_stories(folder: Path, reading: ReadingOptions) -> dict[str, Any]:
                 }
             }
     return {"summary": summarise(project)}
+
+
+def undo_in_cleaned(project: Project) -> bool:
+    """Decide that nothing more is taken out of the stories that the improved project has cleaned.
+
+    Returns:
+        Whether there was anything to decide.
+    """
+    found = [
+        Decision(story=row.story, start=row.start, end=row.end, decision="undo", rule=row.rule, text=row.text)
+        for row in open_corpus(project.corpus).ledger()
+        if isinstance(row, RemovalRow) and row.source == CLEANED
+    ]
+    known = {one.key for one in load_decisions(project)}
+    new = [one for one in found if one.key not in known]
+    write_decisions(project, [*load_decisions(project), *new])
+    return bool(new)
 
 
 def summarise(project: Project) -> dict[str, Any] | None:
@@ -217,7 +233,11 @@ def decide(project: Project, wanted: Decision) -> int:
     decisions = [one for one in load_decisions(project) if one.key != wanted.key]
     if wanted.decision:
         decisions.append(wanted)
+    write_decisions(project, decisions)
+    return len(decisions)
+
+
+def write_decisions(project: Project, decisions: list[Decision]) -> None:
     with atomic_file(project.decisions) as file:
         for one in decisions:
             file.write(one.model_dump_json() + "\n")
-    return len(decisions)

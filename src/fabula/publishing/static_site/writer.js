@@ -1,4 +1,4 @@
-// Writes in the visitor's own browser: the model runs in a worker beside the page. Has the same three functions as the
+// Writes in the visitor's own browser: the model runs in a worker beside the page. Has the same exports as the
 // writer.js of the page that a server shows.
 
 export const privacy = "The model runs in your own browser. What you write never leaves it. Your browser stores the story until you begin a new one.";
@@ -52,6 +52,9 @@ export async function write({ text, settings, seed, count, signal }, on) {
 }
 
 export async function copies() { return []; }
+
+// The page offers no words in place of others.
+export const words = null;
 
 // There is no server to ask anything else.
 export function post() { throw new Error("This page has no server."); }

@@ -1,6 +1,6 @@
 // The page: joins the story, the shelf, the settings and the writer.
 
-import { connect, copies, hasBridges, healsPrompt, post, privacy, write } from "./writer.js";
+import { connect, copies, hasBridges, healsPrompt, post, privacy, words, write } from "./writer.js";
 import { element } from "./element.js";
 import { docx, download, epub, markdown } from "./files.js";
 import { showPair } from "./guess.js";
@@ -9,6 +9,7 @@ import { newId, Shelf } from "./shelf.js";
 import { readStory, Story } from "./story.js";
 import { Settings } from "./settings.js";
 import { themeButton } from "./theme.js";
+import { showWords, wordAt } from "./words.js";
 
 const KEPT = "fabula.settings"; // in the browser's own store
 const COPIES_CHARS = 18000; // of the story's end that is compared with the training stories
@@ -42,6 +43,7 @@ function show({ keepField = false } = {}) {
     if (!writing) field.setSelectionRange(caret.start, caret.end);
   }
   drawMirror();
+  closeWords();
   const busy = writing !== null;
   const choosing = !$("continuations").hidden;
   const stays = busy || choosing || isReader;
@@ -50,7 +52,7 @@ function show({ keepField = false } = {}) {
   if (document.activeElement !== $("name")) $("name").value = record.name;
   $("elsewhere").hidden = !isReader;
   $("openings").hidden = story.text.trim() !== "" || busy || isReader;
-  $("three").disabled = $("again").disabled = !model || stays;
+  $("three").disabled = $("again").disabled = $("words-at-caret").disabled = !model || stays;
   $("undo").disabled = stays || !story.canUndo;
   $("redo").disabled = stays || !story.canRedo;
   for (const button of $("continuations").querySelectorAll("button")) button.disabled = busy;
@@ -272,6 +274,70 @@ function another(step) {
   findCopiesSoon();
 }
 
+// ---- words --------------------------------------------------------------------------------------------------------
+
+let asking = null; // AbortController of the request for likely words
+
+// Offer what else the model would have written in place of the word at the caret.
+async function offerWords({ takesFocus = true } = {}) {
+  closeWords();
+  if (!words || !model || writing || isReader || !$("continuations").hidden) return;
+  const word = wordAt(story.text, caret);
+  if (!word) return takesFocus && say("There is no word at the caret. Select one word, or put the caret into it.");
+  asking = new AbortController();
+  const { signal } = asking;
+  say("Asking the model for other words …");
+  try {
+    const asked = prompt(story.text.slice(0, word.start), record, model.limits, settings.values.max_new_tokens);
+    const found = await words({ text: asked.text, word: word.text, settings: settings.values }, signal);
+    if (signal.aborted || story.text.slice(word.start, word.end) !== word.text) return;
+    say("");
+    showWords($("words"), found, (text) => replaceWord(word, text), () => closeWords({ isBack: true }));
+    $("words").hidden = false;
+    placeUnder($("words"), word);
+    if (takesFocus) $("words").querySelector("li button").focus({ preventScroll: true });
+    $("words").scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    if (error.name !== "AbortError") { say(""); showProblem(error.message); }
+  }
+}
+
+function closeWords({ isBack = false } = {}) {
+  asking?.abort();
+  asking = null;
+  $("words").hidden = true;
+  if (!isBack) return;
+  $("story").focus({ preventScroll: true });
+  putCaret(caret.start, caret.end);
+}
+
+function replaceWord({ start, end, text: old }, text) {
+  story.step();
+  story.type(story.text.slice(0, start) + text + story.text.slice(end), performance.now());
+  story.step(); // what is typed next is another step
+  caret = { start: start + text.length, end: start + text.length };
+  show();
+  closeWords({ isBack: true });
+  say(`“${old}” is now “${text}”.`);
+  changed();
+  findCopiesSoon();
+}
+
+// Put a panel below a part of the story.
+function placeUnder(panel, { start, end }) {
+  const range = document.createRange();
+  let passed = 0;
+  for (const node of [...$("mirror").childNodes].map((part) => part.firstChild ?? part)) {
+    if (node.nodeType !== Node.TEXT_NODE) continue;
+    if (passed <= start) range.setStart(node, Math.min(start - passed, node.length));
+    if (passed <= end) range.setEnd(node, Math.min(end - passed, node.length));
+    passed += node.length;
+  }
+  const word = range.getBoundingClientRect(), sheet = $("story").getBoundingClientRect();
+  panel.style.top = `${word.bottom - sheet.top + 6}px`;
+  panel.style.left = `${Math.max(12, Math.min(word.left - sheet.left - 12, sheet.width - panel.offsetWidth - 12))}px`;
+}
+
 // ---- copied passages ----------------------------------------------------------------------------------------------
 
 async function findCopies() {
@@ -446,6 +512,7 @@ function step(action) {
 
 on("go", go);
 on("three", threeContinuations);
+on("words-at-caret", offerWords);
 on("again", rewrite);
 on("previous", () => another(-1));
 on("next", () => another(1));
@@ -509,8 +576,13 @@ document.addEventListener("selectionchange", () => {
   if (document.activeElement !== field || writing || field.value !== story.text) return;
   if (caret.start === field.selectionStart && caret.end === field.selectionEnd) return;
   caret = { start: field.selectionStart, end: field.selectionEnd };
+  closeWords();
   drawMirror();
   showPlace();
+});
+$("story").addEventListener("dblclick", () => {
+  caret = { start: $("story").selectionStart, end: $("story").selectionEnd };
+  offerWords({ takesFocus: false });
 });
 $("name").addEventListener("input", () => { record.name = $("name").value.trim(); changed(); });
 for (const id of ["memory", "note"]) $(id).addEventListener("input", () => { record[id] = $(id).value; changed(); });
@@ -531,9 +603,12 @@ document.addEventListener("keydown", (event) => {
   const act = (action) => { event.preventDefault(); action(); };
   if (!$("guess").hidden && "12".includes(event.key) && !mod) return $("guess").querySelectorAll(".passage:not(:disabled)")[Number(event.key) - 1]?.click();
   if ($("write").hidden) return;
+  if (!$("words").hidden && event.key === "Escape") return act(() => closeWords({ isBack: true }));
+  if ($("words").contains(document.activeElement) && !mod && "12345678".includes(event.key)) return act(() => $("words").querySelectorAll("li button")[Number(event.key) - 1]?.click());
   if (mod && event.shiftKey && event.key === "Enter") act(threeContinuations);
   else if (mod && event.key === "Enter") act(() => { if (!writing) go(); });
   else if (event.altKey && event.key === "Enter") act(rewrite);
+  else if (event.altKey && !mod && !inOther && event.key === "ArrowDown") act(() => offerWords());
   else if (event.altKey && !mod && !inOther && event.key === "ArrowLeft") act(() => another(-1));
   else if (event.altKey && !mod && !inOther && event.key === "ArrowRight") act(() => another(1));
   else if (event.key === "Escape") {
@@ -593,6 +668,7 @@ async function openShelf() {
 async function start() {
   $("privacy").textContent = privacy;
   $("bans-field").hidden = !hasBridges;
+  for (const id of ["words-at-caret", "words-key"]) $(id).hidden = !words;
   await openShelf();
   try {
     model = await connect((share, text) => {

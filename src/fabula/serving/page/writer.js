@@ -45,6 +45,11 @@ export async function copies(text) {
   return await (await post("copies", { text })).json();
 }
 
+// The words that the model would write after a text, the given one first: [{text, probability, tokens: [[text, probability]]}].
+export async function words({ text, word, settings }, signal) {
+  return await (await post("words", { text, word, settings }, signal)).json();
+}
+
 export function post(address, body, signal) {
   return answered(fetch(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal }));
 }

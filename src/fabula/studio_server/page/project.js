@@ -12,8 +12,10 @@ const OPEN_AT = {
 const KEPT_MESSAGES = 60;
 const FEW_REMOVALS = 6, MORE_REMOVALS = 40;
 
-export function openProject(view, name) {
+// `removeProject(name, text, next)` removes one and shows another.
+export function openProject(view, name, removeProject) {
   const page = new ProjectPage(view, name);
+  page.removeProject = removeProject;
   page.start();
   return () => page.stop();
 }
@@ -28,6 +30,7 @@ class ProjectPage {
   problem = "";
   progress = null; // the last event with figures
   messages = [];
+  publishing = {}; // what was typed into its forms, by field; the account, when it is to be confirmed
   samples = []; // {step, text}: what the model wrote at each validation
   numRemovals = FEW_REMOVALS; // that are shown
   #view;
@@ -59,7 +62,8 @@ class ProjectPage {
     });
     this.alert = element("p", { className: "problem", role: "alert", hidden: true });
     this.#view.replaceChildren(element("p", { className: "back" }, element("a", { href: "#/", textContent: "All projects" })),
-      element("h2", { className: "project-name", textContent: this.name }), this.alert, ...steps);
+      element("h2", { className: "project-name", textContent: this.name }), this.alert, ...steps,
+      element("p", { className: "remove" }, element("button", { className: "small", id: "remove", textContent: "Remove this project", onclick: () => this.remove(`“${this.name}” is removed.`) })));
     try { this.bases = await get("api/bases"); } catch { /* shown below */ }
     await this.look();
     if (this.data?.phase === "unread") this.read({});
@@ -171,6 +175,11 @@ class ProjectPage {
       for (const each of this.removals.rows) // they may have been asked for again meanwhile
         if (each.story === row.story && each.start === row.start && each.end === row.end) each.decision = decision;
     });
+  }
+
+  // Remove the project; a problem is shown.
+  async remove(text, next) {
+    try { await this.removeProject(this.name, text, next); } catch (error) { this.say(error.message); }
   }
 
   async predict(wanted) {

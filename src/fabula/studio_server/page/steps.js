@@ -105,7 +105,7 @@ const cleaning = {
     const dropped = Object.entries(summary.num_dropped);
     const made = [quiet("Author’s notes, promotions and similar text are not part of a story, so they are left out."
       + (summary.num_removals ? " The least certain ones come first: look at those." + (hasRun(page) ? "" : " What is story you put back with a click.") : "") + ` Rules: ${summary.rules}.`)];
-    if (count && !hasRun(page)) made.push(element("p", { className: "told", textContent: `${counted(count, "decision")} of yours; the training obeys them.` }));
+    if (count && !page.data.improves && !hasRun(page)) made.push(element("p", { className: "told", textContent: `${counted(count, "decision")} of yours; the training obeys them.` }));
     made.push(element("div", { className: "removals" }, (removals?.rows ?? []).slice(0, page.numRemovals).map((row) => removal(page, row))));
     if (removals && page.numRemovals < removals.num_rows)
       made.push(button(`Show more (${number(removals.num_rows - page.numRemovals)})`, () => page.moreRemovals(), { id: "more-removals" }));
@@ -139,15 +139,16 @@ const model = {
   title: "Model and time",
   waits: needsStories,
   isDone: (page) => hasRun(page),
-  short: ({ data }) => `${data.base}, ${data.max_minutes === null ? "no time limit" : `${number(data.max_minutes)} min`}`,
+  short: ({ data }) => `${baseName(data)}, ${data.max_minutes === null ? "no time limit" : `${number(data.max_minutes)} min`}`,
   key: (page) => [page.data.base, page.data.max_minutes, hasRun(page), page.busy === "predicting", page.prediction, page.bases === null],
   draw(page) {
     const { data, bases } = page;
-    if (hasRun(page)) return quiet(`It starts from ${data.base}; ${data.max_minutes === null ? "there is no time limit." : `${number(data.max_minutes)} minutes in all.`} For another base or time, make a new project.`);
+    if (hasRun(page)) return quiet(`It starts from ${baseName(data)}; ${data.max_minutes === null ? "there is no time limit." : `${number(data.max_minutes)} minutes in all.`} For another base or time, make a new project.`);
     const choice = page.choice ??= { base: data.base, max_minutes: data.max_minutes };
     return [
-      quiet(`A base model can already write; training teaches it your stories. This machine has ${number(bases?.free_gb ?? 0, 1)} GB of memory free.`),
-      baseTable(page, choice),
+      ...(data.improves
+        ? [quiet(`Training continues from ${baseName(data)}, with its stories and the one that you added. The same stories are held out, and the new model is kept only if it predicts them at least as well.`)]
+        : [quiet(`A base model can already write; training teaches it your stories. This machine has ${number(bases?.free_gb ?? 0, 1)} GB of memory free.`), baseTable(page, choice)]),
       minutes(choice),
       element("div", { className: "row" },
         button("Train", () => page.act(async () => { await post(page.path("/start"), choice); }), { className: "primary", id: "start" }),
@@ -156,6 +157,8 @@ const model = {
     ];
   },
 };
+
+const baseName = ({ base, improves }) => improves ? `the model of ${improves}` : base;
 
 function baseTable({ bases }, choice) {
   const rows = bases?.bases ?? [];
@@ -249,8 +252,9 @@ const result = {
   waits: needsModel,
   isDone: ({ data }) => data.verdict.length > 0,
   short: () => "",
-  key: ({ data }) => [data.has_model, data.verdict, data.samples, data.has_report],
+  key: ({ data }) => [data.has_model, data.verdict, data.samples, data.has_report, data.improves, data.validations.length],
   draw: (page) => [
+    page.data.improves && improvement(page),
     ...page.data.verdict.map((textContent, index) => element("p", { className: index ? "" : "headline", textContent })),
     !page.data.verdict.length && quiet("The evaluation is not finished yet."),
     page.data.samples.length > 0 && element("details", { id: "written", open: true }, element("summary", { textContent: "Stories that it wrote in its evaluation" }),
@@ -258,6 +262,19 @@ const result = {
     page.data.has_report && element("p", {}, element("a", { className: "button", href: page.file("report.html"), target: "_blank", textContent: "Open the report" })),
   ],
 };
+
+// What training a model further has brought, and how to undo it.
+function improvement(page) {
+  const { improves, validations } = page.data;
+  const undo = button(`Undo: return to ${improves}`, () => page.remove(`The improvement is undone; this is ${improves} as before.`, improves), { id: "undo-improvement" });
+  if (!validations.length) return element("div", { className: "row" }, undo);
+  const before = validations[0][2], best = Math.min(...validations.map((row) => row[2]));
+  return element("div", { className: "confirm" },
+    element("p", { textContent: best < before
+      ? `On the held-out stories, ${number(before, 3)} bits per byte became ${number(best, 3)} (fewer are better), so the new model is kept.`
+      : `On the held-out stories the new model was no better than ${number(before, 3)} bits per byte, so this project keeps the model of ${improves} unchanged.` }),
+    element("div", { className: "row" }, undo));
+}
 
 const writing = {
   id: "writing",
@@ -280,7 +297,7 @@ const share = {
   waits: needsModel,
   isDone: ({ data }) => data.exports.length > 0,
   short: () => "",
-  key: ({ data }) => [data.has_model, data.exports, data.work, data.has_report, data.phase],
+  key: ({ data, publishing: { account, anyway } }) => [data.has_model, data.exports, data.work, data.has_report, data.has_dry_run, data.phase, account, anyway],
   draw(page) {
     const { data } = page;
     const link = (file, textContent) => element("li", {}, element("a", { href: `${page.file(file)}?download`, textContent }));
@@ -293,8 +310,7 @@ const share = {
       element("div", { className: "row" }, FORMATS.map(([to, title]) => button(`Export to ${to.toUpperCase()}`, () => page.act(() => post(page.path("/export"), { to })), { title, id: `export-${to}`, disabled: busyWith(data.work.export) }))),
       output(data.work.export, "Comparing the export with the original …"),
       element("h3", { textContent: "Publish on the Hugging Face hub" }),
-      publishForm(page),
-      output(data.work.publish, "Starting the Space and testing it …"),
+      ...publishing(page),
     ];
   },
 };
@@ -306,15 +322,80 @@ function output(work, textContent) {
   return element("div", {}, busyWith(work) && quiet(work.is_waiting ? "It begins when the current task is done." : textContent), work.output && element("pre", { tabIndex: 0, textContent: work.output }));
 }
 
-function publishForm(page) {
-  const field = (id, label) => element("label", {}, label, element("input", { id, required: true, placeholder: "such as cc-by-4.0" }));
-  const own = field("licence", "Licence of the model"), theirs = field("corpus-licence", "Licence of the stories");
-  const form = element("form", { className: "fields-row" }, own, theirs, button("Try it out", () => {}, { type: "submit", disabled: busyWith(page.data.work.publish) }));
-  form.addEventListener("submit", (event) => {
+// ---- publishing ---------------------------------------------------------------------------------------------------
+
+function publishing(page) {
+  const { publish, upload } = page.data.work;
+  const isTried = page.data.has_dry_run && !busyWith(publish);
+  const said = publish.output.match(/^The Space works; it wrote: ([^]*?)\nModel repository: /m);
+  return [
+    quiet("First, everything that would be uploaded is written into the project’s folder and checked: the model with its card, and a Space, which is a page on the hub where visitors write with the model. Nothing is uploaded yet."),
+    tryForm(page),
+    said && !busyWith(publish) ? [element("p", { className: "told", textContent: "Everything is written and checked. The Space was started here and wrote:" }), element("blockquote", { className: "prose", textContent: said[1] })]
+      : output(publish, "Starting the Space and testing it …"),
+    isTried && uploadForm(page),
+    output(upload, "Uploading …"),
+    busyWith(upload) ? null : [...upload.output.matchAll(/^Published: (https?:\S+)$/gm)].map(([, href]) => element("p", { className: "told" }, "Published: ", element("a", { href, target: "_blank", rel: "noopener", textContent: href }))),
+  ].flat();
+}
+
+// A field of the form that keeps its value while the page is drawn anew.
+function kept(form, id, label, properties = {}) {
+  const input = element("input", { id, ...properties });
+  if (input.type === "checkbox") { input.checked = Boolean(form[id]); input.addEventListener("change", () => { form[id] = input.checked; }); }
+  else { input.value = form[id] ?? ""; input.addEventListener("input", () => { form[id] = input.value.trim(); }); }
+  return element("label", {}, ...(input.type === "checkbox" ? [input, ` ${label}`] : [label, input]));
+}
+
+function tryForm(page) {
+  const form = page.publishing;
+  const isRefused = page.data.work.publish.output.includes("--anyway") || form.anyway;
+  const made = element("form", { className: "fields-row" },
+    kept(form, "licence", "Licence of the model", { required: true, placeholder: "such as cc-by-4.0" }),
+    kept(form, "corpus-licence", "Licence of the stories", { required: true, placeholder: "such as cc-by-4.0" }),
+    isRefused && kept(form, "anyway", "Publish although the evaluation shows no improvement", { type: "checkbox" }),
+    button("Try it out", () => {}, { type: "submit", id: "try", disabled: busyWith(page.data.work.publish) || busyWith(page.data.work.upload) }));
+  made.addEventListener("submit", (event) => {
     event.preventDefault();
-    page.act(() => post(page.path("/publish"), { license: own.lastChild.value, corpus_license: theirs.lastChild.value }));
+    page.act(() => post(page.path("/publish"), licences(form)));
   });
-  return element("div", {}, quiet("This writes the model’s card, its repository and its Space into the project’s folder, and checks them. Nothing is uploaded; to upload, type the command with your own names in a terminal: fabula publish PROJECT --repo user/name."), form);
+  return made;
+}
+
+const licences = (form) => ({ license: form.licence, corpus_license: form["corpus-licence"], anyway: Boolean(form.anyway) });
+
+function uploadForm(page) {
+  const form = page.publishing;
+  if (form.account) return confirmation(page, form);
+  const made = element("form", { className: "fields-row", id: "upload-form" },
+    kept(form, "repo", "Repository of the model", { required: true, placeholder: "your-name/tales", pattern: "[\\w.\\-]+/[\\w.\\-]+", title: "a name and a slash: your-name/tales" }),
+    kept(form, "space", "Space (may be empty)", { placeholder: "your-name/tales-page", pattern: "[\\w.\\-]+/[\\w.\\-]+", title: "a name and a slash: your-name/tales-page" }),
+    kept(form, "token", "Access token with write permission", { type: "password", autocomplete: "off", placeholder: "empty: the one saved by hf auth login" }),
+    kept(form, "private", "Private: only you can see it", { type: "checkbox" }),
+    button("Upload …", () => {}, { type: "submit", id: "upload", disabled: busyWith(page.data.work.upload) }));
+  made.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!form.licence || !form["corpus-licence"]) return page.say("State both licences first, above.");
+    page.act(async () => { form.account = (await post(page.path("/account"), { token: form.token ?? "" })).name; });
+  });
+  return [element("h4", { textContent: "Upload" }),
+    quiet("The token is used for this upload alone. It is neither saved nor logged. You are asked once more before anything is sent."), made];
+}
+
+// The account and the repositories, to be confirmed before anything is uploaded.
+function confirmation(page, form) {
+  const leave = () => { form.account = form.token = ""; };
+  const names = form.space ? [element("strong", { textContent: form.repo }), " and the Space ", element("strong", { textContent: form.space })] : [element("strong", { textContent: form.repo })];
+  return element("div", { className: "confirm", role: "group", ariaLabel: "Confirm the upload" },
+    element("p", {}, "Upload the model to ", ...names, " as ", element("strong", { textContent: form.account }), "? ",
+      form.private ? "Only this account will see it." : "Everyone will be able to see and download it.", " What is in the repository under the same names is replaced."),
+    element("div", { className: "row" },
+      button(`Upload as ${form.account}`, () => page.act(async () => {
+        const { account, token = "", repo, space = "" } = form;
+        leave();
+        await post(page.path("/upload"), { ...licences(form), account, token, repo, space, private: Boolean(form.private) });
+      }), { className: "primary", id: "upload-now" }),
+      button("Do not upload", () => page.act(async () => leave()), { id: "upload-not" })));
 }
 
 export const STEPS = [stories, cleaning, model, training, result, writing, share];

@@ -1,6 +1,6 @@
 // The list of projects, and which page is shown.
 
-import { get, post, upload } from "./calls.js";
+import { get, post, projectPath, upload } from "./calls.js";
 import { element } from "./element.js";
 import { openProject } from "./project.js";
 import { themeButton } from "./theme.js";
@@ -104,13 +104,31 @@ async function filesBelow(entry) {
   }
 }
 
+// ---- removed projects ---------------------------------------------------------------------------------------------
+
+// Remove a project, show what is there instead, and offer to put it back.
+async function removeProject(name, text, next = "") {
+  const bar = document.getElementById("removed");
+  await post(projectPath(name, "/remove"));
+  const back = element("button", { textContent: "Put it back", onclick: async () => {
+    try {
+      await post(projectPath(name, "/put-back"));
+      bar.hidden = true;
+      location.hash = `#/${encodeURIComponent(name)}`;
+    } catch (error) { bar.firstChild.textContent = error.message; }
+  } });
+  bar.replaceChildren(element("span", { textContent: text }), back);
+  bar.hidden = false;
+  location.hash = `#/${encodeURIComponent(next)}`;
+}
+
 // ---- which page ---------------------------------------------------------------------------------------------------
 
 function route() {
   leave();
   shown = "";
   const name = decodeURIComponent(location.hash.replace(/^#\/?/, ""));
-  leave = name ? openProject(view, name) : home();
+  leave = name ? openProject(view, name, removeProject) : home();
   window.scrollTo(0, 0);
 }
 
