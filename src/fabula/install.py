@@ -13,7 +13,7 @@ from pathlib import Path
 from fabula.errors import FabulaError
 
 COMMAND = re.compile(
-    r"(?<![\w/.-])fabula(?= (?:run|clean|restore|train|evaluate|tune|compare|write|export|serve|studio|publish|doctor|bases)\b| --help)"
+    r"(?<![\w/.-])(?<!-m )fabula(?= (?:run|clean|restore|train|evaluate|tune|compare|write|export|serve|studio|publish|doctor|bases)\b| --help)"
 )
 
 

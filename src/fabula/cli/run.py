@@ -1,5 +1,6 @@
 """`fabula run`."""
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,10 @@ import typer
 from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP, with_options
 from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
+from fabula.errors import FabulaError
 from fabula.formatting import format_duration
 from fabula.install import command
+from fabula.progress import silent
 
 
 @with_options
@@ -51,10 +54,15 @@ def run(
     Run it again to continue where it stopped. When it is done, it does nothing.
     """
     from fabula.models.bases import TINY
-    from fabula.pipeline.run import read_arguments
+    from fabula.pipeline.run import read_arguments, train_model
     from fabula.pipeline.run import run as run_pipeline
 
     began = time.monotonic()
+    if os.environ.get("WORLD_SIZE", "1") != "1" and out is None:
+        raise FabulaError("several processes cannot choose the run's folder", hint="name it with --out")
+    if os.environ.get("RANK", "0") != "0" and out is not None:
+        train_model(out, None, silent)  # the first process does the rest
+        return
     with context.obj as terminal:
         result = run_pipeline(
             stories or None,

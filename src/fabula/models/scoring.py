@@ -120,7 +120,7 @@ def batches_of(windows: Sequence[Window], vocab_size: int, batch_size: int | Non
         yield batch
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: sharded weights that were gathered in it cannot be trained
 def score_batch(
     model: Any, sequences: Sequence[np.ndarray], batch: Sequence[Window], story_format: StoryFormat
 ) -> np.ndarray:

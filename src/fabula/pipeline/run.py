@@ -21,6 +21,7 @@ from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecor
 if TYPE_CHECKING:
     from fabula.evaluation.models import LoadedModels
     from fabula.training.recipe import Recipe
+    from fabula.training.train import TrainResult
 
 MEASURED_CHARACTERS = 1500
 """Text that the base model scores before a run, to measure how fast it is."""
@@ -228,7 +229,6 @@ def run_stages(
     from fabula.evaluation.models import LoadedModels
     from fabula.pipeline.budget import REPORT_SECONDS
     from fabula.report.render import render
-    from fabula.training.train import train
 
     clock = RunClock(on_progress)
     record = begin_record(arguments, folder)
@@ -241,16 +241,7 @@ def run_stages(
     loaded = LoadedModels(clock)
     record = plan_stages(base, folder, record, loaded, clock)
     clock.begin("train")
-    trained = train(
-        corpus,
-        model,
-        base=base,
-        recipe=recipe_of(record),
-        seed=arguments.seed,
-        max_minutes=None if record.plan is None else record.plan.train_minutes,
-        if_trained="replace",  # the stories or the recipe file have changed; other arguments were refused above
-        on_progress=clock,
-    )
+    trained = train_model(folder, base, clock)
     with atomic_file(folder / LOG, "wb") as file:
         file.write(trained.log.read_bytes())
     if arguments.max_minutes is not None and (record.evaluation is None or trained.is_new):
@@ -267,6 +258,35 @@ def run_stages(
         evaluation=evaluation,
         seconds=trained.seconds,
     )
+
+
+def train_model(folder: Path, base: Path | None, on_progress: OnProgress) -> "TrainResult":
+    """Train the model of a run. If torchrun started several processes, the first one does the other stages alone, and
+    the others only call this; each waits here until all have come.
+
+    Args:
+        base: folder of the base model; None to find what the run's record names.
+    """
+    from fabula.models.find import locate_base
+    from fabula.training.train import train
+    from fabula.training.workers import Workers
+
+    workers = Workers.join()
+    try:
+        record = RunRecord.load(folder / RUN)
+        return train(
+            folder / "corpus",
+            folder / "model",
+            base=base or locate_base(record.arguments.base),
+            recipe=recipe_of(record),
+            seed=record.arguments.seed,
+            max_minutes=None if record.plan is None else record.plan.train_minutes,
+            # The stories or the recipe file have changed; other arguments were refused before.
+            if_trained="replace",
+            on_progress=on_progress,
+        )
+    finally:
+        workers.leave()
 
 
 def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:

@@ -2,19 +2,25 @@
 
 A folder of them holds, for each of the last two, `step-00001234/` with the trained weights, the optimiser's state and
 `state.json`; and `best-00001234/` with the weights that scored best. `state.json` holds a hash of each other file.
+Weights and optimiser state are one file each or, of a sharded training, a folder with files from each process.
 """
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from fabula.errors import FabulaError
-from fabula.files import PARTIAL, atomic_folder, hash_file, read_json, write_json
+from fabula.files import PARTIAL, hash_file, read_json, write_json
+from fabula.training.sharding import load_parts, save_parts, shared_folder, sizes_of
+from fabula.training.weights import optimizer_tensors, set_optimizer_tensors, set_weights, trained_weights
+from fabula.training.workers import Workers
 
 NUM_KEPT = 2
 
@@ -81,30 +87,33 @@ class State:
 
 
 class Checkpoints:
-    """The checkpoints in `folder`."""
+    """The checkpoints in `folder`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        workers: the processes that write and read them together: one that holds all weights, or all that hold a part of
+            them. Each of them has to make the same calls, `newest` excepted.
+    """
 
-    def save(
-        self, state: State, weights: dict[str, torch.Tensor], optimizer: dict[str, torch.Tensor]
-    ) -> None:
+    def __init__(self, folder: Path, workers: Workers) -> None:
+        self.folder, self.workers = folder, workers
+
+    def save(self, state: State, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Write a checkpoint, then remove those that are no longer needed."""
-        with atomic_folder(self._path("step", state.step)) as folder:
-            save_file(weights, folder / "weights.safetensors")
-            save_file(optimizer, folder / "optimizer.safetensors")
-            self._seal(folder, asdict(state))
-        self._prune()
+        optimizer = optimizer_tensors(model, optimizers)
+        tensors = {"weights": trained_weights(model), "optimizer": optimizer}
+        self._write(self._path("step", state.step), tensors, asdict(state))
+        if self.workers.is_first:
+            self._prune()
 
-    def save_best(self, step: int, weights: dict[str, torch.Tensor]) -> None:
+    def save_best(self, step: int, model: nn.Module) -> None:
         """Write the weights that scored best so far."""
-        with atomic_folder(self._path("best", step)) as folder:
-            save_file(weights, folder / "weights.safetensors")
-            self._seal(folder, {})
+        self._write(self._path("best", step), {"weights": trained_weights(model)}, {})
 
-    def load(self) -> tuple[State, dict[str, torch.Tensor], dict[str, torch.Tensor], list[str]] | None:
-        """The newest undamaged checkpoint: state, weights, optimiser state, and the names of newer ones that are
-        damaged.
+    def restore(
+        self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+    ) -> tuple[State, list[str]] | None:
+        """Restore weights and optimisers from the newest undamaged checkpoint. Returns its state, and the names of newer
+        ones that are damaged.
 
         None if there is no checkpoint. Raises FabulaError if all checkpoints are damaged.
         """
@@ -115,8 +124,9 @@ class Checkpoints:
                 state = State(**self._check(folder))
                 if state.best_step:
                     self._check(self._path("best", state.best_step))
-                weights = load_file(folder / "weights.safetensors")
-                return state, weights, load_file(folder / "optimizer.safetensors"), damaged
+                self._read_weights(model, folder)
+                self._read_optimizers(model, optimizers, folder)
+                return state, damaged
             except (FabulaError, OSError, TypeError):
                 damaged.append(folder.name)
         if damaged:
@@ -127,10 +137,10 @@ class Checkpoints:
             )
         return None
 
-    def load_best(self, step: int) -> dict[str, torch.Tensor]:
-        """The weights that scored best, at `step`."""
-        self._check(self._path("best", step))
-        return load_file(self._path("best", step) / "weights.safetensors")
+    def restore_weights(self, model: nn.Module, kind: Literal["step", "best"], step: int) -> None:
+        """Restore the weights of a checkpoint, or those that scored best, at `step`."""
+        self._check(self._path(kind, step))
+        self._read_weights(model, self._path(kind, step))
 
     def newest(self) -> Path | None:
         """The folder of the newest checkpoint."""
@@ -146,21 +156,54 @@ class Checkpoints:
         names = (re.fullmatch(rf"{kind}-(\d{{8,}})", path.name) for path in self.folder.iterdir())
         return [int(match[1]) for match in names if match]
 
-    @staticmethod
-    def _seal(folder: Path, state: dict[str, Any]) -> None:
-        hashes = {file.name: hash_file(file) for file in sorted(folder.glob("*.safetensors"))}
-        write_json(folder / "state.json", {"state": state, "hashes": hashes})
+    def _write(self, path: Path, tensors: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]) -> None:
+        """Write groups of tensors, and `state` with the hashes of all files."""
+        with shared_folder(path, self.workers) as folder:
+            for group, named in tensors.items():
+                if self.workers.size > 1:
+                    save_parts(named, folder / group)
+                else:
+                    whole = {name: tensor.cpu().contiguous() for name, tensor in named.items()}
+                    save_file(whole, folder / f"{group}.safetensors")
+            self.workers.barrier()
+            files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.safetensors"))
+            own = files[self.workers.rank :: self.workers.size]
+            hashes = self.workers.merge({name: hash_file(folder / name) for name in own})
+            if self.workers.is_first:
+                write_json(folder / "state.json", {"state": state, "hashes": hashes})
 
-    @staticmethod
-    def _check(folder: Path) -> dict[str, Any]:
+    def _check(self, folder: Path) -> dict[str, Any]:
+        """The state in a folder, if no file in it is damaged. Each process checks its share of the files."""
         try:
             sealed = read_json(folder / "state.json")
-            for name, expected in sealed["hashes"].items():
-                if hash_file(folder / name) != expected:
-                    raise FabulaError("this file is damaged", where=folder / name)
+            names = list(sealed["hashes"])
+            own = names[self.workers.rank :: self.workers.size]
+            intact = [is_intact(folder / name, sealed["hashes"][name]) for name in own]
+            if self.workers.sum([intact.count(False)])[0]:
+                raise FabulaError("this checkpoint is damaged", where=folder)
             return sealed["state"]
         except (KeyError, TypeError, AttributeError):
             raise FabulaError("this file is damaged", where=folder / "state.json") from None
+
+    def _read_weights(self, model: nn.Module, folder: Path) -> None:
+        if (folder / "weights").is_dir():
+            load_parts(trained_weights(model), folder / "weights", self.workers)
+        else:
+            set_weights(model, load_file(folder / "weights.safetensors"))
+
+    def _read_optimizers(
+        self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], folder: Path
+    ) -> None:
+        if not (folder / "optimizer").is_dir():
+            set_optimizer_tensors(model, optimizers, load_file(folder / "optimizer.safetensors"))
+            return
+        weights = trained_weights(model)
+        tensors = {}
+        for key, size in sizes_of(folder / "optimizer").items():
+            weight = weights[key.partition(".")[2]]
+            tensors[key] = torch.empty_like(weight) if size == weight.shape else torch.empty(size)
+        load_parts(tensors, folder / "optimizer", self.workers)
+        set_optimizer_tensors(model, optimizers, tensors)
 
     def _prune(self) -> None:
         steps = sorted(self._steps("step"))
@@ -177,3 +220,8 @@ class Checkpoints:
                 shutil.rmtree(self._path("best", step))
         for leftover in self.folder.glob(f"*{PARTIAL}"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def is_intact(file: Path, expected: str) -> bool:
+    """Whether a file is there and has this hash."""
+    return file.is_file() and hash_file(file) == expected

@@ -10,19 +10,24 @@ from fabula.results import LOG, RECIPE_FILE, TrainingCounts, TrainingManifest
 from fabula.training.checkpoints import Checkpoints, State
 from fabula.training.job import FRESH_BASE
 from fabula.training.setup import Setup
-from fabula.training.weights import set_weights
+from fabula.training.weights import choose_trained
 
 
-def write_model(setup: Setup, state: State, checkpoints: Checkpoints) -> None:
-    """Write the model folder of a finished training."""
+def write_model(setup: Setup, state: State) -> None:
+    """Write the model folder of a finished training. One process does this, even if the weights are sharded."""
     job, recipe = setup.job, setup.recipe
     best = recipe.keep == "best"
     model = setup.model
+    checkpoints = Checkpoints(job.work, setup.workers.alone())
     if best and state.best_step == 0:
         model = load_model(job.base_folder)
     else:
-        if best and state.best_step != state.step:
-            set_weights(model, checkpoints.load_best(state.best_step))
+        if setup.is_sharded:
+            model = choose_trained(load_model(job.base_folder), recipe)
+        if best and (setup.is_sharded or state.best_step != state.step):
+            checkpoints.restore_weights(model, "best", state.best_step)
+        elif setup.is_sharded:
+            checkpoints.restore_weights(model, "step", state.step)
         if recipe.lora_rank:
             model = model.merge_and_unload()
     model.generation_config.do_sample = True

@@ -20,7 +20,6 @@ from fabula.training.log import LogWriter
 from fabula.training.setup import Setup, prepare
 from fabula.training.step import compute_gradients, find_divergence, update_weights
 from fabula.training.validation import first_state, score, write_beginning
-from fabula.training.weights import optimizer_tensors, set_optimizer_tensors, set_weights, trained_weights
 from fabula.training.workers import Workers
 
 
@@ -41,7 +40,7 @@ def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
         if log is not None:
             log.close()
     if workers.is_first:
-        write_model(setup, loop.state, loop.checkpoints)
+        write_model(setup, loop.state)
 
 
 class Loop:
@@ -63,7 +62,7 @@ class Loop:
         self.setup, self.clock, self.log = setup, clock, log
         self.interrupt, self.on_progress = interrupt, on_progress
         self.recipe, self.sizes, self.workers = setup.recipe, setup.sizes, setup.workers
-        self.checkpoints = Checkpoints(setup.job.work)
+        self.checkpoints = Checkpoints(setup.job.work, setup.writers)
         self.state = State()
         self._is_finishing = False
 
@@ -86,6 +85,8 @@ class Loop:
         except Interrupted:
             self._save()
             raise
+        if self.setup.is_sharded and self.recipe.keep == "last":
+            self._save()  # the model is made from these files, since no process has all weights
         if self.recipe.keep == "best" and self.state.best_step == 0:
             self._say("no validation was better than the base model; the base model is kept as it was")
 
@@ -188,10 +189,10 @@ class Loop:
             )
             self.log.append(row)
         self.state = state.validated(val_loss, bits_per_byte, num_validations=due)
-        if self.state.best_step == state.step > 0 and self.workers.is_first:
-            self.checkpoints.save_best(state.step, trained_weights(self.setup.model))
+        if self.state.best_step == state.step > 0 and self.setup.is_writer:
+            self.checkpoints.save_best(state.step, self.setup.model)
         self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
-        if self.recipe.sample_tokens and self.workers.is_first:
+        if self.recipe.sample_tokens and self.setup.is_writer:
             self._say(f"step {state.step:,} writes: {write_beginning(self.setup)}")
         self.clock.validated(time.monotonic() - began)
 
@@ -208,17 +209,15 @@ class Loop:
 
     def _resume_or_begin(self) -> None:
         """Restore the last checkpoint, or make the choices of a new training."""
-        found = self.checkpoints.load()
+        found = self.checkpoints.restore(self.setup.model, self.setup.optimizers)
         if found is None:
             if self.log is not None:
                 self.log.clear()
             self.state = first_state(self.setup)
         else:
-            self.state, weights, optimizer, damaged = found
+            self.state, damaged = found
             for name in damaged:
                 self._say(f"checkpoint {name} is damaged; using the one before it")
-            set_weights(self.setup.model, weights)
-            set_optimizer_tensors(self.setup.model, self.setup.optimizers, optimizer)
             self.setup.precision.set_scale(self.state.loss_scale)
             self.clock.resume(self.state.seconds, self.state.first_step, self.state.num_tokens)
             if self.log is not None:
@@ -231,9 +230,8 @@ class Loop:
         self.state = self.state.changed(
             seconds=seconds, first_step=self.clock.first_step, loss_scale=self.setup.precision.scale()
         )
-        if self.workers.is_first:
-            optimizer = optimizer_tensors(self.setup.model, self.setup.optimizers)
-            self.checkpoints.save(self.state, trained_weights(self.setup.model), optimizer)
+        if self.setup.is_writer:
+            self.checkpoints.save(self.state, self.setup.model, self.setup.optimizers)
         self.clock.saved(time.monotonic() - began)
 
     # What the user sees

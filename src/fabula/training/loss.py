@@ -1,6 +1,7 @@
 """The training loss: the sum of -ln p over the targets of a batch, without a [batch, positions, vocabulary] tensor."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,11 @@ class StoryLoss(nn.Module):
     def inner(self) -> Any:
         """The model itself, without LoRA adapters around it."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        """The result of `work`, which calls the model; where `fully_shard` wraps this method, with its outer weights
+        gathered."""
+        return work()
 
     def forward(
         self,

@@ -219,10 +219,9 @@ def _measure(setup: "Setup", began: float, validation_tokens: float) -> PartSeco
     from fabula.training.setup import choose_micro_batch_size
     from fabula.training.step import compute_gradients, update_weights
     from fabula.training.validation import score, write_beginning
-    from fabula.training.weights import optimizer_tensors, trained_weights
 
     size = choose_micro_batch_size(setup)
-    checkpoints = Checkpoints(setup.job.work)
+    checkpoints = Checkpoints(setup.job.work, setup.writers)
     num_stories = setup.validation.num_fitting(validation_tokens)
     scored = setup.validation.first(num_stories)
     times: list[float] = []
@@ -235,13 +234,12 @@ def _measure(setup: "Setup", began: float, validation_tokens: float) -> PartSeco
 
     def validate() -> None:
         score(setup, scored, lambda: False)
-        checkpoints.save_best(1, trained_weights(setup.model))
+        checkpoints.save_best(1, setup.model)
         if setup.recipe.sample_tokens:
             write_beginning(setup)
 
     def save() -> None:
-        weights, optimizer = trained_weights(setup.model), optimizer_tensors(setup.model, setup.optimizers)
-        checkpoints.save(State(step=1, best_step=1), weights, optimizer)
+        checkpoints.save(State(step=1, best_step=1), setup.model, setup.optimizers)
 
     setup.model.train()
     step()

@@ -151,6 +151,11 @@ class Recipe(Record):
     gradient_checkpointing: bool = Field(
         default=False, description="Compute activations twice to save memory; training is a third slower."
     )
+    sharding: Literal["none", "full", "hybrid"] = Field(
+        default="none",
+        description="For models that do not fit one GPU: 'full' splits weights, gradients and optimiser state over all"
+        " processes that torchrun started; 'hybrid' over those of each host, so that each host holds one copy.",
+    )
     compile: bool = Field(
         default=False,
         description="Compile the model with torch.compile; worthwhile only on a GPU in long runs.",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from fabula.training.job import Job
 from fabula.training.loss import StoryLoss, as_tensors
 from fabula.training.precision import Precision
 from fabula.training.recipe import Recipe
+from fabula.training.sharding import shard
 from fabula.training.weights import choose_trained, optimizers_for, set_dropout
 from fabula.training.workers import Workers
 
@@ -87,6 +88,21 @@ class Setup:
         return self.job.recipe
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether each worker holds a part of the weights, and not all of them."""
+        return _is_sharded(self.recipe, self.workers)
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this worker saves checkpoints and writes samples: the first one, or all where weights are sharded."""
+        return self.workers.is_first or self.is_sharded
+
+    @property
+    def writers(self) -> Workers:
+        """The workers that read and write a checkpoint together."""
+        return self.workers if self.is_sharded else self.workers.alone()
+
+    @property
     def pad_id(self) -> int:
         return self.story_format.end_id
 
@@ -123,25 +139,11 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
             make_fresh_base(job.base_folder, job.corpus, job.init, job.seed, on_progress)
         workers.barrier()
     tokenizer = load_tokenizer(job.base_folder)
-    plain = load_model(job.base_folder, device=workers.device)
-    story_format = find_story_format(job.base_folder, tokenizer, plain)
+    loss, precision, story_format, context_length, num_parameters = _load(job, workers, tokenizer)
     on_progress(Progress("train", message=story_format.describe(tokenizer)))
-    own_context = context_length_of(plain.config)
-    wanted = recipe.context_length or (own_context if fresh else MAX_TRAINING_CONTEXT)
-    context_length = min(own_context, wanted)
-    num_parameters = plain.num_parameters()
-    set_dropout(plain, recipe.dropout)
-    fuse_activations(plain)
-    if recipe.gradient_checkpointing:
-        plain.gradient_checkpointing_enable()
-    torch.manual_seed(job.seed)  # LoRA adapters have random initial weights
-    on_cpu = workers.device.type == "cpu"
-    model = choose_trained(plain, recipe)
+    model, on_cpu = loss.model, workers.device.type == "cpu"
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     num_trained = sum(parameter.numel() for parameter in trained)
-    precision = Precision.choose(recipe.precision, workers.device)
-    precision.choose_attention(plain, context_length)
-    loss = StoryLoss(model)
     stories = training_tokens(job.corpus, tokenizer, story_format, recipe.markup, on_progress)
     windows = _windows(stories, recipe, context_length, loss.packs, story_format)
     validation = validation_stories(job.corpus, tokenizer, story_format, recipe.markup, job.seed)
@@ -175,6 +177,52 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         validation=validation,
         sizes=sizes,
     )
+
+
+class _Loaded(NamedTuple):
+    loss: StoryLoss
+    precision: Precision
+    story_format: StoryFormat
+    context_length: int
+    num_parameters: int
+
+
+def _load(job: Job, workers: Workers, tokenizer: Any) -> _Loaded:
+    """The model with its loss, on the device, and what was measured on it."""
+    recipe = job.recipe
+    if not _is_sharded(recipe, workers):
+        return _load_whole(job, workers.device, workers.device, tokenizer)
+    mesh = workers.mesh(within_hosts=recipe.sharding == "hybrid")
+    with workers.in_turn():  # each host then needs memory for one whole model
+        loaded = _load_whole(job, torch.device("cpu"), workers.device, tokenizer)
+        # On a CPU, validation computes in float32, with weights in float32.
+        dtype = loaded.precision.dtype if workers.device.type == "cuda" else None
+        shard(loaded.loss, mesh, layer_dtype=dtype)
+    return loaded
+
+
+def _load_whole(job: Job, place: torch.device, device: torch.device, tokenizer: Any) -> _Loaded:
+    """The whole model at `place`, for a training on `device`."""
+    recipe = job.recipe
+    plain = load_model(job.base_folder, device=place)
+    story_format = find_story_format(job.base_folder, tokenizer, plain)
+    own_context = context_length_of(plain.config)
+    wanted = recipe.context_length or (own_context if job.base is None else MAX_TRAINING_CONTEXT)
+    context_length = min(own_context, wanted)
+    num_parameters = plain.num_parameters()
+    set_dropout(plain, recipe.dropout)
+    fuse_activations(plain)
+    if recipe.gradient_checkpointing:
+        plain.activation_checkpointing_enable()
+    torch.manual_seed(job.seed)  # LoRA adapters have random initial weights
+    model = choose_trained(plain, recipe)
+    precision = Precision.choose(recipe.precision, device)
+    precision.choose_attention(plain, context_length)
+    return _Loaded(StoryLoss(model), precision, story_format, context_length, num_parameters)
+
+
+def _is_sharded(recipe: Recipe, workers: Workers) -> bool:
+    return recipe.sharding != "none" and workers.size > 1
 
 
 def _windows(
@@ -216,6 +264,7 @@ def choose_micro_batch_size(setup: Setup) -> int:
         peaks.append(torch.cuda.max_memory_allocated())
     setup.model.zero_grad(set_to_none=True)
     each = max(1, peaks[1] - peaks[0])
-    states = 8 * sizes.num_trained  # AdamW's two means, which are not allocated yet
+    # AdamW's two means, which are not allocated yet.
+    states = 8 * sizes.num_trained // setup.writers.size
     free = torch.cuda.get_device_properties(workers.device).total_memory - peaks[0] - states
     return min(most, max(1, int(GPU_SHARE * free / each)))

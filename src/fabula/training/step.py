@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
+from fabula.tokens.windows import IGNORED
 from fabula.training.interrupt import Interrupted
 from fabula.training.loss import as_tensors
 from fabula.training.setup import Setup
@@ -46,25 +48,33 @@ def compute_gradients(
     batch = setup.windows_of_step(step)
     num_targets = setup.windows.targets(batch)
     own = batch[workers.rank :: workers.size]
-    loss_sum = 0.0
+    losses: list[torch.Tensor] = []
     for optimizer in setup.optimizers:
         optimizer.zero_grad(set_to_none=True)
-    for begin in range(0, len(own), micro_batch_size):
-        windows = setup.windows.batch(own[begin : begin + micro_batch_size], setup.pad_id)
+    # With sharded weights all workers compute together, so one without windows takes part with no targets.
+    num_own = math.ceil(len(batch) / workers.size) if setup.is_sharded else len(own)
+    for begin in range(0, num_own, micro_batch_size):
+        numbers = own[begin : begin + micro_batch_size]
+        windows = setup.windows.batch(numbers or batch[:1], setup.pad_id)
+        if not numbers:
+            windows.labels[:] = IGNORED
         with setup.precision.autocast():
             loss = setup.step_loss(*as_tensors(windows, workers.device))
         scaler.scale(loss / num_targets).backward()
-        loss_sum += loss.item()
+        losses.append(loss.detach())  # a GPU still computes while the next windows are put together
         if is_stopped() and workers.size == 1:
             raise Interrupted
     # Summed before the scaler looks for overflow, so that all workers skip the same steps.
-    workers.sum_gradients(setup.trained)
+    if not setup.is_sharded:
+        workers.sum_gradients(setup.trained)
     for optimizer in setup.optimizers:
         scaler.unscale_(optimizer)
+    loss_sum = sum(loss.item() for loss in losses)
     loss_sum = workers.sum([loss_sum])[0] if workers.size > 1 else loss_sum
     limit = setup.recipe.max_grad_norm or math.inf
-    norm = float(torch.nn.utils.clip_grad_norm_(setup.trained, limit))
-    return Gradients(loss_sum, num_targets, norm)
+    norm = torch.nn.utils.clip_grad_norm_(setup.trained, limit)
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return Gradients(loss_sum, num_targets, float(norm))
 
 
 def update_weights(setup: Setup, learning_rate: float) -> None:

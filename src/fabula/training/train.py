@@ -8,6 +8,7 @@ from typing import Literal
 from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import sole_owner
+from fabula.install import quote_command
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, TrainingCounts, TrainingLog, TrainingManifest
 from fabula.training.job import FRESH_BASE, Job, plan
@@ -100,6 +101,7 @@ def train(
 
     workers = Workers.join()
     try:
+        _check_number(workers.size, job)
         if workers.is_first:
             with sole_owner(job.work.parent):
                 if not resume:
@@ -132,6 +134,29 @@ def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool
             "this folder has files other than a trained model",
             where=out,
             hint="name another folder with --out",
+        )
+
+
+def _check_number(num_processes: int, job: Job) -> None:
+    """Refuse to shard a model over a single process."""
+    sharding = job.recipe.sharding
+    if sharding != "none" and num_processes == 1:
+        words = [
+            "torchrun",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "fabula",
+            "train",
+            job.corpus.path,
+            "--out",
+            job.out,
+        ]
+        raise FabulaError(
+            f'sharding = "{sharding}" splits the model over several processes, and there is only one',
+            where="recipe",
+            hint=f"type: {quote_command([str(word) for word in words])} with the other options, and the number of GPUs"
+            " instead of 2",
         )
 
 

@@ -14,6 +14,7 @@ from fabula.training.checkpoints import State
 from fabula.training.data import ValidationStories
 from fabula.training.interrupt import Interrupted
 from fabula.training.setup import Setup, choose_micro_batch_size
+from fabula.training.sharding import run_together
 
 MIN_TOKENS = 4000
 """Fewest held-out tokens that a validation scores, if there are as many."""
@@ -35,7 +36,11 @@ def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], boo
     model.eval()
     own = slice(workers.rank, None, workers.size)
     with setup.precision.scoring():
-        losses = score_tokens(model, stories.input_ids[own], setup.story_format, on_progress=on_tokens)
+        losses = run_together(
+            setup.loss,
+            workers,
+            lambda: score_tokens(model, stories.input_ids[own], setup.story_format, on_progress=on_tokens),
+        )
     model.train(was_training)
     nats = text_nats = num_tokens = num_bytes = 0.0
     columns = (stories.is_text[own], stories.num_bytes[own], stories.num_prompt_tokens[own])
@@ -55,14 +60,18 @@ def write_beginning(setup: Setup) -> str:
     torch.manual_seed(setup.job.seed)
     setup.model.eval()
     with quiet(), setup.precision.autocast():
-        ids = setup.model.generate(
-            input_ids=start,
-            attention_mask=torch.ones_like(start),
-            do_sample=True,
-            top_k=0,
-            top_p=0.95,
-            max_new_tokens=setup.recipe.sample_tokens,
-            pad_token_id=setup.pad_id,
+        ids = run_together(
+            setup.loss,
+            setup.workers,
+            lambda: setup.model.generate(
+                input_ids=start,
+                attention_mask=torch.ones_like(start),
+                do_sample=True,
+                top_k=0,
+                top_p=0.95,
+                max_new_tokens=setup.recipe.sample_tokens,
+                pad_token_id=setup.pad_id,
+            ),
         )
     setup.model.train()
     text: Any = setup.tokenizer.decode(ids[0, 1:], skip_special_tokens=True)
@@ -101,7 +110,7 @@ def expected_steps(setup: Setup) -> float:
 
 def first_state(setup: Setup) -> State:
     """The state before the first step, with the choices that depend on the speed of the machine."""
-    micro_batch_size = choose_micro_batch_size(setup)
+    micro_batch_size = int(setup.workers.from_first([choose_micro_batch_size(setup)])[0])
     num_steps = expected_steps(setup)
     num_validations, num_tokens = planned_validations(setup, num_steps)
     return State(

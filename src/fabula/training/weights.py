@@ -24,7 +24,9 @@ def set_dropout(model: Any, dropout: float) -> None:
 
 def choose_trained(model: Any, recipe: Recipe) -> Any:
     """Freeze the recipe's share of the layers, or put LoRA adapters into the others. Returns the model to train."""
-    frozen = _lower_layers(model, recipe.freeze)
+    frozen = (
+        layers_of(model)[: round(recipe.freeze * model.config.num_hidden_layers)] if recipe.freeze else []
+    )
     if recipe.lora_rank:
         return _with_lora(model, recipe, frozen)
     if frozen:
@@ -37,20 +39,18 @@ def choose_trained(model: Any, recipe: Recipe) -> Any:
     return model
 
 
-def _lower_layers(model: Any, share: float) -> list[nn.Module]:
-    """The first layers, this share of them all.
+def layers_of(model: Any) -> list[nn.Module]:
+    """The layers of a model, from the lowest on.
 
     Raises:
         FabulaError: the architecture does not keep its layers in a list of modules.
     """
-    num_layers = model.config.num_hidden_layers
-    count = round(share * num_layers)
-    if not count:
-        return []
     for module in model.base_model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == num_layers:
-            return list(module)[:count]
-    raise FabulaError("the layers of this architecture were not found, so none can be frozen")
+        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+            return list(module)
+    raise FabulaError(
+        "the layers of this architecture were not found, so they can be neither frozen nor sharded"
+    )
 
 
 def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
@@ -72,11 +72,9 @@ def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
 
 
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights that training changes, by name, on the CPU."""
+    """The weights that training changes, by name; not copies of them."""
     return {
-        name: parameter.detach().cpu().contiguous()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
+        name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad
     }
 
 
@@ -125,7 +123,7 @@ def optimizer_tensors(
 ) -> dict[str, torch.Tensor]:
     """The optimisers' state as named tensors: AdamW's means and number of steps, or Muon's mean, of each weight."""
     return {
-        f"{kind}.{name}": value.detach().cpu().contiguous()
+        f"{kind}.{name}": value.detach()
         for optimizer in optimizers
         for name, parameter in model.named_parameters()
         if parameter in optimizer.state
@@ -136,7 +134,7 @@ def optimizer_tensors(
 def set_optimizer_tensors(
     model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: dict[str, torch.Tensor]
 ) -> None:
-    """Restore tensors that `optimizer_tensors` returned."""
+    """Restore tensors that `optimizer_tensors` returned, and empty `tensors`."""
     parameters = dict(model.named_parameters())
     owner = {
         id(parameter): optimizer
@@ -144,7 +142,7 @@ def set_optimizer_tensors(
         for group in optimizer.param_groups
         for parameter in group["params"]
     }
-    for key, value in tensors.items():
+    for key in list(tensors):
         kind, _, name = key.partition(".")
         parameter = parameters[name]
-        owner[id(parameter)].state[parameter][kind] = value.to(parameter.device, copy=True)
+        owner[id(parameter)].state[parameter][kind] = tensors.pop(key).to(parameter.device, copy=True)

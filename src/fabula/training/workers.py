@@ -2,14 +2,20 @@
 variables. Every process reads the same batch list, takes its share of each batch, and sums the gradients."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 BUCKET_BYTES = 64 << 20
 """Gradients are summed over the processes in buckets of about this many bytes."""
+
+TIMEOUT = timedelta(hours=6)
+"""Processes wait so long for each other: for the first one to clean stories, or to write a large model."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,12 @@ class Workers:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
         if size > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         return cls(rank, size, device)
+
+    def alone(self) -> "Workers":
+        """This process without the others."""
+        return Workers(0, 1, self.device)
 
     @property
     def is_first(self) -> bool:
@@ -46,6 +56,38 @@ class Workers:
         """Wait until all processes have called this."""
         if self.size > 1:
             distributed.barrier()
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """A block that the processes of a host go through one after the other. Every process has to use it."""
+        before, num_local = self.rank % self._num_local, self._num_local
+        for _ in range(before):
+            self.barrier()
+        try:
+            yield
+        finally:
+            for _ in range(before, num_local):
+                self.barrier()
+
+    @property
+    def _num_local(self) -> int:
+        """Processes on each host."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", str(self.size)))
+
+    def mesh(self, *, within_hosts: bool) -> DeviceMesh:
+        """All processes in one dimension, or in two: hosts, and the processes of each."""
+        if not within_hosts:
+            return init_device_mesh(self.device.type, (self.size,))
+        shape = (self.size // self._num_local, self._num_local)
+        return init_device_mesh(self.device.type, shape, mesh_dim_names=("hosts", "processes"))
+
+    def merge(self, own: dict[str, str]) -> dict[str, str]:
+        """The entries of all processes."""
+        if self.size == 1:
+            return own
+        parts: list[dict[str, str]] = [{} for _ in range(self.size)]
+        distributed.all_gather_object(parts, own)
+        return {name: value for part in parts for name, value in part.items()}
 
     def sum(self, values: Iterable[float]) -> list[float]:
         """The sums over all processes, in float64."""
