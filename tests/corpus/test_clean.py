@@ -445,14 +445,4 @@ def test_interrupted_work_leaves_the_old_corpus(tmp_path: Path) -> None:
     ],
 )
 def test_filters_answer_with_a_reason(filters: Filters, text: str, reason: str) -> None:
-    if filters.language is not None:
-        pytest.importorskip(
-            "py3langid", reason="py3langid is not installed (pip install 'fabula[languages]')"
-        )
     assert reason_to_drop(make_story(text, "f", 1), filters) == reason
-
-
-def test_the_filter_by_language_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "py3langid", None)
-    with pytest.raises(FabulaError, match="needs py3langid"):
-        reason_to_drop(make_story("A fox.", "f", 1), Filters(language="en"))

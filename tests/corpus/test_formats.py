@@ -147,6 +147,9 @@ def test_aozora(tmp_path: Path):
     [
         (b"SQLite format 3\0" + bytes(100), "SQLite"),
         (b"\\documentclass{book}\n\\begin{document}\nThe fox ran.\n\\end{document}\n", "LaTeX"),
+        (b"#+TITLE: Quay\n* One :draft:\nThe fox ran.\n", "Org mode"),
+        (b"== Quay ==\n\n'''The''' fox ran to the [[quay]].\n", "wiki"),
+        (b":: StoryTitle\nQuay\n\n:: Start\nThe fox ran. [[Go on->Quay]]\n", "Twine"),
         (b"- title: A\n  text: |\n    The fox ran.\n- title: B\n  text: |\n    The gull flew.\n", "YAML"),
         (b"".join(b"%d\n00:00:0%d,000 --> 00:00:0%d,900\nThe fox ran.\n\n" % (k, k, k) for k in range(1, 6)), "subtitles"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),

@@ -57,7 +57,31 @@ def test_zip_and_tar_are_read_like_folders(tmp_path: Path) -> None:
         source = open_stories(tmp_path / name)
         assert [each.source for each in source] == ["s/story 1.txt", "s/story 2.txt", "s/story 10.txt"]
         assert [each.text for each in source] == [story(2), story(0), story(1)]
-    assert "passed over 1 file: s/cover.jpg (no text)" in open_stories(tmp_path / "a.zip").description
+    assert "passed over 1 file" in open_stories(tmp_path / "a.zip").description
+
+
+def test_archives_in_archives(tmp_path: Path) -> None:
+    """A zip in a tar.gz in a zip is read like folders in folders; a deeper one is refused."""
+    pack = io.BytesIO()
+    with zipfile.ZipFile(pack, "w") as archive:
+        archive.writestr("1.txt", story(1))
+        archive.writestr("2.txt.gz", gzip.compress(story(2).encode()))
+    for level in range(4):
+        outer = io.BytesIO()
+        with tarfile.open(fileobj=outer, mode="w:gz" if level else "w") as archive:
+            info = tarfile.TarInfo("inner")
+            info.size = len(pack.getvalue())
+            archive.addfile(info, io.BytesIO(pack.getvalue()))
+        with zipfile.ZipFile(tmp_path / f"{level}.zip", "w") as archive:
+            archive.writestr("3.txt", story(3))
+            archive.writestr("pack", outer.getvalue())
+        pack = outer
+    found = list(open_stories(tmp_path / "0.zip"))
+    assert {each.source: each.text for each in found} == {
+        "3.txt": story(3), "pack/inner/1.txt": story(1), "pack/inner/2.txt.gz": story(2),
+    }  # fmt: skip
+    with pytest.raises(FabulaError, match="nested too deeply"):
+        open_stories(tmp_path / "3.zip")
 
 
 def test_archives_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
@@ -76,7 +100,9 @@ def test_files_of_a_folder_that_are_not_stories_are_named(tmp_path: Path) -> Non
     (tmp_path / ".DS_Store").write_bytes(b"\0")
     source = open_stories(tmp_path)
     assert len(list(source)) == 3
-    assert source.passed_over == ("empty.txt (empty, hidden or a backup)", "README.md (about the files)", "picture.png (no text)", "tool.py (no stories)")  # fmt: skip
+    assert {one.source: one.text for one in source.passed_over} == {
+        "empty.txt": "empty, hidden or a backup", "README.md": "about the files", "picture.png": "no text", "tool.py": "no stories",
+    }  # fmt: skip
     assert "passed over 4 files" in source.description
 
 

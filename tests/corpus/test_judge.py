@@ -82,6 +82,34 @@ def test_warnings(tmp_path: Path) -> None:
     assert any("fewer than 6 words" in warning for warning in clean(path, None, rules="none").counts.warnings)
 
 
+def test_a_language_other_than_most_is_named(tmp_path: Path) -> None:
+    foreign = {
+        "fr": "Le vieux pêcheur n'avait plus de rames, mais il sortait chaque matin, et la marée déposait des souliers sur le seuil. ",
+        "de": "Der alte Mann am Ufer hatte ein Boot ohne Ruder, und jeden Morgen brachte die Flut ihm einen fremden Schuh nach Hause. ",
+    }
+    texts = [story(number) for number in range(9)] + [text * 3 for text in foreign.values()]
+    path = stories_file(tmp_path / "a.jsonl", texts)
+    warnings = clean(path, None, rules="none").counts.warnings
+    assert [warning for warning in warnings if "language" in warning] == [
+        "2 of 11 stories are not in the language of most (en): fr 1, de 1 (the first: a.jsonl:10); --language en drops them"
+    ]
+    assert not any("language" in one for one in clean(stories_file(path, texts[:9]), None).counts.warnings)
+
+
+def test_files_that_are_not_read_are_named_and_in_the_ledger(tmp_path: Path) -> None:
+    folder = tmp_path / "stories"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text(story(number))
+    (folder / "words.csv").write_text("name,words\nmill,100\ntower,120\nwood,90\n")
+    assert any(
+        warning.startswith("not read: words.csv (")
+        for warning in clean(folder, tmp_path / "out").counts.warnings
+    )
+    rows = [row for row in open_corpus(tmp_path / "out").ledger() if isinstance(row, LeftOutRow)]
+    assert [(row.left_out, row.source, row.source_line) for row in rows] == [("file", "words.csv", 0)]
+
+
 def test_chinese_stories_are_long_enough(tmp_path: Path) -> None:
     text = "从前有一座山，山上有一座庙，庙里有一个老和尚在给小和尚讲故事。" * 4
     assert 60 <= count_words(text) <= 100

@@ -81,6 +81,13 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n=====\n".join(BLANK),
         "\n\n⁂\n\n".join(BLANK),
         "\nNEXT STORY\n".join(BLANK),
+        "".join(f"START\n{text}\nEND\n\n" for text in BLANK),
+        "".join(f"[STORY START]\n{text}\n[STORY END]\n" for text in BLANK),
+        "".join(f"<STORY {number}>\n{text}\n</STORY {number}>\n" for number, text in enumerate(BLANK)),
+        "\n\n".join(f"{title} (1{number}2 words)\n\n{text}" for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True))),
+        "\n\n".join(f"“{title}”\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"{title.upper()}. {text}" for title, text in zip(["The Pump", *TITLES[1:4], "The Lamp", *TITLES[5:]], BLANK, strict=True)),
+        "\n\n\n".join(f"2021-03-{number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "<|endoftext|>".join("\n".join(story) for story in STORIES),
         "".join(f"<s>{text}</s>\n" for text in BLANK),
         "".join(f"<|startoftext|>\n{text}\n<|endoftext|>\n" for text in BLANK),
@@ -107,6 +114,36 @@ def test_paragraphs_are_never_stories(tmp_path: Path) -> None:
     assert {story.book for story in stories} == {"a.txt"}
     assert "\n\n".join(story.text for story in stories) == "\n\n".join(BLANK)
     assert 0.05 < len(stories[1].text) / len("\n\n".join(BLANK)) < 0.15
+
+
+def test_speech_alone_a_line_is_asked_about(tmp_path: Path) -> None:
+    text = "\n".join(
+        " ".join(f"“{sentence[:-1]},” he said." for sentence in SENTENCES[k : k + 6]) for k in range(9)
+    )
+    with pytest.raises(FabulaError, match="--split-at lines"):
+        source_of(tmp_path, text)
+
+
+def test_numbers_and_labels_before_lines_are_asked_about(tmp_path: Path) -> None:
+    for form in ("{0}\t{1}\n", "__label__sea {1}\n"):
+        text = "".join(
+            form.format(number, line) for number, line in enumerate("\n".join(BLANK).split("\n"), 1) if line
+        )
+        if form[0] == "{":
+            text = "".join(form.format(number, line) for number, line in enumerate(SENTENCES, 1))
+        with pytest.raises(FabulaError, match="each line begins with"):
+            source_of(tmp_path, text)
+
+
+def test_letters_keep_their_heads_and_screenplays_their_scenes(tmp_path: Path) -> None:
+    scenes = "\n\n".join(
+        f"INT. {title.upper()} - NIGHT\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)
+    )
+    assert sum(story.text.count("INT. ") for story in source_of(tmp_path, scenes)) == len(TITLES)
+    letters = "\n\n".join(
+        f"The Quay, {number} May\n\nMy dear Anna,\n\n{text}" for number, text in enumerate(BLANK, 1)
+    )
+    assert sum(story.text.count("The Quay, ") for story in source_of(tmp_path, letters)) == len(BLANK)
 
 
 def test_each_file_of_a_folder_is_a_story_unless_it_has_chapters(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -344,8 +345,9 @@ def test_human_stories_are_cut_like_written_ones(tiny_gpt2_dir):
     assert len(tokenizer(cut.text, add_special_tokens=False)["input_ids"]) == 3
     [tiny] = cut_stories([Story("a", "Too short.")], tokenizer, 500)
     assert (tiny.opening, tiny.text) == ("", "Too short.")
-    assert choose_prompts([tiny, short], 4) == [short.opening, "", short.opening, ""]
-    assert choose_prompts([tiny], 2) == ["", ""]
+    told = replace(short, story_prompt="A lamp")
+    assert choose_prompts([tiny, told], 4) == ([short.opening, "", short.opening, ""], ["A lamp"] * 4)
+    assert choose_prompts([tiny], 2) == (["", ""], ["", ""])
 
 
 def test_models_get_names_that_tell_them_apart():

@@ -37,7 +37,7 @@ def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnPro
         tempfile.TemporaryDirectory(dir=folder, prefix=".spool-") as spool_folder,
         closing(Spool(Path(spool_folder))) as spool,
     ):
-        left_out: list[ReaderRemoval] = []
+        left_out: list[ReaderRemoval] = list(plan.source.passed_over)
         for cleaned in _in_order(plan.source, tasks, on_progress):
             spool.add(cleaned)
             left_out += cleaned.left_out
@@ -255,7 +255,7 @@ class Tally:
         self._shown = list(dict.fromkeys([kept[0], kept[len(kept) // 2], kept[-1]]))
         self._first_lines: list[str] = []
         self._num_words: list[int] = []
-        self._num_read = 0
+        self._num_read = self._train_words = 0
         self._repairs: Counter[str] = Counter()
         self._splits: Counter[str] = Counter()
         self._removals: Counter[str] = Counter()
@@ -274,6 +274,7 @@ class Tally:
             self._first_lines.append(first_line(story.text))
         self._num_words.append(num_words)
         self._splits[story.split] += 1
+        self._train_words += num_words * (story.split == "train")
         for removal in removals:
             self._removals[removal.rule] += 1
             self._words[removal.rule] += count_words(removal.text)
@@ -287,7 +288,11 @@ class Tally:
             num_kept=num_kept,
             num_copies=num_copies,
             median_words=median_words,
-            held_out=(1 - self._splits["train"] / num_kept, asked),
+            held_out=(
+                1 - self._splits["train"] / num_kept,
+                1 - self._train_words / max(1, sum(self._num_words)),
+                asked,
+            ),
             left_out=left_out,
         )
         return CleaningCounts(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from fabula.corpus.encodings import UTF8, find_encoding
-from fabula.corpus.formats.base import DocumentFormat, FilePlan, Format, ReadingLog, Sample
+from fabula.corpus.formats.base import DocumentFormat, FilePlan, Format, ReaderRemoval, ReadingLog, Sample
+from fabula.corpus.formats.markdown import why_no_story
 from fabula.corpus.formats.table import FORMATS
 from fabula.corpus.inputs import InputFile, read_up_to
 from fabula.corpus.splitting.choose import ReadSample, choose_named, choose_split
@@ -36,7 +37,8 @@ _CHAPTER_NAME = re.compile(
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
-    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest)\b.*", re.IGNORECASE
+    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest|archive_browser)\b.*",
+    re.IGNORECASE,
 )
 
 
@@ -47,12 +49,16 @@ class FoundFiles:
     Attributes:
         plans: how each is read, as far as its content alone shows; in the order of the files.
         samples: the beginning of each, by name.
-        passed_over: names of files that are not read, each with the reason.
+        passed_over: files that are not read; `text` says why.
     """
 
     plans: list[FilePlan] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)
-    passed_over: list[str] = field(default_factory=list)
+    passed_over: list[ReaderRemoval] = field(default_factory=list)
+
+    def pass_over(self, name: str, why: str) -> None:
+        """Note that a file is not read."""
+        self.passed_over.append(ReaderRemoval(name, 0, "file", why))
 
 
 def find_formats(files: Sequence[InputFile], format: str | None, encoding: str | None) -> FoundFiles:
@@ -65,7 +71,7 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
     names = {file.name for file in files}
     for file in files:
         if len(files) > 1 and (reason := _why_not(file.name, names)):
-            found.passed_over.append(f"{file.name} ({reason})")
+            found.pass_over(file.name, reason)
             continue
         with file.open() as opened:
             head = read_up_to(opened, SAMPLE_BYTES + 1)
@@ -75,14 +81,16 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
             chosen, sample = _detect(file, sample, chosen, encoding)
         if chosen is None:
             if len(files) > 1:
-                kind = "an archive in an archive: unpack it first" if head[:4] == b"PK\x03\x04" else "no text"
-                found.passed_over.append(f"{file.name} ({kind})")
+                found.pass_over(file.name, "no text")
                 continue
             raise FabulaError(
                 "this is neither text nor a document that fabula reads",
                 where=file.name,
                 hint="save the stories as text, .docx, .odt, .rtf, .epub, .html, PDF, CSV or JSON Lines",
             )
+        if len(files) > 1 and chosen.name in ("markdown", "text") and (reason := why_no_story(sample.text)):
+            found.pass_over(file.name, reason)
+            continue
         has_cr = chosen.is_text and b"\r" in sample.head and b"\n" not in sample.head
         found.plans.append(FilePlan(file, chosen.name, sample.encoding, has_cr=has_cr))
         found.samples[file.name] = sample

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 
 from fabula.corpus.options import Filters
-from fabula.install import missing_extra
 from fabula.story import Story
 
 _WORD = re.compile(r"\w+")
@@ -43,15 +42,7 @@ def repetition(text: str) -> float:
 
 
 def language_of(text: str) -> str:
-    """ISO 639-1 code of the likeliest language of the first 20,000 characters.
+    """ISO 639-1 code of the likeliest language of the first 20,000 characters."""
+    import py3langid
 
-    Raises:
-        FabulaError: py3langid is not installed.
-    """
-    try:
-        import py3langid
-    except ImportError:
-        raise missing_extra(
-            "the filter by language needs py3langid", "languages", where="--language"
-        ) from None
     return py3langid.classify(text[:20_000])[0]

@@ -29,6 +29,9 @@ MAX_ZSTD_WINDOW = 1 << 31
 MAX_TAR_BYTES = 1 << 30
 """A tar archive is held in memory while it is read, since its members cannot be reached otherwise."""
 
+MAX_DEPTH = 3
+"""Archives may be in archives, so many times."""
+
 _COMPRESSIONS = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zst"))
 _REFUSED_ARCHIVES = ((b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR"))
 _DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError, lzma.LZMAError)
@@ -52,6 +55,7 @@ class InputFile:
         compression: "gz", "bz2", "xz", "zst" or "".
         archive: "zip" or "tar" for a member of an archive, or "".
         member: its name in the archive.
+        outer: the archive, which may be a member of another one.
         input: number of the user's input that it is, or that contains it.
     """
 
@@ -61,6 +65,7 @@ class InputFile:
     compression: str = ""
     archive: str = ""
     member: str = ""
+    outer: "InputFile | None" = None
     input: int = 0
 
     @contextmanager
@@ -135,12 +140,12 @@ def _with_names_apart(files: list[InputFile]) -> list[InputFile]:
         FabulaError: a file is named twice.
     """
     times = Counter(file.name for file in files)
-    places = Counter((file.path, file.member) for file in files)
+    places = Counter((file.path, file.name) for file in files)
     for file in files:
-        if places[file.path, file.member] > 1:
+        if places[file.path, file.name] > 1:
             raise FabulaError("this is named twice", where=file.path)
     return [
-        replace(file, name=valid_unicode(f"{file.path.as_posix()}/{file.member}".rstrip("/")))
+        replace(file, name=f"{file.path.as_posix()}/{file.name}" if file.archive else file.path.as_posix())
         if times[file.name] > 1
         else file
         for file in files
@@ -193,67 +198,75 @@ def _compression(head: bytes) -> str:
 
 
 def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
-    """The members of an archive, or the file itself if it is not an archive."""
+    """The members of an archive, and of the archives in it, or the file itself if it is not an archive."""
     with file.open() as opened:
         head = read_up_to(opened, 512)
+        is_zip = head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and not file.compression
+        if is_zip and document_kind(head + read_up_to(opened, 1 << 20)):
+            return [file]
     for mark, kind in _REFUSED_ARCHIVES:
         if head.startswith(mark):
             raise FabulaError(
                 f"{kind} archives are not read", where=file.name, hint="unpack it, and name the folder"
             )
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and not file.compression:
-        with file.path.open("rb") as opened:
-            if document_kind(opened.read(1 << 20)):
-                return [file]
+    if is_zip:
         members = _zip_members(file)
         archive = "zip"
     elif head[257:262] == b"ustar":
-        members = {name: len(data) for name, data in _tar_members(file.path, file.compression).items()}
+        members = {name: len(data) for name, data in _tar_members(file).items()}
         archive = "tar"
     else:
         return [file]
-    found = []
+    if _depth(file) > MAX_DEPTH:
+        raise FabulaError("these archives are nested too deeply", where=file.name, hint="unpack them first")
+    found: list[InputFile] = []
+    prefix = f"{file.name}/" if file.archive else ""
     for name in sorted(members, key=natural_order):
         if _is_systems(name):
             continue
-        member = InputFile(file.path, valid_unicode(name), members[name], "", archive, name)
+        member = InputFile(file.path, valid_unicode(prefix + name), members[name], "", archive, name, file)
         last = name.rpartition("/")[2]
         if last.startswith(".") or not members[name] or _BACKUP.fullmatch(last):
             passed_over.append(member.name)
             continue
         with member.open() as opened:
-            found.append(replace(member, compression=_compression(opened.read(8))))
+            compression = _compression(opened.read(8))
+        found += _unpacked(replace(member, compression=compression), passed_over)
     return found
+
+
+def _depth(file: InputFile) -> int:
+    """In how many archives a file is."""
+    return 1 + _depth(file.outer) if file.outer else 0
 
 
 def _zip_members(file: InputFile) -> dict[str, int]:
     try:
-        with zipfile.ZipFile(file.path) as archive:
+        with file.open() as opened, zipfile.ZipFile(opened) as archive:
             return {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
     except _ARCHIVE_DAMAGE as error:
         raise _damaged("this archive", file.name, error) from None
 
 
 def _read_member(file: InputFile) -> bytes:
+    assert file.outer is not None
     try:
         if file.archive == "tar":
-            with file.path.open("rb") as opened:
-                compression = _compression(opened.read(8))
-            return _tar_members(file.path, compression)[file.member]
-        with zipfile.ZipFile(file.path) as archive:
+            return _tar_members(file.outer)[file.member]
+        with file.outer.open() as opened, zipfile.ZipFile(opened) as archive:
             if archive.getinfo(file.member).flag_bits & 1:
                 raise FabulaError(
                     "this archive is locked with a password",
-                    where=file.path.name,
+                    where=file.outer.name,
                     hint="unpack it, and name the folder",
                 )
             return archive.read(file.member)
     except _ARCHIVE_DAMAGE as error:
-        raise _damaged("this archive", file.path.name, error) from None
+        raise _damaged("this archive", file.outer.name, error) from None
 
 
 @lru_cache(maxsize=1)
-def _tar_members(path: Path, compression: str) -> dict[str, bytes]:
+def _tar_members(file: InputFile) -> dict[str, bytes]:
     """The contents of all files of a tar archive, by name.
 
     Raises:
@@ -262,10 +275,7 @@ def _tar_members(path: Path, compression: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     size = 0
     try:
-        with (
-            InputFile(path, path.name, 0, compression).open() as file,
-            tarfile.open(fileobj=file, mode="r|") as archive,
-        ):
+        with file.open() as opened, tarfile.open(fileobj=opened, mode="r|") as archive:
             for member in archive:
                 if not member.isfile():
                     continue
@@ -273,13 +283,13 @@ def _tar_members(path: Path, compression: str) -> dict[str, bytes]:
                 if size > MAX_TAR_BYTES:
                     raise FabulaError(
                         f"this archive holds more than {MAX_TAR_BYTES >> 30} GiB",
-                        where=path,
+                        where=file.name,
                         hint="unpack it, and name the folder",
                     )
                 content = archive.extractfile(member)
                 found[member.name] = content.read() if content else b""
     except _ARCHIVE_DAMAGE as error:
-        raise _damaged("this archive", path.name, error) from None
+        raise _damaged("this archive", file.name, error) from None
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from fabula.corpus.filters import language_of
 from fabula.corpus.formats.base import ReaderRemoval
 from fabula.errors import FabulaError
 from fabula.results import CleaningCounts
@@ -17,6 +18,9 @@ MAX_EXAMINED = 500
 
 EXAMINED_CHARS = 8000
 """Characters of each that are examined."""
+
+BEGINNING_CHARS = 1500
+"""Characters of each from which its language is told."""
 
 FEW_WORDS = 40
 """A smaller median number of words is too short for stories."""
@@ -64,6 +68,7 @@ class Examination:
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
         lines: in how many of these each line occurs.
+        beginnings: the place, the script and the first characters of each story.
     """
 
     num_examined: int = 0
@@ -71,6 +76,7 @@ class Examination:
     scripts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
+    beginnings: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, story: Story) -> None:
         """Examine a story."""
@@ -83,6 +89,7 @@ class Examination:
             self.examples.setdefault(oddity, f"{story.source}:{story.source_line}")
         if script := script_of(text):
             self.scripts[script] += 1
+        self.beginnings.append((f"{story.source}:{story.source_line}", script, text[:BEGINNING_CHARS]))
 
     def share(self, oddity: str) -> float:
         """Share of the stories with an oddity."""
@@ -135,6 +142,34 @@ def script_of(text: str) -> str:
     return best if counts[best] else ""
 
 
+def other_languages(beginnings: Sequence[tuple[str, str, str]]) -> tuple[str, Counter[str], str]:
+    """The language of most stories, how many are in each of the others, and the place of the first of these.
+
+    Only stories that have few of the words that most stories have are tested by py3langid, whose model takes half a second
+    to load.
+    """
+    common_script = Counter(script for _, script, _ in beginnings).most_common(1)
+    same = [
+        (place, text) for place, script, text in beginnings if [script] == [one for one, _ in common_script]
+    ]
+    if len(same) < 2:
+        return "", Counter(), ""
+    told = [re.findall(r"[^\W\d_]+", text.lower()) for _, text in same]
+    times = Counter(word for words in told for word in set(words))
+    common = {word for word, count in times.items() if count >= 0.4 * len(same)}
+    shares = [
+        sum(word in common for word in words) / len(words) if len(words) >= 20 else 1.0 for words in told
+    ]
+    usual = sorted(shares)[len(shares) * 3 // 4]
+    suspects = [at for at, share in enumerate(shares) if share < 0.5 * usual]
+    if not suspects or len(suspects) > FLAGRANT * len(same):
+        return "", Counter(), ""
+    usually = language_of(" ".join(text for at, (_, text) in enumerate(same) if at not in suspects)[:20_000])
+    languages = {at: language_of(same[at][1]) for at in suspects}
+    others = [at for at in suspects if languages[at] != usually]
+    return usually, Counter(languages[at] for at in others), same[others[0]][0] if others else ""
+
+
 _SAYINGS = {
     "markup": "hold markup or tags",
     "json": "are JSON",
@@ -150,7 +185,7 @@ def judge(
     num_kept: int,
     num_copies: int,
     median_words: int,
-    held_out: tuple[float, float],
+    held_out: tuple[float, float, float],
     left_out: Sequence[ReaderRemoval],
 ) -> list[str]:
     """Warnings about the stories, one sentence each.
@@ -159,7 +194,7 @@ def judge(
         examined: what was noticed in some of them.
         num_kept, num_copies: stories kept, and dropped as copies.
         median_words: median number of words of a kept story.
-        held_out: share of the stories that are held out: actual and requested.
+        held_out: share of the stories, and of the words, that are held out, and the share that was requested.
         left_out: files and columns that were not read.
     """
     warnings = []
@@ -182,20 +217,32 @@ def judge(
         warnings.append(
             f"{share:.0%} of the stories were dropped as copies of others (see --copies and --similarity)"
         )
-    actual, asked = held_out
-    if num_kept >= MIN_STORIES and abs(actual - asked) > max(0.03, asked / 2):
-        warnings.append(f"{actual:.0%} of the stories are held out, where {asked:.0%} were asked for")
+    stories, words, asked = held_out
+    far = max(0.03, asked / 2, 1.5 / num_kept)
+    if abs(stories - asked) > far:
+        warnings.append(f"{stories:.0%} of the stories are held out, where {asked:.0%} were asked for")
+    elif abs(words - asked) > 2 * far:
+        warnings.append(
+            f"the held-out stories have {words:.0%} of the words, where {asked:.0%} were asked for"
+        )
     common = examined.scripts.most_common()
     others = sum(count for _, count in common[1:])
     if others and others < 0.5 * examined.num_examined:
         warnings.append(
             f"{others:,} of {examined.num_examined:,} stories are not in the script of most ({common[0][0]})"
         )
+    usually, languages, where = other_languages(examined.beginnings)
+    if languages:
+        named = ", ".join(f"{language} {count:,}" for language, count in languages.most_common(4))
+        warnings.append(
+            f"{languages.total():,} of {examined.num_examined:,} stories are not in the language of most ({usually}):"
+            f" {named} (the first: {where}); --language {usually} drops them"
+        )
     files = [removal for removal in left_out if removal.line == 0]
     if files:
-        named = ", ".join(dict.fromkeys(removal.source for removal in files[:3]))
-        more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
-        warnings.append(f"not read: {named}{more} ({files[0].reason.replace('_', ' ')})")
+        named = ", ".join(f"{removal.source} ({removal.text})" for removal in files[:5])
+        more = f" and {len(files) - 5:,} more (see the ledger)" if len(files) > 5 else ""
+        warnings.append(f"not read: {named}{more}")
     return warnings
 
 

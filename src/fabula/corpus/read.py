@@ -7,24 +7,25 @@ for story in source:
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from fabula.corpus import lines as limits
 from fabula.corpus import remote
 from fabula.corpus.detect import FoundFiles, find_formats, plan_prose
 from fabula.corpus.encodings import check_encoding
-from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, ReadingLog
+from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, ReaderRemoval, ReadingLog
 from fabula.corpus.formats.hub import hub_rows, is_hub, load_hub
 from fabula.corpus.formats.rows import RowFormat, prompt_of, row_stories
 from fabula.corpus.formats.table import FORMATS
 from fabula.corpus.inputs import NO_FILE, find_inputs
 from fabula.corpus.lines import FileRange
 from fabula.corpus.splitting.split import check_split_at
-from fabula.corpus.tables.columns import NO_COLUMNS, Columns, choose_columns
+from fabula.corpus.tables.columns import NO_COLUMNS, Columns, NoText, choose_columns
 from fabula.errors import FabulaError, did_you_mean
 from fabula.files import fingerprint, hash_file
 from fabula.story import Story
@@ -41,7 +42,7 @@ class StorySource:
         description: one line for the user: what was found, and why it is read this way.
         plans: how each file is read, in reading order; none for a hub dataset.
         columns: the columns of a hub dataset.
-        passed_over: files that are not read, each with the reason.
+        passed_over: files that are not read; `text` says why.
         has_title_prompts: whether the title of each story is its prompt.
     """
 
@@ -49,7 +50,7 @@ class StorySource:
     description: str
     plans: tuple[FilePlan, ...] = ()
     columns: Columns = NO_COLUMNS
-    passed_over: tuple[str, ...] = ()
+    passed_over: tuple[ReaderRemoval, ...] = ()
     has_title_prompts: bool = False
 
     @cached_property
@@ -183,18 +184,17 @@ def open_stories(
     title = str(named[0]) if len(named) == 1 else f"{Path(named[0]).name} and {len(named) - 1} more"
     found = find_formats(files, format, encoding)
     plans, described = _plan(found, NamedColumns(column, prompt_column), split_at, title)
-    skipped = [*(f"{name} (empty, hidden or a backup)" for name in skipped), *found.passed_over]
-    if skipped:
-        count = f"{len(skipped)} file" + ("s" if len(skipped) > 1 else "")
-        described += f"; passed over {count}: {', '.join(skipped[:8])}" + (
-            ", ..." if len(skipped) > 8 else ""
-        )
+    for name in skipped:
+        found.pass_over(name, "empty, hidden or a backup")
+    if found.passed_over:
+        count = f"{len(found.passed_over)} file" + ("s" if len(found.passed_over) > 1 else "")
+        described += f"; passed over {count}"
     where = f"{len(plans):,} files, " if len(plans) > 1 else ""
     return StorySource(
         title,
         where + described,
         tuple(plans),
-        passed_over=tuple(skipped),
+        passed_over=tuple(found.passed_over),
         has_title_prompts=prompt_column == "title",
     )
 
@@ -216,7 +216,8 @@ def _plan(
         what = (
             "there is no story in this file" if len(found.plans) < 2 else "there is no story in these files"
         )
-        skipped = f" (passed over: {', '.join(found.passed_over[:3])})" if found.passed_over else ""
+        named = ", ".join(f"{one.source}, {one.text}" for one in found.passed_over[:3])
+        skipped = f" (not read: {named})" if named else ""
         raise FabulaError(what + skipped, where=title)
     if not tables and (named.text or named.prompt not in (None, "title")):
         option = "--column" if named.text else "--prompt-column"
@@ -230,26 +231,64 @@ def _plan(
             planned |= {plan.name: plan for plan in chosen}
             described += [words] if words not in described else []
     if tables:
-        columns = NO_COLUMNS
-        for plan in tables:
-            try:
-                columns = _find_columns(plan, named, plan.name if len(tables) > 1 else title)
-            except FabulaError as error:
-                if not prose:
-                    raise
-                found.passed_over.append(f"{plan.name} ({error.what})")
-                continue
-            planned[plan.name] = replace(plan, columns=columns)
-        kinds = sorted({FORMATS[plan.format].description for plan in tables if plan.name in planned})
+        chosen = _plan_tables(tables, found, named, title)
+        planned |= {plan.name: plan for plan in chosen}
+        kinds = sorted({FORMATS[plan.format].description for plan in chosen})
+        columns = dict.fromkeys(plan.columns.describe() for plan in chosen)
         if kinds:
-            described.append(f"{', '.join(kinds)}, {columns.describe()}")
+            described.append(f"{', '.join(kinds)}, {' or '.join(columns)}")
     plans = [planned[plan.name] for plan in found.plans if plan.name in planned]
+    if len(plans) == 1 and plans[0].columns.is_log:
+        plans = [replace(plans[0], is_alone=True)]
     if len(plans) == 1 and prose and plans[0].split.kind == "file":
         plans = [replace(plans[0], is_alone=True)]
         why = "named by you" if split_at else "no line separates stories; name one with --split-at"
         kind = FORMATS[plans[0].format].description
         described = [f"{kind}: one text, whose last tenth can be held out ({why})"]
     return plans, " and ".join(described)
+
+
+_FEW_WORDS = 15
+"""A table whose texts have fewer words describes stories that are in other files."""
+
+
+def _plan_tables(
+    tables: Sequence[FilePlan], found: FoundFiles, named: NamedColumns, title: str
+) -> list[FilePlan]:
+    """How each table is read. Among other files, those that hold no story are passed over.
+
+    Raises:
+        FabulaError: the columns of a table cannot be found.
+    """
+    planned: list[FilePlan] = []
+    is_alone = len(found.plans) == 1
+    for plan in tables:
+        try:
+            columns = _find_columns(plan, named, title if is_alone else plan.name)
+        except NoText as error:
+            if is_alone:
+                raise
+            found.pass_over(plan.name, error.what)
+            continue
+        planned.append(replace(plan, columns=columns))
+    has_stories = len(found.plans) > len(tables) or any(
+        plan.columns.is_log or plan.columns.typical_words >= _FEW_WORDS for plan in planned
+    )
+    made: list[FilePlan] = []
+    parts: Counter[str] = Counter()
+    for plan in planned:
+        columns = plan.columns
+        if has_stories and not named.text and not columns.is_log and columns.typical_words < _FEW_WORDS:
+            found.pass_over(plan.name, f"its column {columns.text[0]!r} is too short for stories")
+        elif columns.is_log and len(planned) > 1:  # the days of a channel
+            folder = str(PurePosixPath(plan.name).parent)
+            parts[folder] += 1
+            made.append(replace(plan, book=f"{folder}/", part=parts[folder]))
+        else:
+            made.append(plan)
+    if not made and not has_stories:
+        raise NoText("there is no story in these files", where=title)
+    return made
 
 
 def _find_columns(plan: FilePlan, named: NamedColumns, where: str) -> Columns:
@@ -259,7 +298,7 @@ def _find_columns(plan: FilePlan, named: NamedColumns, where: str) -> Columns:
     found = itertools.islice(format.rows(plan, FileRange(0, 0, None), ReadingLog()), _SAMPLE_ROWS)
     rows = [row for _, row in found]
     if not rows:
-        raise FabulaError("there is no story in this file", where=where)
+        raise NoText("there is no story in this file", where=where)
     names = list(dict.fromkeys(key for row in rows for key in row))
     is_title = named.prompt == "title" and "title" not in names  # then the title may have another name
     return choose_columns(names, rows, named.text, where, None if is_title else named.prompt)

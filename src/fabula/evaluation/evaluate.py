@@ -188,16 +188,17 @@ def write_samples_of(plan: Plan, loaded: LoadedModels, on_progress: OnProgress) 
         whole_sentences=False,  # people's stories are cut at the same number of tokens
     )
     human = cut_stories(plan.stories[:MAX_HUMAN_STORIES], load_tokenizer(last), options.max_new_tokens)
-    prompts = choose_prompts(human, options.num_samples)
+    openings, story_prompts = choose_prompts(human, options.num_samples)
     by_model = []
     for name, folder in reversed(plan.folders.items()):
         on_progress(Progress("evaluate", message=f"{name} writes {options.num_samples} stories"))
         by_model.append(
             write_stories(
                 loaded.engine(folder, options.engine),
-                prompts,
+                openings,
                 settings=settings,
                 seeds=range(options.seed, options.seed + options.num_samples),
+                story_prompts=story_prompts,
                 on_progress=on_progress,
             )
         )
@@ -379,7 +380,9 @@ def score_model(
         stride=scorer.stride,
         held_out=sum_scores(scored),
         notebook_loss=notebook_loss(scorer.model, scorer.tokenizer, texts) if whole else None,
-        own=scorer.score([story.prompt + story.text for story in own]).bits_per_byte,
+        own=scorer.score(
+            [story.prompt + story.text for story in own], [story.settings.story_prompt for story in own]
+        ).bits_per_byte,
         human=sum_scores(scored[: len(human)], lengths).bits_per_byte,
         author=sum_scores(scored, [PASSAGE_CHARS] * len(scored)),
         others=scorer.score([passage.text for passage in others]),

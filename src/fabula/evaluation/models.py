@@ -140,9 +140,9 @@ class Scorer:
             on_progress=self.on_progress,
         )
 
-    def score(self, texts: Sequence[str]) -> TextScores:
-        """The scores of texts; each text is scored as a separate story."""
-        return sum_scores(self.score_tokens(texts))
+    def score(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> TextScores:
+        """The scores of texts; each text is scored as a separate story, after its prompt if it has one."""
+        return sum_scores(self.score_tokens(texts, prompts))
 
 
 @dataclass

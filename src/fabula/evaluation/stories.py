@@ -40,11 +40,13 @@ class HumanStory:
 
     Attributes:
         ended: whether the story's own end is in `text`.
+        story_prompt: what the story was written to, or "".
     """
 
     opening: str
     text: str
     ended: bool
+    story_prompt: str = ""
 
 
 def cut_stories(stories: Sequence[Story], tokenizer: Any, max_new_tokens: int) -> list[HumanStory]:
@@ -58,11 +60,19 @@ def cut_stories(stories: Sequence[Story], tokenizer: Any, max_new_tokens: int) -
             "offset_mapping"
         ]
         ended = len(offsets) < max_new_tokens  # one more is the token that ends the story
-        cut.append(HumanStory(opening, rest if ended else rest[: offsets[max_new_tokens - 1][1]], ended))
+        text = rest if ended else rest[: offsets[max_new_tokens - 1][1]]
+        cut.append(HumanStory(opening, text, ended, story.prompt))
     return cut
 
 
-def choose_prompts(stories: Sequence[HumanStory], num_samples: int) -> list[str]:
-    """Alternately an opening, a new one each time while there are any, and nothing."""
-    openings = [story.opening for story in stories if story.opening] or [""]
-    return ["" if index % 2 else openings[index // 2 % len(openings)] for index in range(num_samples)]
+def choose_prompts(stories: Sequence[HumanStory], num_samples: int) -> tuple[list[str], list[str]]:
+    """What a model is given to write `num_samples` stories.
+
+    Returns:
+        Alternately an opening, a new one each time while there are any, and ""; and the prompt that each story is to be
+        written to: that of the held-out story with the opening, or "" if it has none.
+    """
+    chosen = [story for story in stories if story.opening] or [HumanStory("", "", True)]
+    given = [chosen[index // 2 % len(chosen)] for index in range(num_samples)]
+    openings = ["" if index % 2 else story.opening for index, story in enumerate(given)]
+    return openings, [story.story_prompt for story in given]

@@ -171,7 +171,7 @@ def compare_settings(plan: Plan, mark: str, loaded: LoadedModels, on_progress: O
 
     options = plan.options
     human = cut_stories(plan.people, load_tokenizer(plan.folder), options.max_new_tokens)
-    written = write_with_each(plan, choose_prompts(human, options.num_stories), loaded, on_progress)
+    written = write_with_each(plan, human, loaded, on_progress)
     groups = [[story.text for story in group] for group in [human, *written]]
     bits = bits_of_each(loaded.scorer(plan.folder), human, written)
     found = iter(
@@ -215,18 +215,20 @@ def compare_settings(plan: Plan, mark: str, loaded: LoadedModels, on_progress: O
 
 
 def write_with_each(
-    plan: Plan, prompts: Sequence[str], loaded: LoadedModels, on_progress: OnProgress
+    plan: Plan, human: Sequence[HumanStory], loaded: LoadedModels, on_progress: OnProgress
 ) -> list[list[WrittenStory]]:
     """The stories that the model writes with each of the settings, to the same prompts and seeds."""
     from fabula.generation.write import write_stories
 
     options = plan.options
     engine = loaded.engine(plan.folder, options.engine)
+    openings, story_prompts = choose_prompts(human, options.num_stories)
     seeds = range(options.seed, options.seed + options.num_stories)
     written = []
     for index, (_, settings) in enumerate(plan.tried):
         on_progress(Progress("tune", index, len(plan.tried), "settings"))
-        written.append(write_stories(engine, prompts, settings=settings, seeds=seeds))
+        group = write_stories(engine, openings, settings=settings, seeds=seeds, story_prompts=story_prompts)
+        written.append(group)
     on_progress(Progress("tune", len(plan.tried), len(plan.tried), "settings"))
     return written
 
@@ -238,7 +240,9 @@ def bits_of_each(
     second halves (see `coherence_bits`)."""
     groups = [[story.opening + story.text for story in human]]
     groups += [[story.prompt + story.text for story in group] for group in written]
-    scored = scorer.score_tokens([text for group in groups for text in group])
+    prompts = [story.story_prompt for story in human]
+    prompts += [story.settings.story_prompt for group in written for story in group]
+    scored = scorer.score_tokens([text for group in groups for text in group], prompts)
     sums = sum_scores(scored)
     columns = np.stack([sums.nats / np.log(2), sums.num_bytes], axis=1)
     columns = np.concatenate([columns, coherence_bits(scorer, scored)], axis=1)

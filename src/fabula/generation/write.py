@@ -137,20 +137,21 @@ def write_stories(
     *,
     settings: SamplingSettings,
     seeds: Sequence[int],
+    story_prompts: Sequence[str] | None = None,
     batch_size: int = BATCH_SIZE,
     on_progress: OnProgress = silent,
 ) -> list[WrittenStory]:
     """Write one story for each prompt and return them in this order.
 
     Args:
+        story_prompts: for each prompt, the `story_prompt` in place of that of `settings`.
         settings: exactly these settings; the model's own are ignored.
         seeds: one for each prompt.
         batch_size: stories written at once; it does not change them.
     """
-    drafts = [
-        Draft(engine, index, prompt, settings, seed)
-        for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
-    ]
+    own = [settings.with_changes(story_prompt=each) for each in story_prompts or ()]
+    given = zip(prompts, own or [settings] * len(prompts), seeds, strict=True)
+    drafts = [Draft(engine, index, prompt, each, seed) for index, (prompt, each, seed) in enumerate(given)]
     return _stories(drafts, batch_size, on_progress)
 
 

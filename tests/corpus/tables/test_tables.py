@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fabula.corpus.read import open_stories
+from fabula.corpus.tables import json_values
 from fabula.corpus.tables.columns import choose_columns
 from fabula.corpus.tables.delimited import find_dialect, read_rows
 from fabula.corpus.tables.json_values import rows_of, values_of
@@ -139,11 +143,137 @@ def test_cells(value: object, text: str):
     ],
 )
 def test_rows_of_json(wrapped: object):
-    found = [row for _, value in values_of(json.dumps(wrapped, indent=1), "a") for row in rows_of(value)]
+    found = [
+        row
+        for _, value in values_of(io.StringIO(json.dumps(wrapped, indent=1)), "a")
+        for row in rows_of(value)
+    ]
     assert [row["text"] for row in found] == ["a", "b"]
+
+
+@given(st.lists(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), min_size=1), st.booleans(), st.integers(1, 40))  # fmt: skip
+def test_json_is_read_piece_by_piece(values: list, in_array: bool, size: int):
+    """However small the pieces are that a file is read in, its values are the same."""
+    text = json.dumps(values, indent=1) if in_array else "\n".join(map(json.dumps, values))
+    if not in_array and isinstance(values[0], list):
+        values, text = values[0], json.dumps(values[0])
+    with mock.patch.object(json_values, "READ_CHARS", size):
+        assert [value for _, value in values_of(io.StringIO(text), "a")] == values
+
+
+def test_a_large_value_is_refused():
+    with (
+        mock.patch.object(json_values, "READ_CHARS", 8),
+        mock.patch.object(json_values, "MAX_VALUE_CHARS", 64),
+    ):
+        assert len(list(values_of(io.StringIO(json.dumps([{"text": "a" * 40}] * 9)), "a"))) == 9
+        with pytest.raises(FabulaError, match="more than 64 characters"):
+            list(values_of(io.StringIO(json.dumps({"text": "a" * 200})), "a"))
+
+
+def test_rows_of_one_story_are_joined(tmp_path: Path):
+    sentences = [
+        f"Sentence {number} of the tale about the {place}."
+        for place in ("quay", "lamp")
+        for number in range(5)
+    ]
+    rows = "".join(f"{number // 5},{number % 5},{text}\n" for number, text in enumerate(sentences))
+    (tmp_path / "a.csv").write_text("story_id,number,sentence\n" + rows)
+    found = open_stories(tmp_path / "a.csv")
+    assert [story.text for story in found] == [" ".join(sentences[:5]), " ".join(sentences[5:])]
+    assert "rows with the same 'story_id' joined" in found.description
+    jokes = "".join(json.dumps({"genre": "sea", "text": text}) + "\n" for text in sentences)
+    (tmp_path / "b.jsonl").write_text(jokes)
+    assert len(list(open_stories(tmp_path / "b.jsonl"))) == 10
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_messages_are_one_text(tmp_path: Path, newest_first: bool):
+    said = [
+        f"And then number {number} came up the slip with the lamp in both hands, and sang."
+        for number in range(20)
+    ]
+    log = [
+        {"sender_name": "ab"[n % 2], "timestamp_ms": 1600 + n, "content": text} for n, text in enumerate(said)
+    ]
+    (tmp_path / "m.json").write_text(
+        json.dumps({"participants": [{"name": "a"}], "messages": log[:: -1 if newest_first else 1]})
+    )
+    assert "\n".join(story.text for story in open_stories(tmp_path / "m.json")) == "\n".join(said)
+
+
+def test_the_days_of_a_channel_are_parts_of_one_text(tmp_path: Path):
+    for day in range(3):
+        rows = [
+            {
+                "type": "message",
+                "user": f"U{n % 2}",
+                "text": f"On day {day} she said line {n}.",
+                "ts": f"16{day}{n}.0",
+            }
+            for n in range(6)
+        ]
+        joined = {
+            "type": "message",
+            "subtype": "channel_join",
+            "user": "U1",
+            "text": "<@U1> has joined",
+            "ts": "1.0",
+        }
+        (tmp_path / "tales").mkdir(exist_ok=True)
+        (tmp_path / "tales" / f"2021-03-0{day}.json").write_text(json.dumps([joined, *rows]))
+    (tmp_path / "users.json").write_text(
+        json.dumps([{"id": "U1", "name": "mara"}, {"id": "U2", "name": "tom"}])
+    )
+    (tmp_path / "logs.json").write_text("[]")
+    source = open_stories(tmp_path)
+    assert [(story.book, story.part, story.text.count("\n")) for story in source] == [
+        ("tales/", n, 5) for n in (1, 2, 3)
+    ]
+    assert {one.source for one in source.passed_over} == {"users.json", "logs.json"}
+
+
+def test_json_that_is_nested_in_records(tmp_path: Path):
+    chapters = [
+        {"n": n, "heading": f"Part {n}", "text": f"In part {n} the tide came in. " * 12} for n in range(6)
+    ]
+    authors = [
+        {
+            "name": "A",
+            "books": [{"title": "T", "chapters": chapters[:3]}, {"title": "U", "chapters": chapters[3:]}],
+        }
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"library": {"name": "Quay", "authors": authors}}))
+    assert [story.title for story in open_stories(tmp_path / "a.json")] == [f"Part {n}" for n in range(6)]
+    (tmp_path / "b.jsonl").write_text(
+        "".join(
+            json.dumps({"id": n, "parts": [{"a": one, "b": one} for one in chapters]}) + "\n"
+            for n in range(4)
+        )
+    )
+    with pytest.raises(FabulaError, match="records within records"):
+        open_stories(tmp_path / "b.jsonl")
+
+
+def test_markdown_in_cells(tmp_path: Path):
+    cells = [f"# Tale {n}\n\n**She** went *out*.\n\n---\n\nThe tide came." for n in range(4)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"content": cell}) + "\n" for cell in cells))
+    assert (
+        next(iter(open_stories(tmp_path / "a.jsonl"))).text
+        == "Tale 0\n\nShe went out.\n\n* * *\n\nThe tide came."
+    )
+
+
+def test_beginning_middle_and_end_are_asked_about():
+    row = {"id": 1, "beginning": "word " * 20, "middle": "word " * 90, "ending": "word " * 16}
+    with pytest.raises(FabulaError, match="3 columns hold texts"):
+        choose_columns(list(row), [row] * 5, None, "a")
+    posts = {"title": "A lamp that nobody in the village lit", "selftext": "", "score": 3}
+    with pytest.raises(FabulaError, match="column 'selftext' is empty"):
+        choose_columns(list(posts), [posts] * 5, None, "a")
 
 
 def test_json_that_is_cut_short():
     for text in ('[{"text": "a"},', '[{"text": "a"', '[{"text": "a'):
         with pytest.raises(FabulaError, match="incomplete"):
-            list(values_of(text, "a"))
+            list(values_of(io.StringIO(text), "a"))

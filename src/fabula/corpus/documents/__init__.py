@@ -35,6 +35,12 @@ _REFUSED = {
     "scrivener": ("this is a Scrivener project", "compile it in Scrivener to .docx or .txt"),
     "sqlite": ("this is an SQLite database", "export the table with the stories as CSV"),
     "latex": ("this is LaTeX", "convert it, for example with pandoc: pandoc book.tex -o book.docx"),
+    "org": ("this is Org mode", "convert it, for example with pandoc: pandoc book.org -o book.docx"),
+    "wiki": (
+        "this is wiki markup",
+        "convert it, for example with pandoc: pandoc -f mediawiki book.wiki -o book.docx",
+    ),
+    "twine": ("this is a story for Twine", "export its passages as text, a file each"),
     "yaml": ("this is YAML", "save the stories as JSON Lines, an object a line"),
     "subtitles": ("these are subtitles", "save their text without the times"),
     "clippings": ("these are the clippings of a Kindle", "name a file of whole stories"),
@@ -55,6 +61,9 @@ _PAGE = re.compile(
 )
 _TEXTS = (
     (re.compile(r"(?m)^[ \t]*\\(?:documentclass\b|begin\{document\}|chapter\*?\{)"), "latex"),
+    (re.compile(r"(?mi)^#\+(?:title|author|startup|options|date):|^:PROPERTIES:$"), "org"),
+    (re.compile(r"(?ms)\A(?=.*^==+[^=\n]+==+\s*$)(?=.*(?:\'\'\'\S|\[\[[^\]\n]+\]\]))"), "wiki"),
+    (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b"), "twine"),
     (
         re.compile(r"\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b"),
         "subtitles",

@@ -85,6 +85,7 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 _HIDDEN_RULE = re.compile(r"\.([\w-]+)\s*\{[^}]*display\s*:\s*none", re.IGNORECASE)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE)
 _PAGE_BREAK = re.compile(r"(?:page-)?break-(?:before|after)\s*:\s*(?:always|page)", re.IGNORECASE)
+_AO3 = re.compile(r"""\b(?:id=["']workskin["']|class=["']userstuff\b)""")
 _EMPTY_TRAP = re.compile(r"<(title|script|style|iframe|textarea|noscript)\b([^<>]*)/>", re.IGNORECASE)
 _CHARSET = re.compile(
     rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
@@ -172,7 +173,7 @@ class HtmlReader:
         self.collector = collector
         self._by_names = by_names
         self._hidden_classes = set(_HIDDEN_RULE.findall(source)) if "display" in source else set()
-        self._is_ao3 = "archiveofourown.org" in source
+        self._is_ao3 = "archiveofourown.org" in source or bool(_AO3.search(source))
         self._main: set[Element] = set()
         self._inside = True
         self._headings: list[tuple[str, int]] = []
@@ -396,6 +397,8 @@ def _main_parts(body: Element) -> list[Element]:
     total = _num_letters([body])
     if not total:
         return []
+    if body.find(".//{*}div[@class='page_body chat_page']") is not None:  # an export of Telegram
+        return [one for one in body.iter() if one.get("class") == "text" and "message" in _names_above(one)]
     named: dict[str, list[Element]] = {}
     for element in body.iter():
         if not (name := tag(element)):
@@ -410,6 +413,11 @@ def _main_parts(body: Element) -> list[Element]:
         if found and _num_letters(found) >= 0.4 * total:
             return found
     return []
+
+
+def _names_above(element: Element) -> set[str]:
+    """The classes of the elements around an element."""
+    return {name for above in element.iterancestors() for name in above.get("class", "").split()}
 
 
 def _outermost(elements: Iterable[Element]) -> list[Element]:

@@ -233,6 +233,12 @@ def _with_end_apart(part: Part) -> list[Part]:
     return [Part(part.title, part.text[:near], part.line), Part(part.title, part.text[near:], line)]
 
 
+def not_utf8(error: UnicodeDecodeError, name: str) -> FabulaError:
+    """The error for a file that is not text in UTF-8, although its beginning is."""
+    what = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+    return FabulaError(what, where=name, hint="name the file's encoding, for example --encoding windows-1252")
+
+
 def make_story(text: str, name: str, line: int, title: str = "", split: str = "") -> Story:
     """A raw story; its id is the XXH3 hash (128 bit) of its text."""
     text, title = valid_unicode(text), valid_unicode(title)

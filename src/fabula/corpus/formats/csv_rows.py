@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 
 from fabula.corpus import lines as limits
-from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample, not_utf8
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, too_long
 from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS
 from fabula.corpus.tables.delimited import find_dialect, is_markdown, read_rows
-from fabula.errors import FabulaError
 
 _BESIDE = {*TITLE_COLUMNS, "id", "author", "date", "url", "score", "split", "index"}
 """Names of columns that are common next to the text: a text and such a column make a table, whatever the file's
@@ -44,9 +43,7 @@ class Csv(RowFormat):
                 dialect = find_dialect(head, plan.name, whole=len(head) < _SAMPLE_LINES)
                 yield from read_rows(itertools.chain(head, lines), dialect, plan.name)
             except UnicodeDecodeError as error:
-                what = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
-                hint = "name the file's encoding, for example --encoding windows-1252"
-                raise FabulaError(what, where=plan.name, hint=hint) from None
+                raise not_utf8(error, plan.name) from None
 
 
 def _bounded_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:

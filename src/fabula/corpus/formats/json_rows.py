@@ -1,10 +1,11 @@
 """JSON Lines, with one object per line, and JSON as one value: one story per row."""
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample, not_utf8
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, decode
 from fabula.corpus.tables.json_values import flat, load_value, rows_of, values_of
@@ -27,7 +28,7 @@ class JsonLines(RowFormat):
         return _is_value(lines[0]) or (len(lines) == 1 and lines[0].lstrip()[0] == "{")
 
     def can_cut(self, plan: FilePlan) -> bool:
-        return True
+        return plan.columns.group is None
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
         with plan.open_lines(part, log) as lines:
@@ -42,14 +43,26 @@ class Json(RowFormat):
     is_text = True
 
     def detect(self, sample: Sample) -> bool:
-        return bool(_OPENING.match(sample.text.lstrip("\ufeff")))
+        text = sample.text.lstrip("\ufeff")
+        return bool(_OPENING.match(text)) or _is_list_of_texts(text.strip().split("\n"))
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
-        with plan.open() as file:
-            data = file.read()
-        for line, value in values_of(decode(data, plan.name, 1, 0), plan.name):
-            for row in rows_of(value):
-                yield line, row
+        with plan.open() as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            try:
+                for line, value in values_of(text, plan.name):
+                    for row in rows_of(value):
+                        yield line, row
+            except UnicodeDecodeError as error:
+                raise not_utf8(error, plan.name) from None
+
+
+def _is_list_of_texts(lines: Sequence[str]) -> bool:
+    """Whether lines are texts in quotation marks with a comma after each, as a program's list has them."""
+    first = [line.strip() for line in lines[:20]]
+    return len(lines) > 2 and all(
+        line[:1] == '"' and (line[-2:] == '",' or number == len(lines) - 1) and _is_value(line.rstrip(","))
+        for number, line in enumerate(first)
+    )
 
 
 def _is_value(line: str) -> bool:

@@ -1,16 +1,11 @@
 """Markdown: text with marked headings, scene breaks and emphasis, perhaps with front matter."""
 
 import re
-from collections.abc import Sequence
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from fabula.corpus.blocks import Block
-from fabula.corpus.documents import is_divider
+from fabula.corpus.documents.markdown import markdown_blocks
 from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.lines import decode
-from fabula.corpus.splitting.wrapping import unwrap
 
 _SETTINGS = re.compile(r"\s*(---|\+\+\+)[ \t]*\n(?:.*\n){0,200}?(?:\1|\.\.\.)[ \t]*(?:\n|$)")
 _SETTING = re.compile(r"(?m)^[\w .-]+\s*[:=]")
@@ -19,15 +14,10 @@ _MARK = re.compile(
     r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://"
 )
 _COMMENT = re.compile(
-    r"<!--.*?-->|%%.*?%%|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$", re.DOTALL | re.MULTILINE
+    r"<!--.*?-->|%%.*?%%|\{%.*?%\}|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$",
+    re.DOTALL | re.MULTILINE,
 )
-"""Text in Markdown that is meant for its author: comments, embedded files, lines of tags."""
-
-_UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
-
-_PARSER = MarkdownIt("commonmark", {"html": False}).disable(
-    ["code", "html_block", "html_inline", "lheading", "entity"]
-)
+"""Text in Markdown that is meant for its author or for a program: comments, embedded files, lines of tags, Liquid."""
 
 
 class Markdown(DocumentFormat):
@@ -55,46 +45,35 @@ class Markdown(DocumentFormat):
         return markdown_blocks(body, lines_before)
 
 
+def why_no_story(text: str) -> str:
+    """Why a file among others that programs for notes write holds no story: it is a template, a list of links, or a list
+    of properties; "" if it may hold one."""
+    body = text[len(find_settings(text)) :]
+    if len(_PLACEHOLDER.findall(text)) >= 2:
+        return "a template"
+    words = len(_HEADING_LINE.sub("", body).split())
+    if not words:
+        return ""
+    links = _LINK_LINE.findall(body)
+    if len(links) >= 3 and sum(len(link.split()) for link in links) >= 0.8 * words:
+        return "a list of links"
+    properties = _PROPERTY_LINE.findall(body)
+    return (
+        "a list of properties"
+        if sum(len(one.split()) for one in properties) >= words and len(properties) > 1
+        else ""
+    )
+
+
+_PLACEHOLDER = re.compile(r"\{\{ ?[a-z][\w :.-]{0,40}\}\}|<% ?[*_-]? ?tp\.", re.IGNORECASE)
+_HEADING_LINE = re.compile(r"(?m)^#{1,6} .*$")
+_LINK_LINE = re.compile(
+    r"(?m)^[ \t]*(?:[-*+]|\d+[.)])?[ \t]*(?:\[[^\]\n]+\]\([^)\n]*\)|!?\[\[[^\]\n]+\]\])[ \t]*$"
+)
+_PROPERTY_LINE = re.compile(r"(?m)^[ \t]*[-*+] [\w ]{1,24}::? \S.{0,60}$")
+
+
 def find_settings(text: str) -> str:
     """The front matter (YAML or TOML) at the head of a file, or ""."""
     match = _SETTINGS.match(text)
     return match[0] if match and _SETTING.search(match[0]) else ""
-
-
-def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
-    """The blocks of a Markdown text; `lines_before` is added to the numbers of its lines."""
-    # Writers indent paragraphs with spaces, which does not mean code.
-    text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
-    # and lines that begin with a year or a number are not lists
-    text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)
-    text = _UNDERLINED.sub(r"# \1\n", text)
-    blocks: list[Block] = []
-    tokens = _PARSER.parse(text)
-    for number, token in enumerate(tokens):
-        line = (token.map[0] if token.map else 0) + 1 + lines_before
-        if token.type == "hr":
-            blocks.append(Block("divider", "", 0, line))
-        elif token.type in ("fence", "code_block"):
-            blocks.append(Block("paragraph", token.content.strip(), 0, line))
-        elif token.type == "inline":
-            content = unwrap(_plain(token.children or [])).strip()
-            before = tokens[number - 1]
-            if before.type == "heading_open" and content:
-                blocks.append(Block("heading", " ".join(content.split()), int(before.tag[1]), line))
-            elif is_divider(content):
-                blocks.append(Block("divider", "", 0, line))
-            elif content:
-                blocks.append(Block("paragraph", content, 0, line))
-    return blocks
-
-
-def _plain(tokens: Sequence[Token]) -> str:
-    """The text of a paragraph without markup; the text of a link is kept, an image is removed."""
-    parts = []
-    for token in tokens:
-        if token.type in ("text", "code_inline"):
-            parts.append(token.content)
-        elif token.type in ("softbreak", "hardbreak"):
-            parts.append("\n")
-    text = "".join(parts)
-    return re.sub(r"\[\[(?:[^\]|\n]*\|)?([^\]|\n]+)\]\]", r"\1", text)

@@ -1,5 +1,6 @@
 """The common part of formats with one story per row."""
 
+import itertools
 import re
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -7,9 +8,19 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from fabula.corpus import lines as limits
-from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, Format, ReaderRemoval, ReadingLog, make_story
+from fabula.corpus.formats.base import (
+    SPLIT_NAMES,
+    FilePlan,
+    Format,
+    ReaderRemoval,
+    ReadingLog,
+    make_story,
+    part_stories,
+)
 from fabula.corpus.inputs import valid_unicode
 from fabula.corpus.lines import FileRange, too_long
+from fabula.corpus.sources.writing_prompts import is_tokenised, restore
+from fabula.corpus.splitting.cut import Part
 from fabula.corpus.tables.columns import Columns
 from fabula.corpus.tables.values import CellText, cell_texts, plain_text
 from fabula.errors import FabulaError
@@ -42,11 +53,42 @@ class RowFormat(Format):
         """The rows that begin in a range, in order; the file is read only as far as rows are requested."""
 
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
-        for number, row in self.rows(plan, part, log):
+        rows = self.rows(plan, part, log)
+        if plan.columns.group is not None:
+            rows = _joined_rows(rows, plan, log)
+        for number, row in rows:
             found = list(row_stories(row, plan.columns, plan.name, number, self.unit))
             if not found:
                 log.removals.append(_no_story(row, plan, number))
-            yield from found
+            if plan.columns.is_log:
+                for story in found:
+                    yield from part_stories([Part(story.title, story.text, number)], plan, log)
+            else:
+                yield from found
+
+
+def _joined_rows(rows: Iterator[Row], plan: FilePlan, log: ReadingLog) -> Iterator[Row]:
+    """Rows in which those of one story are joined to one."""
+    columns = plan.columns
+    (column,), is_log = columns.text, columns.is_log
+    for _, group in itertools.groupby(
+        rows, key=lambda row: [row[1].get(name) for name in columns.group or ()]
+    ):
+        first: Row | None = None
+        texts: list[str] = []
+        size = 0
+        for number, row in group:
+            value = row.get(column)
+            if is_log and (row.get("subtype") or not isinstance(value, str)):
+                log.removals.append(ReaderRemoval(plan.name, number, "chat_line", str(value or "")))
+            elif isinstance(value, str) and value.strip():
+                first = first or (number, row)
+                texts.append(plain_text(value, columns.formats[0]).strip())
+                size += len(value)
+                if size > limits.MAX_STORY_BYTES:
+                    raise too_long(plan.name, first[0])
+        if first:
+            yield first[0], {**first[1], column: columns.joint.join(texts)}
 
 
 def row_stories(
@@ -63,6 +105,8 @@ def row_stories(
     own_title, split = (row.get(column) if column else None for column in (columns.title, columns.split))
     for part, piece in enumerate(found, 1):
         text = piece.text.strip()
+        if is_tokenised([text]):
+            text = restore(text)
         if columns.mark:
             text = text.removesuffix(columns.mark).rstrip()
         if not text or _REMOVED.fullmatch(text):

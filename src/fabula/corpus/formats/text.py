@@ -7,7 +7,7 @@ from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import FilePlan, Format, ReadingLog, Sample, part_stories
 from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere, decode, too_long
 from fabula.corpus.splitting.cut import Part, cut_blocks
-from fabula.corpus.splitting.split import Split, line_pattern
+from fabula.corpus.splitting.split import Split
 from fabula.corpus.splitting.text_blocks import text_blocks, whole_text
 from fabula.corpus.text_records import (
     Raw,
@@ -73,7 +73,7 @@ def _parts(text: str, plan: FilePlan, log: ReadingLog) -> list[Part]:
         body, removed = whole_text(text, split.unwrap)
         parts = [Part("", body, 1)]
     else:
-        found = text_blocks(text, line_pattern(split.start) if split.kind == "pattern" else None)
+        found = text_blocks(text, split.pattern)
         parts, left_out = cut_blocks(found.blocks, split)
         removed = [*found.removed, *left_out]
         if found.width:

@@ -28,10 +28,19 @@ class Xml(RowFormat):
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
         from fabula.corpus.documents.xml import parse_xml
 
-        for element in _records(parse_xml(plan.read_bytes(), plan.name)):
+        records = _records(parse_xml(plan.read_bytes(), plan.name))
+        posts = [one for one in records if any(term.endswith("#post") for term in _kinds(one))]
+        for element in posts or records:  # Blogger also exports comments and settings
             row = _row(element)
             if row.get("post_type", "post") in ("post", "page"):  # WordPress also exports images and menus
                 yield element.sourceline or 0, row
+
+
+def _kinds(element: Any) -> list[str]:
+    """The categories of an entry in an Atom feed."""
+    return [
+        child.get("term", "") for child in element if child.tag == "{http://www.w3.org/2005/Atom}category"
+    ]
 
 
 def _records(root: Any) -> list[Any]:

@@ -13,7 +13,7 @@ _MESSAGE = re.compile(
 _SECTION = re.compile(r"\{(?:Attachments|Reactions|Embed|Embeds|Stickers|Inline Emoji)\}")
 _RULE = re.compile(r"={20,}")
 _SYSTEM = re.compile(
-    r"\u200e?<?(?:Media|image|video|audio|sticker|GIF|document) omitted>?|This message was deleted\.?"
+    r"\u200e.*|<?(?:Media|image|video|audio|sticker|GIF|document) omitted>?|This message was deleted\.?"
     r"|You deleted this message\.?|Pinned a message\.?|Joined the server\.?|Started a call.*",
     re.IGNORECASE,
 )

@@ -1,5 +1,6 @@
 """Chooses the way to cut that makes the best stories; if two ways are equally good, the user has to choose."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -121,12 +122,40 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     texts = [sample.text for sample in samples if sample.text is not None]
     if len(texts) == len(samples) and (markers := find_markers(texts)):
         return markers, f"{markers.start or markers.end} marks them"
+    for sample in samples:
+        if what := _what_before_lines((sample.text or "").split("\n")):
+            raise FabulaError(
+                f"each line begins with {what}",
+                where=sample.name,
+                hint="remove them, or read the file as --format csv",
+            )
     candidates = sorted(find_candidates(samples), key=lambda candidate: -candidate.score)
     best = candidates[0]
+    if best.split.kind == "blank-lines":  # the gaps before headings: headings say more
+        is_same = [other for other in candidates[1:] if other.split.kind == "headings" and _same(best, other)]
+        best = next((other for other in is_same if other.score > best.score - CLOSE / 2), best)
     rivals = [other for other in candidates[1:] if not _same(best, other)]
     if rivals and best.split.kind != "headings" and best.score - rivals[0].score < CLOSE:
         raise _question(samples, best, rivals[0])
+    if best.quality is None and len(samples) == 1:
+        for rival in rivals:  # stories that consist of speech look like the paragraphs of one text
+            if rival.quality and rival.quality.in_speech > 0.9 and not rival.quality.broken:
+                raise _question(samples, best, rival)
     return best.split, best.why
+
+
+def _what_before_lines(lines: Sequence[str]) -> str:
+    """What a program has put before each line, or ""."""
+    filled = [line for line in lines if line.strip()]
+    if len(filled) < 3:
+        return ""
+    if all(re.match(r"__label__\S+ ", line) for line in filled):
+        return "a label for fastText"
+    numbers = [
+        int(found[1]) for line in lines[: len(filled)] if (found := re.match(r"\s*(\d+)(?:\t|: )", line))
+    ]
+    counts = sum(after == here + 1 for here, after in itertools.pairwise(numbers))
+    return "its number" if counts >= 0.98 * (len(filled) - 1) else ""
 
 
 def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fabula.corpus.blocks import Block
 from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading
 from fabula.corpus.splitting.pages import Removed
-from fabula.corpus.splitting.split import Split, line_pattern
+from fabula.corpus.splitting.split import Split
 from fabula.story import count_words
 
 DIVIDER = "***"
@@ -39,7 +39,8 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
     removed: list[Removed] = []
     titles: list[Block] = []
     body: list[Block] = []
-    pattern = line_pattern(split.start) if split.kind == "pattern" else None
+    pattern = split.pattern
+    is_open = not split.end  # with a pattern for the end of a story, text is a story only between the two
 
     def close() -> None:
         text = _text(body)
@@ -49,6 +50,10 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
         if not re.search(r"\w", text):
             if title:
                 removed.append((line, "empty-chapter", title))
+        elif not is_open:
+            removed.append((line, "outside-marks", text))
+        elif split.kind == "headings" and _MATTER.fullmatch(title):
+            removed.append((line, "front-matter", f"{title}\n{text}"))
         elif not parts and split.kind == "headings" and _is_front_matter(body, text, has_title):
             removed.append((line, "front-matter", f"{title}\n{text}".strip()))
         else:
@@ -63,6 +68,8 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
         if cuts and (body or block.kind != "heading" or not titles):
             close()
             titles, body = [], []
+        if cuts and split.end:
+            is_open = bool(re.fullmatch(split.start, block.text.strip()))
         if cuts and _names(block, split):
             titles.append(block)
         elif not cuts:
@@ -94,7 +101,7 @@ def _cuts(block: Block, split: Split, pattern: re.Pattern[str] | None) -> bool:
 
 def _names(block: Block, split: Split) -> bool:
     """Whether the block at a cut is a title, not just a mark."""
-    if split.kind == "pattern" and block.text.strip() == split.start.strip():
+    if split.kind == "pattern" and (split.end or block.text.strip() == split.start.strip()):
         return False
     return block.kind != "divider" and bool(re.search(r"\w", block.text))
 
@@ -118,9 +125,9 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
     contents or a dedication."""
     if count_words(text) < 12:
         return not has_title or not re.search(r"[.!?。！？]\W*$", text)
-    if has_title:
-        return False
     lines = [line for line in text.split("\n") if line.strip()]
+    if has_title:  # a list of contents has page numbers
+        return sum(bool(re.search(r"[\s.]\d{1,4}\s*$", line)) for line in lines) >= max(3, 0.5 * len(lines))
     sentences = [
         line
         for line in lines
@@ -129,6 +136,13 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
     words = sum(count_words(line) for line in sentences)
     return words < 0.5 * count_words(text) or (count_words(text) < FRONT_WORDS and bool(_FRONT.search(text)))
 
+
+_MATTER = re.compile(
+    r"(?i)(?:acknowledge?ments?|about the (?:author|publisher)s?|also (?:by|from|available)\b.*|by the same author|copyright(?: page| notice)?"
+    r"|(?:table of )?contents|dedication|praise for\b.*|other (?:books|titles|works) by\b.*|(?:books|novels|works) by\b.*|colophon|index"
+    r"|bibliography|(?:foot|end)?notes|glossary|list of illustrations|transcriber[’']?s? notes?|newsletter|(?:join|sign up)\b.*)\W*"
+)
+"""Titles of the parts of a book that are not story."""
 
 _FRONT = re.compile(
     r"(?im)^\W*(?:(?:table of )?contents|copyright|©|all rights reserved|isbn|dedicat|for my\b|by [A-Z]|summary|notes?|rating|tags?|fandom"

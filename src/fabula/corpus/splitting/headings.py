@@ -46,6 +46,17 @@ _NOT_TITLE = re.compile(
     re.IGNORECASE,
 )
 
+_DATE = re.compile(r"(?:\w{2,9},? )?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})")
+_QUOTED = re.compile(r"[\"“«„]([^\"“”«»]{2,60}[^\"“”«».,!?…;:—–-])[\"”»“]")
+_COUNT = re.compile(
+    r"\s*[(\[]\s*(?:~|about |ca\.? )?[\d.,]+k?\s*(?:words?|w/?c)\s*[)\]]$|\s+[-–—]\s+[\d.,]+k? words$",
+    re.IGNORECASE,
+)
+"""The number of words behind a title."""
+
+_SLUG_LINE = re.compile(r"(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ]")
+"""The beginning of a scene in a screenplay, which is part of its text."""
+
 _PROMPT = re.compile(r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}")
 _BBCODE = re.compile(
     r"\[(b|i|u|s|center|left|right|justify|size|color|font|url|quote|spoiler|indent)(?:=[^\]\n]{0,100})?\]"
@@ -74,6 +85,9 @@ def find_heading(line: str, alone: bool) -> Heading | None:
     """
     if _PROMPT.fullmatch(line):
         return Heading(DECORATED, line)
+    if alone and (_DATE.fullmatch(line) or ((quoted := _QUOTED.fullmatch(line)) and _is_title(quoted[1]))):
+        return Heading(TITLE, line)
+    line = _COUNT.sub("", line)
     line = without_bbcode(line)[0].strip()
     if not line or len(line) > 100:
         return None
@@ -162,6 +176,7 @@ def _is_title(text: str) -> bool:
         or len(text) > 64
         or not re.search(r"[^\W\d_]", text)
         or _NOT_TITLE.fullmatch(text)
+        or _SLUG_LINE.match(text)
     ):
         return False
     if (

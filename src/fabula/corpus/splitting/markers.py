@@ -66,7 +66,7 @@ def find_markers(texts: Sequence[str]) -> Split | None:
         return Split("markers", end=end)
     elif start and not end and counts[start] > 1 and not _inside_prose(texts, start, start):
         return Split("markers", start=start)
-    return _own_markers(texts, counts)
+    return _own_markers(texts, counts) or _line_pair(texts)
 
 
 def _most_common(counts: Counter[str], known: set[str]) -> str:
@@ -96,6 +96,33 @@ def _own_markers(texts: Sequence[str], counts: Counter[str]) -> Split | None:
             if start != end and abs(counts[start] - counts[end]) <= 1 and _alternate(texts, start, end):
                 return Split("markers", start=start, end=end)
     return None
+
+
+def _line_pair(texts: Sequence[str]) -> Split | None:
+    """Lines around each story that say so in words, perhaps with numbers ("START" and "END", "--- BEGIN STORY 3 ---"),
+    or None."""
+    forms: Counter[str] = Counter()
+    for text in texts:
+        forms.update(
+            re.sub(r"\d+", "0", line.strip()) for line in text.split("\n") if 2 < len(line.strip()) <= 60
+        )
+    often = [form for form, count in forms.most_common(40) if count >= _MIN_OWN]
+    ends = [form for form in often if _LINE_END.search(form)]
+    for start in often:
+        for end in ends if _LINE_START.search(start) and start not in ends else ():
+            patterns = [re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", form) for form in (start, end)]
+            first, last = (pattern.replace("0", r"\d+") for pattern in patterns)
+            marked = [
+                re.sub(rf"(?m)^[ \t]*(?:({first})|{last})[ \t]*$", lambda at: "\0" if at[1] else "\1", text)
+                for text in texts
+            ]
+            if abs(forms[start] - forms[end]) <= 1 and _alternate(marked, "\0", "\1"):
+                return Split("pattern", start=first, end=last)
+    return None
+
+
+_LINE_START = re.compile(r"\b(?:begin|start|beginning|opening)\b|^<\w[^/]*>$|^\[\w[^/\]]*\]$", re.IGNORECASE)
+_LINE_END = re.compile(r"\b(?:end|stop|finish)\b|^</|^\[/", re.IGNORECASE)
 
 
 def _alternate(texts: Sequence[str], start: str, end: str) -> bool:

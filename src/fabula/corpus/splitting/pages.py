@@ -122,6 +122,19 @@ def _close_gap(lines: list[str | None], number: int) -> None:
             lines[place] = None
 
 
+def _without_pictures(lines: list[str | None]) -> list[Removed]:
+    """Remove "[Illustration: ...]" from the `lines` of a book of Project Gutenberg; returns what was removed."""
+    removed: list[Removed] = []
+    for first, line in enumerate(lines):
+        if line and line.lstrip().startswith("[Illustration"):
+            ends = (at for at in range(first, min(first + 12, len(lines))) if "]" in (lines[at] or ""))
+            last = next(ends, first)
+            text = "\n".join(line or "" for line in lines[first : last + 1])
+            removed.append((first + 1, "picture", text.strip()))
+            lines[first : last + 1] = [None] * (last + 1 - first)
+    return removed
+
+
 def without_gutenberg(lines: list[str | None]) -> list[Removed]:
     """Remove the licence of Project Gutenberg and the lines of its transcribers from the `lines` of one book.
 
@@ -144,6 +157,7 @@ def without_gutenberg(lines: list[str | None]) -> list[Removed]:
         r"(?:produced|transcribed|e-?text prepared|prepared) by\b|credits?:|\[transcriber|transcriber'?’?s note",
         re.IGNORECASE,
     )
+    removed += _without_pictures(lines)
     body = [number for number, line in enumerate(lines) if line and line.strip()][:30]
     for number in body:
         if credit.match((lines[number] or "").strip()):

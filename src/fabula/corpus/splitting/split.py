@@ -20,7 +20,8 @@ class Split:
         kind: "markers": each story begins with `start` and ends with `end`, of which one may be ""; "lines": one story
             per line; "blank-lines": `num_blank` blank lines or more between stories; "separator": a line that is `end`
             between stories; "headings": at headings of `level` and above; "scenes": also at dividers; "pattern": at
-            lines that match the regular expression `start`; "file": one story per file.
+            lines that match the regular expression `start`, or, if `end` is not "", from a line that matches `start` to
+            one that matches `end`; "file": one story per file.
         unwrap: whether lines are broken at one width, and are joined to paragraphs.
         is_book: whether the stories are the parts of one book, in order.
     """
@@ -45,7 +46,8 @@ class Split:
             "separator": f"stories between lines {self.end!r}",
             "headings": "the chapters of a book" if self.is_book else "stories under headings",
             "scenes": "stories between dividers",
-            "pattern": f"stories between lines like {self.start!r}",
+            "pattern": f"stories between lines like {self.start!r}"
+            + (f" and {self.end!r}" if self.end else ""),
             "file": "one story a file",
         }[self.kind]
 
@@ -66,7 +68,14 @@ class Split:
             "lines": "lines",
             "file": "files",
         }.get(self.kind, "")
-        return name or (self.start if self.kind == "pattern" else self.end or self.start)
+        if self.kind == "pattern":
+            return f"{self.start}|{self.end}" if self.end else self.start
+        return name or self.end or self.start
+
+    @property
+    def pattern(self) -> re.Pattern[str] | None:
+        """The pattern for the lines at which it cuts, if it is of the kind "pattern"."""
+        return line_pattern(self.split_at) if self.kind == "pattern" else None
 
     @property
     def option(self) -> str:

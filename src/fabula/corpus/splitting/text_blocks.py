@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.cut import DIVIDER
-from fabula.corpus.splitting.headings import NUMERAL, TITLE, Heading, find_heading, numeral_value
+from fabula.corpus.splitting.headings import DECORATED, NUMERAL, TITLE, Heading, find_heading, numeral_value
 from fabula.corpus.splitting.pages import Removed, without_gutenberg, without_pages
 from fabula.corpus.splitting.wrapping import joined, wrap_width
 
@@ -54,7 +54,12 @@ def _all_blocks(
             blocks += _group_blocks(group, width, pattern)
             group = []
         if number in items:
-            blocks.append(Block("heading", f"#{items[number].strip(' .)')}", NUMERAL, number))
+            name = items[number].strip(" .):—–-")
+            blocks.append(
+                Block("heading", f"#{name}", NUMERAL, number)
+                if name.isdigit()
+                else Block("heading", name, DECORATED, number)
+            )
             line = line[len(items[number]) :]
         if line.strip():
             group.append((number, line.rstrip()))
@@ -62,8 +67,14 @@ def _all_blocks(
 
 
 def _items(lines: Sequence[str | None]) -> dict[int, str]:
-    """The numbers of a list whose items are stories ("1. ", "2) "), by the number of their line; empty if there are
-    fewer than three, or if the numbers do not count up."""
+    """The numbers of a list whose items are stories ("1. ", "2) "), or titles in capitals before text ("THE LAMP. "), by
+    the number of their line; empty if there are fewer than three, if the numbers do not count up, or if titles recur as
+    the names in a play do."""
+    titled = {
+        number: match[0] for number, line in enumerate(lines, 1) if line and (match := _CAPITALS.match(line))
+    }
+    if len(titled) >= 3 and len(set(titled.values())) == len(titled):
+        return titled
     found = [(number, match) for number, line in enumerate(lines, 1) if line and (match := _ITEM.match(line))]
     run: dict[int, str] = {}
     for number, match in found:
@@ -72,6 +83,8 @@ def _items(lines: Sequence[str | None]) -> dict[int, str]:
     return run if len(run) >= 3 and len(run) >= 0.8 * len(found) else {}
 
 
+_SALUTATION = re.compile(r"(?:my |to my )?(?:dear(?:est)?|beloved)\b[^.!?]{0,60}[,:;—-]\s*$", re.IGNORECASE)
+_CAPITALS = re.compile(r"(?=[^a-z]{4})[A-Z][A-Z'’ -]{1,50}[A-Z][.:](?:[—–-]+\s*|\s+)(?=\S.{30})")
 _ITEM = re.compile(r" {0,3}(\d{1,5})[.)]\s+(?=\S)")
 
 
@@ -116,14 +129,15 @@ def _paragraphs(group: Sequence[tuple[int, str]], width: int) -> list[Block]:
 
 def _checked(blocks: list[Block]) -> list[Block]:
     """The blocks; headings that are only short lines become paragraphs if too many of them are together, if one recurs
-    often, or if numbers do not count up."""
+    often, if they are the head of a letter, or if numbers do not count up."""
     weak = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == TITLE]
     times = Counter(blocks[at].text.casefold() for at in weak)
     paragraphs = sum(block.kind == "paragraph" for block in blocks)
     crowded = len(weak) > paragraphs
     made = list(blocks)
     for at in weak:
-        if crowded or times[blocks[at].text.casefold()] > 2:
+        follows = blocks[at + 1].text if at + 1 < len(blocks) else ""
+        if crowded or times[blocks[at].text.casefold()] > 2 or _SALUTATION.match(follows):
             made[at] = replace(blocks[at], kind="paragraph", level=0)
     numbered = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == NUMERAL]
     values = [numeral_value(blocks[at].text) for at in numbered]

@@ -1,12 +1,13 @@
 """Finds the columns of a table that hold the story, its title and its split, by their names and contents."""
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from fabula.corpus.tables.values import FieldFormat, find_format, plain_text, words
+from fabula.corpus.tables.values import FieldFormat, decoded, find_format, plain_text, words
 from fabula.errors import FabulaError, did_you_mean
 
 TEXT_COLUMNS = (
@@ -49,6 +50,9 @@ class Columns:
         unused: columns with prose that are not read.
         joint: the separator between the texts of several columns.
         mark: a marker at the end of every text that is not part of the story ("END", "###"), or "".
+        group: columns whose equal values mark the rows of one story (a sentence or paragraph a row); () if all rows are
+            one text; None if each row is a story.
+        typical_words: the typical number of words of a text.
     """
 
     text: tuple[str, ...] = ()
@@ -59,11 +63,20 @@ class Columns:
     mark: str = ""
     joint: str = "\n"
     prompt: str = ""
+    group: tuple[str, ...] | None = None
+    typical_words: float = 0.0
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the texts are messages that people wrote to each other, which make one text."""
+        return self.group == () or self.formats == ("log",)
 
     @property
     def names(self) -> list[str]:
         """Names of all columns that are read."""
-        return [name for name in (*self.text, self.title, self.split, self.prompt) if name]
+        return [
+            name for name in (*self.text, self.title, self.split, self.prompt, *(self.group or ())) if name
+        ]
 
     def describe(self) -> str:
         names = [repr(name) for name in self.text]
@@ -74,10 +87,21 @@ class Columns:
         else:
             named = f"text in column {', '.join(names)}"
         named += f", prompts in column {self.prompt!r}" if self.prompt else ""
+        if self.group:
+            named += f", rows with the same {' and '.join(map(repr, self.group))} joined"
+        elif self.is_log:
+            named += ", messages joined to one text"
         return named + (f", not in {', '.join(map(repr, self.unused))}" if self.unused else "")
 
 
 NO_COLUMNS = Columns()
+
+
+class NoText(FabulaError):
+    """A table in which nothing can be a story."""
+
+
+_KEY = re.compile(r"[a-z]+[_ ](?:id|no|num|number|index|title|name)", re.IGNORECASE)
 
 
 def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -88,7 +112,7 @@ def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
     if any(len(value) > 60 or len(value.split()) > 6 or "\n" in value for value in first):
         return False
     known = {*TEXT_COLUMNS, *TITLE_COLUMNS, "id", "split", "author", "date", "url", "index"}
-    if any(value.casefold() in known for value in first):
+    if any(value.casefold() in known or _KEY.fullmatch(value) for value in first):
         return True
     if any(_SENTENCE.search(value) or re.fullmatch(r"[\d.,:/-]+", value) for value in first):
         return False
@@ -120,17 +144,120 @@ def choose_columns(
     folded = {_bare(name): name for name in reversed(names)}
     title = next((folded[name] for name in TITLE_COLUMNS if name in folded and folded[name] not in text), "")
     split = folded.get("split", "")
-    formats: tuple[FieldFormat, ...] = tuple(find_format(values.get(name, [])) for name in text)
+    formats: tuple[FieldFormat, ...] = tuple(
+        "markdown" if _bare(name) in ("markdown", "md") else find_format(values.get(name, []))
+        for name in text
+    )
     unused = (
         []
         if column is not None
         else [name for name in names if name not in (*text, title) and _typical(values[name]) >= 12]
     )
     ends = [plain_text(value, formats[-1]) for value in values.get(text[-1], [])] if text else []
-    joint = " " if len(text) > 1 and "sentence" in text[0].lower() else "\n"
-    return Columns(
-        text, title, "" if split in text else split, formats, tuple(unused), _common_mark(ends), joint
+    typical = sum(_typical(values.get(name, [])) for name in text)
+    group = (
+        _find_group(names, rows, text, typical)
+        if len(text) == 1 and formats[0] in ("plain", "html")
+        else None
     )
+    by_sentence = "sentence" in text[0].lower() and (len(text) > 1 or group is not None)
+    _check_nested(values, text, formats, where)
+    return Columns(
+        text,
+        title if not group or title in group else "",
+        "" if split in text else split,
+        formats,
+        tuple(unused),
+        _common_mark(ends),
+        " " if by_sentence else "\n",
+        group=group,
+        typical_words=typical,
+    )
+
+
+_FEW_WORDS = 40
+"""Rows with fewer words may be parts of a story: sentences, paragraphs or messages."""
+
+_GROUP = re.compile(
+    r"(?:story|tale|chapter|book|doc(?:ument)?|text|page|poem|work|thread|title|scene|fic|novel|article)s?(?:$|[\W_]*(?:id|no|num|number|nr|key|name|title|index|idx)$)",
+    re.IGNORECASE,
+)
+_TIME = {
+    "ts",
+    "timestamp",
+    "timestamp_ms",
+    "date",
+    "time",
+    "created_at",
+    "send_date",
+    "sent_at",
+    "datetime",
+    "sent",
+}
+_SPEAKER = {
+    "user",
+    "author",
+    "sender",
+    "name",
+    "from",
+    "username",
+    "sender_name",
+    "nick",
+    "speaker",
+    "author_name",
+}
+_MESSAGE = {"text", "content", "message", "mes", "msg", "body"}
+_OF_POSTS = {"title", "subreddit", "score", "permalink", "link_id", "likes", "rating"}
+
+
+def _find_group(
+    names: Sequence[str], rows: Sequence[dict[str, Any]], text: tuple[str, ...], typical: float
+) -> tuple[str, ...] | None:
+    """The columns that tell which rows make one story; see `Columns.group`."""
+    if typical >= _FEW_WORDS or len(rows) < 4:
+        return None
+    bare = {_bare(name) for name in names}
+    if bare & _TIME and bare & _SPEAKER and _bare(text[0]) in _MESSAGE and not bare & _OF_POSTS:
+        return ()
+    found = []
+    for name in names:
+        if name in text or not _GROUP.fullmatch(_bare(name)):
+            continue
+        values = [str(row.get(name)) for row in rows]
+        runs = 1 + sum(here != after for here, after in itertools.pairwise(values))
+        if 3 * runs <= len(rows):  # three rows or more with each value
+            found.append(name)
+    return tuple(found) or None
+
+
+def _check_nested(
+    values: Mapping[str, list[Any]], text: tuple[str, ...], formats: Sequence[FieldFormat], where: str
+) -> None:
+    """
+    Raises:
+        FabulaError: cells hold records within records, of which most of the text would be lost.
+    """
+    for name, format in zip(text, formats, strict=True):
+        cells = [decoded(value) for value in values.get(name, [])[:50]]
+        lists = [cell for cell in cells if isinstance(cell, list | dict)]
+        if format == "messages" or not lists:
+            continue
+        there = sum(words(text) for cell in lists for text in _strings(cell))
+        if sum(words(plain_text(cell, format)) for cell in lists) < 0.5 * there:
+            raise FabulaError(
+                f"column {name!r} holds records within records, of which most would be lost",
+                where=where,
+                hint="save the stories as JSON Lines, an object with the text of a story a line",
+            )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
 
 
 def _bare(name: str) -> str:
@@ -155,7 +282,7 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
         named = [name for known in TEXT_COLUMNS for name in names if _bare(name) == known]
         if named and any(row.get(named[0]) for row in rows):
             return (named[0],)
-        raise FabulaError("no column holds text", where=where, hint=f"columns: {', '.join(names)}")
+        raise NoText("no column holds text", where=where, hint=f"columns: {', '.join(names)}")
     if parts := _numbered(names, prose):
         return parts
     longest = max(prose.values())
@@ -166,14 +293,21 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
         rivals = [other for other in prose if other not in usual and not _SIDE.search(other)]
         if prose[name] >= 0.25 * max((prose[rival] for rival in rivals), default=0) or prose[name] >= longest:
             return (name,)
+    empty = [name for known in TEXT_COLUMNS for name in names if _bare(name) == known and name not in prose]
+    best = max(prose, key=lambda name: prose[name])
+    if empty and _bare(best) in TITLE_COLUMNS:
+        raise NoText(
+            f"column {empty[0]!r} is empty", where=where, hint=f"to read titles, add --column {best}"
+        )
     main = {name: length for name, length in prose.items() if not _SIDE.search(name)} or prose
     ordered = sorted(main, key=lambda name: -main[name])
-    if len(ordered) > 1 and main[ordered[1]] >= max(8, 0.4 * main[ordered[0]]):
-        near = [name for name in ordered if main[name] >= max(8, 0.4 * main[ordered[0]])]
+    beside = [name for name in ordered[1:] if _bare(name) not in TITLE_COLUMNS]
+    if beside and main[beside[0]] >= max(8, 0.15 * main[ordered[0]]):
+        near = [ordered[0], *(name for name in beside if main[name] >= max(8, 0.15 * main[ordered[0]]))]
         hint = f"say which one with --column {near[0]}" + (
             f" (or --column {near[1]})" if len(near) > 1 else ""
         )
-        what = f"{len(near)} columns hold texts of about the same length ({', '.join(near[:6])})"
+        what = f"{len(near)} columns hold texts ({', '.join(near[:6])})"
         raise FabulaError(what, where=where, hint=hint)
     return (ordered[0],)
 

@@ -4,9 +4,18 @@ contains the rows."""
 import ast
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from fabula.errors import FabulaError
+
+READ_CHARS = 1 << 20
+"""Characters of JSON that are read at once."""
+
+MAX_VALUE_CHARS = 256 << 20
+"""The longest value, such as an object that holds all stories. It is in memory as a whole."""
+
+LONGEST_TOKEN = 16
+"""An error in the last characters of what was read so far may only mean that a token is cut."""
 
 _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
 """Names of fields of a record: an object with long texts under other names maps titles to stories."""
@@ -32,43 +41,82 @@ def load_value(text: str) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def values_of(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    """The values of JSON text, each with its line: the items of a top-level array, or else values one after another.
+class _Buffer:
+    """The part of a JSON text that is being parsed: `text` from `position` on, which is in line `line`."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.text, self.position, self.line = "", 0, 1
+        self.is_end = False
+
+    def read(self, size: int) -> None:
+        """Read more characters, and forget those that were parsed."""
+        part = self._file.read(size)
+        self.text, self.position = self.text[self.position :] + part, 0
+        self.is_end = not part
+
+    def move_to(self, position: int) -> None:
+        self.line += self.text.count("\n", self.position, position)
+        self.position = position
+
+    def next(self, between: str) -> str:
+        """The next character that is not in `between`; "" at the end."""
+        while True:
+            place = self.position
+            while place < len(self.text) and self.text[place] in between:
+                place += 1
+            self.move_to(place)
+            if place < len(self.text) or self.is_end:
+                return self.text[place : place + 1]
+            self.read(READ_CHARS)
+
+
+def values_of(file: IO[str], name: str) -> Iterator[tuple[int, Any]]:
+    """The values of JSON text, each with its line: the items of a top-level array, or else values one after another. No
+    more than one value is in memory.
 
     Raises:
-        FabulaError: it is not JSON, or ends in the middle.
+        FabulaError: it is not JSON, ends in the middle, or has a value of more than `MAX_VALUE_CHARS`.
     """
+    buffer = _Buffer(file)
+    in_array = buffer.next("\ufeff \t\r\n") == "["
+    buffer.move_to(buffer.position + in_array)
+    while (first := buffer.next(" \t\r\n,\x1e")) and not (in_array and first == "]"):
+        value, end = _next_value(buffer, name)
+        yield buffer.line, value
+        buffer.move_to(end)
+    if in_array and not first:
+        raise _cut_short(name, buffer.line)
+
+
+def _next_value(buffer: _Buffer, name: str) -> tuple[Any, int]:
+    """The value at the buffer's position, and where it ends."""
     decoder = json.JSONDecoder()
-    position = len(text) - len(text.lstrip("\ufeff \t\r\n"))
-    line = 1 + text.count("\n", 0, position)
-    in_array = text[position : position + 1] == "["
-    position += in_array
     while True:
-        start = position
-        while position < len(text) and text[position] in " \t\r\n,\x1e":
-            position += 1
-        line += text.count("\n", start, position)
-        if position == len(text) or (in_array and text[position] == "]"):
-            break
         try:
-            value, end = decoder.raw_decode(text, position)
+            value, end = decoder.raw_decode(buffer.text, buffer.position)
+            if end < len(buffer.text) or buffer.is_end:  # else a number might go on
+                return value, end
         except RecursionError:
-            raise FabulaError("this JSON is nested too deeply", where=name, line=line) from None
-        except ValueError as error:
-            raise _no_json(error, text, name) from None
-        yield line, value
-        line += text.count("\n", position, end)
-        position = end
-    if in_array and position == len(text):
-        raise _cut_short(name, line)
+            raise FabulaError("this JSON is nested too deeply", where=name, line=buffer.line) from None
+        except json.JSONDecodeError as error:
+            is_cut = "Unterminated" in error.msg or error.pos > len(buffer.text) - LONGEST_TOKEN
+            if buffer.is_end or not is_cut:
+                raise _no_json(error, buffer, name) from None
+        except ValueError as error:  # a number with thousands of digits
+            raise FabulaError(f"this is not valid JSON ({error})", where=name, line=buffer.line) from None
+        if len(buffer.text) - buffer.position > MAX_VALUE_CHARS:
+            what = f"a value in this JSON has more than {MAX_VALUE_CHARS:,} characters"
+            hint = "save the stories as an array of objects, or as JSON Lines"
+            raise FabulaError(what, where=name, line=buffer.line, hint=hint)
+        buffer.read(max(READ_CHARS, len(buffer.text)))
 
 
-def _no_json(error: ValueError, text: str, name: str) -> FabulaError:
-    if not isinstance(error, json.JSONDecodeError):
-        return FabulaError(f"this is not valid JSON ({error})", where=name)
-    if "Unterminated" in error.msg or not text[error.pos :].strip():
-        return _cut_short(name, error.lineno)
-    return FabulaError(f"this is not valid JSON: {error.msg}", where=name, line=error.lineno)
+def _no_json(error: json.JSONDecodeError, buffer: _Buffer, name: str) -> FabulaError:
+    line = buffer.line + buffer.text.count("\n", buffer.position, error.pos)
+    if "Unterminated" in error.msg or not buffer.text[error.pos :].strip():
+        return _cut_short(name, line)
+    return FabulaError(f"this is not valid JSON: {error.msg}", where=name, line=line)
 
 
 def _cut_short(name: str, line: int) -> FabulaError:
@@ -125,9 +173,21 @@ def _rows_by_key(value: dict[str, Any]) -> list[dict[str, Any]]:
         and not any(isinstance(cell, dict) for cell in inner[0].values())
     ):
         return [{name: cells[key] for name, cells in value.items()} for key in keys]
-    if len(inner) == 1 and not any(isinstance(cell, str) for cell in inner[0].values()):
+    if len(inner) == 1:
         return rows_of(inner[0])
+    largest = max(inner, key=_num_chars)
+    if largest and all(isinstance(item, dict) for item in largest.values()):  # collections of records
+        return rows_of(largest)
     return [flat(item) for item in inner]
+
+
+def _num_chars(value: Any) -> int:
+    """Number of characters of all texts in a value."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_num_chars, value.values()))
+    return sum(map(_num_chars, value)) if isinstance(value, list) else 0
 
 
 def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -138,7 +198,7 @@ def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(item, list) and item and isinstance(item[0], dict | list)
     }
     texts = [item for item in value.values() if isinstance(item, str) and len(item.split()) >= 40]
-    if len(lists) == 1 and not texts:
+    if len(lists) == 1 and not texts and 2 * _num_chars(next(iter(lists.values()))) > _num_chars(value):
         key, rows = next(iter(lists.items()))
         is_talk = key.lower() in (
             "messages",

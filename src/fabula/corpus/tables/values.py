@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from fabula.corpus.tables.json_values import load_value
 
-FieldFormat = Literal["plain", "html", "list", "chapters", "messages", "log"]
-"""How a cell is written: plain text; HTML; a list of paragraphs; a list of chapters; messages of a chat with a model, whose
+FieldFormat = Literal["plain", "html", "markdown", "list", "chapters", "messages", "log"]
+"""How a cell is written: plain text; HTML; Markdown; a list of paragraphs; a list of chapters; messages of a chat with a model, whose
 answers are the story; or a log of messages that people wrote."""
 
 _BLOCK_TAG = re.compile(r"<(?:p|div|br|h[1-6]|li|blockquote|section|article|hr|span)\b[^<>]*>", re.IGNORECASE)
@@ -17,9 +17,11 @@ _LINE_TAG = re.compile(r"[ \t]*<br\b[^<>]*>\s*", re.IGNORECASE)
 _INLINE_TAG = re.compile(
     r"</?(?:i|b|em|strong|u|s|a|span|sup|sub|small|big|font|strike|del|ins|cite|q)\b[^<>]*>", re.IGNORECASE
 )
+_MARKDOWN_HEADING = re.compile(r"(?m)^#{1,6} \S")
 _ENTITY = re.compile(r"&(?:\w{2,8}|#\d{2,6}|#x[\da-fA-F]{2,5});")
 _MODEL = {"assistant", "gpt", "model", "ai", "bot", "chatgpt", "character", "char", "output"}
 _OTHER_ROLES = {"user", "human", "system", "prompter", "input", "tool", "function", "developer"}
+_TIME_KEYS = ("timestamp", "timestamp_ms", "date", "created_at", "ts")
 _ROLE_KEYS = ("role", "from", "author", "speaker", "sender")
 _CONTENT_KEYS = ("content", "value", "text", "message", "body", "parts", "output")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -45,7 +47,10 @@ def find_format(values: Sequence[Any]) -> FieldFormat:
         return _list_format([item for value in lists for item in value[:50]])
     texts = [value for value in sample if isinstance(value, str)]
     marked = sum(bool(_BLOCK_TAG.search(text)) for text in texts)
-    return "html" if texts and marked >= max(1, 0.1 * len(texts)) else "plain"
+    if texts and marked >= max(1, 0.1 * len(texts)):
+        return "html"
+    headed = sum(bool(_MARKDOWN_HEADING.search(text)) for text in texts)
+    return "markdown" if len(texts) > 2 and 2 * headed >= len(texts) else "plain"
 
 
 def _list_format(items: Sequence[Any]) -> FieldFormat:
@@ -56,9 +61,7 @@ def _list_format(items: Sequence[Any]) -> FieldFormat:
     roles = [_role(record) for record in records]
     if sum(role in _MODEL or role in _OTHER_ROLES for role in roles) >= 0.9 * len(records):
         return "messages"
-    if sum(
-        any(key in record for key in ("timestamp", "date", "created_at", "ts")) for record in records
-    ) > 0.9 * len(records):
+    if sum(any(key in record for key in _TIME_KEYS) for record in records) > 0.9 * len(records):
         return "log"
     lengths = [words(_longest(record)) for record in records] or [0]
     return (
@@ -91,6 +94,8 @@ def cell_texts(value: Any, format: FieldFormat) -> list[CellText]:
     """The texts in a cell: one, or each chapter of a list of chapters."""
     value = decoded(value)
     if isinstance(value, str):
+        if format == "markdown":
+            return [CellText(_markdown_text(value))] if value.strip() else []
         return [CellText(field_text(value) if format == "html" else value)] if value.strip() else []
     if isinstance(value, dict):
         return _texts_of_record(value)
@@ -101,9 +106,31 @@ def cell_texts(value: Any, format: FieldFormat) -> list[CellText]:
         return _joined(answers)
     if format == "chapters":
         return [piece for item in value for piece in _chapter(item)]
+    if format == "log":
+        value = _oldest_first(value)
     return _joined(
         [_longest(item) if isinstance(item, dict) else item for item in value if isinstance(item, str | dict)]
     )
+
+
+def _oldest_first(messages: list[Any]) -> list[Any]:
+    """The messages of a log, which some programs write from the newest to the oldest."""
+    times = [
+        message.get(key)
+        for message in messages
+        if isinstance(message, dict)
+        for key in _TIME_KEYS
+        if key in message
+    ]
+    is_turned = len(times) > 1 and type(times[0]) is type(times[-1]) and str(times[0]) > str(times[-1])
+    return messages[::-1] if is_turned else messages
+
+
+def _markdown_text(text: str) -> str:
+    from fabula.corpus.documents.markdown import markdown_blocks
+
+    blocks = markdown_blocks(text.replace("\r\n", "\n"))
+    return "\n\n".join("* * *" if block.kind == "divider" else block.text for block in blocks)
 
 
 def _joined(texts: Sequence[str]) -> list[CellText]:

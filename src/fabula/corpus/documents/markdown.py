@@ -1,0 +1,56 @@
+"""The text of Markdown: its headings, scene breaks and paragraphs, without its marks."""
+
+import re
+from collections.abc import Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from fabula.corpus.blocks import Block
+from fabula.corpus.documents.document import is_divider
+from fabula.corpus.splitting.wrapping import unwrap
+
+_UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
+
+_PARSER = MarkdownIt("commonmark", {"html": False}).disable(
+    ["code", "html_block", "html_inline", "lheading", "entity"]
+)
+
+
+def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
+    """The blocks of a Markdown text; `lines_before` is added to the numbers of its lines."""
+    # Writers indent paragraphs with spaces, which does not mean code.
+    text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
+    # and lines that begin with a year or a number are not lists
+    text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)
+    text = _UNDERLINED.sub(r"# \1\n", text)
+    blocks: list[Block] = []
+    tokens = _PARSER.parse(text)
+    for number, token in enumerate(tokens):
+        line = (token.map[0] if token.map else 0) + 1 + lines_before
+        if token.type == "hr":
+            blocks.append(Block("divider", "", 0, line))
+        elif token.type in ("fence", "code_block"):
+            blocks.append(Block("paragraph", token.content.strip(), 0, line))
+        elif token.type == "inline":
+            content = unwrap(_plain(token.children or [])).strip()
+            before = tokens[number - 1]
+            if before.type == "heading_open" and content:
+                blocks.append(Block("heading", " ".join(content.split()), int(before.tag[1]), line))
+            elif is_divider(content):
+                blocks.append(Block("divider", "", 0, line))
+            elif content:
+                blocks.append(Block("paragraph", content, 0, line))
+    return blocks
+
+
+def _plain(tokens: Sequence[Token]) -> str:
+    """The text of a paragraph without markup; the text of a link is kept, an image is removed."""
+    parts = []
+    for token in tokens:
+        if token.type in ("text", "code_inline"):
+            parts.append(token.content)
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+    text = "".join(parts)
+    return re.sub(r"\[\[(?:[^\]|\n]*\|)?([^\]|\n]+)\]\]", r"\1", text)
