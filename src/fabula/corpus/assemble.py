@@ -294,6 +294,7 @@ class Tally:
                 asked,
             ),
             left_out=left_out,
+            unused=plan.source.unused_columns,
         )
         return CleaningCounts(
             num_read=self._num_read,

@@ -232,6 +232,8 @@ def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
         with member.open() as opened:
             compression = _compression(opened.read(8))
         found += _unpacked(replace(member, compression=compression), passed_over)
+    if not found and file.archive:
+        passed_over.append(file.name)
     return found
 
 

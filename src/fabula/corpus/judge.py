@@ -19,7 +19,7 @@ MAX_EXAMINED = 500
 EXAMINED_CHARS = 8000
 """Characters of each that are examined."""
 
-BEGINNING_CHARS = 1500
+BEGINNING_CHARS = 1000
 """Characters of each from which its language is told."""
 
 FEW_WORDS = 40
@@ -137,7 +137,10 @@ def _has_running_heads(text: str) -> bool:
 
 def script_of(text: str) -> str:
     """The most common script of a text, or "" if it has no letter of a known one."""
-    counts = {name: len(script.findall(text[:500])) for name, script in _SCRIPTS.items()}
+    text = text[:500]
+    if text.isascii():
+        return "Latin" if _SCRIPTS["Latin"].search(text) else ""
+    counts = {name: len(script.findall(text)) for name, script in _SCRIPTS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""
 
@@ -154,11 +157,11 @@ def other_languages(beginnings: Sequence[tuple[str, str, str]]) -> tuple[str, Co
     ]
     if len(same) < 2:
         return "", Counter(), ""
-    told = [re.findall(r"[^\W\d_]+", text.lower()) for _, text in same]
+    told = [text.lower().split() for _, text in same]
     times = Counter(word for words in told for word in set(words))
     common = {word for word, count in times.items() if count >= 0.4 * len(same)}
     shares = [
-        sum(word in common for word in words) / len(words) if len(words) >= 20 else 1.0 for words in told
+        sum(map(common.__contains__, words)) / len(words) if len(words) >= 20 else 1.0 for words in told
     ]
     usual = sorted(shares)[len(shares) * 3 // 4]
     suspects = [at for at, share in enumerate(shares) if share < 0.5 * usual]
@@ -187,6 +190,7 @@ def judge(
     median_words: int,
     held_out: tuple[float, float, float],
     left_out: Sequence[ReaderRemoval],
+    unused: Sequence[str],
 ) -> list[str]:
     """Warnings about the stories, one sentence each.
 
@@ -195,7 +199,8 @@ def judge(
         num_kept, num_copies: stories kept, and dropped as copies.
         median_words: median number of words of a kept story.
         held_out: share of the stories, and of the words, that are held out, and the share that was requested.
-        left_out: files and columns that were not read.
+        left_out: files that were not read.
+        unused: columns of a table that hold texts and were not read.
     """
     warnings = []
     for oddity, saying in _SAYINGS.items():
@@ -243,6 +248,9 @@ def judge(
         named = ", ".join(f"{removal.source} ({removal.text})" for removal in files[:5])
         more = f" and {len(files) - 5:,} more (see the ledger)" if len(files) > 5 else ""
         warnings.append(f"not read: {named}{more}")
+    if unused:
+        named = ", ".join(map(repr, unused))
+        warnings.append(f"columns with texts that were not read: {named} (see --column and --prompt-column)")
     return warnings
 
 

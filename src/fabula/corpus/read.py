@@ -81,6 +81,12 @@ class StorySource:
         local = not is_hub(self.path) and not remote.is_url(self.path)
         return Path(self.path).resolve().name if local else self.path
 
+    @property
+    def unused_columns(self) -> list[str]:
+        """Columns of the tables that hold texts and are not read."""
+        tables = [self.columns, *(plan.columns for plan in self.plans)]
+        return list(dict.fromkeys(name for columns in tables for name in columns.unused))
+
     @cached_property
     def num_bytes(self) -> int:
         """Size on the disk; 0 for a hub dataset."""

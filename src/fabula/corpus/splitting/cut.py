@@ -52,8 +52,6 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
                 removed.append((line, "empty-chapter", title))
         elif not is_open:
             removed.append((line, "outside-marks", text))
-        elif split.kind == "headings" and _MATTER.fullmatch(title):
-            removed.append((line, "front-matter", f"{title}\n{text}"))
         elif not parts and split.kind == "headings" and _is_front_matter(body, text, has_title):
             removed.append((line, "front-matter", f"{title}\n{text}".strip()))
         else:
@@ -79,7 +77,21 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
             elif body or block.kind != "divider":
                 body.append(block)
     close()
+    if split.kind == "headings":
+        removed += _take_matter(parts)
     return parts, removed
+
+
+def _take_matter(parts: list[Part]) -> list[Removed]:
+    """Take what is not story from the beginning and the end of a book's `parts`, and return it."""
+    removed: list[Removed] = []
+    for end in (0, -1):
+        while len(parts) > 1 and _MATTER.fullmatch(parts[end].title):
+            part = parts.pop(end)
+            removed.append(
+                (part.line, "front-matter" if end == 0 else "back-matter", f"{part.title}\n{part.text}")
+            )
+    return removed
 
 
 def _goes_on(heading: Block, after: Block) -> bool:

@@ -101,7 +101,7 @@ class NoText(FabulaError):
     """A table in which nothing can be a story."""
 
 
-_KEY = re.compile(r"[a-z]+[_ ](?:id|no|num|number|index|title|name)", re.IGNORECASE)
+_KEY = re.compile(r"[a-z]+(?:_(?:id|no|num|number|index|title|name)| (?:id|no|num))", re.IGNORECASE)
 
 
 def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -217,8 +217,11 @@ def _find_group(
     if typical >= _FEW_WORDS or len(rows) < 4:
         return None
     bare = {_bare(name) for name in names}
-    if bare & _TIME and bare & _SPEAKER and _bare(text[0]) in _MESSAGE and not bare & _OF_POSTS:
-        return ()
+    speaker = next((name for name in names if _bare(name) in _SPEAKER), "")
+    if bare & _TIME and speaker and _bare(text[0]) in _MESSAGE and not bare & _OF_POSTS:
+        speakers = {str(row[speaker]) for row in rows if row.get(speaker)}
+        if 2 <= len(speakers) <= len(rows) / 3:
+            return ()
     found = []
     for name in names:
         if name in text or not _GROUP.fullmatch(_bare(name)):

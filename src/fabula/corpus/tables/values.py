@@ -61,9 +61,10 @@ def _list_format(items: Sequence[Any]) -> FieldFormat:
     roles = [_role(record) for record in records]
     if sum(role in _MODEL or role in _OTHER_ROLES for role in roles) >= 0.9 * len(records):
         return "messages"
-    if sum(any(key in record for key in _TIME_KEYS) for record in records) > 0.9 * len(records):
-        return "log"
     lengths = [words(_longest(record)) for record in records] or [0]
+    times = sum(any(key in record for key in _TIME_KEYS) for record in records)
+    if times > 0.9 * len(records) and median(lengths) < 60:
+        return "log"
     return (
         "chapters" if median(lengths) >= 60 or any("chapter" in key.lower() for key in records[0]) else "list"
     )
