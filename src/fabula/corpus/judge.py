@@ -13,7 +13,7 @@ from fabula.errors import FabulaError
 from fabula.results import CleaningCounts
 from fabula.story import Story
 
-MAX_EXAMINED = 500
+MAX_EXAMINED = 300
 """Number of stories that are examined, evenly spaced."""
 
 EXAMINED_CHARS = 8000
