@@ -42,6 +42,15 @@ def command(*words: str | Path) -> str:
     return f"{program()} {quote_command([str(word) for word in words])}"
 
 
+def torchrun_command(words: Sequence[str]) -> str:
+    """The command that starts two processes of fabula, as the user can paste it: of the command that was typed, or of
+    these words if fabula was called from Python."""
+    starter = ["torchrun"] if shutil.which("torchrun") else [sys.executable, "-m", "torch.distributed.run"]
+    script = Path(sys.argv[0])
+    typed = sys.argv[1:] if "fabula" in (script.stem, script.parent.name) else words
+    return quote_command([*starter, "--nproc-per-node", "2", "-m", "fabula", *typed])
+
+
 def as_typed(text: str) -> str:
     """The text with each `fabula COMMAND` in it as the user has to type it."""
     name = program()

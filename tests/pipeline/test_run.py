@@ -139,6 +139,25 @@ def test_a_run_goes_the_whole_way(work: Path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_several_processes_share_the_training_of_a_run(work: Path):
+    (work / "quick.toml").write_text(f'{QUICK}sharding = "full"\n')
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "fabula", *RUN, "--max-minutes", "5"],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Done in ") == 1
+    assert (work / "mine" / "report.html").is_file()
+    counts = json.loads((work / "mine" / "model" / "manifest.json").read_text())["counts"]
+    assert counts["val_loss"] <= counts["base_val_loss"]
+
+
 def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(work: Path):
     (work / "quick.toml").write_text(QUICK.replace("num_epochs = 2", "num_epochs = 6"))
     process = subprocess.Popen(

@@ -12,7 +12,10 @@ from typing import TypeVar
 
 import torch
 from torch import distributed
-from torch.distributed import checkpoint
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import (
     FSDPModule,
@@ -104,19 +107,19 @@ def save_parts(tensors: dict[str, torch.Tensor], folder: Path) -> None:
     for name, tensor in tensors.items():
         num_bytes += tensor.nbytes // distributed.get_world_size()
         numbers[name] = 1 + num_bytes // FILE_BYTES
-    writer = checkpoint.HuggingFaceStorageWriter(str(folder), numbers, save_distributed=True)
-    checkpoint.save(tensors, storage_writer=writer)
+    writer = HuggingFaceStorageWriter(str(folder), numbers, save_distributed=True)
+    save(tensors, storage_writer=writer)
 
 
 def load_parts(tensors: dict[str, torch.Tensor], folder: Path, workers: Workers) -> None:
     """Fill tensors, split or whole, from files that `save_parts` wrote in any number of processes."""
-    reader = checkpoint.HuggingFaceStorageReader(str(folder))
+    reader = HuggingFaceStorageReader(str(folder))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is", UserWarning)  # one process reads on purpose
-        checkpoint.load(tensors, storage_reader=reader, no_dist=workers.size == 1)
+        load(tensors, storage_reader=reader, no_dist=workers.size == 1)
 
 
 def sizes_of(folder: Path) -> dict[str, torch.Size]:
     """The shapes of the whole tensors in a folder that `save_parts` wrote."""
-    metadata = checkpoint.HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
-    return {name: each.size for name, each in metadata.items() if hasattr(each, "size")}
+    metadata = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+    return {name: each.size for name, each in metadata.items() if isinstance(each, TensorStorageMetadata)}
