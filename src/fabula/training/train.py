@@ -8,7 +8,7 @@ from typing import Literal
 from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
 from fabula.files import sole_owner
-from fabula.install import quote_command
+from fabula.install import torchrun_command
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, TrainingCounts, TrainingLog, TrainingManifest
 from fabula.training.job import FRESH_BASE, Job, plan
@@ -141,22 +141,11 @@ def _check_number(num_processes: int, job: Job) -> None:
     """Refuse to shard a model over a single process."""
     sharding = job.recipe.sharding
     if sharding != "none" and num_processes == 1:
-        words = [
-            "torchrun",
-            "--nproc-per-node",
-            "2",
-            "-m",
-            "fabula",
-            "train",
-            job.corpus.path,
-            "--out",
-            job.out,
-        ]
+        typed = torchrun_command(["train", str(job.corpus.path), "--out", str(job.out)])
         raise FabulaError(
             f'sharding = "{sharding}" splits the model over several processes, and there is only one',
             where="recipe",
-            hint=f"type: {quote_command([str(word) for word in words])} with the other options, and the number of GPUs"
-            " instead of 2",
+            hint=f"type: {typed} (with the number of GPUs instead of 2)",
         )
 
 
