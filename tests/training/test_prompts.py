@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 import fabula
 from fabula.corpus.options import CleaningOptions, ReadingOptions
 from fabula.corpus.store import open_corpus
+from fabula.evaluation.evaluate import evaluate
 from fabula.evaluation.models import Scorer
+from fabula.evaluation.options import EvaluationOptions, TuningOptions
+from fabula.evaluation.tune import tune
+from fabula.generation.settings import SamplingSettings
+from fabula.generation.write import write_stories
 from fabula.training.recipe import Recipe
 from fabula.training.train import train
 
@@ -54,3 +60,23 @@ def test_a_story_costs_less_after_its_own_prompt(tmp_path: Path, tiny_gpt2_dir: 
     written = fabula.load(result.model).write(story_prompt="A fox", max_new_tokens=20)
     assert "A fox" not in written.text
     assert written.settings.story_prompt == "A fox"
+
+    prompts = {f"A {animal}" for animal in ANIMALS}
+    with mock.patch("fabula.generation.write.write_stories", wraps=write_stories) as calls:
+        tune(
+            result.model,
+            tmp_path / "corpus",
+            out=tmp_path / "tuning",
+            options=TuningOptions(num_settings=1, num_stories=2, max_new_tokens=8),
+        )
+    assert all(set(call.kwargs["story_prompts"]) <= prompts for call in calls.call_args_list)
+    assert calls.call_count
+    assert not SamplingSettings.of_model(result.model).story_prompt
+    evaluate(
+        [result.model],
+        tmp_path / "corpus",
+        out=tmp_path / "figures",
+        options=EvaluationOptions(num_samples=2, max_new_tokens=8, num_others=0),
+    )
+    samples = [json.loads(line) for line in (tmp_path / "figures" / "samples.jsonl").open()]
+    assert {sample["settings"]["story_prompt"] for sample in samples} <= prompts

@@ -107,8 +107,8 @@ def evaluate(
 ) -> Evaluation:
     """Score models on held-out stories, generate stories with them, and compare these with people's stories.
 
-    The stories that they write begin alternately with the opening of a held-out story and with nothing; all models get
-    the same prompts and seeds. Where `out` holds the result of the same models, corpus and options, it is read back.
+    The stories that they write begin alternately with the opening of a held-out story and with nothing, and are written
+    to its prompt if it has one; all models get the same prompts and seeds. Where `out` holds the result of the same models, corpus and options, it is read back.
 
     Args:
         models: folders or names of base models. The others are compared with the first one.

@@ -72,7 +72,7 @@ def choose_prompts(stories: Sequence[HumanStory], num_samples: int) -> tuple[lis
         Alternately an opening, a new one each time while there are any, and ""; and the prompt that each story is to be
         written to: that of the held-out story with the opening, or "" if it has none.
     """
-    chosen = [story for story in stories if story.opening] or [HumanStory("", "", True)]
+    chosen = [story for story in stories if story.opening or story.story_prompt] or [HumanStory("", "", True)]
     given = [chosen[index // 2 % len(chosen)] for index in range(num_samples)]
     openings = ["" if index % 2 else story.opening for index, story in enumerate(given)]
     return openings, [story.story_prompt for story in given]
