@@ -77,7 +77,7 @@ def print_result(result: "CleanResult") -> None:
         print(f"dropped   {dropped}")
     if counts.num_left_out:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.num_left_out.items())
-        print(f"not read  {left_out} (in the ledger)")
+        print(f"not read  {left_out}" + (" (in the ledger)" if result.corpus else ""))
     words = counts.words_kept + counts.words_removed
     share = f" ({counts.words_removed / words:.2%} of all words)" if words else ""
     print(f"removed   {counts.num_removals:,} notes, {counts.words_removed:,} words{share}")

@@ -223,7 +223,7 @@ def judge(
             f"{share:.0%} of the stories were dropped as copies of others (see --copies and --similarity)"
         )
     stories, words, asked = held_out
-    far = max(0.03, asked / 2, 1.5 / num_kept)
+    far = max(0.03, min(0.1, asked / 2), 1.5 / num_kept)
     if abs(stories - asked) > far:
         warnings.append(f"{stories:.0%} of the stories are held out, where {asked:.0%} were asked for")
     elif abs(words - asked) > 2 * far:

@@ -91,7 +91,7 @@ def _take_matter(parts: list[Part]) -> list[Removed]:
             removed.append(
                 (part.line, "front-matter" if end == 0 else "back-matter", f"{part.title}\n{part.text}")
             )
-    return removed
+    return sorted(removed)
 
 
 def _goes_on(heading: Block, after: Block) -> bool:
