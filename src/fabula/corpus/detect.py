@@ -19,6 +19,9 @@ from fabula.errors import FabulaError
 SAMPLE_BYTES = 1 << 20
 """Bytes of a file from which its format is detected."""
 
+_SPLIT_CHARS = 1 << 19
+"""Characters of a larger file from which the way to cut is chosen."""
+
 _MAX_CHECKED = 64 << 20
 """Bytes from which an encoding other than UTF-8 is detected."""
 
@@ -158,7 +161,9 @@ def plan_prose(
     marked: dict[str, Split] = {}
     if split_at is None:
         for plan in plans:
-            if FORMATS[plan.format].is_text and (split := find_markers([samples[plan.name].text])):
+            if FORMATS[plan.format].is_text and (
+                split := find_markers([samples[plan.name].text[:_SPLIT_CHARS]])
+            ):
                 marked[plan.name] = split
     others = [plan for plan in plans if plan.name not in marked]
     formats = sorted({FORMATS[plan.format].description for plan in plans})
@@ -204,5 +209,6 @@ def _read_sample(plan: FilePlan, sample: Sample) -> ReadSample:
         )
     text = sample.text
     if not sample.is_whole:
+        text = text[:_SPLIT_CHARS]
         text = text[: text.rfind("\n") + 1] or text
     return ReadSample(plan.name, text=text, is_whole=sample.is_whole)

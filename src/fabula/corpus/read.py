@@ -255,7 +255,7 @@ def _plan(
 
 
 _FEW_WORDS = 15
-"""A table whose texts have fewer words describes stories that are in other files."""
+"""A table whose texts have fewer words, and a quarter of those of the others, describes stories that are in other files."""
 
 
 def _plan_tables(
@@ -277,14 +277,14 @@ def _plan_tables(
             found.pass_over(plan.name, error.what)
             continue
         planned.append(replace(plan, columns=columns))
-    has_stories = len(found.plans) > len(tables) or any(
-        plan.columns.is_log or plan.columns.typical_words >= _FEW_WORDS for plan in planned
-    )
+    has_stories = len(found.plans) > len(tables) or any(plan.columns.is_log for plan in planned)
+    most = max((plan.columns.typical_words for plan in planned), default=0.0)
+    few = _FEW_WORDS if has_stories else min(_FEW_WORDS, most / 4)
     made: list[FilePlan] = []
     parts: Counter[str] = Counter()
     for plan in planned:
         columns = plan.columns
-        if has_stories and not named.text and not columns.is_log and columns.typical_words < _FEW_WORDS:
+        if not named.text and not columns.is_log and columns.typical_words < few:
             found.pass_over(plan.name, f"its column {columns.text[0]!r} is too short for stories")
         elif columns.is_log and len(planned) > 1:  # the days of a channel
             folder = str(PurePosixPath(plan.name).parent)

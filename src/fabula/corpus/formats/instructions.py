@@ -37,6 +37,7 @@ _ENDS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _MIN_ANSWERS = 2
+_DETECTED_CHARS = 1 << 18
 
 
 class Instructions(RowFormat):
@@ -45,7 +46,7 @@ class Instructions(RowFormat):
     is_text = True
 
     def detect(self, sample: Sample) -> bool:
-        roles = [_role(turn) in _ANSWERS for turn in _TURN.finditer(sample.text)]
+        roles = [_role(turn) in _ANSWERS for turn in _TURN.finditer(sample.text[:_DETECTED_CHARS])]
         answers = sum(roles)
         alternate = sum(here != after for here, after in itertools.pairwise(roles))
         return (

@@ -220,7 +220,8 @@ def _find_group(
     speaker = next((name for name in names if _bare(name) in _SPEAKER), "")
     if bare & _TIME and speaker and _bare(text[0]) in _MESSAGE and not bare & _OF_POSTS:
         speakers = {str(row[speaker]) for row in rows if row.get(speaker)}
-        if 2 <= len(speakers) <= len(rows) / 3:
+        is_message = sum(row.get("type") == "message" for row in rows) > 0.9 * len(rows)
+        if 2 <= len(speakers) <= len(rows) / 3 or is_message:
             return ()
     found = []
     for name in names:
