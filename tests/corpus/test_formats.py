@@ -229,3 +229,86 @@ def test_prompts_beside_wp_target(tmp_path: Path):
     (tmp_path / "train.wp_target").write_text(lines)
     stories = list(open_stories(tmp_path / "train.wp_target", prompt_column="prompt"))
     assert [story.prompt for story in stories] == [f"About quay {k}." for k in range(6)]
+
+
+def test_comments_and_settings_of_blogger_are_left_out(tmp_path: Path):
+    def entry(kind: str, title: str, body: str) -> str:
+        return (
+            f'<entry><category scheme="x#kind" term="http://schemas.google.com/blogger/2008/kind#{kind}"/>'
+            f'<title>{title}</title><content type="html">{escaped(paragraphs(body))}</content></entry>'
+        )
+
+    entries = "".join(entry("post", f"T{k}", tale) for k, tale in enumerate(TALES))
+    entries += "".join(entry("comment", "Nice", "I loved the part with the lamp. " * 9) for _ in TALES)
+    entries += entry("settings", "The name of the blog", "Quay Tales")
+    feed = (
+        f"<?xml version='1.0'?><feed xmlns='http://www.w3.org/2005/Atom'><title>Quay</title>{entries}</feed>"
+    )
+    assert texts(read(tmp_path / "blog.xml", feed)) == TALES
+
+
+def test_an_exported_chat_of_telegram(tmp_path: Path):
+    messages = "".join(
+        f'<div class="message default clearfix"><div class="body"><div class="date details">10:0{k}</div>'
+        f'<div class="from_name">mara_q</div><div class="text">{escaped(tale)}</div></div></div>'
+        for k, tale in enumerate(TALES)
+    )
+    head = '<div class="page_header"><div class="text bold">Tales</div></div>'
+    service = '<div class="message service"><div class="body details">1 March 2021</div></div>'
+    page = f'<html><body>{head}<div class="page_body chat_page">{service}{messages}</div></body></html>'
+    text = "\n".join(texts(read(tmp_path / "messages.html", page)))
+    assert text.count("The fox ran") == len(TALES)
+    assert not any(word in text for word in ("mara_q", "10:0", "March", "Tales"))
+
+
+def test_a_saved_page_of_ao3(tmp_path: Path):
+    chapters = "".join(
+        f'<div class="chapter"><h3 class="title">Chapter {k}</h3><div id="notes" class="notes module"><h3>Notes:</h3>'
+        f'<blockquote class="userstuff"><p>Sorry for the wait!</p></blockquote></div>'
+        f'<div class="userstuff module"><h3 class="landmark heading">Chapter Text</h3>{paragraphs(tale * 3)}</div></div>'
+        for k, tale in enumerate(TALES, 1)
+    )
+    page = f'<html><body><div id="workskin"><div id="chapters">{chapters}</div></div><div id="feedback">Kudos</div></body></html>'
+    stories = read(tmp_path / "work.html", page)
+    assert [story.title for story in stories] == [f"Chapter {k}" for k in range(1, 7)]
+    assert not any(
+        word in text for text in texts(stories) for word in ("Sorry", "Notes", "Chapter Text", "Kudos")
+    )
+
+
+def test_templates_links_and_properties_beside_stories_are_passed_over(tmp_path: Path):
+    for k, tale in enumerate(TALES):
+        (tmp_path / f"{k}.md").write_text(f"# T{k}\n\n{(tale + chr(10)) * 4}")
+    (tmp_path / "Template.md").write_text("# {{title}}\n\n{{date}}\n\nWrite here.\n")
+    (tmp_path / "Home.md").write_text("# Home\n\n" + "".join(f"[T{k}]({k}.md)\n\n" for k in range(6)))
+    (tmp_path / "Mara.md").write_text("---\ntype: character\n---\n- age: 41\n- wants: the lamp\n")
+    source = open_stories(tmp_path)
+    assert len(list(source)) == len(TALES)
+    assert {one.source: one.text for one in source.passed_over} == {
+        "Template.md": "a template", "Home.md": "a list of links", "Mara.md": "a list of properties",
+    }  # fmt: skip
+
+
+def test_what_stands_around_a_book_is_left_out(tmp_path: Path):
+    matter = {"Acknowledgements": "Thanks to my editor.", "About the Author": "A. Writer lives by the sea."}
+    parts = {
+        "Copyright": "Copyright 2021. All rights reserved by the author of these tales, and by nobody else at all."
+    }
+    parts |= {f"Tale {k}": (tale + "\n\n") * 6 for k, tale in enumerate(TALES)} | matter
+    book = "".join(f"<h1>{title}</h1>{paragraphs(text)}" for title, text in parts.items())
+    source = open_stories(_written(tmp_path / "book.html", f"<html><body>{book}</body></html>"))
+    assert [story.title for story in source] == [f"Tale {k}" for k in range(6)]
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_pictures_of_project_gutenberg_are_left_out(tmp_path: Path):
+    picture = "[Illustration: “He stood on\nthe quay.”]"
+    tales = "".join(f"\n\nCHAPTER {k}\n\n{tale}\n\n{picture}\n\n{tale}\n" for k, tale in enumerate(TALES, 1))
+    text = f"*** START OF THE PROJECT GUTENBERG EBOOK QUAY ***\n{tales}\n*** END OF THE PROJECT GUTENBERG EBOOK QUAY ***\n"
+    stories = read(tmp_path / "pg.txt", text)
+    assert len(stories) == len(TALES)
+    assert not any("Illustration" in text or "He stood" in text for text in texts(stories))

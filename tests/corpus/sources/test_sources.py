@@ -58,6 +58,11 @@ It was late.
 12/03/2023, 10:28 - Bob: <Media omitted>
 12/03/2023, 10:29 - Bob: Nobody saw it: nobody was up.
 """
+WHATSAPP_IOS = """‎[01/03/2021, 10:00:00] Tales: ‎Messages and calls are end-to-end encrypted.
+[01/03/2021, 10:01:00] Ann: The fox ran.
+It was late.
+[01/03/2021, 10:02:00] Bob: Nobody saw it: nobody was up.
+"""
 IRC = """[10:26] <ann> The fox ran.
 [10:26] *** cat joined
 [10:27] <@bob> Nobody saw it: nobody was up.
@@ -69,9 +74,10 @@ IRC = """[10:26] <ann> The fox ran.
     [
         (DISCORD, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
         (WHATSAPP, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
+        (WHATSAPP_IOS, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
         (IRC, ["The fox ran.", "Nobody saw it: nobody was up."]),
     ],
-    ids=["discord", "whatsapp", "irc"],
+    ids=["discord", "whatsapp", "whatsapp_ios", "irc"],
 )
 def test_messages_are_joined_without_names(log: str, messages: list[str]):
     document = read_chat(log)
