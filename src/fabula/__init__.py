@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fabula.generation.write import stream as stream
     from fabula.generation.write import write as write
     from fabula.models.bases import list_bases as bases
+    from fabula.pipeline.learning_curve import measure_learning_curve as learning_curve
     from fabula.pipeline.run import run as run
     from fabula.publishing.publish import publish as publish
     from fabula.report.compare import compare as compare
@@ -44,6 +45,7 @@ _HOME = {
     "doctor": "fabula.training.predict",
     "evaluate": "fabula.evaluation.evaluate",
     "export": "fabula.exporting.export",
+    "learning_curve": "fabula.pipeline.learning_curve",
     "load": "fabula.generation.write",
     "publish": "fabula.publishing.publish",
     "restore": "fabula.corpus.store",
@@ -55,7 +57,12 @@ _HOME = {
     "tune": "fabula.evaluation.tune",
     "write": "fabula.generation.write",
 }
-_NAME_THERE = {"bases": "list_bases", "doctor": "predict_training", "restore": "restore_story"}
+_NAME_THERE = {
+    "bases": "list_bases",
+    "doctor": "predict_training",
+    "learning_curve": "measure_learning_curve",
+    "restore": "restore_story",
+}
 """Functions that have another name in their module."""
 
 
@@ -70,6 +77,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "learning_curve",
     "load",
     "publish",
     "restore",

@@ -503,10 +503,63 @@ class EvaluationFigures(Result):
     versions: dict[str, str]
 
 
+class UnusualStory(Record):
+    """A training story that the model predicts much worse than the others, after training on it."""
+
+    id: str
+    source: str
+    source_line: int
+    first_line: str
+    bits_per_byte: float
+    robust_z: float
+    """Distance of the logarithm of its bits per byte from the median, in standard deviations (1.4826 times the median
+    absolute deviation)."""
+
+
+class LearningCurvePoint(Record):
+    """A training on a part of the training stories."""
+
+    num_stories: int
+    num_words: int
+    num_steps: int
+    """Optimiser steps."""
+    num_tokens: int
+    """Story tokens that were targets, counted again in each epoch."""
+    best_step: int
+    """Step whose weights were scored; 0 for the base model's own."""
+    bits_per_byte: Estimate
+    """Of the held-out stories."""
+    difference: Estimate | None
+    """Difference from the training on all stories, on the same resamples; None for that one."""
+
+
+class LearningCurve(Record):
+    """Held-out bits per byte over the number of training stories, and the training stories that stand out."""
+
+    fingerprint: str
+    """Fingerprint of model, corpus, base, recipe and time limit."""
+    num_held_out: int
+    """Held-out stories that were scored."""
+    points: list[LearningCurvePoint]
+    """Fewest stories first; the last one is the training on all."""
+    doubling: Estimate
+    """Bits per byte that twice as many stories would save, extrapolated."""
+    conclusion: str
+    """What the curve says about more stories, in a sentence or two."""
+    num_read: int
+    """Training stories that were searched for unusual ones."""
+    median_bits_per_byte: float
+    """Of these stories, under the model that was trained on all."""
+    unusual: list[UnusualStory]
+    """The most unusual first."""
+
+
 class Evaluation(EvaluationFigures):
     """What `metrics.json` holds."""
 
     verdict: Verdict
+    learning_curve: LearningCurve | None = None
+    """None if it was not asked for (`fabula evaluate --learning-curve`)."""
 
 
 # samples.jsonl

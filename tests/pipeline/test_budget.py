@@ -14,7 +14,6 @@ from fabula.corpus.store import open_corpus
 from fabula.evaluation.models import LoadedModels
 from fabula.evaluation.options import EvaluationOptions
 from fabula.generation.settings import SamplingSettings
-from fabula.pipeline import budget
 from fabula.pipeline.budget import (
     EVALUATION_SHARE,
     FEWEST_STORIES,
@@ -29,6 +28,7 @@ from fabula.pipeline.clock import RunClock
 from fabula.pipeline.run import tune_and_evaluate
 from fabula.progress import Progress, silent
 from fabula.results import EvaluationSizes, RunArguments, RunRecord, Speeds
+from fabula.training.memory import memory_gb
 from fabula.training.recipe import Recipe, load_recipe
 
 SMOLLM2 = Speeds(
@@ -136,7 +136,7 @@ def test_layers_are_frozen_where_memory_is_short(corpus, memory):
     memory.available = 3.2e9
     plan = plan_run(Recipe(), None, 10.0, SMOLLM2, corpus)
     assert plan.freeze == load_recipe("frozen").freeze
-    assert plan.memory_gb < 3.2 < budget.memory_gb(Recipe(), SMOLLM2)
+    assert plan.memory_gb < 3.2 < memory_gb(Recipe(), SMOLLM2.num_parameters, SMOLLM2.num_embedded)
     assert "67% of the layers keep their weights" in " ".join(describe_plan(plan))
     assert plan_run(Recipe(lora_rank=8), None, 10.0, SMOLLM2, corpus).freeze is None
     memory.available = 1e9

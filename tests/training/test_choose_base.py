@@ -14,7 +14,7 @@ from fabula.training.recipe import Recipe
 def prediction(num_parameters: int, tokens_per_second: float, memory_gb: float) -> TrainingPrediction:
     return TrainingPrediction(
         num_stories=9, num_tokens=1000, num_parameters=num_parameters, num_steps=5,
-        tokens_per_second=tokens_per_second, seconds=60.0, memory_gb=memory_gb, frozen_memory_gb=memory_gb,
+        tokens_per_second=tokens_per_second, seconds=60.0, memory_gb=memory_gb, smaller_recipe=None, smaller_memory_gb=None,
         disk_gb=1.0, free_memory_gb=8.0, free_disk_gb=9.0, device="2 CPU threads",
     )  # fmt: skip
 

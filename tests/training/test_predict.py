@@ -26,8 +26,7 @@ def test_the_prediction_counts_what_the_training_does(
     assert expected.num_tokens == pytest.approx(result.counts.num_tokens / 2, rel=0.25)
     assert expected.num_steps == pytest.approx(result.counts.num_steps, rel=0.25)
     assert expected.tokens_per_second > 0
-    saved = expected.memory_gb - expected.frozen_memory_gb
-    assert 0.5 < saved * 1e9 / (12 * expected.num_parameters) < 1
+    assert expected.smaller_recipe is None
     assert expected.free_disk_gb > expected.disk_gb > 0
 
 

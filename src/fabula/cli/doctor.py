@@ -67,12 +67,15 @@ def doctor(
     print(f"time       {format_duration(expected.seconds)}")
     print(f"memory     {expected.memory_gb:.1f} GB peak ({expected.free_memory_gb:.1f} GB free)")
     print(f"disk       {expected.disk_gb:.1f} GB during training ({expected.free_disk_gb:.1f} GB free)")
-    if expected.memory_gb > expected.free_memory_gb:
-        print("warning    this machine has less free memory than that")
-        if expected.frozen_memory_gb < expected.free_memory_gb:
-            print(f"           --recipe frozen takes about {expected.frozen_memory_gb:.1f} GB")
-        else:
-            print("           choose a smaller base model")
+    if expected.smaller_recipe is not None:
+        print(
+            f"fits       --recipe {expected.smaller_recipe}, with {expected.smaller_memory_gb:.1f} GB; the time, speed and disk"
+            " space are for it"
+        )
+    elif expected.memory_gb > expected.free_memory_gb:
+        print(
+            "warning    this machine has less free memory than that, with any recipe; choose a smaller base model"
+        )
     if expected.disk_gb > expected.free_disk_gb:
         print("warning    the disk has less free space than that")
 

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.learning_curve import print_learning_curve
 from fabula.cli.options import with_options
+from fabula.errors import FabulaError
 from fabula.evaluation.options import EvaluationOptions
 from fabula.formatting import format_estimate
 from fabula.results import Estimate, Evaluation, ModelEvaluation, Writing
@@ -39,27 +41,60 @@ def evaluate(
             show_default="nothing is written",
         ),
     ] = None,
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            "--learning-curve",
+            help="Would more stories help? Train from the first model on a quarter and on half of the stories as well, and"
+            " name the training stories that stand out.",
+        ),
+    ] = False,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Limit on the time of --learning-curve, in minutes.", min=0.01, show_default=False),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     options: EvaluationOptions,
 ) -> None:
-    """Compare models: how well they predict held-out stories, what they write, and what they copy."""
+    """Compare models: how well they predict held-out stories, what they write, and what they copy.
+
+    With --learning-curve and without --out, only the curve is measured, and added to the results of the model's run.
+    """
     from fabula.evaluation.evaluate import evaluate as evaluate_models
+    from fabula.models.find import locate_model
     from fabula.models.records import corpus_of
+    from fabula.pipeline.learning_curve import measure_learning_curve
     from fabula.report.render import render
 
+    if max_minutes is not None and not learning_curve:
+        raise FabulaError("--max-minutes limits only a learning curve", hint="add --learning-curve")
     on = on or corpus_of(models[-1], "--on CORPUS")
+    is_compared = out is not None or not learning_curve
+    evaluation = None
     with context.obj as terminal:
-        evaluation = evaluate_models(models, on, out=out, options=options, on_progress=terminal)
+        if is_compared:
+            evaluation = evaluate_models(models, on, out=out, options=options, on_progress=terminal)
+        if learning_curve:
+            out = out or locate_model(models[-1]).resolve().parent
+            base = models[0] if len(models) > 1 else None
+            evaluation = measure_learning_curve(
+                models[-1], base=base, corpus=on, out=out, max_minutes=max_minutes, on_progress=terminal
+            )
+    assert evaluation is not None
     report = render(out) if out is not None else None
     if json:
         print(evaluation.model_dump_json(indent=2))
         return
-    print_evaluation(evaluation)
+    if is_compared:
+        print_evaluation(evaluation)
+    if learning_curve and evaluation.learning_curve is not None:
+        print_learning_curve(evaluation.learning_curve, on)
     if report is not None:
         print(f"\nreport  {report}")
-    print()
-    for sentence in evaluation.verdict.sentences:
-        print(sentence)
+    if is_compared:
+        print()
+        for sentence in evaluation.verdict.sentences:
+            print(sentence)
 
 
 MEASURE_ROWS = (

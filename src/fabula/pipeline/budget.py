@@ -16,6 +16,7 @@ from fabula.formatting import format_duration
 from fabula.generation.write import BATCH_SIZE
 from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
+from fabula.training.memory import FREE_SHARE, memory_gb
 from fabula.training.recipe import LARGE, Recipe, load_recipe
 
 EVALUATION_SHARE = 0.2
@@ -34,16 +35,6 @@ STAGE_NAMES = {
     "evaluate": "writing samples and scoring",
     "report": "report",
 }
-
-PROGRAM_GB = 1.4
-"""Memory of the program and of the activations of 1,024 tokens: the use of SmolLM2-135M beyond its weights, rounded
-up."""
-
-FREE_SHARE = 0.9
-"""Share of the free memory that a run may plan to fill."""
-
-LORA_SHARE = 0.04
-"""Approximate number of parameters of LoRA adapters of rank 16 per parameter of the model."""
 
 FEWEST_STORIES = 2
 SAMPLES = (
@@ -173,7 +164,7 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
         train_minutes=None if limit is None else allowed / 60,
         freeze=freeze,
         seconds={"prepare": used, "train": min(train, allowed), **evaluation, "report": REPORT_SECONDS},
-        memory_gb=memory_gb(recipe, speeds),
+        memory_gb=memory_gb(recipe, speeds.num_parameters, speeds.num_embedded),
     )
 
 
@@ -191,17 +182,6 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
     return TRAINING_START_SECONDS + steps * (1 + recipe.validation_share)
 
 
-def memory_gb(recipe: Recipe, speeds: Speeds) -> float:
-    """Memory of a training at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its gradient and
-    AdamW's two means), and `PROGRAM_GB`."""
-    trained = float(speeds.num_parameters)
-    if recipe.lora_rank:
-        trained *= LORA_SHARE
-    elif recipe.freeze:
-        trained = (speeds.num_parameters - speeds.num_embedded) * (1 - recipe.freeze)
-    return (4 * speeds.num_parameters + 12 * trained) / 1e9 + PROGRAM_GB
-
-
 def choose_frozen(recipe: Recipe, speeds: Speeds) -> float | None:
     """The share of the layers to freeze, that of recipe "frozen", where training all of them would not fit the free memory;
     None to leave that to the recipe."""
@@ -209,7 +189,8 @@ def choose_frozen(recipe: Recipe, speeds: Speeds) -> float | None:
 
     free = FREE_SHARE * psutil.virtual_memory().available / 1e9
     small = recipe.freeze or recipe.lora_rank or speeds.num_parameters < LARGE
-    return None if small or memory_gb(recipe, speeds) <= free else load_recipe("frozen").freeze
+    needed = memory_gb(recipe, speeds.num_parameters, speeds.num_embedded)
+    return None if small or needed <= free else load_recipe("frozen").freeze
 
 
 def describe_plan(plan: RunPlan) -> list[str]:

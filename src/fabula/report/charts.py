@@ -14,7 +14,7 @@ from fabula.report.figures import (
     draw_map,
     draw_sweep,
 )
-from fabula.results import Candidate, Estimate, Evaluation, TrainingLog, Tuning
+from fabula.results import Candidate, Estimate, Evaluation, LearningCurve, TrainingLog, Tuning
 
 
 def colours(number: int) -> list[str]:
@@ -75,6 +75,44 @@ def chart_likelihood(evaluation: Evaluation) -> Markup:
         ],
         "Bits per byte of held-out stories, with 95 % intervals",
         "bits per byte (fewer is better)",
+    )
+
+
+def chart_learning_curve(curve: LearningCurve) -> Markup:
+    """Bits per byte over the number of training stories, and what is expected of twice as many. The intervals are those of
+    the differences from the last training, drawn around its value."""
+    *_, last = curve.points
+    value, doubling = last.bits_per_byte.value, curve.doubling
+    differences = [point.difference for point in curve.points]
+    measured = Curve(
+        [point.num_stories for point in curve.points],
+        [point.bits_per_byte.value for point in curve.points],
+        "measured",
+        "tuned",
+        intervals=[
+            (value + each.low, value + each.high)
+            if each and each.low is not None and each.high is not None
+            else None
+            for each in differences
+        ],
+    )
+    expected = Curve(
+        [last.num_stories, 2 * last.num_stories],
+        [value, value - doubling.value],
+        "expected of twice as many",
+        "base",
+        intervals=[
+            None,
+            None
+            if doubling.low is None or doubling.high is None
+            else (value - doubling.high, value - doubling.low),
+        ],
+    )
+    return draw_curves(
+        [measured, expected],
+        "Bits per byte of held-out stories over the number of training stories",
+        "training stories",
+        "bits per byte",
     )
 
 

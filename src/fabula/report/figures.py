@@ -32,7 +32,8 @@ WIDTH = 4.8
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line of a plot: its points, its label, and a name from `COLOURS`."""
+    """A line of a plot: its points, its label, and a name from `COLOURS`. `intervals` are the bounds at each point, or None
+    where there are none."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -40,6 +41,7 @@ class Curve:
     colour: str
     faint: bool = False
     markers: bool = True
+    intervals: Sequence[tuple[float, float] | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ def draw_curves(curves: Sequence[Curve], title: str, x_label: str, y_label: str)
             label=curve.label or None,
             solid_capstyle="round",
         )
+        for x, bounds in zip(curve.x, curve.intervals, strict=False):
+            if bounds is not None:
+                axes.plot([x, x], bounds, color=COLOURS[curve.colour], linewidth=5, alpha=0.35)
     style(axes)
     if all(isinstance(x, int) for curve in curves for x in curve.x):
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))  # no half steps

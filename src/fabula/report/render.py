@@ -93,7 +93,13 @@ def fingerprint_of(folder: Path) -> str:
 
 def gather(folder: Path) -> dict[str, Any]:
     """Everything that the template shows."""
-    from fabula.report.charts import chart_likelihood, chart_training, chart_tuning, colours
+    from fabula.report.charts import (
+        chart_learning_curve,
+        chart_likelihood,
+        chart_training,
+        chart_tuning,
+        colours,
+    )
 
     metrics = Evaluation.load_optional(folder / METRICS)
     run = RunRecord.load_optional(folder / RUN)
@@ -110,6 +116,7 @@ def gather(folder: Path) -> dict[str, Any]:
     shades = colours(len(names))
     pairs, sources = pair_samples(read_samples(folder / SAMPLES), dict(zip(names, shades, strict=True)))
     authors = [*(model.writing for model in metrics.models), metrics.human] if metrics else []
+    curve = metrics.learning_curve if metrics else None
     return {
         "name": run.name if run else folder.resolve().name,
         "run": run,
@@ -120,6 +127,7 @@ def gather(folder: Path) -> dict[str, Any]:
             **chart_training(log),
             **({"likelihood": chart_likelihood(metrics)} if metrics else {}),
             **(chart_tuning(tuning) if tuning else {}),
+            **({"learning_curve": chart_learning_curve(curve)} if curve else {}),
         },
         "first": pairs[0] if pairs else None,
         "pairs": pairs,

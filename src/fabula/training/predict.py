@@ -22,6 +22,7 @@ from fabula.files import MANIFEST
 from fabula.models.check import weight_files
 from fabula.models.find import default_base, locate_base
 from fabula.progress import silent
+from fabula.training.memory import count_parameters, memory_gb, smaller_recipe
 from fabula.training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class TrainingPrediction:
         tokens_per_second: training tokens, as measured.
         seconds: of training, validation included.
         memory_gb: peak memory of the process (on a GPU: of the GPU).
-        frozen_memory_gb: the same with recipe "frozen", a high estimate: without the gradients and AdamW's means of the
-            frozen weights, but with all activations.
+        smaller_recipe: the recipe for little memory that fits, if the one that was asked for does not; then the other
+            figures but `memory_gb` are those of this recipe. None if the asked one fits, or if none does.
+        smaller_memory_gb: its peak memory; None if there is no such recipe.
         disk_gb: checkpoints and model together, at most.
         free_memory_gb, free_disk_gb: what is free on this machine now.
         device: the device that the training would run on.
@@ -68,7 +70,8 @@ class TrainingPrediction:
     tokens_per_second: float
     seconds: float
     memory_gb: float
-    frozen_memory_gb: float
+    smaller_recipe: str | None
+    smaller_memory_gb: float | None
     disk_gb: float
     free_memory_gb: float
     free_disk_gb: float
@@ -119,6 +122,9 @@ def predict_training(
 ) -> TrainingPrediction:
     """Train for a few seconds on the first of these stories, and predict what training on all of them will take.
 
+    If the recipe would not fit into the free memory, a smaller one is tried, so that the system does not stop the
+    program.
+
     Args:
         stories: anything that `fabula.clean` reads, or a corpus that it made.
         base, recipe: as `fabula.train` takes them.
@@ -132,14 +138,16 @@ def predict_training(
 
     from fabula.training.clock import VALIDATED_SHARE
     from fabula.training.validation import planned_validations
-    from fabula.training.weights import choose_trained
 
     sample = _sample(stories)
     base = base or default_base()
-    disk = _existing(Path(out))
-    with _scratch(disk, SCRATCH_FACTOR * _weight_bytes(locate_base(base))) as temporary:
+    disk, found = _existing(Path(out)), locate_base(base)
+    asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    free = psutil.virtual_memory().available / 1e9
+    smaller = None if torch.cuda.is_available() else smaller_recipe(asked, *count_parameters(found), free)
+    with _scratch(disk, SCRATCH_FACTOR * _weight_bytes(found)) as temporary:
         began = time.monotonic()
-        setup = _prepare(sample.texts, Path(temporary), base, recipe)
+        setup = _prepare(sample.texts, Path(temporary), base, load_recipe(smaller) if smaller else asked)
         sizes = setup.sizes
         num_read = sum(len(story.text) for story in setup.job.corpus.stories("train"))
         scale = (1 - sample.validation_share) * sample.num_characters / num_read
@@ -155,9 +163,6 @@ def predict_training(
     checkpoints = min(num_validations * took.checkpoint, took.checkpoint + VALIDATED_SHARE * training)
     on_gpu = setup.workers.device.type == "cuda"
     memory = torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()
-    with contextlib.suppress(FabulaError):  # some architectures cannot freeze layers
-        choose_trained(setup.loss.inner, load_recipe("frozen"))
-    num_trained = sum(each.numel() for each in setup.model.parameters() if each.requires_grad)
     return TrainingPrediction(
         num_stories=sample.num_stories,
         num_tokens=round(num_tokens),
@@ -165,12 +170,13 @@ def predict_training(
         num_steps=num_steps,
         tokens_per_second=took.tokens_per_second,
         seconds=took.start + training + num_validations * took.validation + checkpoints,
-        memory_gb=memory / 1e9,
-        frozen_memory_gb=(memory - 12 * max(0, sizes.num_trained - num_trained)) / 1e9,
+        memory_gb=memory_gb(asked, *count_parameters(found)) if smaller else memory / 1e9,
+        smaller_recipe=smaller,
+        smaller_memory_gb=memory / 1e9 if smaller else None,
         # Two checkpoints of 12 bytes per trained weight and one being written, two copies of the best weights, and the
         # model.
         disk_gb=(3 * 3 * trained + 2 * trained + weights + 4 * num_tokens) / 1e9,
-        free_memory_gb=psutil.virtual_memory().available / 1e9,
+        free_memory_gb=free,
         free_disk_gb=shutil.disk_usage(disk).free / 1e9,
         device=torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} CPU threads",
     )

@@ -1,0 +1,62 @@
+"""The memory of a training, estimated from its recipe and the size of its model."""
+
+from pathlib import Path
+
+from fabula.models.check import weight_files
+from fabula.training.recipe import Recipe, load_recipe
+
+PROGRAM_GB = 1.4
+"""Memory of the program and of the activations of 1,024 tokens: the use of SmolLM2-135M beyond its weights, rounded
+up."""
+
+FREE_SHARE = 0.9
+"""Share of the free memory that a training may plan to fill."""
+
+LORA_SHARE = 0.04
+"""Approximate number of parameters of LoRA adapters of rank 16 per parameter of the model."""
+
+SMALLER = ("frozen", "lora")
+"""Recipes for little memory, the better one first."""
+
+
+def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
+    """Memory of a training at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its gradient and
+    AdamW's two means), and `PROGRAM_GB`.
+
+    Args:
+        num_parameters: of the model.
+        num_embedded: of them in the embeddings.
+    """
+    trained = float(num_parameters)
+    if recipe.lora_rank:
+        trained *= LORA_SHARE
+    elif recipe.freeze:
+        trained = (num_parameters - num_embedded) * (1 - recipe.freeze)
+    return (4 * num_parameters + 12 * trained) / 1e9 + PROGRAM_GB
+
+
+def smaller_recipe(recipe: Recipe, num_parameters: int, num_embedded: int, free_gb: float) -> str | None:
+    """The recipe for little memory that fits into so much free memory, if this one does not; else None."""
+    room = FREE_SHARE * free_gb
+    if memory_gb(recipe, num_parameters, num_embedded) <= room:
+        return None
+    fitting = (name for name in SMALLER if memory_gb(load_recipe(name), num_parameters, num_embedded) <= room)
+    return next(fitting, None)
+
+
+def count_parameters(folder: Path) -> tuple[int, int]:
+    """Parameters of the model in a folder, and those of its embeddings, from the headers of its weight files."""
+    from safetensors import safe_open
+
+    total = embedded = 0
+    for file in weight_files(folder):
+        with safe_open(file, framework="numpy") as tensors:
+            for name in tensors.keys():  # noqa: SIM118: this is no dict
+                shape = tensors.get_slice(name).get_shape()
+                size = 1
+                for length in shape:
+                    size *= length
+                total += size
+                if any(part in name for part in ("embed", "wte", "wpe")):
+                    embedded += size
+    return total, embedded
