@@ -10,12 +10,15 @@ from fabula.results import (
     Evaluation,
     EvaluationFigures,
     HeldOutSummary,
+    LearningCurve,
+    LearningCurvePoint,
     Likelihood,
     Memorisation,
     ModelEvaluation,
     Sample,
     TrainingCounts,
     TrainingSummary,
+    UnusualStory,
     Writing,
     WritingMeasures,
 )
@@ -107,6 +110,35 @@ def evaluation(*models: ModelEvaluation, **changes: Any) -> Evaluation:
         versions={"fabula": "0.1.0"},
     ).model_copy(update=changes)
     return Evaluation(**dict(made), verdict=judge(made))
+
+
+def learning_curve() -> LearningCurve:
+    """A learning curve with one unusual training story."""
+    points = [
+        LearningCurvePoint(
+            num_stories=number,
+            num_words=100 * number,
+            num_steps=50,
+            num_tokens=10_000,
+            best_step=50,
+            bits_per_byte=estimate(bits),
+            difference=estimate(bits - 1.5) if number < 40 else None,
+        )
+        for number, bits in ((10, 1.75), (20, 1.625), (40, 1.5))
+    ]
+    story = UnusualStory(
+        id="a" * 32, source="s.txt", source_line=3, first_line="TEXT OF A TRAINING STORY", bits_per_byte=4.0, robust_z=9.5
+    )  # fmt: skip
+    return LearningCurve(
+        fingerprint="c" * 16,
+        num_held_out=50,
+        points=points,
+        doubling=estimate(0.125, 0.03125),
+        conclusion="Twice as many stories would save about 0.125 bits per byte.",
+        num_read=40,
+        median_bits_per_byte=1.25,
+        unusual=[story],
+    )
 
 
 def sample(**changes: Any) -> Sample:

@@ -561,6 +561,13 @@ class Evaluation(EvaluationFigures):
     learning_curve: LearningCurve | None = None
     """None if it was not asked for (`fabula evaluate --learning-curve`)."""
 
+    def without_stories(self) -> Self:
+        """The same without text of training stories."""
+        if self.learning_curve is None:
+            return self
+        curve = self.learning_curve.model_copy(update={"unusual": []})
+        return self.model_copy(update={"learning_curve": curve})
+
 
 # samples.jsonl
 

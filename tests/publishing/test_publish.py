@@ -18,7 +18,17 @@ pytest.importorskip("starlette", reason="needs the serve extra")
 
 from hub import READER, TOKEN, Hub, hub
 from huggingface_hub import ModelCard, constants
-from made_results import corpus_counts, estimate, evaluation, model, sample, trained, training_counts, writing
+from made_results import (
+    corpus_counts,
+    estimate,
+    evaluation,
+    learning_curve,
+    model,
+    sample,
+    trained,
+    training_counts,
+    writing,
+)
 
 from fabula.errors import FabulaError
 from fabula.files import write_jsonl
@@ -85,7 +95,7 @@ def finished_run(tmp_path: Path, tiny_gpt2_dir: Path) -> Path:
         model("base", 2.5),
         trained("tuned", 1.5, estimate(-1.0), writing=writing(copied=0.25, spread=0.125)),
         human=writing(copied=0.0625),
-    ).save(run / "metrics.json")
+    ).model_copy(update={"learning_curve": learning_curve()}).save(run / "metrics.json")
     span = CopiedSpan(
         start=0,
         end=60,

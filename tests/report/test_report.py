@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY_STORIES, write_corpus
-from made_results import evaluation, model, sample, writing
+from made_results import evaluation, learning_curve, model, sample, writing
 
 from fabula.errors import FabulaError
 from fabula.evaluation.evaluate import evaluate
@@ -147,6 +147,12 @@ def run_folder(tiny_gpt2_dir, tmp_path_factory) -> Path:
         out=folder,
         options=EvaluationOptions(num_samples=4, max_new_tokens=10),
     )
+    curve = learning_curve()
+    evil = curve.unusual[0].model_copy(update={"first_line": EVIL, "source": EVIL})
+    metrics = Evaluation.load(folder / "metrics.json")
+    metrics.model_copy(
+        update={"learning_curve": curve.model_copy(update={"unusual": [evil], "conclusion": EVIL})}
+    ).save(folder / "metrics.json")
     quick = TuningOptions(num_settings=1, num_stories=2, max_new_tokens=8)
     tune(tiny_gpt2_dir, corpus, out=folder, options=quick)
     samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
@@ -182,6 +188,7 @@ def test_the_report_is_one_whole_safe_file(run_folder):
         "unicode 3",
         "abc123",
         "learning_rate = 1e-3",
+        "Training stories that stand out",
     ):
         assert said in page.text
     assert TINY_STORIES[2][:60] in page.text

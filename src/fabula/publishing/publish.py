@@ -175,7 +175,7 @@ def write_model(
     if not (folder / STORY_FORMAT).is_file():  # it was measured on stories that a Space does not have
         find_story_format(records.folder, load_tokenizer(records.folder)).write(folder)
     if records.metrics is not None:
-        records.metrics.save(folder / METRICS)
+        records.metrics.without_stories().save(folder / METRICS)
     if records.samples:
         # The training stories are not published: not even what surrounds a copied passage.
         write_samples(folder / SAMPLES, records.samples, with_context=False)

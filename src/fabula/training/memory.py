@@ -1,5 +1,6 @@
 """The memory of a training, estimated from its recipe and the size of its model."""
 
+import math
 from pathlib import Path
 
 from fabula.models.check import weight_files
@@ -51,11 +52,8 @@ def count_parameters(folder: Path) -> tuple[int, int]:
     total = embedded = 0
     for file in weight_files(folder):
         with safe_open(file, framework="numpy") as tensors:
-            for name in tensors.keys():  # noqa: SIM118: this is no dict
-                shape = tensors.get_slice(name).get_shape()
-                size = 1
-                for length in shape:
-                    size *= length
+            for name in tensors.offset_keys():
+                size = math.prod(tensors.get_slice(name).get_shape())
                 total += size
                 if any(part in name for part in ("embed", "wte", "wpe")):
                     embedded += size
