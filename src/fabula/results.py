@@ -504,7 +504,7 @@ class EvaluationFigures(Result):
 
 
 class UnusualStory(Record):
-    """A training story that the model predicts much worse than the others, after training on it."""
+    """A training story that the model predicts much worse than the others, or much better, after training on all."""
 
     id: str
     source: str
@@ -513,7 +513,7 @@ class UnusualStory(Record):
     bits_per_byte: float
     robust_z: float
     """Distance of the logarithm of its bits per byte from the median, in standard deviations (1.4826 times the median
-    absolute deviation)."""
+    absolute deviation); above 0 it is harder to predict than the others."""
 
 
 class LearningCurvePoint(Record):

@@ -19,16 +19,18 @@ def stories(number: int) -> list[Story]:
     return [Story(f"{index:02d}", f"Story {index}\nMore.", "s.txt", index + 1) for index in range(number)]
 
 
-def test_stories_far_above_the_median_are_named_worst_first():
-    bits = [1.4, 1.5, 1.6, 1.45, 1.55, 1.5, 1.52, 1.48, 1.58, 1.42, 4.0, 3.0]
-    median, found = find_unusual(stories(12), scores_of(bits))
-    assert median == pytest.approx(1.51, abs=0.02)
+def test_stories_far_from_the_median_are_named_farthest_first():
+    bits = [1.4, 1.5, 1.6, 1.45, 1.55, 1.5, 1.52, 1.48, 1.58, 1.42, 4.0, 3.0, 0.6]
+    median, found = find_unusual(stories(13), scores_of(bits))
+    assert median == pytest.approx(1.5, abs=0.02)
     assert [(each.id, each.first_line, each.source_line) for each in found] == [
         ("10", "Story 10", 11),
+        ("12", "Story 12", 13),
         ("11", "Story 11", 12),
     ]
+    assert found[1].robust_z < -5
     assert found[0].bits_per_byte == pytest.approx(4.0)
-    assert found[0].robust_z > found[1].robust_z > 5
+    assert found[0].robust_z > found[2].robust_z > 5
 
 
 def test_nothing_is_said_of_few_or_of_very_short_stories():

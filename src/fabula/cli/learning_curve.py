@@ -37,8 +37,9 @@ def print_learning_curve(curve: LearningCurve, corpus: Path) -> None:
     print()
     print(describe_unusual(curve))
     for story in curve.unusual:
+        how = "harder" if story.robust_z > 0 else "easier"
         print(
-            f"  {story.bits_per_byte:.3f} bits per byte (robust z {story.robust_z:.1f})  {story.first_line}\n"
+            f"  {how}: {story.bits_per_byte:.3f} bits per byte (robust z {story.robust_z:.1f})  {story.first_line}\n"
             f"    {story.source}, line {story.source_line:,}; {command('restore', corpus, story.id[:ID_CHARS])}"
         )
 
@@ -50,9 +51,9 @@ def describe_unusual(curve: LearningCurve) -> str:
     found, read = len(curve.unusual), f"{curve.num_read:,} training stories"
     median = f"the median is {curve.median_bits_per_byte:.3f} bits per byte"
     if not found:
-        return f"None of {read} is much harder to predict than the others ({median})."
-    which = "1 story is" if found == 1 else f"{found} stories are"
+        return f"None of {read} stands out ({median})."
+    which = "1 stands" if found == 1 else f"{found} stand"
     return (
-        f"Of {read}, {which} much harder to predict than the others even after training on them ({median}): look for"
-        " another language, leftover boilerplate, or another author."
+        f"Of {read}, {which} out ({median}). Much harder to predict are another language, lists and other authors; much"
+        " easier is text that repeats itself, such as markup, or that the base has read."
     )

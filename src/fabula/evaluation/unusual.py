@@ -1,4 +1,4 @@
-"""Training stories that a model cannot learn as it learns the others: another language, boilerplate, lists."""
+"""Training stories that a model predicts unlike the others: another language, lists, markup, boilerplate."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from fabula.results import UnusualStory
 from fabula.story import Story
 
 MIN_ROBUST_Z = 5.0
-"""A story is unusual from this distance on."""
+"""A story is unusual from this distance on, in either direction."""
 
 MAX_SHOWN = 8
 MIN_STORIES = 8
@@ -23,9 +23,10 @@ FIRST_LINE_CHARS = 70
 
 
 def find_unusual(stories: Sequence[Story], scores: TextScores) -> tuple[float, list[UnusualStory]]:
-    """The median of bits per byte, and the stories that are far above it, at most `MAX_SHOWN`.
+    """The median of bits per byte, and the stories that are far from it, at most `MAX_SHOWN`, the farthest first.
 
-    Distances are robust z-scores (Iglewicz and Hoaglin 1993) of the logarithm, because bits per byte are skewed. The
+    Far above it are other languages and lists; far below it is text that repeats itself, such as markup, or that the base
+    has read. Distances are robust z-scores (Iglewicz and Hoaglin 1993) of the logarithm, because bits per byte are skewed. The
     unusual stories cannot hide each other, since they move neither the median nor the median absolute deviation much.
 
     Args:
@@ -39,7 +40,7 @@ def find_unusual(stories: Sequence[Story], scores: TextScores) -> tuple[float, l
     logs = np.log(np.maximum(bits, 1e-9))
     median = np.median(logs[counted])
     deviation = 1.4826 * np.median(np.abs(logs[counted] - median))
-    z = np.where(counted, (logs - median) / max(deviation, 1e-3), -np.inf)
+    z = np.where(counted, (logs - median) / max(deviation, 1e-3), 0.0)
     found = [
         UnusualStory(
             id=story.id,
@@ -50,7 +51,7 @@ def find_unusual(stories: Sequence[Story], scores: TextScores) -> tuple[float, l
             robust_z=float(z[index]),
         )
         for index, story in enumerate(stories)
-        if z[index] >= MIN_ROBUST_Z
+        if abs(z[index]) >= MIN_ROBUST_Z
     ]
-    found.sort(key=lambda each: (-each.robust_z, each.id))
+    found.sort(key=lambda each: (-abs(each.robust_z), each.id))
     return float(np.exp(median)), found[:MAX_SHOWN]

@@ -103,8 +103,8 @@ def measure_learning_curve(
 
     Each training begins with the same base and recipe and sees as many tokens as the model did, fewer stories more
     often. The model itself is the training on all, unless a time limit leaves too little for the others. The curve is
-    added to `metrics.json`, and names the training stories that the model predicts much worse than the others. If it is
-    stopped, the same call resumes it.
+    added to `metrics.json`, and names the training stories that the model predicts unlike the others. If it is stopped,
+    the same call resumes it.
 
     Args:
         model: a model that `fabula.train` made, or its run.
