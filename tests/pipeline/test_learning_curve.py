@@ -22,7 +22,9 @@ from fabula.results import METRICS, RUN, Evaluation, LearningCurve, RunArguments
 from fabula.training.recipe import Recipe
 from fabula.training.train import train
 
-RECIPE = Recipe(num_epochs=10, batch_tokens=256, context_length=64, num_validations=4, learning_rate=0.01)
+RECIPE = Recipe(
+    num_epochs=8, batch_tokens=256, context_length=64, num_validations=2, sample_tokens=0, learning_rate=0.01
+)
 
 SPANISH = (
     "Había una vez un pescador que vivía en una cabaña junto al mar con su mujer y tres hijos pequeños. Cada mañana"
@@ -43,7 +45,7 @@ STRANGE = [SPANISH, MARKUP, NUMBERS]
 def finished_run(tiny_gpt2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a trained model and an evaluation; three of its training stories are none."""
     folder = tmp_path_factory.mktemp("curve") / "run"
-    training = [tiny_story(number, 6 + number % 5) for number in range(100, 140)]
+    training = [tiny_story(number, 6 + number % 5) for number in range(100, 124)]
     corpus = write_corpus(folder / "corpus", [*training, *STRANGE], TINY_STORIES[:6])
     train(corpus, folder / "model", base=tiny_gpt2_dir, recipe=RECIPE)
     evaluate(
@@ -78,9 +80,9 @@ def curve_of(folder: Path) -> LearningCurve:
 
 def test_the_trainings_see_as_many_tokens_of_fewer_stories(measured: Path):
     curve = curve_of(measured)
-    assert [point.num_stories for point in curve.points] == [11, 22, 43]
+    assert [point.num_stories for point in curve.points] == [7, 13, 27]
     seen = [point.num_tokens for point in curve.points]
-    assert max(seen) / min(seen) < 1.15
+    assert max(seen) / min(seen) < 1.2
     assert [point.difference is None for point in curve.points] == [False, False, True]
     whole = Evaluation.load(measured / METRICS).models[-1].likelihood.bits_per_byte
     assert curve.points[-1].bits_per_byte.value == pytest.approx(whole.value, abs=1e-6)
