@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from fabula.models.check import weight_files
-from fabula.training.recipe import Recipe, load_recipe
+from fabula.training.recipe import LARGE, Recipe, load_recipe
 
 PROGRAM_GB = 1.4
 """Memory of the program and of the activations of 1,024 tokens: the use of SmolLM2-135M beyond its weights, rounded
@@ -37,9 +37,10 @@ def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
 
 
 def smaller_recipe(recipe: Recipe, num_parameters: int, num_embedded: int, free_gb: float) -> str | None:
-    """The recipe for little memory that fits into so much free memory, if this one does not; else None."""
+    """The recipe for little memory that fits into so much free memory, if this one does not; else None. A small model needs
+    little more than the program does, whatever the recipe."""
     room = FREE_SHARE * free_gb
-    if memory_gb(recipe, num_parameters, num_embedded) <= room:
+    if num_parameters < LARGE or memory_gb(recipe, num_parameters, num_embedded) <= room:
         return None
     fitting = (name for name in SMALLER if memory_gb(load_recipe(name), num_parameters, num_embedded) <= room)
     return next(fitting, None)
