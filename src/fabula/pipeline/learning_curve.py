@@ -299,7 +299,7 @@ def train_part(trained: Trained, plan: CurvePlan, name: str, work: Path, clock: 
     corpus = write_part(
         trained.corpus, draw_clusters(trained.corpus, PARTS[name], seed), work / f"{name}-corpus"
     )
-    repeated = _num_bytes(trained.corpus) / _num_bytes(corpus)
+    repeated = _num_tokens(trained, trained.corpus) / _num_tokens(trained, corpus)
     result = train(
         corpus.path,
         work / name,
@@ -315,8 +315,16 @@ def train_part(trained: Trained, plan: CurvePlan, name: str, work: Path, clock: 
     return TrainedPart(corpus, result.model, manifest)
 
 
-def _num_bytes(corpus: Corpus) -> int:
-    return sum(len(story.text.encode()) for story in corpus.stories("train"))
+def _num_tokens(trained: Trained, corpus: Corpus) -> int:
+    """Tokens of the training stories."""
+    from fabula.models.story_format import find_story_format
+    from fabula.tokens.tokenizer import load_tokenizer
+    from fabula.training.data import training_tokens
+
+    tokenizer = load_tokenizer(trained.base)
+    story_format = find_story_format(trained.folder, tokenizer)
+    stories = training_tokens(corpus, tokenizer, story_format, trained.recipe.markup, silent)
+    return int(stories.offsets[-1])
 
 
 def score_parts(
