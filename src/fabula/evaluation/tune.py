@@ -52,9 +52,9 @@ SAMPLERS: dict[str, list[dict[str, float]]] = {
 SHORT_TUNING = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100)
 """The tuning that is part of a run: at most 12,000 tokens."""
 
-UNTUNED = SamplingSettings(temperature=0.8, top_p=0.95)
-"""What a model writes with where a run has no time for tuning, or too few stories: at temperature 1 a model that has
-trained for minutes wanders."""
+UNTUNED = SamplingSettings(temperature=0.6, top_p=0.95, repetition_penalty=1.1)
+"""What a model writes with where a run has no time for tuning, or too few stories. A model that has trained for minutes
+wanders at higher temperatures (docs/writing.md), and repeats itself at this one without the penalty."""
 
 MAX_NON_WORDS = 1.2
 """Non-words that stories with chosen settings may have, against people's."""

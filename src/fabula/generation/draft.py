@@ -121,6 +121,16 @@ class Draft:
         self._phrases = self._phrases_to_ban()
         phrases = "|".join(re.escape(phrase) for phrase in self._phrases)
         self._banned = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)", re.IGNORECASE) if phrases else None
+        if settings.opening and not prompt and start and not before:
+            self._begin_as_a_training_story()
+
+    def _begin_as_a_training_story(self) -> None:
+        """Write the first words of a training story, if the model has any; they count as written, not as prompt."""
+        openings = [each for each in self.engine.openings if not (self._banned and self._banned.search(each))]
+        if openings:
+            self._written = openings[self._random.integers(len(openings))]
+            self.ids += self.engine.encode(self._written)
+            self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
 
     def _read_memory(self) -> list[int]:
         memory = self.settings.memory.strip()

@@ -21,6 +21,7 @@ from fabula.errors import FabulaError
 from fabula.files import read_json
 from fabula.generation.settings import GENERATION_CONFIG
 from fabula.generation.vocabulary import Vocabulary
+from fabula.models.openings import Openings
 
 ALIGNMENT = 16
 """Floats in the widest vector register of today's CPUs (512 bits)."""
@@ -123,6 +124,11 @@ class Engine(ABC):
 
         tuned = ModelRecords.of(self.folder).tuned
         return None if tuned is None else tuple(each.phrase for each in tuned.overused)
+
+    @cached_property
+    def openings(self) -> tuple[str, ...]:
+        """The first words of training stories, with one of which a story without a prompt begins; () for none."""
+        return Openings.of_model(self.folder).openings
 
     @cached_property
     def copies(self) -> CopyIndex | None:

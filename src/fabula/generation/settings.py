@@ -150,6 +150,10 @@ class SamplingSettings(Record):
         default=True,
         description="Put the model's start token before the prompt, as in training.",
     )
+    opening: bool = Field(
+        default=True,
+        description="Begin a story without a prompt with the first words of a training story, if the model has them.",
+    )
     token_healing: bool = Field(
         default=True,
         description="Continue the text of the prompt, which may end in a space or in half a word, not its last tokens.",

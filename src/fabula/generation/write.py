@@ -52,7 +52,8 @@ class Writer:
         """Write one story.
 
         Args:
-            prompt: how the story begins; "" for a story from the start.
+            prompt: how the story begins; "" for a story that begins with the first words of a training story, or, with a
+                model that fabula did not train, after the start token.
             seed: the same model, prompt, seed and settings give the same story.
             settings: see `SamplingSettings`.
 

@@ -23,6 +23,7 @@ MODEL_FILES = (
     "merges.txt",
     "spiece.model",
     "story_format.json",
+    "openings.json",
 )
 """The files of a model and its tokenizer. Subfolders hold other formats of the same weights."""
 

@@ -236,7 +236,7 @@ class Page:
         settings = self._settings_of(wanted)
         if self._meter.count(f"words {address_of(request)}", self.limits.max_per_address):
             raise Refusal("Please wait a little before you ask for more words.", 429)
-        [draft] = make_drafts(self.engine, [wanted.text], settings, 0)
+        [draft] = make_drafts(self.engine, [wanted.text], settings.with_changes(opening=False), 0)
         found = await self.queue.aside(partial(likely_words, draft, wanted.word))
         return JSONResponse([asdict(word) for word in found])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import load_model
+from fabula.models.openings import Openings
 from fabula.models.quiet import quiet
 from fabula.results import LOG, RECIPE_FILE, TrainingCounts, TrainingManifest
 from fabula.training.checkpoints import Checkpoints, State
@@ -56,6 +57,8 @@ def write_model(setup: Setup, state: State) -> None:
         model.save_pretrained(folder)
         setup.tokenizer.save_pretrained(folder)
         setup.story_format.write(folder)
+        if recipe.markup == "newline":
+            Openings.of_stories(setup.windows.stories, setup.tokenizer).write(folder)
         (folder / RECIPE_FILE).write_text(recipe.to_toml(), encoding="utf-8")
         shutil.copyfile(job.work / LOG, folder / LOG)
         if job.base is None:
