@@ -19,6 +19,16 @@ FIRST_WORDS = """async () => {
   return (performance.now() - began) / 1000;
 }"""
 
+OTHER_WORDS = """async () => {
+  const field = document.getElementById("story"), began = performance.now();
+  field.focus();
+  field.setSelectionRange(5, 5);
+  await new Promise(requestAnimationFrame);
+  document.getElementById("words-at-caret").click();
+  while (document.getElementById("words").hidden) await new Promise(requestAnimationFrame);
+  return (performance.now() - began) / 1000;
+}"""
+
 FILL = """async (count) => {
   const { newId, Shelf } = await import(new URL("shelf.js", location.href).href);
   const shelf = new Shelf({ giveUp() {}, onTaken() {} });
@@ -82,6 +92,11 @@ def main() -> None:
                     f"{model}: first words after {statistics.median(times):.3f} s (median of {len(times)};"
                     f" first {times[0]:.3f}, slowest {max(times):.3f})"
                 )
+                other = []
+                for _ in range(asked.clicks):
+                    other.append(page.evaluate(OTHER_WORDS))
+                    page.keyboard.press("Escape")
+                print(f"{model}: other words after {statistics.median(other):.3f} s (slowest {max(other):.3f})")
                 if number == 0:
                     words = page.evaluate(FILL, asked.stories)
                     page.reload()

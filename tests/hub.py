@@ -84,7 +84,12 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def do_GET(self) -> None:
-        self.answer({"error": "Not found"}, 404)
+        if self.path != "/api/whoami-v2":
+            self.answer({"error": "Not found"}, 404)
+        elif self.headers.get("authorization", "").removeprefix("Bearer ") in (TOKEN, READER):
+            self.answer({"type": "user", "name": USER, "orgs": [{"type": "org", "name": "quay"}]})
+        else:
+            self.answer({"error": "Invalid username or password."}, 401)
 
     def do_POST(self) -> None:
         body = self.body()

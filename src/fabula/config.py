@@ -36,9 +36,8 @@ class Record(BaseModel):
                 raise FabulaError(
                     f"unknown field {name!r}", where=place, hint=did_you_mean(name, cls.model_fields)
                 ) from None
-            raise FabulaError(
-                f"field {name!r} = {first['input']!r} {describe_problem(first)}", where=place
-            ) from None
+            value = "" if first["type"] == "missing" else f" = {first['input']!r}"
+            raise FabulaError(f"field {name!r}{value} {describe_problem(first)}", where=place) from None
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
+from made_results import evaluation, model, sample
 from playwright.sync_api import Browser, Page, expect
 from served import HeldEngine, served
 
@@ -18,7 +19,8 @@ from fabula.corpus.copies import CopyIndex
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.models.records import ModelRecords
-from fabula.serving.app import make_app
+from fabula.serving.app import Place, make_app
+from fabula.serving.guess import Guesses
 from fabula.serving.settings import Limits
 from fabula.story import Story
 
@@ -529,6 +531,34 @@ def test_memory_and_note_are_read_and_a_phrase_is_banned(open_page: OpenPage):
     expect(page.locator("#model-name")).not_to_be_empty()
     assert page.locator("#memory").input_value() == "Ada is a fox."
     assert page.locator("#bans").input_value() == "lamp\nthe key"
+
+
+def test_guess_which_passage_a_person_wrote(
+    browser: Browser,
+    engine: HeldEngine,
+    stories: list[Story],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    words = "and the fox went home by the river, where the lamp was lit and nobody asked why "
+    held_out = [Story("a", f"Once upon a time {words * 4}", "stories.txt", 1)]
+    written = sample(prompt="Once upon a time", text=f" there was a bell {words * 4}")
+    guesses = Guesses(
+        evaluation(model("base", 2.0), model("tuned", 1.9)), [written], held_out, tmp_path / "votes.jsonl"
+    )
+    monkeypatch.setattr("fabula.serving.app.Guesses.of", lambda _: guesses)
+    app = make_app(engine, ModelRecords.of(engine.folder), place=Place(guess=True))
+    with served(app) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.locator("#tab-guess").click()
+        expect(page.locator(".passage")).to_have_count(2)
+        page.keyboard.press("1")
+        expect(page.locator("#guess .result")).to_contain_text("person wrote")
+        expect(page.locator("#guess")).to_contain_text("of 1 pairs")
+        expect(page.locator(".passage.person")).to_have_count(1)
+        page.close()
+    assert len((tmp_path / "votes.jsonl").read_text().splitlines()) == 1
 
 
 def test_markup_in_stories_is_text(open_page: OpenPage):

@@ -1,6 +1,7 @@
 """The studio in a browser, from a dropped Word file to a model that writes."""
 
 import random
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
+from hub import TOKEN, Hub, hub
 from playwright.sync_api import Browser, Page, expect
 from served import served
-from test_accessibility import axe, findings
+from test_accessibility import axe, findings, findings_in_both_schemes
 
 from fabula.studio_server.app import make_studio
 from fabula.studio_server.projects import Projects
@@ -125,22 +127,77 @@ def test_from_a_word_file_to_a_model_that_writes(
     page.locator("#story").fill("On day 7")
     page.locator("#go").click()
     expect(page.locator("#status")).to_contain_text("more")
-    page.locator("#tab-guess").click()
-    page.locator(".passage").first.click()
-    expect(page.locator("#guess")).to_contain_text("of 1 pairs")
-    check(page, axe)
+    page.locator("#story").fill("On day 7 the miller found a bell, and nobody knew whose it was. " * 5)
+    page.locator("#menu summary").click()
+    page.locator("#teach").click()
+    expect(page.locator("#model")).to_contain_text("Training continues from the model of tales")
+    page.locator("#remove").click()
+    expect(page.locator(".projects strong")).to_have_text(["tales"])
+    page.locator("#removed button").click()
+    expect(page.locator(".project-name")).to_have_text("tales-2")
+    expect(page.locator("#stories .tiles dd").first).to_have_text("21")
 
 
 def check(page: Page, axe: str) -> None:
     """The page fits a phone, and the checker finds nothing in light and dark mode."""
     page.evaluate(axe)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
-        assert findings(page) == []
+    assert findings_in_both_schemes(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert findings(page) == []
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The stand-in of the hub, for this process and for those that it starts."""
+    from huggingface_hub import constants
+
+    with hub() as server:
+        for name, value in (
+            ("HF_ENDPOINT", server.address),
+            ("HF_HUB_OFFLINE", "0"),
+            ("HF_HUB_DISABLE_XET", "1"),
+        ):
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield server
+
+
+def test_publishing_asks_before_it_uploads(
+    page: Page, root: Path, studio: str, online: Hub, tiny_gpt2_dir: Path, axe: str
+):
+    """After a dry run: the page names the account and the repository, and sends nothing before it is confirmed."""
+    project = Projects(root).create("tales")
+    shutil.copytree(tiny_gpt2_dir, project.model)
+    (project.model / "manifest.json").write_text("{}")
+    (project.folder / "publish" / "model").mkdir(parents=True)
+    (project.folder / "publish" / "model" / "README.md").write_text("a card")
+    page.goto(f"{studio}/#/tales")
+    page.locator("#share summary").first.click()
+    page.locator("#repo").fill("ada/tales")
+    page.locator("#token").fill(TOKEN)
+    page.locator("#upload").click()
+    expect(page.locator("main > .problem")).to_have_text("State both licences first, above.")
+    for name in ("licence", "corpus-licence"):
+        page.locator(f"#{name}").fill("cc-by-4.0")
+    page.locator("#upload").click()
+    expect(page.locator(".confirm")).to_contain_text(
+        "Upload the model to ada/tales as ada? Everyone will be able"
+    )
+    check(page, axe)
+    page.locator("#upload-not").click()
+    expect(page.locator("#token")).to_have_value("")
+    page.locator("#token").fill(TOKEN)
+    page.locator("#private").check()
+    page.locator("#upload").click()
+    expect(page.locator(".confirm")).to_contain_text("Only this account will see it.")
+    assert not online.repos
+    page.locator("#upload-now").click()
+    expect(page.locator("#share a", has_text=f"{online.address}/ada/tales")).to_be_visible()
+    assert online.repos["model", "ada/tales"]["visibility"] == "private"
+    assert not page.evaluate("JSON.stringify([localStorage, sessionStorage])").count(TOKEN)
 
 
 def test_two_readings_to_choose_from(page: Page, tmp_path: Path):

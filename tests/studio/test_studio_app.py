@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import time
 import urllib.error
 import urllib.parse
@@ -16,13 +17,16 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("starlette", reason="needs the serve extra")
 
+from hub import TOKEN, Hub, hub
 from served import served
 
+from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.pipeline.events import EventLog
 from fabula.results import RUN, RunRecord
 from fabula.serving.app import Place
 from fabula.studio_server.app import CHUNK_BYTES, make_studio
+from fabula.studio_server.jobs import Jobs, Queue, Wanted
 from fabula.studio_server.projects import MAX_FILES, Projects, input_path, take_chunk
 
 JSON = {"content-type": "application/json"}
@@ -236,7 +240,21 @@ def test_nothing_outside_the_projects_can_be_read(studio: str, root: Path):
 def test_other_sites_cannot_use_it(studio: str):
     project = begin(studio)
     elsewhere = {"origin": "https://elsewhere.example"}
-    for path in ("read", "decisions", "predict", "start", "stop", "finish", "export", "publish"):
+    for path in (
+        "read",
+        "decisions",
+        "predict",
+        "start",
+        "stop",
+        "finish",
+        "export",
+        "publish",
+        "account",
+        "upload",
+        "learn",
+        "remove",
+        "put-back",
+    ):
         assert send(studio, f"{project}/{path}", {}, {**JSON, **elsewhere})[0] == 403
         assert send(studio, f"{project}/{path}", {}, {**JSON, "origin": "null"})[0] == 403
         for kind in ("text/plain", "multipart/form-data", "application/x-www-form-urlencoded"):
@@ -249,23 +267,140 @@ def test_other_sites_cannot_use_it(studio: str):
     assert [one["name"] for one in send(studio, "/api/projects")[1]] == ["My tales"]
 
 
-def test_a_story_is_learned_in_a_new_project(studio: str, root: Path):
-    """The model of the old one is the base of the new one, and stays as it is."""
+def with_model(root: Path, model: Path) -> None:
+    """Give the project "My tales" a model."""
+    folder = root / "My tales" / "model"
+    shutil.copytree(model, folder)
+    (folder / "manifest.json").write_text("{}")
+
+
+def wait(studio: str, project: str, *, seconds: float = 240) -> dict[str, Any]:
+    """The state of a project when nothing of it waits or works any more."""
+    deadline = time.monotonic() + seconds
+    while True:
+        _, shown = send(studio, project)
+        busy = any(work["is_waiting"] or work["is_working"] for work in shown["work"].values())
+        if not busy and shown["phase"] not in ("queued", "working"):
+            return shown
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.3)
+
+
+def test_a_model_is_improved_in_a_project_that_can_be_removed(studio: str, root: Path, tiny_gpt2_dir: Path):
+    """To its end: the same stories are held out, the new one is trained on, what was put back stays, and the weights
+    are kept only if they are no worse. One request undoes it, and another puts it back."""
     project = begin(studio)
-    story = {"name": "The / lamp..", "text": "Ada found a lamp. " * 20}
+    story = {"name": "The / lamp..", "text": "Ada found a lamp by the quay, and Tom lost it again. " * 20}
     assert send(studio, f"{project}/learn", story)[0] == 422  # there is no model yet
-    (root / "My tales" / "model").mkdir()
-    (root / "My tales" / "model" / "manifest.json").write_text("{}")
+    with_model(root, tiny_gpt2_dir)
+    send(studio, f"{project}/read", {})
+    row = send(studio, f"{project}/removals?offset=0")[1]["rows"][0]
+    del row["why"]
+    send(studio, f"{project}/decisions", {**row, "decision": "undo"})
+    send(studio, f"{project}/read", {})
     assert send(studio, f"{project}/learn", {"text": ""})[0] == 422
     assert send(studio, f"{project}/learn", story) == (200, {"name": "My tales-2"})
-    made = root / "My tales-2"
-    files = sorted(path.relative_to(made / "inputs").as_posix() for path in (made / "inputs").rglob("*.txt"))
-    assert files == ["tales.txt", "written/1 The - lamp.txt"]
-    assert (made / "inputs" / "tales.txt").read_text() == STORIES
-    shown = send(studio, "/api/projects/My%20tales-2")[1]
-    assert (shown["phase"], shown["base"]) == ("unread", str(root / "My tales" / "model"))
-    status, read = send(studio, "/api/projects/My%20tales-2/read", {})
-    assert (status, read["summary"]["num_read"]) == (200, 25)
+    better = "/api/projects/My%20tales-2"
+    shown = send(studio, better)[1]
+    model = root / "My tales" / "model"
+    assert (shown["phase"], shown["base"], shown["improves"]) == ("unread", str(model), "My tales")
+    status, read = send(studio, f"{better}/read", {})
+    assert (status, read["summary"]["num_read"], read["summary"]["num_removals"]) == (200, 25, 0)
+    old, new = open_corpus(root / "My tales" / "corpus"), open_corpus(root / "My tales-2" / "corpus")
+    assert {each.text for each in new.stories("validation")} == {
+        each.text for each in old.stories("validation")
+    }
+    trained = {each.text for each in new.stories("train")} - {each.text for each in old.stories("train")}
+    assert [text.startswith("Ada found a lamp by the quay") for text in trained] == [True]
+    before = (model / "model.safetensors").read_bytes()
+    assert send(studio, f"{better}/start", {"base": shown["base"], "max_minutes": 0.1})[0] == 200
+    assert send(studio, f"{better}/remove", {})[0] == 409  # it is at work
+    done = wait(studio, better)
+    assert (done["phase"], done["error"], done["has_model"]) == ("done", "", True)
+    losses = [bits for _, _, bits in done["validations"]]
+    kept = (root / "My tales-2" / "model" / "model.safetensors").read_bytes()
+    assert (kept == before) == (min(losses) == losses[0])
+    assert (model / "model.safetensors").read_bytes() == before
+    status, answer = send(studio, f"{project}/remove", {})
+    assert (status, b"My tales-2 improves this project" in answer) == (422, True)
+    assert send(studio, f"{better}/remove", {})[0] == 200
+    assert [one["name"] for one in send(studio, "/api/projects")[1]] == ["My tales"]
+    assert send(studio, better)[0] == 404
+    assert send(studio, f"{better}/put-back", {}) == (200, {"name": "My tales-2"})
+    assert send(studio, better)[1]["phase"] == "done"
+    for name in ("nobody", "..", "%2e%2e", ".studio", "removed"):
+        assert send(studio, f"/api/projects/{name}/put-back", {})[0] in (404, 422)
+        assert send(studio, f"/api/projects/{name}/remove", {})[0] == 404
+
+
+LICENCES = {"license": "mit", "corpus_license": "mit"}
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The stand-in of the hub, for this process and for those that it starts."""
+    from huggingface_hub import constants
+
+    with hub() as server:
+        for name, value in (
+            ("HF_ENDPOINT", server.address),
+            ("HF_HUB_OFFLINE", "0"),
+            ("HF_HUB_DISABLE_XET", "1"),
+        ):
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+        yield server
+
+
+def test_a_model_is_published_with_a_token_that_is_not_kept(
+    studio: str, root: Path, online: Hub, tiny_gpt2_dir: Path
+):
+    project = begin(studio)
+    with_model(root, tiny_gpt2_dir)
+    status, answer = send(studio, f"{project}/account", {"token": "hf_" + "c" * 34})
+    assert (status, b"does not recognise you" in answer) == (422, True)
+    assert send(studio, f"{project}/account", {"token": TOKEN}) == (
+        200,
+        {"name": "ada", "organisations": ["quay"]},
+    )
+    wanted = {**LICENCES, "token": TOKEN, "account": "ada", "repo": "ada/tales", "private": True}
+    status, answer = send(studio, f"{project}/upload", {**wanted, "account": "bob"})
+    assert (status, b"belongs to ada, not to bob" in answer) == (409, True)
+    status, answer = send(studio, f"{project}/upload", {**wanted, "repo": "bob/tales"})
+    assert (status, b"ada cannot write to bob/tales" in answer) == (422, True)
+    for changed in (
+        {"repo": "--help"},
+        {"repo": "a/b/c"},
+        {"space": "-x/y"},
+        {"token": "a b"},
+        {"account": ""},
+    ):
+        status, answer = send(studio, f"{project}/upload", {**wanted, **changed})
+        assert (status, TOKEN.encode() in answer) == (422, False)
+    assert not online.commits
+    assert send(studio, f"{project}/upload", wanted)[0] == 200
+    shown = wait(studio, project)
+    assert shown["work"]["upload"]["output"].splitlines()[-1] == f"Published: {online.address}/ada/tales"
+    assert online.repos["model", "ada/tales"]["visibility"] == "private"
+    assert "model.safetensors" in online.files["model", "ada/tales"]
+    for file in root.rglob("*"):
+        assert not file.is_file() or TOKEN.encode() not in file.read_bytes(), file
+    assert TOKEN not in json.dumps(shown)
+
+
+def test_a_token_does_not_outlive_the_studio(root: Path):
+    """An upload that waited when the studio was stopped does not begin without its token."""
+    Projects(root).create("tales")
+    (root / ".studio").mkdir()
+    waiting = Wanted(project="tales", kind="upload", words=["publish"], has_token=True)
+    Queue(waiting=[waiting]).save(root / ".studio" / "queue.json")
+    jobs = Jobs(Projects(root))
+    jobs.tick()
+    assert "restarted before the upload" in jobs.problems["tales"]
+    assert jobs.output("tales", "upload") == ""
 
 
 def test_a_report_is_shown_in_a_sandbox(studio: str, root: Path):
@@ -323,13 +458,37 @@ def test_a_run_of_the_terminal_shows(studio: str, root: Path):
     assert send(studio, f"{project}/events?from=-1")[0] == 422
 
 
-def test_a_run_of_another_version_is_shown(studio: str, root: Path):
+@pytest.mark.parametrize("name", ["run.json", "metrics.json", "project.json", "corpus/manifest.json"])
+def test_a_run_of_another_version_is_shown_and_writes(
+    studio: str, root: Path, tiny_gpt2_dir: Path, name: str
+):
     project = begin(studio)
-    (root / "My tales" / RUN).write_text('{"name": "My tales", "of_another_version": 1}')
+    send(studio, f"{project}/read", {})
+    with_model(root, tiny_gpt2_dir)
+    arguments = Projects(root).find("My tales").arguments()
+    RunRecord(name="My tales", arguments=arguments, versions={}).save(root / "My tales" / RUN)
+    (root / "My tales" / name).write_text('{"name": "My tales", "of_another_version": 1}')
     status, shown = send(studio, project)
     assert (status, shown["phase"]) == (200, "stopped")
-    assert shown["error"].startswith("run.json: ")
-    assert send(studio, f"{project}/start", {})[0] == 422
+    if name != "corpus/manifest.json":
+        assert shown["error"].startswith(f"Another version of fabula made this project ({name}: ")
+    assert [one["name"] for one in send(studio, "/api/projects")[1]] == ["My tales"]
+    if name == "run.json":
+        assert send(studio, f"{project}/start", {})[0] == 422
+    assert send(studio, "/desk/My%20tales/model.json")[1]["name"] == "My tales"
+    status, written = send(
+        studio, "/desk/My%20tales/write", {"text": "Once", "settings": {"max_new_tokens": 2}}
+    )
+    assert (status, b'"done"' in written) == (200, True)
+
+
+def test_an_error_is_a_page_for_a_browser_that_wants_one(studio: str):
+    begin(studio, "A <b> & c")
+    name = quote("A -b- - c")
+    status, answer = send(studio, f"/desk/{name}/", headers={"accept": "text/html,*/*"})
+    assert status == 422
+    assert b"<!doctype html>" in answer
+    assert b"there is no model" in answer
 
 
 def test_a_run_that_cannot_begin_says_why(studio: str):

@@ -109,6 +109,39 @@ class ModelRecords:
             exports=_published_exports(folder) or exports_of(folder),
         )
 
+    @classmethod
+    def readable(cls, folder: str | Path) -> tuple["ModelRecords", str]:
+        """The records of a model, or none of them if another version of fabula wrote one that this one cannot read.
+
+        Returns:
+            The records, and a sentence about what could not be read; "" if all could.
+
+        Raises:
+            FabulaError: there is no model.
+        """
+        try:
+            return cls.of(folder), ""
+        except FabulaError as error:
+            folder = Path(folder)
+            is_run = folder.name == "model"
+            none = cls(
+                folder=folder,
+                name=(folder.resolve().parent if is_run else folder.resolve()).name,
+                config=read_json(folder / "config.json"),
+                training=None,
+                has_recipe=False,
+                metrics=None,
+                samples=[],
+                corpus=None,
+                corpus_folder=None,
+                run=None,
+                exports=[],
+            )
+            return (
+                none,
+                f"the records of this model cannot be read, so the page shows none of them ({error.what})",
+            )
+
     @property
     def base(self) -> str | None:
         """Name of the model that training began with, or the last part of its folder's path; None if it was not

@@ -20,7 +20,7 @@ def check_evidence(records: ModelRecords, *, anyway: bool) -> None:
     # why.
     reason = verdict.doubts[0] if verdict.outcome == "better" else verdict.headline
     raise FabulaError(
-        f"the evaluation does not show that this model learned anything. {reason}",
+        f"the evaluation does not show that this model learned anything. {reason.rstrip('.')}",
         where=records.name,
         hint="to publish it anyway, add --anyway; its card then says so",
     )

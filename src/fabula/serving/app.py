@@ -1,5 +1,6 @@
 """The page as a web application: a few routes, no files but the page's own, and nothing stored of what visitors write."""
 
+import html
 import json
 import math
 import secrets
@@ -17,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,6 +55,12 @@ PAGE = {
     "icon.svg": "image/svg+xml",
 }
 """The page's files and their media types. The server answers with no other file of the machine."""
+
+ERROR_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>fabula</title><link rel="stylesheet" href="/style.css"></head>
+<body><header><h1><a class="brand" href="/">fabula</a></h1></header><main><p id="problem">{}</p></main></body></html>
+"""
 
 MAX_CONTINUATIONS = 3
 MAX_COPIES_CHARS = 20_000
@@ -307,8 +314,8 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def answer_error(_: Request, error: Exception) -> Response:
-    """The error as one sentence for the visitor."""
+def answer_error(request: Request, error: Exception) -> Response:
+    """The error as one sentence for the visitor: as a page where the browser wanted one."""
     message, status = "Something went wrong here. Please try again.", 500
     if isinstance(error, Refusal):
         message, status = str(error), error.status
@@ -316,6 +323,8 @@ def answer_error(_: Request, error: Exception) -> Response:
         message, status = str(error), 422
     elif isinstance(error, HTTPException):
         message, status = error.detail, error.status_code
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(ERROR_PAGE.format(html.escape(message)), status)
     return JSONResponse({"message": message}, status)
 
 

@@ -96,7 +96,9 @@ def _application(folder: Path, settings: ServeSettings, on_progress: OnProgress)
     from fabula.serving.guard import hosts_for
 
     limits = Limits.parse(settings.model_dump(include=set(Limits.model_fields)))
-    records = ModelRecords.of(folder)
+    records, problem = ModelRecords.readable(folder)
+    if problem:
+        on_progress(Progress("serve", message=problem))
     engine = load_warm(folder, settings.engine, on_progress)
     engine.copies = load_copies(settings.corpus or records.corpus_folder, on_progress)
     writing = guarded(SamplingSettings.of_model(folder), records, engine.copies)

@@ -27,9 +27,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fabula.config import Record
 from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import LEDGER, REVIEW, write_jsonl
+from fabula.defaults import BASE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
-from fabula.models.bases import TINY, list_bases
+from fabula.models.bases import BASE_BY_NAME, TINY, list_bases
 from fabula.models.find import is_at_hand
 from fabula.pipeline.events import read_events
 from fabula.pipeline.run import DECISIONS, sample_stories
@@ -250,15 +251,17 @@ class Studio:
 
     def _show(self, project: Project) -> dict[str, Any]:
         log = project.training_log()
-        metrics = None
-        with suppress(FabulaError):  # of an earlier version; the report says more
-            metrics = Evaluation.load_optional(project.folder / METRICS)
-        choices = project.choices()
-        arguments, problem = None, ""
-        try:
+        metrics, arguments, choices, problem = None, None, Choices(), ""
+        try:  # what another version of fabula made can be looked at and written with
+            choices = project.choices()
             arguments = project.arguments() if project.has_run else None
-        except FabulaError as error:  # a run of another version can be inspected but not continued
-            problem = f"run.json: {error.what}"
+            metrics = Evaluation.load_optional(project.folder / METRICS)
+        except FabulaError as error:
+            what = Path(str(error.where)).name if error.where else "this project"
+            problem = (
+                f"Another version of fabula made this project ({what}: {error.what}). Its model still writes; to train or"
+                " evaluate anew, make a new project from its stories."
+            )
         work = {
             kind: {
                 "is_waiting": self.jobs.is_queued(project, kind),
@@ -281,11 +284,7 @@ class Studio:
             "steps": [[row.step, row.train_loss, row.tokens_per_second] for row in log.steps],
             "validations": [[row.step, row.val_loss, row.bits_per_byte] for row in log.validations],
             "verdict": metrics.verdict.sentences if metrics else [],
-            "samples": [
-                {"prompt": sample.prompt, "text": sample.text}
-                for sample in read_samples(project.folder / SAMPLES)
-                if metrics and sample.model == metrics.models[-1].name
-            ][:3],
+            "samples": first_samples(project, metrics),
             "has_report": (project.folder / REPORT).is_file(),
             "has_dry_run": (project.folder / "publish" / "model" / CARD).is_file(),
             "exports": [name for name in EXPORTS if (project.folder / name / "export.json").is_file()],
@@ -327,7 +326,8 @@ class Studio:
 
     async def create(self, request: Request) -> Response:
         wanted = NewProject.parse(await read_body(request), where="request")
-        project = self.projects.create("sample stories" if wanted.is_sample else wanted.name)
+        base = await run_in_threadpool(usual_base)
+        project = self.projects.create("sample stories" if wanted.is_sample else wanted.name, base)
         if wanted.is_sample:
             shutil.copyfile(sample_stories(), project.inputs / "sample_stories.txt")
         return JSONResponse({"name": project.name})
@@ -518,6 +518,23 @@ class Studio:
             return
         app = await run_in_threadpool(self.desk.open, project)
         await app(scope, receive, send)
+
+
+def first_samples(project: Project, metrics: Evaluation | None) -> list[dict[str, str]]:
+    """Stories that the model wrote for its evaluation."""
+    if metrics is None:
+        return []
+    written = [one for one in read_samples(project.folder / SAMPLES) if one.model == metrics.models[-1].name]
+    return [{"prompt": one.prompt, "text": one.text} for one in written[:3]]
+
+
+def usual_base() -> str:
+    """The base model that is chosen at first: the default one, if it is on this machine and memory suffices; nothing is
+    downloaded unasked."""
+    import psutil
+
+    free_gb = psutil.virtual_memory().available / 1e9
+    return BASE if BASE_BY_NAME[BASE].least_training_gb < free_gb and is_at_hand(BASE) else TINY
 
 
 def answer_stopped(_: Request, error: Exception) -> Response:

@@ -43,7 +43,7 @@ class Desk:
             shown = (project, (folder / "config.json").stat().st_mtime)
             if self._app is None or self._shown != shown:
                 self.close()
-                records = ModelRecords.of(folder)
+                records, _ = ModelRecords.readable(folder)
                 engine = load_warm(folder)
                 engine.copies = copies = load_copies(records.corpus_folder, silent)
                 settings = guarded(SamplingSettings.of_model(folder), records, copies)

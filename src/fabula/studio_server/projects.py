@@ -201,8 +201,12 @@ class Projects:
             raise FabulaError("There is no such project.")
         return Project(folder)
 
-    def create(self, wanted: str) -> Project:
-        """Create a project, with a number after the name if the name is taken."""
+    def create(self, wanted: str, base: str = TINY) -> Project:
+        """Create a project, with a number after the name if the name is taken.
+
+        Args:
+            base: the base model that is chosen at first.
+        """
         stem = re.sub(r"[^\w -]+", "-", wanted).strip(" -")[:60].strip(" -") or "stories"
         number = 0
         while True:
@@ -214,7 +218,7 @@ class Projects:
                 continue
             project = Project(folder)
             project.inputs.mkdir()
-            project.choose(Choices())
+            project.choose(Choices(base=base))
             return project
 
     def improve(self, project: Project, name: str, text: str) -> Project:

@@ -128,7 +128,7 @@ function removal(page, row) {
 }
 
 const cutLeft = (text) => text.length > 160 ? `… ${text.slice(-160).replace(/^\S*\s/, "")}` : text;
-const cutRight = (text) => text.length > 160 ? `${text.slice(0, 160).replace(/\s\S*$/, "")} …` : text;
+const cutRight = (text, most = 160) => text.length > most ? `${text.slice(0, most).replace(/\s\S*$/, "")} …` : text;
 
 // ---- 3, the model and the time ------------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ function baseTable({ bases }, choice) {
     const fits = base.training_gb <= bases.free_gb;
     const radio = element("input", { type: "radio", name: "base", id: `base-${base.name}`, checked: base.name === choice.base, onchange: () => { choice.base = base.name; own.value = ""; } });
     const size = base.num_parameters * 2; // the hub keeps 2 bytes a weight
-    const note = base.is_at_hand ? "on this machine" : `to be downloaded, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
+    const note = base.name === "tiny" ? "on this machine; a toy to try each step" : base.is_at_hand ? "on this machine" : `to be downloaded, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
     return element("tr", { className: fits ? "" : "too-large" },
       element("th", { scope: "row" }, element("label", {}, radio, " ", base.name)),
       element("td", { textContent: `${number(base.num_parameters / 1e6)} M` }), element("td", { textContent: `${number(base.training_gb, 1)} GB${fits ? "" : ": too much"}` }),
@@ -187,7 +187,7 @@ function minutes(choice) {
   const select = element("select", { id: "minutes" }, MINUTES.map(([value, textContent]) => element("option", { value: String(value), textContent, selected: value === choice.max_minutes })));
   if (!MINUTES.some(([value]) => value === choice.max_minutes)) select.append(element("option", { value: String(choice.max_minutes), textContent: `${choice.max_minutes} minutes`, selected: true }));
   select.addEventListener("change", () => { choice.max_minutes = select.value === "null" ? null : Number(select.value); });
-  return element("p", {}, element("label", {}, "Be done in about ", select), element("span", { className: "quiet", textContent: " Training takes at least four fifths of it, and the evaluation the rest." }));
+  return element("div", {}, element("label", {}, "Be done in about ", select), quiet("Training takes at least four fifths of it, and the evaluation the rest."));
 }
 
 function prediction({ prediction: found }) {
@@ -258,7 +258,7 @@ const result = {
     ...page.data.verdict.map((textContent, index) => element("p", { className: index ? "" : "headline", textContent })),
     !page.data.verdict.length && quiet("The evaluation is not finished yet."),
     page.data.samples.length > 0 && element("details", { id: "written", open: true }, element("summary", { textContent: "Stories that it wrote in its evaluation" }),
-      page.data.samples.map(({ prompt, text }) => element("article", {}, element("p", { className: "prose" }, element("b", { textContent: prompt }), text.slice(0, 900) + (text.length > 900 ? " …" : ""))))),
+      page.data.samples.map(({ prompt, text }) => element("article", {}, element("p", { className: "prose" }, element("b", { textContent: prompt }), cutRight(text, 900))))),
     page.data.has_report && element("p", {}, element("a", { className: "button", href: page.file("report.html"), target: "_blank", textContent: "Open the report" })),
   ],
 };
@@ -305,7 +305,7 @@ const share = {
       element("h3", { textContent: "Download" }),
       element("ul", {}, link("model.zip", "the model (.zip)"), link("stories.jsonl", "the cleaned stories (.jsonl)"), link("ledger.jsonl", "everything that cleaning removed (.jsonl)"),
         data.has_report && link("report.html", "the report (.html)"), data.exports.map((name) => link(`${name}.zip`, `the export to ${name.toUpperCase()} (.zip)`)),
-        data.work.publish.output && !data.work.publish.is_working && link("publish.zip", "what publishing would upload (.zip)")),
+        data.has_dry_run && !data.work.publish.is_working && link("publish.zip", "what publishing would upload (.zip)")),
       element("h3", { textContent: "For other programs" }),
       element("div", { className: "row" }, FORMATS.map(([to, title]) => button(`Export to ${to.toUpperCase()}`, () => page.act(() => post(page.path("/export"), { to })), { title, id: `export-${to}`, disabled: busyWith(data.work.export) }))),
       output(data.work.export, "Comparing the export with the original …"),

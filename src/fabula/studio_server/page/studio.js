@@ -80,7 +80,7 @@ function show(list, projects) {
       element("strong", { textContent: project.name }),
       element("span", { className: `phase ${project.phase}`, textContent: PHASES[project.phase] }),
       element("span", { className: "quiet", textContent: project.num_stories === null ? "" : `${project.num_stories.toLocaleString("en")} stories, ${project.num_words.toLocaleString("en")} words` })))));
-  if (!projects.length) list.replaceChildren(element("li", { className: "quiet", textContent: "There are no projects yet. Each project is a folder with a run." }));
+  if (!projects.length) list.replaceChildren(element("li", { className: "quiet", textContent: "There are no projects yet. Yours will appear here." }));
 }
 
 const visible = (path) => path.replace(/^\/+/, "").replace(/[\\:*?"<>|]/g, "-"); // no system minds these names
