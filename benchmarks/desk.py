@@ -96,7 +96,9 @@ def main() -> None:
                 for _ in range(asked.clicks):
                     other.append(page.evaluate(OTHER_WORDS))
                     page.keyboard.press("Escape")
-                print(f"{model}: other words after {statistics.median(other):.3f} s (slowest {max(other):.3f})")
+                print(
+                    f"{model}: other words after {statistics.median(other):.3f} s (slowest {max(other):.3f})"
+                )
                 if number == 0:
                     words = page.evaluate(FILL, asked.stories)
                     page.reload()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -19,7 +20,11 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 def take(page: Page, name: str) -> None:
     page.wait_for_timeout(300)
-    page.screenshot(path=PICTURES / f"{name}.png")
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        few_colours = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few_colours.save(path, optimize=True)
 
 
 def take_studio(page: Page, device: str, project: str) -> None:
@@ -53,6 +58,15 @@ def take_desk(page: Page, device: str, scheme: str) -> None:
     page.locator("#name").fill("The blue door")
     page.locator("#previous").evaluate("button => button.blur()")
     take(page, f"page-{device}-{scheme}")
+    if scheme == "light":
+        page.locator("#story").evaluate("field => { field.focus(); field.setSelectionRange(12, 12); }")
+        page.keyboard.press("Alt+ArrowDown")
+        expect(page.locator("#words li")).not_to_have_count(0)
+        take(page, f"words-{device}")
+        page.keyboard.press("Escape")
+        page.locator("#story").evaluate(
+            "field => field.setSelectionRange(field.value.length, field.value.length)"
+        )
     page.locator("#set-max_new_tokens").evaluate("field => field.value = 40")
     page.locator("#three").click()
     expect(page.locator("#status")).to_contain_text("Choose", timeout=60_000)

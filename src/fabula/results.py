@@ -45,7 +45,12 @@ class Result(Record):
         Raises:
             FabulaError: there is no such file, it is not valid JSON, or it is not such a record.
         """
-        return cls.of(read_json(path), path)
+        value = read_json(path)
+        try:
+            return cls.of(value, path)
+        except FabulaError as error:
+            hint = error.hint or "if another version of fabula wrote it, make it anew in a new folder (--out)"
+            raise FabulaError(error.what, where=path, hint=hint) from None
 
     @classmethod
     def of(cls, value: Any, where: str | Path = "", line: int | None = None) -> Self:

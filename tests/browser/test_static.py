@@ -145,6 +145,35 @@ def test_it_stops_at_once_and_continues_long_stories(page: Page):
     expect(page.locator("#continuations")).to_be_hidden()
 
 
+def test_what_needs_a_server_is_absent(page: Page):
+    """Nothing is there that cannot work, and the rest of the desk works: shelf, memory, presets, export."""
+    page.locator("#settings summary").click()
+    for control in ("#words-at-caret", "#bans-field", "#tab-guess", "#teach", "#copied"):
+        assert page.locator(control).is_hidden(), control
+    page.locator("#memory").fill("Wren is a fox.")
+    page.get_by_role("button", name="Wild").click()
+    expect(page.get_by_role("button", name="Wild")).to_have_attribute("aria-pressed", "true")
+    choose(page, max_new_tokens=10)
+    page.keyboard.press("Escape")
+    page.locator("#story").fill("The fox and the lamp")
+    page.locator("#story").evaluate("field => field.setSelectionRange(7, 7)")
+    page.locator("#story").dblclick()
+    expect(page.locator("#words")).to_be_hidden()
+    page.locator("#story").evaluate("field => field.setSelectionRange(7, 7)")
+    expect(page.locator("#go")).to_have_text("Insert")
+    page.locator("#go").click()
+    text = finished(page)
+    assert text.startswith("The fox")
+    assert text.endswith(" and the lamp")
+    page.locator("#tab-stories").click()
+    expect(page.locator("#shelf strong")).to_have_count(1)
+    page.locator("#tab-write").click()
+    page.locator("#menu summary").click()
+    with page.expect_download() as download:
+        page.locator("#as-docx").click()
+    assert download.value.suggested_filename.endswith(".docx")
+
+
 def test_it_works_without_a_network_once_it_was_loaded(page: Page):
     page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
     page.context.set_offline(True)

@@ -7,7 +7,6 @@ other sampling settings.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +16,7 @@ from fabula.errors import FabulaError
 from fabula.generation.draft import Draft
 from fabula.generation.engine import Batch, Engine
 from fabula.generation.healing import log_softmax
+from fabula.generation.vocabulary import is_letter
 
 NUM_WORDS = 8
 MAX_TOKENS = 8
@@ -95,7 +95,7 @@ class Search:
         self.found: dict[str, LikelyWord] = {}
         self.share_before = 0.0 if before else 1.0
         """The probability that the next tokens spell `before`: what is found is given that they do."""
-        self._ends_V = ends_of_words(engine)
+        self._ends_V = self.vocabulary.ends_word_V
 
     def run(self, window: list[int]) -> None:
         paths, batch = [Path()], self.engine.read([window[-self.engine.context_length + MAX_TOKENS :]])
@@ -168,27 +168,11 @@ class Search:
 
 def is_word(text: str) -> bool:
     """Whether a text is one word: letters, digits and marks on them, with apostrophes only within."""
-    return all(part and all(map(_is_letter, part)) for part in re.split("['’]", text))
+    return all(part and all(map(is_letter, part)) for part in re.split("['’]", text))
 
 
 def _without_apostrophe(text: str) -> str:
     return text[:-1] if text.endswith(("'", "’")) else text
-
-
-def _is_letter(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LNM"
-
-
-def ends_of_words(engine: Engine) -> NDArray[np.bool_]:
-    """ends_V: for each token whether it ends a word that it follows. A token that begins within a character does not."""
-    return np.array([not _continues(text) for text in engine.vocabulary.token_bytes])
-
-
-def _continues(text: bytes) -> bool:
-    first = text[:4].decode(errors="ignore")[:1]
-    if not first or not text.startswith(first.encode()):
-        return bool(text)
-    return first in "'’" or _is_letter(first)
 
 
 def _likeliest(ids: NDArray[np.int64], log_V: NDArray[np.float64]) -> list[int]:

@@ -1,6 +1,7 @@
 """The text of each token, as bytes."""
 
 import json
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
@@ -67,9 +68,27 @@ class Vocabulary:
         return found
 
     @cached_property
+    def ends_word_V(self) -> NDArray[np.bool_]:
+        """For each token whether it ends a word that it follows: whether it begins with something else than a letter, a digit
+        or an apostrophe. A token that begins within a character does not."""
+        return np.array([not _continues_word(text) for text in self.token_bytes])
+
+    @cached_property
     def _sorted(self) -> tuple[NDArray[np.int64], list[bytes]]:
         order = sorted(range(len(self.token_bytes)), key=self.token_bytes.__getitem__)
         return np.array(order, dtype=np.int64), [self.token_bytes[index] for index in order]
+
+
+def is_letter(character: str) -> bool:
+    """Whether a character is a letter, a digit or a mark on one."""
+    return unicodedata.category(character)[0] in "LNM"
+
+
+def _continues_word(text: bytes) -> bool:
+    first = text[:4].decode(errors="ignore")[:1]
+    if not first or not text.startswith(first.encode()):
+        return bool(text)
+    return first in "'’" or is_letter(first)
 
 
 def _speller(decoder: Any) -> Any:

@@ -415,11 +415,11 @@ class Studio:
         return JSONResponse({"name": made.name})
 
     async def remove(self, request: Request) -> Response:
-        """Remove a project; it can be put back until another of its name is removed."""
+        """Move a project out of the way; it can be put back."""
         project = self._project(request)
         await read_body(request)
-        if project.phase()[0] in ("working", "reading") or self.jobs.is_queued(project):
-            raise Refusal("This project is at work. Pause it first.", 409)
+        if project.phase()[0] in ("working", "reading") or self.jobs.is_busy(project):
+            raise Refusal("This project is at work. Pause it first, or wait.", 409)
         await run_in_threadpool(self.desk.release, project)
         await run_in_threadpool(self.projects.remove, project, self.jobs.removed)
         return JSONResponse({})

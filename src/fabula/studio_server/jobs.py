@@ -107,6 +107,11 @@ class Jobs:
         working = self._working
         return working is not None and (working.wanted.project, working.wanted.kind) == (project.name, kind)
 
+    def is_busy(self, project: Project) -> bool:
+        """Whether any command for the project waits or, started by this studio, is running."""
+        wanted = [*self._queue.waiting, *([self._working.wanted] if self._working else [])]
+        return any(one.project == project.name for one in wanted)
+
     def cancel(self, project: Project) -> bool:
         """Take the run of a project out of the queue, or ask it to stop; it goes on later from where it was.
 

@@ -1,8 +1,8 @@
 """Projects: the run folders in one folder, with the user's files and the state of each."""
 
+import itertools
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -267,8 +267,11 @@ class Projects:
                 )
         bin.mkdir(parents=True, exist_ok=True)
         place = bin / project.name
-        if place.exists():  # removed before, under the same name
-            shutil.rmtree(place)
+        if place.exists():  # an earlier one of this name stays, under another
+            numbers = itertools.count(1)
+            place.rename(
+                next(free for number in numbers if not (free := bin / f"{project.name}.{number}").exists())
+            )
         project.folder.rename(place)
 
     def put_back(self, name: str, bin: Path) -> Project:

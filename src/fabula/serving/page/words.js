@@ -29,7 +29,7 @@ export function showWords(panel, [written, ...others], choose, close) {
       const bar = element("span", { className: "share", ariaHidden: "true" });
       bar.style.setProperty("--share", probability / most);
       return element("li", {}, element("button", { onclick: () => choose(text) }, element("kbd", { textContent: index + 1 }),
-        element("span", { className: "word" }, text, tokens.length > 1 && element("small", { className: "quiet", textContent: ` ${tokens.map(([each]) => each.trim()).join("·")}` })),
+        element("span", { className: "word" }, text, tokens.length > 1 && element("small", { className: "quiet", title: tokens.map(([each, share]) => `${each.trim()} ${percent(share)}`).join(" × "), textContent: ` ${tokens.map(([each]) => each.trim()).join("·")}` })),
         bar, element("span", { className: "percent", textContent: percent(probability) })));
     })),
     element("p", { className: "quiet", textContent: `All other words and marks: ${percent(Math.max(0, rest))}. These are the model’s own probabilities, before temperature and the other settings. For a word of several tokens (to·ken) they are multiplied.` }),
