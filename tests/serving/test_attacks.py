@@ -153,6 +153,27 @@ def test_no_other_site_reaches_the_api(api: str):
     assert b"access-control-allow" not in answer.lower()
 
 
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("\u202eword", 422),
+        ("<script>alert(1)</script>", 422),
+        ("\0", 422),
+        ("e\u0301te\u0301", 200),
+        ("हिन्दी", 200),
+        ("漢字" * 30, 200),
+        ("x" * 10_000, 422),
+        ("’", 422),
+        ("\ud800", 400),
+    ],
+)
+def test_odd_words_get_an_answer(page: str, word: str, status: int):
+    """A word whose likely replacements are asked for: any text, and a model whose context is short."""
+    found, answer = ask(page, "/words", {"text": "the " * 5_000, "word": word})
+    assert found == status, answer[:300]
+    assert b"Traceback" not in answer
+
+
 def test_an_origin_that_is_no_address(page: str):
     status, answer = ask(page, "/write", {"text": "x"}, JSON + "origin: http://[::1\r\n")
     assert (status, b"other sites" in answer) == (403, True)
