@@ -91,7 +91,7 @@ class ModelRecords:
         own = [
             row for row in read_samples(home / SAMPLES) if metrics and row.model == metrics.models[-1].name
         ]
-        corpus_folder = around / "corpus" if (around / "corpus" / MANIFEST).is_file() else None
+        corpus_folder = around / "corpus" if CorpusManifest.find(around / "corpus") is not None else None
         corpus = CorpusManifest.find(folder, CORPUS_RECORD)
         if corpus is None and corpus_folder is not None:
             corpus = CorpusManifest.find(corpus_folder)

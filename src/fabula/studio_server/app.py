@@ -244,7 +244,12 @@ class Studio:
 
     def _describe(self, project: Project) -> dict[str, Any]:
         problem = self.jobs.problems.get(project.name, "")
-        return describe(project, is_queued=self.jobs.is_queued(project), problem=problem)
+        return describe(
+            project,
+            is_queued=self.jobs.is_queued(project),
+            is_starting=self.jobs.is_working(project, "run"),
+            problem=problem,
+        )
 
     async def show(self, request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(self._show, self._project(request)))
@@ -385,7 +390,7 @@ class Studio:
         """Start the run of a project, or continue it."""
         project = self._project(request)
         wanted = StartRequest.parse(await read_body(request), where="request")
-        if project.phase()[0] == "working":
+        if project.phase()[0] == "working" or self.jobs.is_working(project, "run"):
             raise Refusal("This project is already running.", 409)
         if not project.has_run:
             choices: Choices = project.choices()

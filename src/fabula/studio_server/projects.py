@@ -39,7 +39,7 @@ MAX_FILES = 5_000
 MAX_DEPTH = 8
 MAX_PART_BYTES = 200
 
-Phase = Literal["empty", "unread", "reading", "ready", "working", "stopped", "failed", "done"]
+Phase = Literal["empty", "unread", "reading", "ready", "queued", "working", "stopped", "failed", "done"]
 
 
 class Choices(Result):
@@ -365,13 +365,20 @@ def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int
     return True
 
 
-def describe(project: Project, *, is_queued: bool, problem: str = "") -> dict[str, Any]:
-    """The data of one project for the list of projects."""
+def describe(project: Project, *, is_queued: bool, is_starting: bool, problem: str = "") -> dict[str, Any]:
+    """The data of one project for the list of projects.
+
+    Args:
+        is_queued: whether its run waits.
+        is_starting: whether the process of its run was started; the first event comes seconds later.
+    """
     phase, error = project.phase()
+    if phase != "working":
+        phase = "queued" if is_queued else "working" if is_starting else phase
     manifest = project.corpus_manifest()
     return {
         "name": project.name,
-        "phase": "queued" if is_queued and phase != "working" else phase,
+        "phase": phase,
         "error": error or problem,
         "num_stories": manifest.counts.num_kept if manifest else None,
         "num_words": manifest.counts.words_kept if manifest else None,
