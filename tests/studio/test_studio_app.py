@@ -487,7 +487,7 @@ def test_an_error_is_a_page_for_a_browser_that_wants_one(studio: str):
     status, answer = send(studio, f"/desk/{name}/", headers={"accept": "text/html,*/*"})
     assert status == 422
     assert b"<!doctype html>" in answer
-    assert b"there is no model" in answer
+    assert b"this folder is not a model" in answer
 
 
 def test_a_run_that_cannot_begin_says_why(studio: str):
