@@ -49,12 +49,12 @@ def take_desk(page: Page, device: str, scheme: str) -> None:
     page.locator("#set-seed").evaluate("field => field.value = 7")
     page.locator("#set-max_new_tokens").evaluate("field => field.value = 100")
     page.locator(".opening").first.click()
-    expect(page.locator("#status")).to_contain_text("more", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("more")
     for _ in range(2):
         page.locator("#again").click()
-        expect(page.locator("#go")).not_to_have_text("Stop", timeout=60_000)
+        expect(page.locator("#go")).not_to_have_text("Stop")
     page.locator("#go").click()
-    expect(page.locator("#status")).to_contain_text("more", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("more")
     page.locator("#name").fill("The blue door")
     page.locator("#previous").evaluate("button => button.blur()")
     take(page, f"page-{device}-{scheme}")
@@ -69,7 +69,7 @@ def take_desk(page: Page, device: str, scheme: str) -> None:
         )
     page.locator("#set-max_new_tokens").evaluate("field => field.value = 40")
     page.locator("#three").click()
-    expect(page.locator("#status")).to_contain_text("Choose", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Choose")
     if (device, scheme) in (("desktop", "dark"), ("phone", "light")):
         take(page, f"continuations-{device}")
     page.keyboard.press("Escape")
@@ -87,6 +87,7 @@ def take_desk(page: Page, device: str, scheme: str) -> None:
 
 def main(address: str, project: str) -> None:
     PICTURES.mkdir(exist_ok=True)
+    expect.set_options(timeout=60_000)
     installed = os.environ.get("FABULA_CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         browser: Browser = playwright.chromium.launch(executable_path=installed, args=FLAGS)
