@@ -80,7 +80,9 @@ def page(browser: Browser, studio: str) -> Iterator[Page]:
         lambda one: faults.append(one.url) if not one.url.startswith((studio, "blob:", "data:")) else None,
     )
     opened.goto(studio)
+    expect.set_options(timeout=60_000)  # trainings and uploads take their time
     yield opened
+    expect.set_options(timeout=5_000)
     context.close()
     assert not faults
 
@@ -88,7 +90,6 @@ def page(browser: Browser, studio: str) -> Iterator[Page]:
 def test_from_a_word_file_to_a_model_that_writes(
     page: Page, root: Path, tmp_path: Path, tiny_gpt2_dir: Path, axe: str
 ):
-    expect.set_options(timeout=90_000)
     page.locator("input[type=file]:not([webkitdirectory])").set_input_files(
         word_file(tmp_path / "tales.docx")
     )
