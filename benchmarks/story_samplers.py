@@ -1,10 +1,12 @@
-"""What the samplers for stories do: readable text, the copy guard, bridges, and what they cost in speed.
+"""What the samplers for stories do: readable text, the copy guard, bridges, tuning with DRY, XTC and top-n-sigma, and what
+they cost in speed.
 
-python benchmarks/story_samplers.py {readable,guard,bridge,speed} MODEL CORPUS
+python benchmarks/story_samplers.py {readable,guard,bridge,tuning,speed} MODEL CORPUS
 """
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,11 @@ import numpy as np
 from fabula.corpus.copies import MIN_CHARS, CopyIndex
 from fabula.corpus.store import open_corpus
 from fabula.corpus.words import words_of
+from fabula.defaults import SEED
+from fabula.evaluation import tune
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
-from fabula.evaluation.models import Scorer
+from fabula.evaluation.models import LoadedModels, Scorer
+from fabula.evaluation.options import TuningOptions
 from fabula.evaluation.people import KnownWords
 from fabula.evaluation.stories import OPENING, held_out_stories
 from fabula.evaluation.writing import ends_a_sentence
@@ -21,8 +26,39 @@ from fabula.generation import candidates
 from fabula.generation.sentences import sentence_ends
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import Writer, load, write_stories
+from fabula.progress import silent
 
 SAFE: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95}
+
+NOT_TUNED: dict[str, list[dict[str, float]]] = {
+    "dry": [
+        {"dry_multiplier": m, "dry_allowed_length": n, "temperature": t, "top_p": 0.95}
+        for m, n, t in (
+            (0.8, 2, 0.8),
+            (0.4, 2, 0.8),
+            (0.8, 3, 0.8),
+            (1.6, 2, 0.8),
+            (0.8, 2, 0.9),
+            (0.8, 2, 1),
+        )
+    ],
+    "xtc": [
+        {"xtc_probability": p, "xtc_threshold": h, "temperature": t, "top_p": 0.95}
+        for p, h, t in (
+            (0.25, 0.1, 0.8),
+            (0.1, 0.1, 0.8),
+            (0.25, 0.2, 0.8),
+            (0.5, 0.1, 0.8),
+            (0.5, 0.2, 0.6),
+            (0.25, 0.1, 0.6),
+        )
+    ],
+    "top_n_sigma": [
+        {"top_n_sigma": n, "temperature": t}
+        for n, t in ((1.5, 0.8), (1, 1), (2, 0.8), (1.5, 1), (1, 0.8), (2, 1))
+    ],
+}
+"""Settings of the samplers that tuning does not try; see docs/benchmarks.md."""
 
 
 def openings(corpus: str, split: str, number: int) -> list[str]:
@@ -84,44 +120,91 @@ def guard(writer: Writer, corpus: str, number: int = 24, max_new_tokens: int = 1
             )
 
 
-def bridge(writer: Writer, corpus: str, number: int = 50, max_new_tokens: int = 20) -> None:
-    """How much likelier the true continuation is after the chosen bridge than after the first draw."""
-    drawn: list[list[str]] = []
-    choose = candidates.choose_bridge
+def bridge(
+    writer: Writer, corpus: str, number: int = 50, max_new_tokens: int = 16, first: int = 0, judge: str = ""
+) -> None:
+    """How much likelier the true continuation is after the chosen bridge than after the first draw.
 
-    def remember(found, following):
-        best, join = choose(found, following)
-        drawn.append([found[0].text, best.text + join])
-        return best, join
+    The bridge leads to the true continuation's first 240 characters. Judged are these, and the next 240, which
+    nothing that chose the bridge has read; by the model in `judge` in full precision, such as the base, which chose nothing.
+    """
+    from fabula.models.load import load_model
+    from fabula.tokens.tokenizer import load_tokenizer
 
-    candidates.choose_bridge = remember
-    engine, gains, later = writer.engine, [], []
-    cut = candidates.FOLLOWING_CHARS
+    folder = Path(judge) if judge else writer.engine.folder
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    gains: list[tuple[float, float]] = []
+    place_number = -1
     for story in held_out_stories(open_corpus(corpus), "validation", None) * 2:
         ends = sentence_ends(story.text)
-        place = len(ends) * (1 + len(gains) // 36) // 3
-        if len(gains) == number or place + 3 >= len(ends):
+        place = len(ends) * (1 + (place_number + 1) // 36) // 3
+        if place_number + 1 == number or place + 3 >= len(ends):
             continue
-        before, following = story.text[: ends[place]][-800:], story.text[ends[place + 2] :][:300]
-        writer.write(before, seed=len(gains), following=following, max_new_tokens=max_new_tokens, **SAFE)
-        contexts = [candidates.context_of(engine, before + text) for text in drawn[-1]]
-        whole = candidates.losses_of(
-            engine, contexts, [(0, engine.encode(following)), (1, engine.encode(following))]
-        )
-        read = candidates.losses_of(
-            engine, contexts, [(0, engine.encode(following[:cut])), (1, engine.encode(following[:cut]))]
-        )
-        gains.append((whole[0] - whole[1]) / np.log(2))
-        later.append(gains[-1] - (read[0] - read[1]) / np.log(2))
+        place_number += 1
+        if place_number < first:
+            continue
+        before, following = story.text[: ends[place]][-800:], story.text[ends[place + 2] :][: 2 * READ]
+        given: dict[str, Any] = {"seed": place_number, "max_new_tokens": max_new_tokens, **SAFE}
+        drawn = writer.write(before, **given).text
+        chosen = writer.write(before, following=following[:READ], **given).text
+        after_drawn = losses_in_parts(model, tokenizer, before + drawn, following)
+        after_chosen = losses_in_parts(model, tokenizer, before + chosen, following)
+        gains.append((after_drawn[0] - after_chosen[0], after_drawn[1] - after_chosen[1]))
         print(
-            f"{len(gains)}: {gains[-1]:+.1f} bits, {later[-1]:+.1f} of them after {cut} characters",
+            f"{place_number}: {gains[-1][0]:+.1f} bits, {gains[-1][1]:+.1f} in the text not read; {chosen!r}",
             flush=True,
         )
-    better = sum(gain > 0 for gain in gains)
-    print(
-        f"likelier at {better} of {len(gains)} places ({better / len(gains):.0%}), {np.mean(gains):.1f} bits on average;"
-        f" beyond the first {cut} characters {np.mean(later):+.2f} bits, likelier at {sum(gain > 0 for gain in later)}"
+    for name, found in zip(
+        ("text that was read", "text that was not"), zip(*gains, strict=True), strict=True
+    ):
+        better = sum(gain > 0 for gain in found)
+        print(f"{name}: likelier at {better} of {len(found)} places, {np.mean(found):+.2f} bits on average")
+
+
+READ = candidates.FOLLOWING_CHARS
+
+
+def losses_in_parts(model: Any, tokenizer: Any, before: str, following: str) -> tuple[float, float]:
+    """The bits of the first `READ` characters of `following` after the end of `before`, and of the others."""
+    import torch
+
+    before = before[-700:]
+    encoded = tokenizer(before + following, return_offsets_mapping=True, add_special_tokens=False)
+    ids, ends = torch.tensor([encoded["input_ids"]]), np.array([end for _, end in encoded["offset_mapping"]])
+    with torch.inference_mode():
+        log_probs = model(ids).logits[0, :-1].float().log_softmax(-1)
+    bits = -log_probs[range(len(log_probs)), ids[0, 1:]].numpy() / np.log(2)
+    ends = ends[1:] - len(before)
+    return float(bits[(ends > 0) & (ends <= READ)].sum()), float(bits[ends > READ].sum())
+
+
+def tuning(
+    writer: Writer,
+    corpus: str,
+    num_settings: int = 6,
+    num_stories: int = 16,
+    max_new_tokens: int = 80,
+    seed: int = SEED,
+) -> None:
+    """The comparison of `fabula tune` with these samplers beside its own, each with the same number of settings."""
+    options = TuningOptions(
+        num_settings=num_settings, num_stories=num_stories, max_new_tokens=max_new_tokens, seed=seed
     )
+    tune.SAMPLERS |= NOT_TUNED
+    plan = tune.make_plan(writer.engine.folder, corpus, options)
+    loaded = LoadedModels()
+    found = tune.compare_settings(plan, plan.fingerprint, loaded, silent)
+    print(f"people {found.human.non_words:.2%} non-words; chosen {found.best.sampler}, number {found.chosen}")
+    for each in sorted(found.candidates, key=lambda each: each.distance):
+        changed = each.settings.model_dump(
+            exclude_defaults=True, exclude={"max_new_tokens", "whole_sentences"}
+        )
+        figures = each.figures
+        print(
+            f"{each.distance:.2f} {each.sampler} {changed}: {figures.non_words:.2%} non-words,"
+            f" {figures.perplexity_gap:+.3f} bits per byte, {figures.repeated_4grams:.2%} repeated 4-grams,"
+            f" coherence {figures.coherence:.3f}"
+        )
 
 
 def speed(writer: Writer, corpus: str, number: int = 3, max_new_tokens: int = 200) -> None:
@@ -150,6 +233,5 @@ def speed(writer: Writer, corpus: str, number: int = 3, max_new_tokens: int = 20
 
 if __name__ == "__main__":
     task, model, corpus = sys.argv[1:4]
-    {"readable": readable, "guard": guard, "bridge": bridge, "speed": speed}[task](
-        load(model), corpus, *map(int, sys.argv[4:])
-    )
+    tasks = {"readable": readable, "guard": guard, "bridge": bridge, "tuning": tuning, "speed": speed}
+    tasks[task](load(model), corpus, *(int(each) if each.isdigit() else each for each in sys.argv[4:]))

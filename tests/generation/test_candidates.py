@@ -8,7 +8,18 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from fabula.errors import FabulaError
-from fabula.generation.candidates import choose_bridge, context_of, faults, losses_of, make_candidates
+from fabula.generation.candidates import (
+    JOINS,
+    best_joins,
+    bridges_of,
+    choose_bridge,
+    context_of,
+    faults,
+    losses_after,
+    losses_of,
+    make_candidates,
+    quotes,
+)
 from fabula.generation.draft import make_drafts
 from fabula.generation.settings import MAX_BRIDGE_TOKENS, SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
@@ -30,16 +41,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 
 def test_losses_are_those_of_the_model(engine: TransformersEngine):
-    contexts = [[5, 6, 7], [8, 9]]
-    continuations = [(0, [10, 11, 12]), (0, [13]), (1, []), (1, [14, 15])]
-    found = losses_of(engine, contexts, continuations)
-    for (row, ids), loss in zip(continuations, found, strict=True):
-        tokens = torch.tensor([contexts[row] + ids])
+    context = [5, 6, 7]
+    continuations = [[10, 11, 12], [13], [], [10, 11, 14, 15], [10], [10, 11, 12]]
+    found = losses_of(engine, context, continuations)
+    for ids, losses in zip(continuations, found, strict=True):
+        tokens = torch.tensor([context + ids])
         with torch.inference_mode():
             log_probs = engine.model(tokens).logits[0].log_softmax(-1)
-        places = range(len(contexts[row]) - 1, tokens.shape[1] - 1)
-        expected = -sum(float(log_probs[place, tokens[0, place + 1]]) for place in places)
-        assert loss == pytest.approx(expected, abs=1e-3)
+        places = range(len(context) - 1, tokens.shape[1] - 1)
+        expected = [-float(log_probs[place, tokens[0, place + 1]]) for place in places]
+        assert losses == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("settings", [{"best_of": 4}, {"following": "the fish ate the dog."}])
@@ -54,8 +65,7 @@ def test_one_of_the_candidates_is_kept_and_seeds_repeat_it(engine: TransformersE
     assert texts[0] == Writer(engine).write("the cat", seed=3, max_new_tokens=24).text
     story = Writer(engine).write("the cat", seed=3, max_new_tokens=24, **settings)
     if chosen.following:
-        best, join = choose_bridge(alone, chosen.following)
-        assert story.text == best.text + join
+        assert story.text == choose_bridge(alone, chosen.following).text
     else:
         assert story.text == min(alone, key=faults).text
     pieces = list(Writer(engine).stream("the cat", seed=3, max_new_tokens=24, **settings))
@@ -77,25 +87,55 @@ def _written_alone(draft):
 
 def test_a_bridge_is_the_one_after_which_the_text_is_likeliest(engine: TransformersEngine):
     following = " the dog ate."
-    settings = SamplingSettings(max_new_tokens=12, following=following, best_of=3)
+    settings = SamplingSettings(max_new_tokens=12, following=following, best_of=4)
     [leader] = make_drafts(engine, ["the cat"], settings, 0)
     candidates = make_candidates(leader)
+    assert [draft.settings.memory for draft in candidates] == ["", "", "the dog ate.", "the dog ate."]
     for draft in candidates:
         list(_written_alone(draft))
-    best, join = choose_bridge(candidates, following)
-    assert join == ""
-    losses = [
-        losses_of(engine, [context_of(engine, "the cat" + draft.text)], [(0, engine.encode(following))])[0]
-        for draft in candidates
+    chosen = choose_bridge(candidates, following)
+    texts = [each.text for draft in candidates for each in bridges_of(draft)]
+    context = context_of(engine, "the cat")
+    losses = losses_after(engine, context, [(text, following) for text in texts])
+    assert chosen.text == texts[int(np.argmin(losses))]
+    whole = engine.encode(texts[0] + following)
+    nats = losses_of(engine, context, [whole])[0]
+    assert losses[0] == pytest.approx(nats[len(engine.encode(texts[0])) :].sum(), abs=1e-3)
+
+
+def test_a_separator_is_chosen_where_there_is_no_white_space(engine: TransformersEngine):
+    context = context_of(engine, "the cat")
+    assert best_joins(engine, context, "the cat", ["ate ", ""], "the fish") != ["", ""]
+    assert best_joins(engine, context, "the cat", ["ate "], "the fish") == [""]
+    [join] = best_joins(engine, context, "the cat", ["ate"], "the fish")
+    losses = losses_after(engine, context, [("ate", each + "the fish") for each in JOINS])
+    assert join == JOINS[int(np.argmin(losses))]
+
+
+def test_a_bridge_may_end_with_an_earlier_sentence(engine: TransformersEngine):
+    [draft] = make_drafts(engine, ["the cat"], SamplingSettings(), 0)
+    draft.text, draft.finish_reason = " ate. The dog ate. It", "length"
+    assert [(each.text, each.finish_reason) for each in bridges_of(draft)] == [
+        (" ate. The dog ate. It", "length"),
+        (" ate.", "sentence"),
+        (" ate. The dog ate.", "sentence"),
     ]
-    assert candidates[int(np.argmin(losses))] is best
+    [leader] = make_drafts(engine, ["the cat"], SamplingSettings(), 0)
+    assert leader.take(draft, " ate.", "sentence") == " ate."
+    assert leader.story().num_tokens == len(engine.encode(" ate."))
+
+
+def test_a_bridge_does_not_quote_what_follows():
+    following = "She locked the shop and went home in the rain."
+    assert quotes("Then she locked the shop and went home in the snow.", following)
+    assert not quotes("She locked the door of the shop.", following)
 
 
 def test_bridges_are_short():
     assert SamplingSettings(following="x").most_tokens == MAX_BRIDGE_TOKENS
     assert SamplingSettings(following="x", max_new_tokens=20).most_tokens == 20
     assert SamplingSettings().most_tokens == SamplingSettings().max_new_tokens
-    assert SamplingSettings(following="x").num_candidates == 8
+    assert SamplingSettings(following="x").num_candidates == 12
 
 
 def test_an_unwanted_draft_stops_its_candidates(engine: TransformersEngine):

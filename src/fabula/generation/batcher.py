@@ -88,4 +88,5 @@ class Batcher:
         candidates = self._candidates[draft.leader]
         if any(each.finish_reason is None for each in candidates):
             return draft.leader, ""
-        return draft.leader, draft.leader.take(*choose(candidates))
+        chosen = choose(candidates)
+        return draft.leader, draft.leader.take(chosen.draft, chosen.text, chosen.finish_reason)

@@ -1,36 +1,89 @@
-"""Chooses the best of several: stories by their likelihood and their faults, bridges by the text that follows them."""
+"""Chooses the best of several: stories by their likelihood and their faults, bridges by the text that follows them.
+
+Half of the bridges are drawn by a model that reads the following text before the story, as if it were a memory, so that
+they lead there; such a bridge is left out if it quotes the following text. A bridge of several sentences also competes
+with its beginnings.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fabula.corpus.words import loops, words_of
-from fabula.generation.draft import Draft
+from fabula.generation.draft import MEMORY_SHARE, Draft, FinishReason
 from fabula.generation.engine import Engine
 from fabula.generation.sampling import loss_of
+from fabula.generation.sentences import sentence_ends
 
-READ_TOKENS = 256
-"""Tokens before the following text that are read to score it."""
+READ_TOKENS = 192
+"""Tokens before a bridge that are read to score the following text."""
 
-FOLLOWING_CHARS = 160
-"""Characters of the following text that are scored to choose a bridge."""
+FOLLOWING_CHARS = 240
+"""Characters of the following text that are read before half of the bridges, and scored to choose a bridge."""
 
-JOINS = ("", " ", "\n\n")
+JOIN_CHARS = 16
+"""Characters of the following text that are scored to choose a separator."""
+
+QUOTED_CHARS = 30
+"""A bridge must not have a passage of so many characters in common with the following text."""
+
+JOINS = ("", " ", "\n")
 """Possible separators between a bridge and the following text, if neither has white space there."""
+
+MAX_ENDS = 3
+"""Most sentence ends of one draft at which a bridge may end."""
+
+MAX_ROWS = 24
+"""Texts that are scored at once, which bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a draft becomes.
+
+    Attributes:
+        draft: the candidate that it was chosen from.
+        text: the candidate's text, or the beginning of it, and the separator before the following text.
+        finish_reason: "sentence" for a beginning.
+    """
+
+    draft: Draft
+    text: str
+    finish_reason: FinishReason
 
 
 def make_candidates(leader: Draft) -> list[Draft]:
     """The drafts of which `leader` will become one."""
+    settings, number = leader.settings, leader.settings.num_candidates
+    informed = settings
+    if settings.following:
+        memory = f"{settings.memory.strip()}\n\n{settings.following.strip()[:FOLLOWING_CHARS]}".strip()
+        if len(leader.engine.encode(memory + "\n\n")) <= leader.engine.context_length // MEMORY_SHARE:
+            informed = settings.model_copy(update={"memory": memory})
     return [
-        Draft(leader.engine, leader.index, leader.prompt, leader.settings, leader.seed, number, leader)
-        for number in range(leader.settings.num_candidates)
+        Draft(
+            leader.engine,
+            leader.index,
+            leader.prompt,
+            settings if index < (number + 1) // 2 else informed,
+            leader.seed,
+            index,
+            leader,
+        )
+        for index in range(number)
     ]
 
 
-def choose(candidates: Sequence[Draft]) -> tuple[Draft, str]:
-    """The best of finished drafts, and the separator between its text and the following text."""
+def choose(candidates: Sequence[Draft]) -> Chosen:
+    """The best of finished drafts."""
     following = candidates[0].settings.following
     if following:
         return choose_bridge(candidates, following)
-    return min(candidates, key=faults), ""
+    best = min(candidates, key=faults)
+    assert best.finish_reason is not None
+    return Chosen(best, best.text, best.finish_reason)
 
 
 def faults(draft: Draft) -> tuple[bool, bool, float]:
@@ -41,21 +94,54 @@ def faults(draft: Draft) -> tuple[bool, bool, float]:
     return is_faulty, draft.finish_reason != "end", draft.mean_loss
 
 
-def choose_bridge(candidates: Sequence[Draft], following: str) -> tuple[Draft, str]:
-    """The draft and the separator after it that make `following` likeliest."""
-    engine = candidates[0].engine
-    befores = [draft.prompt + draft.text for draft in candidates]
-    contexts = [context_of(engine, before) for before in befores]
+def choose_bridge(candidates: Sequence[Draft], following: str) -> Chosen:
+    """The bridge and the separator after it that make `following` likeliest."""
+    engine, prompt = candidates[0].engine, candidates[0].prompt
+    context = context_of(engine, prompt)
+    bridges = [bridge for draft in candidates for bridge in bridges_of(draft)]
+    bridges = [each for each in bridges if not quotes(each.text, following)] or bridges
+    joins = [""] * len(bridges)
+    if not following[0].isspace():
+        joins = best_joins(engine, context, prompt, [each.text for each in bridges], following)
+    read = [join + following[:FOLLOWING_CHARS] for join in joins]
+    losses = losses_after(
+        engine, context, [(bridge.text, each) for bridge, each in zip(bridges, read, strict=True)]
+    )
+    best = int(np.argmin(losses))
+    return replace(bridges[best], text=bridges[best].text + joins[best])
+
+
+def best_joins(
+    engine: Engine, context: list[int], prompt: str, texts: Sequence[str], following: str
+) -> list[str]:
+    """The separator after each of these texts that makes the beginning of `following` likeliest."""
     tried = [
         (row, join)
-        for row, before in enumerate(befores)
-        for join in (("",) if before[-1:].isspace() or following[0].isspace() else JOINS)
+        for row, text in enumerate(texts)
+        for join in (("",) if (prompt + text)[-1:].isspace() else JOINS)
     ]
-    room = engine.context_length - max(map(len, contexts))
-    continuations = [(row, engine.encode(join + following[:FOLLOWING_CHARS])[:room]) for row, join in tried]
-    losses = losses_of(engine, contexts, continuations)
-    row, join = tried[losses.index(min(losses))]
-    return candidates[row], join
+    losses = losses_after(
+        engine, context, [(texts[row], join + following[:JOIN_CHARS]) for row, join in tried]
+    )
+    best: dict[int, tuple[float, str]] = {}
+    for (row, join), loss in zip(tried, losses, strict=True):
+        best[row] = min(best.get(row, (np.inf, "")), (loss, join))
+    return [join for _, join in best.values()]
+
+
+def bridges_of(draft: Draft) -> list[Chosen]:
+    """A finished draft as a bridge, and its beginnings up to the last ends of sentences before."""
+    assert draft.finish_reason is not None
+    ends = [end for end in sentence_ends(draft.text) if draft.text[end:].strip()][-MAX_ENDS:]
+    beginnings = [Chosen(draft, draft.text[:end], "sentence") for end in ends]
+    return [Chosen(draft, draft.text, draft.finish_reason), *beginnings]
+
+
+def quotes(text: str, following: str) -> bool:
+    """Whether a text has a passage of `QUOTED_CHARS` characters in common with the following text."""
+    return any(
+        following[start : start + QUOTED_CHARS] in text for start in range(len(following) - QUOTED_CHARS + 1)
+    )
 
 
 def context_of(engine: Engine, text: str) -> list[int]:
@@ -65,27 +151,42 @@ def context_of(engine: Engine, text: str) -> list[int]:
     return ids if len(ids) <= num_read else ids[-num_read:]
 
 
+def losses_after(engine: Engine, context: list[int], pairs: Sequence[tuple[str, str]]) -> list[float]:
+    """For each pair of texts, the loss of the second in nats after the context and the first. A token that reaches from the
+    first into the second counts."""
+    found: list[float] = []
+    room = engine.context_length - len(context)
+    for first in range(0, len(pairs), MAX_ROWS):
+        group = pairs[first : first + MAX_ROWS]
+        encoded = [
+            engine.text_tokenizer.encode(before + after, add_special_tokens=False) for before, after in group
+        ]
+        losses = losses_of(engine, context, [each.ids[:room] for each in encoded])
+        for (before, _), each, nats in zip(group, encoded, losses, strict=True):
+            counts = np.array([end > len(before) for _, end in each.offsets[:room]], dtype=bool)
+            found.append(float(nats[counts].sum()))
+    return found
+
+
 def losses_of(
-    engine: Engine, contexts: Sequence[list[int]], continuations: Sequence[tuple[int, list[int]]]
-) -> list[float]:
-    """The loss of each continuation under the model, in nats.
+    engine: Engine, context: list[int], continuations: Sequence[list[int]]
+) -> list[NDArray[np.float64]]:
+    """The loss of each token of each continuation under the model, in nats. A beginning that several continuations share
+    is read once.
 
     Args:
-        contexts: tokens to read, not empty.
-        continuations: for each, the index of its context (ascending) and the tokens that follow that context.
+        context: tokens to read before, not empty.
     """
-    losses = [0.0] * len(continuations)
-    batch = engine.read(contexts)
-    open_rows = [(index, row) for index, (row, ids) in enumerate(continuations) if ids]
-    place = 0
-    while open_rows:
-        for index, row in open_rows:
-            losses[index] += loss_of(batch.logits_BV[row], continuations[index][1][place])
-        open_rows = [(index, row) for index, row in open_rows if len(continuations[index][1]) > place + 1]
-        if open_rows:
-            batch.step(
-                [row for _, row in open_rows], [continuations[index][1][place] for index, _ in open_rows]
-            )
-        open_rows = [(index, row) for row, (index, _) in enumerate(open_rows)]
-        place += 1
+    losses = [np.zeros(len(ids)) for ids in continuations]
+    batch = engine.read([context])
+    row_of: dict[tuple[int, ...], int] = {(): 0}
+    for place in range(max(map(len, continuations), default=0)):
+        for ids, nats in zip(continuations, losses, strict=True):
+            if place < len(ids):
+                nats[place] = loss_of(batch.logits_BV[row_of[tuple(ids[:place])]], ids[place])
+        read = {tuple(ids[: place + 1]) for ids in continuations if place + 1 < len(ids)}
+        in_order = sorted(read, key=lambda beginning: (row_of[beginning[:-1]], beginning))
+        if in_order:
+            batch.step([row_of[each[:-1]] for each in in_order], [each[-1] for each in in_order])
+        row_of = {each: row for row, each in enumerate(in_order)}
     return losses

@@ -393,10 +393,11 @@ class Draft:
         """Nats per token under the model, if this is one of several candidates."""
         return sum(self._nats) / max(1, len(self._nats))
 
-    def take(self, best: "Draft", join: str) -> str:
-        """Become the best of its candidates, followed by `join`; return the text."""
-        self.ids, self.num_tokens, self.finish_reason = best.ids, best.num_tokens, best.finish_reason
-        self.text = best.text + join
+    def take(self, best: "Draft", text: str, finish_reason: FinishReason) -> str:
+        """Become one of its candidates with this text, the candidate's or its beginning; return the text."""
+        is_whole = text.startswith(best.text)
+        self.num_tokens = best.num_tokens if is_whole else len(self.engine.encode(text))
+        self.ids, self.text, self.finish_reason = best.ids, text, finish_reason
         return self.text
 
     def story(self) -> WrittenStory:

@@ -18,7 +18,7 @@ MAX_TEXT = 4000
 SHORTEST_GUARD = 20
 """The shortest `copy_guard`, in characters: shorter passages occur in anybody's stories."""
 
-NUM_BRIDGES = 8
+NUM_BRIDGES = 12
 MAX_BRIDGE_TOKENS = 120
 """Number of candidate bridges to a following text, and the longest bridge in tokens."""
 
@@ -132,7 +132,7 @@ class SamplingSettings(Record):
         ge=1,
         le=16,
         description="Write this many and keep the best: stories without loops and copies first, then the likeliest to the model;"
-        " with `following`, the bridge after which that text is likeliest. Not set: 1, or 8 with `following`.",
+        " with `following`, the bridge after which that text is likeliest. Not set: 1, or 12 with `following`.",
     )
     memory: str = Field(
         default="",
