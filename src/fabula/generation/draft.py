@@ -29,7 +29,13 @@ MAX_REWINDS = 200
 """How often one story may go back to avoid a banned phrase; after that it ends before the phrase."""
 
 MEMORY_SHARE = 4
-"""The memory may fill this fraction of the context: 1 / `MEMORY_SHARE`."""
+"""The memory and the author's note may together fill this fraction of the context: 1 / `MEMORY_SHARE`."""
+
+NOTE_DEPTH = 64
+"""The author's note is before the last line that begins at least so many tokens before the end."""
+
+NOTE_STEP = 128
+"""Tokens after which the author's note moves on with the story: each time, the model reads the window again."""
 
 MAX_PHRASE = 100
 """Longest banned phrase, in characters."""
@@ -92,7 +98,7 @@ class Draft:
                 hint="give a prompt, or leave start_of_story switched on",
             )
         self._num_start = len(start)
-        self._memory = self._read_memory()
+        self._memory, self._note = self._read_memory()
         self.text = ""
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None
@@ -106,6 +112,8 @@ class Draft:
         self._at_limit: str | None = None
         """The text when `max_new_tokens` was reached."""
         self._window_start = 0
+        self._note_place = 0
+        """The index in `ids` of the token before which the model reads the author's note."""
         self._must_reread = False
         self._random = np.random.Generator(np.random.PCG64([seed, candidate] if candidate else seed))
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
@@ -132,15 +140,21 @@ class Draft:
             self.ids += self.engine.encode(self._written)
             self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
 
-    def _read_memory(self) -> list[int]:
-        memory = self.settings.memory.strip()
-        ids = self.engine.encode(memory + "\n\n") if memory else []
-        if len(ids) > (most := self.engine.context_length // MEMORY_SHARE):
+    def _read_memory(self) -> tuple[list[int], list[int]]:
+        """The tokens of the memory and of the author's note."""
+        memory, note = self.settings.memory.strip(), self.settings.note.strip()
+        found = (
+            self.engine.encode(memory + "\n\n") if memory else [],
+            self.engine.encode(f"[{note}]\n") if note else [],
+        )
+        num_tokens, most = sum(map(len, found)), self.engine.context_length // MEMORY_SHARE
+        if num_tokens > most:
+            names = " and ".join(name for name, ids in zip(("memory", "note"), found, strict=True) if ids)
             raise FabulaError(
-                f"the memory has {len(ids):,} tokens; this model allows {most:,}, a quarter of its context",
-                where="memory",
+                f"it has {num_tokens:,} tokens; this model allows {most:,}, a quarter of its context",
+                where=names,
             )
-        return ids
+        return found
 
     def _phrases_to_ban(self) -> list[str]:
         phrases = [phrase.strip() for phrase in self.settings.banned_phrases]
@@ -195,7 +209,20 @@ class Draft:
 
         The latter is checked only every `CHUNK` tokens, so that stories that began together get new windows together.
         """
-        return self._must_reread or self._is_full()
+        return self._must_reread or self._is_full() or self._note_is_far()
+
+    def _note_is_far(self) -> bool:
+        return (
+            bool(self._note)
+            and self.num_tokens % NOTE_STEP == 0
+            and self._find_note_place() != self._note_place
+        )
+
+    def _find_note_place(self) -> int:
+        token_bytes = self.engine.vocabulary.token_bytes
+        places = range(len(self.ids) - NOTE_DEPTH, self._window_start, -1)
+        starts = (place for place in places if token_bytes[self.ids[place - 1]].endswith(b"\n"))
+        return next(starts, self._window_start)
 
     def _is_full(self) -> bool:
         context = self.engine.context_length
@@ -204,14 +231,16 @@ class Draft:
 
     @property
     def _num_tokens_read(self) -> int:
-        return len(self._memory) + len(self.ids) - self._window_start
+        return len(self._memory) + len(self._note) + len(self.ids) - self._window_start
 
     def window(self) -> list[int]:
         """The tokens that the model should read: the whole story, or the last half context of a long one."""
         if self._is_full() or self._window_start >= len(self.ids):
-            room = self.engine.context_length - len(self._memory)
+            room = self.engine.context_length - len(self._memory) - len(self._note)
             self._window_start = max(len(self.ids) - max(room // 2, 1), 0)
         self._must_reread = False
+        if self._note:
+            self._note_place = self._find_note_place()
         return self._read_ids()
 
     @property
@@ -229,7 +258,9 @@ class Draft:
         if self._window_start and self.engine.continued_with_start:
             story[0] = self.engine.start_id
         num_before = int(self.engine.continued_with_start) if self._window_start else self._num_start
-        return [*story[:num_before], *self._memory, *story[num_before:]]
+        note_place = max(self._note_place - self._window_start, num_before)
+        before, after = story[num_before:note_place], story[note_place:]
+        return [*story[:num_before], *self._memory, *before, *self._note, *after]
 
     def draw(self, logits_V: np.ndarray) -> str:
         """Draw the next token; return the text that can be shown now."""

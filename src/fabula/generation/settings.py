@@ -140,6 +140,12 @@ class SamplingSettings(Record):
         description="Names, facts and wishes that the model reads before the story, even when a long story no longer fits into"
         " the context.",
     )
+    note: str = Field(
+        default="",
+        max_length=MAX_TEXT,
+        description="An author's note: what the next pages are about. The model reads it a few lines before the end of the"
+        " story, and it moves on with the story.",
+    )
     following: str = Field(
         default="",
         max_length=MAX_TEXT,

@@ -58,6 +58,7 @@ SAMPLING_FIELDS = (
     "copy_guard",
     "best_of",
     "memory",
+    "note",
 )
 """Fields of a request that are sampling settings of the same name."""
 
@@ -89,6 +90,7 @@ class CompletionRequest(Record):
     copy_guard: int | None = None
     best_of: int | None = None
     memory: str | None = None
+    note: str | None = None
     suffix: str | None = None
     """The text that follows: the setting `following`."""
     n: int = Field(default=1, ge=1, le=128)
