@@ -1,8 +1,8 @@
 """Where in the context a memory and an author's note help most, by the likelihood of people's own continuations.
 
-python benchmarks/note_places.py MODEL CORPUS [NUMBER]
+python benchmarks/note_places.py MODEL CORPUS [NUMBER [FIRST]]
 
-At one place in each of NUMBER held-out stories the model reads the last `WINDOW` tokens, as it does after a window has moved on,
+At one place in each of NUMBER held-out stories, from number FIRST on, the model reads the last `WINDOW` tokens, as it does after a window has moved on,
 and a text about the story; scored are the next `SCORED` tokens. Two texts are tried: the names in the story before the
 window, as in a memory; and the rarest words of the next tokens, as an author would note what is to come. Each stands at the top
 of the window, or so many tokens before its end, at the beginning of a line.
@@ -61,13 +61,13 @@ def losses(model: Any, rows: list[tuple[list[int], list[int]]]) -> list[np.ndarr
     return found
 
 
-def main(folder: str, corpus: str, number: int = 32) -> None:
+def main(folder: str, corpus: str, number: int = 32, first_story: int = 0) -> None:
     scorer = Scorer.load(Path(folder))
     tokenizer, start = scorer.tokenizer, scorer.story_format.start_id
     opened = open_corpus(corpus)
     rarity = Counter(word for story in opened.stories("train") for word in words_of(story.text))
     sums: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for story in held_out_stories(opened, "validation", None)[:number]:
+    for story in held_out_stories(opened, "validation", None)[first_story : first_story + number]:
         ids = tokenizer.encode(story.text, add_special_tokens=False)
         place = max(WINDOW, 2 * len(ids) // 3)
         if place + SCORED > len(ids):
@@ -77,9 +77,9 @@ def main(folder: str, corpus: str, number: int = 32) -> None:
         rows: dict[str, tuple[list[int], list[int]]] = {"none": ([start, *window], scored)}
         given = texts_of(before, following, rarity)
         for kind, text in given.items():
-            for form in ("{}\n", "[{}]\n"):
+            for form, wheres in (("[{}]\n", ("top", *DEPTHS)), ("{}\n", ("top", 64))):
                 inserted = tokenizer.encode(form.format(text), add_special_tokens=False)
-                for where in ("top", *DEPTHS):
+                for where in wheres:
                     at = 0 if where == "top" else line_start(window, tokenizer, int(where))
                     name = f"{kind}, {form.strip()}, {where}"
                     rows[name] = ([start, *window[:at], *inserted, *window[at:]], scored)

@@ -524,7 +524,9 @@ def test_memory_and_note_are_read_and_a_phrase_is_banned(open_page: OpenPage):
     page.locator("[data-preset=careful]").click()
     assert float(page.locator("#set-temperature").input_value()) == pytest.approx(0.7)
     write(page, "One.\nTwo.\nThree.\nFour.", tokens=10)
-    assert asked[-1]["text"] == "Ada is a fox.\n\nOne.\n[A quiet ending]\nTwo.\nThree.\nFour."
+    assert asked[-1]["text"] == "One.\nTwo.\nThree.\nFour."
+    assert asked[-1]["settings"]["memory"] == "Ada is a fox."
+    assert asked[-1]["settings"]["note"] == "A quiet ending"
     assert asked[-1]["settings"]["banned_phrases"] == ["lamp", "the key"]
     page.wait_for_timeout(600)
     page.reload()

@@ -33,7 +33,7 @@ PAGE = (
     "theme.js",
     "icon.svg",
 )
-OWN = ("writer.js", "engine.js", "sampling.js")
+OWN = ("writer.js", "engine.js", "passage.js", "sampling.js", "vocabulary.js")
 LIBRARIES = "libraries.js"
 LIBRARIES_CDN = "libraries_cdn.js"
 OFFLINE = "offline.js"

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fabula.config import Record
 from fabula.formatting import format_estimate, format_number
-from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
+from fabula.generation.settings import SamplingSettings
 from fabula.models.bases import ATTRIBUTION, TINY
 from fabula.models.records import ModelRecords
 from fabula.results import CorpusCounts, Evaluation, ExportRecord
@@ -56,7 +56,7 @@ class PageData(Record):
         """The page's data about a model, from its records."""
         return cls(
             name=records.name,
-            settings=settings.model_dump(include=set(TRANSFORMERS_FIELDS)),
+            settings=settings.model_dump(exclude={"memory", "note", "following", "story_prompt"}),
             limits=limits,
             openings=openings(records),
             about=describe(records),

@@ -1,9 +1,11 @@
 // The worker that runs the model with transformers.js.
 
 import { libraries } from "./libraries.js";
-import { candidates, randomNumbers } from "./sampling.js";
+import { Passage, reading } from "./passage.js";
+import { randomNumbers } from "./sampling.js";
+import { Vocabulary } from "./vocabulary.js";
 
-let transformers, Draw, stopping, model, tokenizer, engine;
+let transformers, Draw, stopping, model, tokenizer, vocabulary, engine;
 
 async function prepare() {
   const loaded = await libraries();
@@ -19,25 +21,21 @@ async function prepare() {
   stopping = new transformers.InterruptableStoppingCriteria();
 }
 
-// Draws each token with fabula's own rules, and makes it the only possible token for transformers.js.
+// Draws each token with fabula's own rules, and makes it the only possible token for transformers.js. A passage that has ended, or has to be read again, ends here.
 const drawing = ({ LogitsProcessor }) => class extends LogitsProcessor {
-  constructor(settings, random) {
+  constructor(passage, onText) {
     super();
-    this.settings = settings;
-    this.random = random;
+    this.passage = passage;
+    this.onText = onText;
   }
 
   _call(inputIds, logits) {
-    for (let row = 0; row < inputIds.length; row++) {
-      const scores = logits[row].data;
-      const { ids, weights } = candidates(scores, this.settings, inputIds[row].map(Number));
-      const total = weights.reduce((sum, weight) => sum + weight, 0);
-      const drawn = this.random() * total;
-      let place = 0;
-      for (let sum = weights[0]; sum <= drawn && place < ids.length - 1; sum += weights[place]) place++;
-      scores.fill(-Infinity);
-      scores[ids[place]] = 0;
-    }
+    const scores = logits[0].data;
+    this.onText(this.passage.draw(scores));
+    const isOver = this.passage.reason !== null || this.passage.mustReread;
+    const id = isOver ? engine.end_ids[0] : this.passage.ids.at(-1);
+    scores.fill(-Infinity);
+    scores[id] = 0;
     return logits;
   }
 };
@@ -48,6 +46,7 @@ async function load(id, wanted) {
   tell(0, "The model is loading into your browser.");
   await prepare();
   tokenizer = await transformers.AutoTokenizer.from_pretrained("model");
+  vocabulary = new Vocabulary(await (await fetch("model/tokenizer.json")).json());
   model = await transformers.AutoModelForCausalLM.from_pretrained("model", {
     dtype: engine.dtype,
     device: "wasm",
@@ -57,35 +56,43 @@ async function load(id, wanted) {
     },
   });
   tell(1, "The model is starting.");
-  await generate("a", { max_new_tokens: 1, temperature: 0, repetition_penalty: 1 }, 0, () => {});
+  await generate("a", { max_new_tokens: 1, temperature: 0 }, 0, () => {});
 }
 
 // One continuation. Returns why it ended.
 async function generate(text, settings, seed, onText) {
-  let ids = tokenizer.encode(text, { add_special_tokens: false });
-  const room = Math.min(settings.max_new_tokens, Math.floor(engine.context_length / 2));
-  ids = [engine.start_id, ...ids];
-  if (ids.length + room > engine.context_length) ids = ids.slice(-Math.floor(engine.context_length / 2)); // the end of the story is all it sees
-  const { LogitsProcessorList, Tensor, TextStreamer } = transformers;
-  const row = BigInt64Array.from(ids, BigInt);
-  const shape = [1, ids.length];
-  const processors = new LogitsProcessorList();
-  processors.push(new Draw(settings, randomNumbers(seed)));
-  let ended = false;
-  const output = await model.generate({
-    input_ids: new Tensor("int64", row, shape),
-    attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), shape),
-    max_new_tokens: room,
-    do_sample: false,
-    top_k: 0,
-    repetition_penalty: 1,
-    logits_processor: processors,
-    stopping_criteria: stopping,
-    streamer: new TextStreamer(tokenizer, { skip_prompt: true, skip_special_tokens: true, callback_function: onText }),
+  const encode = (part) => tokenizer.encode(part, { add_special_tokens: false });
+  const numTokens = Math.min(settings.max_new_tokens, Math.floor(engine.context_length / 2));
+  const read = reading({ text, memory: settings.memory, note: settings.note, numTokens }, { encode, vocabulary, engine });
+  const passage = new Passage({
+    text,
+    ids: [engine.start_id, ...encode(text)],
+    vocabulary,
+    settings: { ...settings, max_new_tokens: numTokens },
+    endIds: engine.end_ids,
+    random: randomNumbers(seed),
+    decode: (ids) => tokenizer.decode(ids, { skip_special_tokens: true }),
   });
-  const last = Number(output.tolist()[0].at(-1));
-  ended = engine.end_ids.includes(last);
-  return ended ? "end" : "length";
+  const { LogitsProcessorList, Tensor } = transformers;
+  while (passage.reason === null && !stopping.interrupted) {
+    passage.mustReread = false;
+    const ids = [...read, ...passage.ids];
+    const shape = [1, ids.length];
+    const processors = new LogitsProcessorList();
+    processors.push(new Draw(passage, onText));
+    await model.generate({
+      input_ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), shape),
+      attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), shape),
+      max_new_tokens: numTokens - passage.ids.length,
+      eos_token_id: engine.end_ids,
+      do_sample: false,
+      top_k: 0,
+      repetition_penalty: 1,
+      logits_processor: processors,
+      stopping_criteria: stopping,
+    });
+  }
+  return passage.reason ?? "length";
 }
 
 async function write(id, { text, settings, seed, count }) {

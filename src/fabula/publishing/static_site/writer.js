@@ -6,8 +6,10 @@ export const privacy = "The model runs in your own browser. What you write never
 // The page removes spaces at the end of the story before this continues it.
 export const healsPrompt = false;
 
-// It supports neither bridges to a following text nor banned phrases.
+// It writes no bridges to a following text.
 export const hasBridges = false;
+
+let own = {}; // the model's settings
 
 const worker = new Worker("engine.js", { type: "module" });
 let last = 0;
@@ -32,6 +34,7 @@ function ask(message, on = () => {}) {
 export async function connect(onProgress) {
   onProgress(0, "The page is loading.");
   const model = await (await fetch("model.json")).json();
+  own = model.settings;
   navigator.serviceWorker?.register("offline.js").catch(() => {}); // without it the page works, but not offline
   await ask({ type: "load", engine: model.engine }, ({ share, text }) => onProgress(share, text));
   return model;
@@ -42,7 +45,7 @@ export async function write({ text, settings, seed, count, signal }, on) {
   signal.addEventListener("abort", stop);
   on.start();
   try {
-    await ask({ type: "write", text, settings, seed, count }, (event) => {
+    await ask({ type: "write", text, settings: { ...own, ...settings }, seed, count }, (event) => {
       if (signal.aborted) return;
       if (event.type === "piece") on.piece(event.index, event.text);
       else if (event.type === "done") on.done(event.index, event.reason);

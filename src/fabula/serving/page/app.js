@@ -4,7 +4,7 @@ import { connect, copies, hasBridges, healsPrompt, post, privacy, words, write }
 import { element } from "./element.js";
 import { docx, download, epub, markdown } from "./files.js";
 import { showPair } from "./guess.js";
-import { prompt } from "./prompt.js";
+import { ending } from "./prompt.js";
 import { newId, Shelf } from "./shelf.js";
 import { readStory, Story } from "./story.js";
 import { Settings } from "./settings.js";
@@ -127,14 +127,13 @@ const REASONS = {
 // Ask for text between two places of the story.
 async function ask(count, start, end, on) {
   if (!model || writing || isReader) return false;
-  const values = { ...settings.values };
-  const asked = prompt(healsPrompt ? story.text.slice(0, start) : story.text.slice(0, start).replace(/[ \t]+$/, ""), record, model.limits, values.max_new_tokens);
+  const values = { ...settings.values, memory: record.memory, note: record.note };
+  const before = healsPrompt ? story.text.slice(0, start) : story.text.slice(0, start).replace(/[ \t]+$/, "");
+  const text = ending(before, model.limits.max_prompt_chars);
   const following = story.text.slice(end);
-  if (hasBridges) {
-    if (following.trim()) Object.assign(values, { following: following.slice(0, FOLLOWING_CHARS) }, count > 1 ? { best_of: 3 } : {});
-    const banned = $("bans").value.split("\n").map((line) => line.trim()).filter(Boolean);
-    if (banned.length) values.banned_phrases = banned.slice(0, 100);
-  }
+  if (hasBridges && following.trim()) Object.assign(values, { following: following.slice(0, FOLLOWING_CHARS) }, count > 1 ? { best_of: 3 } : {});
+  const banned = $("bans").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (banned.length) values.banned_phrases = banned.slice(0, 100);
   showProblem("");
   writing = new AbortController();
   const seed = settings.seed === null ? null : settings.seed + rewrites;
@@ -142,10 +141,10 @@ async function ask(count, start, end, on) {
   let said = "";
   try {
     show();
-    await write({ text: asked.text, settings: values, seed, count, signal: writing.signal }, {
+    await write({ text, settings: values, seed, count, signal: writing.signal }, {
       queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
       start: (more = 0) => {
-        unread = asked.unread + more;
+        unread = before.length - text.length + more;
         say(values.following ? "Writing several bridges, of which the best is kept …" : "Writing …");
       },
       ...on,
@@ -288,8 +287,8 @@ async function offerWords({ takesFocus = true } = {}) {
   const { signal } = asking;
   say("Asking the model for other words …");
   try {
-    const asked = prompt(story.text.slice(0, word.start), record, model.limits, settings.values.max_new_tokens);
-    const found = await words({ text: asked.text, word: word.text, settings: settings.values }, signal);
+    const text = ending(story.text.slice(0, word.start), model.limits.max_prompt_chars);
+    const found = await words({ text, word: word.text, settings: { ...settings.values, memory: record.memory, note: record.note } }, signal);
     if (signal.aborted || story.text.slice(word.start, word.end) !== word.text) return;
     say("");
     showWords($("words"), found, (text) => replaceWord(word, text), () => closeWords({ isBack: true }));
@@ -667,7 +666,6 @@ async function openShelf() {
 
 async function start() {
   $("privacy").textContent = privacy;
-  $("bans-field").hidden = !hasBridges;
   for (const id of ["words-at-caret", "words-key"]) $(id).hidden = !words;
   await openShelf();
   try {

@@ -6,7 +6,7 @@ export const privacy = "What you write is sent to the machine that serves this p
 // The server continues a text that ends in a space or in half a word.
 export const healsPrompt = true;
 
-// It writes bridges to a following text, and bans phrases.
+// It writes bridges to a following text.
 export const hasBridges = true;
 
 const visitor = crypto.getRandomValues(new Uint32Array(2)).join("-");
