@@ -20,7 +20,7 @@ from fabula.generation.candidates import (
     make_candidates,
     quotes,
 )
-from fabula.generation.draft import make_drafts
+from fabula.generation.draft import NOTE_DEPTH, NOTE_STEP, make_drafts
 from fabula.generation.settings import MAX_BRIDGE_TOKENS, SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.generation.write import Writer, write_drafts
@@ -172,6 +172,46 @@ def test_a_memory_is_before_the_story_in_every_window(engine: TransformersEngine
     assert all(len(window) <= 64 for window in recording.windows)
     with pytest.raises(FabulaError, match="a quarter of its context"):
         Writer(recording).write("the dog", memory="the cat ate the fish. " * 30)
+
+
+def test_an_authors_note_stays_near_the_end(engine: TransformersEngine):
+    recording = Recording(engine.folder, 400)
+    lines = "the cat ate.\n" * 40
+    note = recording.encode("[the fish]\n")
+    given = {"seed": 1, "note": "the fish", "memory": "the dog", "max_new_tokens": 300, "top_p": 1.0}
+    newline = recording.encode("a\n")[-1]
+    story = Writer(recording).write(lines, **given)
+    assert "[the fish]" not in story.prompt + story.text
+    assert len(recording.windows) > 2
+    memory = recording.encode("the dog\n\n")
+    for window in recording.windows:
+        [place] = [at for at in range(len(window)) if window[at : at + len(note)] == note]
+        after = len(window) - place - len(note)
+        assert window[place - 1] == newline or window[place - len(memory) : place] == memory
+        assert after >= 400 // 8
+        assert len(window) <= 400
+    with pytest.raises(FabulaError, match=r"memory and note: it has .* a quarter of its context"):
+        Writer(recording).write("the dog", memory="the cat", note="the cat ate the fish. " * 60)
+    assert Writer(recording).write("the", note=" ", seed=2, max_new_tokens=9) == replace_settings(
+        Writer(recording).write("the", seed=2, max_new_tokens=9), note=" "
+    )
+
+
+def replace_settings(story, **changes):
+    return story.model_copy(update={"settings": story.settings.with_changes(**changes)})
+
+
+def test_a_note_moves_on_while_the_story_grows(engine: TransformersEngine):
+    [draft] = make_drafts(engine, ["the cat ate.\n" * 12], SamplingSettings(note="the fish"), 0)
+    draft.window()
+    place = draft._note_place
+    draft.ids += engine.encode("the dog ate.\n" * 30)
+    assert not draft.needs_new_window() or draft.num_tokens % NOTE_STEP == 0
+    draft.num_tokens = NOTE_STEP
+    assert draft.needs_new_window()
+    draft.window()
+    assert draft._note_place > place
+    assert 0 <= len(draft.ids) - draft._note_place - min(NOTE_DEPTH, 512 // 8) < 12
 
 
 def test_overused_phrases_are_banned_on_request(engine: TransformersEngine):

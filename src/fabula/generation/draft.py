@@ -32,7 +32,8 @@ MEMORY_SHARE = 4
 """The memory and the author's note may together fill this fraction of the context: 1 / `MEMORY_SHARE`."""
 
 NOTE_DEPTH = 64
-"""The author's note is before the last line that begins at least so many tokens before the end."""
+"""The author's note is before the last line that begins at least so many tokens before the end, or an eighth of the context
+if that is less."""
 
 NOTE_STEP = 128
 """Tokens after which the author's note moves on with the story: each time, the model reads the window again."""
@@ -220,7 +221,8 @@ class Draft:
 
     def _find_note_place(self) -> int:
         token_bytes = self.engine.vocabulary.token_bytes
-        places = range(len(self.ids) - NOTE_DEPTH, self._window_start, -1)
+        depth = min(NOTE_DEPTH, self.engine.context_length // 8)
+        places = range(len(self.ids) - depth, self._window_start, -1)
         starts = (place for place in places if token_bytes[self.ids[place - 1]].endswith(b"\n"))
         return next(starts, self._window_start)
 

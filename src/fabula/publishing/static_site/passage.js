@@ -97,7 +97,7 @@ export class Passage {
 const NOTE_DEPTH = 64;
 const MEMORY_SHARE = 4;
 
-// What the model reads before a passage: the start, the memory, and the end of the story with the author's note before the last line that begins at least `NOTE_DEPTH` tokens before its end. `encode` makes tokens of a text.
+// What the model reads before a passage: the start, the memory, and the end of the story with the author's note before the last line that begins at least `NOTE_DEPTH` tokens (or an eighth of the context) before its end. `encode` makes tokens of a text.
 export function reading({ text, memory = "", note = "", numTokens }, { encode, vocabulary, engine }) {
   const facts = memory.trim() ? encode(`${memory.trim()}\n\n`) : [];
   const hint = note.trim() ? encode(`[${note.trim()}]\n`) : [];
@@ -109,7 +109,7 @@ export function reading({ text, memory = "", note = "", numTokens }, { encode, v
     start = [];
     story = story.slice(-Math.floor(room / 2)); // the model reads only the end of the story
   }
-  let place = Math.max(story.length - NOTE_DEPTH, 0);
+  let place = Math.max(story.length - Math.min(NOTE_DEPTH, Math.floor(engine.context_length / 8)), 0);
   while (place > 0 && !vocabulary.bytes[story[place - 1]]?.endsWith("\n")) place--;
   return [...start, ...facts, ...story.slice(0, place), ...hint, ...story.slice(place)];
 }
