@@ -1,29 +1,38 @@
 """The best of several, and bridges."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from made_results import training_counts
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from fabula.errors import FabulaError
+from fabula.files import hash_path
 from fabula.generation.candidates import (
+    BASES,
     JOINS,
+    base_of,
     best_joins,
     bridges_of,
+    choose,
     choose_bridge,
     context_of,
     faults,
+    gains_over_base,
     losses_after,
     losses_of,
     make_candidates,
     quotes,
 )
-from fabula.generation.draft import NOTE_DEPTH, NOTE_STEP, make_drafts
+from fabula.generation.draft import NOTE_DEPTH, NOTE_STEP, Draft, make_drafts
 from fabula.generation.settings import MAX_BRIDGE_TOKENS, SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.generation.write import Writer, write_drafts
+from fabula.results import RunArguments, RunRecord, TrainingManifest
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 
@@ -67,7 +76,7 @@ def test_one_of_the_candidates_is_kept_and_seeds_repeat_it(engine: TransformersE
     if chosen.following:
         assert story.text == choose_bridge(alone, chosen.following).text
     else:
-        assert story.text == min(alone, key=faults).text
+        assert story.text == choose(alone).text
     pieces = list(Writer(engine).stream("the cat", seed=3, max_new_tokens=24, **settings))
     assert [piece.text for piece in pieces] == [story.text]
     several = make_drafts(engine, ["the cat"], chosen, 3, num_stories=3)
@@ -83,6 +92,62 @@ def _written_alone(draft):
         draft.draw(logits)
         draft._must_reread = True
     yield draft
+
+
+def finished(engine: TransformersEngine, texts: dict[str, str]) -> list[Draft]:
+    drafts = make_drafts(engine, ["the cat"] * len(texts), SamplingSettings(best_of=2), 0)
+    for draft, (text, reason) in zip(drafts, texts.items(), strict=True):
+        draft.text, draft.finish_reason, draft.num_tokens = text, reason, len(engine.encode(text))
+        draft._nats = [1.0]
+    return drafts
+
+
+def test_faults_count_before_likelihood(engine: TransformersEngine):
+    loop = " the dog ate the fish and the cat ate the dog and" * 12
+    drafts = finished(engine, {loop: "end", " the dog": "sentence", " the fish.": "end"})
+    assert [faults(draft) for draft in drafts] == [(True, False), (False, True), (False, False)]
+    for draft, loss in zip(drafts, (0.1, 0.2, 5.0), strict=True):
+        draft._nats = [loss]
+    assert choose(drafts).text == " the fish."
+    assert base_of(engine) is None  # no run names it
+    assert gains_over_base(drafts) == [-0.1, -0.2, -5.0]
+
+
+def test_a_story_counts_as_likely_against_the_base(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+):
+    drafts = finished(engine, {" the fish ate.": "end", " and the dog.": "end"})
+    monkeypatch.setitem(BASES, engine, engine)
+    context = context_of(engine, "the cat")
+    losses = losses_after(engine, context, [("", draft.text) for draft in drafts])
+    expected = [loss / draft.num_tokens - 1.0 for loss, draft in zip(losses, drafts, strict=True)]
+    assert gains_over_base(drafts) == pytest.approx(expected)
+    assert choose(drafts).draft is drafts[int(np.argmax(expected))]
+
+
+def test_the_base_is_found_by_the_run(tmp_path: Path, engine: TransformersEngine):
+    base = tmp_path / "base"
+    shutil.copytree(engine.folder, base)
+    made = tmp_path / "run"
+    shutil.copytree(engine.folder, made / "model")
+    known: Any = {"fingerprint": "f" * 16, "config": {}, "versions": {}, "counts": training_counts()}
+    TrainingManifest(stage="train", inputs={"base": hash_path(base)}, **known).write(made / "model")
+    asked = RunArguments(
+        stories="s",
+        base=str(base),
+        recipe="default",
+        seed=1,
+        max_minutes=None,
+        format=None,
+        column=None,
+        split_at=None,
+        encoding=None,
+    )
+    RunRecord(name="run", arguments=asked, versions={}).save(made / "run.json")
+    found = base_of(TransformersEngine(made / "model"))
+    assert found is not None and found.folder == base
+    (base / "config.json").write_text((base / "config.json").read_text() + " ")
+    assert base_of(TransformersEngine(made / "model")) is None  # it is not the same any more
 
 
 def test_a_bridge_is_the_one_after_which_the_text_is_likeliest(engine: TransformersEngine):

@@ -1,4 +1,4 @@
-"""Chooses the best of several: stories by their likelihood and their faults, bridges by the text that follows them.
+"""Chooses the best of several: stories by their faults and by their likelihood against the base model's, bridges by the text that follows them.
 
 Half of the bridges are drawn by a model that reads the following text before the story, as if it were a memory, so that
 they lead there; such a bridge is left out if it quotes the following text. A bridge of several sentences also competes
@@ -7,15 +7,22 @@ with its beginnings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabula.corpus.words import loops, words_of
+from fabula.files import hash_path
 from fabula.generation.draft import MEMORY_SHARE, Draft, FinishReason
 from fabula.generation.engine import Engine
+from fabula.generation.engines import load_engine
 from fabula.generation.sampling import loss_of
 from fabula.generation.sentences import sentence_ends
+from fabula.models.bases import BASE_BY_NAME
+from fabula.models.find import is_at_hand, locate_model
+from fabula.models.records import ModelRecords
 
 READ_TOKENS = 192
 """Tokens before a bridge that are read to score the following text."""
@@ -81,17 +88,51 @@ def choose(candidates: Sequence[Draft]) -> Chosen:
     following = candidates[0].settings.following
     if following:
         return choose_bridge(candidates, following)
-    best = min(candidates, key=faults)
+    best = min(
+        zip(map(faults, candidates), gains_over_base(candidates), candidates),
+        key=lambda each: (*each[0], -each[1]),
+    )[2]
     assert best.finish_reason is not None
     return Chosen(best, best.text, best.finish_reason)
 
 
-def faults(draft: Draft) -> tuple[bool, bool, float]:
-    """The sort key of a draft, best first: whether it loops or copies training stories (if they are available), then
-    whether it was cut off, then its loss per token under the model."""
+def faults(draft: Draft) -> tuple[bool, bool]:
+    """Whether a finished draft loops or copies training stories (if they are available), and whether it was cut off."""
     copies = draft.engine.copies
     is_faulty = loops(words_of(draft.text)) or (copies is not None and bool(copies.find(draft.text)))
-    return is_faulty, draft.finish_reason != "end", draft.mean_loss
+    return is_faulty, draft.finish_reason != "end"
+
+
+def gains_over_base(candidates: Sequence[Draft]) -> list[float]:
+    """How much likelier each text is to the model than to the base model that it was trained from, in nats per token of
+    the model; without the base, its log probability per token."""
+    engine, prompt = candidates[0].engine, candidates[0].prompt
+    gains = [-draft.mean_loss for draft in candidates]
+    base = base_of(engine)
+    if base is None:
+        return gains
+    losses = losses_after(base, context_of(base, prompt), [("", draft.text) for draft in candidates])
+    num_tokens = [max(1, draft.num_tokens) for draft in candidates]
+    return [gain + loss / number for gain, loss, number in zip(gains, losses, num_tokens, strict=True)]
+
+
+BASES: WeakKeyDictionary[Engine, Engine | None] = WeakKeyDictionary()
+"""The base model's engine for each engine that has written the best of several."""
+
+
+def base_of(engine: Engine) -> Engine | None:
+    """The engine of the base model that the model was trained from; None if the model's run does not name it, or if it is
+    not available without a network, or is not the same any more."""
+    if engine not in BASES:
+        BASES[engine] = None
+        records = ModelRecords.of(engine.folder)
+        named = records.run.arguments.base if records.run else ""
+        at_hand = Path(named).is_dir() or (named in BASE_BY_NAME and is_at_hand(named))
+        if records.training and named and at_hand:
+            folder = locate_model(named)
+            if hash_path(folder) == records.training.inputs.get("base"):
+                BASES[engine] = load_engine(folder, engine.name)
+    return BASES[engine]
 
 
 def choose_bridge(candidates: Sequence[Draft], following: str) -> Chosen:

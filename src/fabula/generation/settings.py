@@ -131,8 +131,8 @@ class SamplingSettings(Record):
         default=None,
         ge=1,
         le=16,
-        description="Write this many and keep the best: stories without loops and copies first, then the likeliest to the model;"
-        " with `following`, the bridge after which that text is likeliest. Not set: 1, or 12 with `following`.",
+        description="Write this many and keep the best: without loops and copies, then ended by the model, then likelier to the model"
+        " than to its base; with `following`, the bridge after which that text is likeliest. Not set: 1, or 12 with `following`.",
     )
     memory: str = Field(
         default="",
