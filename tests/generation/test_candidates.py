@@ -145,7 +145,8 @@ def test_the_base_is_found_by_the_run(tmp_path: Path, engine: TransformersEngine
     )
     RunRecord(name="run", arguments=asked, versions={}).save(made / "run.json")
     found = base_of(TransformersEngine(made / "model"))
-    assert found is not None and found.folder == base
+    assert found is not None
+    assert found.folder == base
     (base / "config.json").write_text((base / "config.json").read_text() + " ")
     assert base_of(TransformersEngine(made / "model")) is None  # it is not the same any more
 

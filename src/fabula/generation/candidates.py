@@ -88,10 +88,9 @@ def choose(candidates: Sequence[Draft]) -> Chosen:
     following = candidates[0].settings.following
     if following:
         return choose_bridge(candidates, following)
-    best = min(
-        zip(map(faults, candidates), gains_over_base(candidates), candidates),
-        key=lambda each: (*each[0], -each[1]),
-    )[2]
+    found = [faults(draft) for draft in candidates]
+    rest = [draft for draft, each in zip(candidates, found, strict=True) if each == min(found)]
+    best = rest[int(np.argmax(gains_over_base(rest)))] if len(rest) > 1 else rest[0]
     assert best.finish_reason is not None
     return Chosen(best, best.text, best.finish_reason)
 
