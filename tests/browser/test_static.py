@@ -111,7 +111,7 @@ def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
     begun = len(ids)
     for _ in range(10):
         ids.append(int(predict(site / "model", [ids], len(tokenizer))[0].argmax()))
-    assert text == "Once upon a time" + str(tokenizer.decode(ids[begun:]))
+    assert text.startswith("Once upon a time" + str(tokenizer.decode(ids[begun:])))  # then its sentence ends
 
 
 def test_seeds_rewriting_and_three_ways(page: Page):

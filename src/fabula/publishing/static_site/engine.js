@@ -1,7 +1,7 @@
 // The worker that runs the model with transformers.js.
 
 import { libraries } from "./libraries.js";
-import { Passage, reading } from "./passage.js";
+import { MAX_MORE_TOKENS, Passage, reading } from "./passage.js";
 import { randomNumbers } from "./sampling.js";
 import { Vocabulary } from "./vocabulary.js";
 
@@ -62,8 +62,9 @@ async function load(id, wanted) {
 // One continuation. Returns why it ended.
 async function generate(text, settings, seed, onText) {
   const encode = (part) => tokenizer.encode(part, { add_special_tokens: false });
-  const numTokens = Math.min(settings.max_new_tokens, Math.floor(engine.context_length / 2));
-  const read = reading({ text, memory: settings.memory, note: settings.note, numTokens }, { encode, vocabulary, engine });
+  const numMore = settings.whole_sentences ? Math.min(MAX_MORE_TOKENS, Math.floor(engine.context_length / 4)) : 0;
+  const numTokens = Math.min(settings.max_new_tokens, Math.floor(engine.context_length / 2) - numMore);
+  const read = reading({ text, memory: settings.memory, note: settings.note, numTokens: numTokens + numMore }, { encode, vocabulary, engine });
   const passage = new Passage({
     text,
     ids: [engine.start_id, ...encode(text)],
@@ -71,6 +72,7 @@ async function generate(text, settings, seed, onText) {
     settings: { ...settings, max_new_tokens: numTokens },
     endIds: engine.end_ids,
     random: randomNumbers(seed),
+    numMore,
     decode: (ids) => tokenizer.decode(ids, { skip_special_tokens: true }),
   });
   const { LogitsProcessorList, Tensor } = transformers;
@@ -83,7 +85,7 @@ async function generate(text, settings, seed, onText) {
     await model.generate({
       input_ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), shape),
       attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), shape),
-      max_new_tokens: numTokens - passage.ids.length,
+      max_new_tokens: numTokens + numMore - passage.ids.length,
       eos_token_id: engine.end_ids,
       do_sample: false,
       top_k: 0,

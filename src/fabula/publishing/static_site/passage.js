@@ -1,11 +1,15 @@
-// A passage that is being written (generation/draft.py): draws its tokens, goes back before banned phrases, and holds back text that may still change.
+// A passage that is being written (generation/draft.py): draws its tokens, goes back before banned phrases, ends with a whole sentence, and holds back text that may still change.
 
 import { candidates, draw } from "./sampling.js";
 import { WordBias } from "./vocabulary.js";
 
 const MAX_REWINDS = 200;
 const MAX_PHRASE = 100;
+const HELD_TOKENS = 64; // before the limit, in which only whole sentences are shown
+export const MAX_MORE_TOKENS = 40; // beyond the limit, in which a sentence may still end
 const WORD = "[\\p{L}\\p{N}_]";
+const SENTENCE_END = /[.!?…]+[”"’')\]*_]*(?=\s)|[。！？]+[」』”]*|(?<=\S)(?=\s*\n)/gu; // as in generation/sentences.py
+const ABBREVIATION = /(?:\b(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|Prof|Rev|Gen|Col|Capt|Lt|Sgt|No|vs)|\b[A-Z])\.$/u;
 
 export class Passage {
   ids = []; // drawn so far
@@ -13,19 +17,21 @@ export class Passage {
   mustReread = false; // the last tokens were taken back, so that the model must read the passage again
   #lengths = []; // of the text before each draw
   #text = "";
+  #atLimit = null; // the text when the limit was reached
   #numShown = 0;
   #forbidden = new Map(); // by draw: tokens that must not be drawn there
   #numRewinds = 0;
-  #before; #used; #vocabulary; #settings; #endIds; #random; #most; #phrases; #banned; #bias; #decode;
+  #before; #used; #vocabulary; #settings; #endIds; #random; #most; #phrases; #banned; #bias; #decode; #numMore;
 
-  // `text` and `ids` are those of the story before the passage; `decode` makes a text of tokens whose spelling the vocabulary does not know.
-  constructor({ text, ids, vocabulary, settings, endIds, random, decode }) {
+  // `text` and `ids` are those of the story before the passage; `decode` makes a text of tokens whose spelling the vocabulary does not know; `numMore` are the tokens beyond `max_new_tokens` in which a sentence may end.
+  constructor({ text, ids, vocabulary, settings, endIds, random, decode, numMore = MAX_MORE_TOKENS }) {
     this.#before = text.slice(-MAX_PHRASE);
     this.#used = ids;
     this.#vocabulary = vocabulary;
     this.#settings = settings;
     this.#endIds = endIds;
     this.#random = random;
+    this.#numMore = numMore;
     this.#decode = vocabulary.isSpelled ? (ids) => vocabulary.textOf(ids) : decode;
     this.#most = settings.max_new_tokens;
     this.#phrases = (settings.banned_phrases ?? []).map((phrase) => phrase.trim()).filter(Boolean);
@@ -48,11 +54,24 @@ export class Passage {
     this.ids.push(id);
     const isEnd = this.#endIds.includes(id);
     this.#text = this.#decode(isEnd ? this.ids.slice(0, -1) : this.ids);
-    this.reason = isEnd ? "end" : this.ids.length >= this.#most ? "length" : null;
+    if (isEnd) this.reason = "end";
+    else if (this.ids.length >= this.#most) this.#finish(this.ids.length - this.#most);
     if (this.#banned) this.#avoidBanned();
     const shown = this.#text.slice(this.#numShown, this.#numFinal());
     this.#numShown += shown.length;
     return shown;
+  }
+
+  // End the passage at the end of a sentence if there is one, or cut it if none has come in time. `over`: tokens beyond the limit.
+  #finish(over) {
+    if (!this.#settings.whole_sentences) return void (this.reason = "length");
+    this.#atLimit ??= this.#text.trimEnd();
+    let end = lastSentenceEnd(this.#text);
+    if (end < this.#atLimit.length && over < this.#numMore) return;
+    if (end < this.#atLimit.length) end = lastSentenceEnd(`${this.#text} `);
+    this.reason = end && end >= this.#numShown ? "sentence" : "length";
+    if (this.reason === "length") end = Math.max(lastWordEnd(this.#text), this.#numShown);
+    this.#text = this.#text.slice(0, end);
   }
 
   #avoidBanned() {
@@ -68,6 +87,7 @@ export class Passage {
   #rewind(start) {
     const step = this.#stepOf(start), id = this.ids[step];
     this.#text = this.#text.slice(0, this.#lengths[step]);
+    this.#atLimit = null;
     this.mustReread = true;
     this.reason = ++this.#numRewinds > MAX_REWINDS ? "length" : null;
     if (this.reason) return;
@@ -82,16 +102,34 @@ export class Passage {
 
   // The number of characters that can no longer change.
   #numFinal() {
-    if (this.reason !== null || !this.#banned) return this.#text.length;
+    if (this.reason !== null) return this.#text.length;
+    const isHeld = this.#settings.whole_sentences && this.ids.length > this.#most - HELD_TOKENS;
+    const final = isHeld ? lastSentenceEnd(this.#text) : this.#text.length;
+    return Math.max(Math.min(final, this.#banned ? this.#beforeBanned() : final), this.#numShown);
+  }
+
+  // The number of characters before the token in which a banned phrase may have begun.
+  #beforeBanned() {
     const text = (this.#before + this.#text).toLowerCase();
     const begun = Math.max(...this.#phrases.map((phrase) => {
       let size = Math.min(phrase.length, text.length);
       while (size && !text.endsWith(phrase.toLowerCase().slice(0, size))) size--;
       return size;
     }));
-    const final = begun ? this.#lengths[this.#stepOf(Math.max(this.#text.length - begun, 0))] ?? 0 : this.#text.length;
-    return Math.max(final, this.#numShown);
+    return begun ? this.#lengths[this.#stepOf(Math.max(this.#text.length - begun, 0))] ?? 0 : this.#text.length;
   }
+}
+
+// The position after the last complete sentence, without white space; 0 if there is none. A mark at the very end does not count: a quote may follow.
+function lastSentenceEnd(text) {
+  const ends = Array.from(text.matchAll(SENTENCE_END), ({ index, 0: mark }) => index + mark.length);
+  return ends.findLast((end) => !ABBREVIATION.test(text.slice(0, end))) ?? 0;
+}
+
+// The position after the last complete word; the end of a text without white space.
+function lastWordEnd(text) {
+  const words = text.trimEnd();
+  return words.length < text.length ? words.length : text.replace(/\s+\S*$/, "").length;
 }
 
 const NOTE_DEPTH = 64;
