@@ -1,7 +1,7 @@
 """What the samplers for stories do: readable text, the copy guard, bridges, tuning with DRY, XTC and top-n-sigma, and what
 they cost in speed.
 
-python benchmarks/story_samplers.py {readable,guard,bridge,tuning,speed} MODEL CORPUS
+python benchmarks/story_samplers.py {readable,guard,bridge,best,tuning,speed} MODEL CORPUS
 """
 
 import sys
@@ -13,7 +13,7 @@ import numpy as np
 
 from fabula.corpus.copies import MIN_CHARS, CopyIndex
 from fabula.corpus.store import open_corpus
-from fabula.corpus.words import words_of
+from fabula.corpus.words import loops, words_of
 from fabula.defaults import SEED
 from fabula.evaluation import tune
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
@@ -178,6 +178,30 @@ def losses_in_parts(model: Any, tokenizer: Any, before: str, following: str) -> 
     return float(bits[(ends > 0) & (ends <= READ)].sum()), float(bits[ends > READ].sum())
 
 
+def best(writer: Writer, corpus: str, number: int = 12, max_new_tokens: int = 100, base: str = "") -> None:
+    """The best of four against the first of them: how often the model ended it, loops, copies and non-words."""
+    engine = writer.engine
+    engine.copies = CopyIndex.of_corpus(corpus)
+    if base:
+        candidates.BASES[engine] = load(base).engine
+    known = KnownWords.of_corpus(open_corpus(corpus))
+    prompts = openings(corpus, "validation", number)
+    for best_of in (1, 4):
+        given = {**SAFE, "best_of": best_of, "max_new_tokens": max_new_tokens}
+        stories = write_stories(
+            engine, prompts, settings=SamplingSettings.parse(given), seeds=range(number), batch_size=2
+        )
+        words = [words_of(story.text) for story in stories]
+        non_words = np.mean([known.is_non_word(word) for each in words for word in each])
+        ended = sum(story.finish_reason == "end" for story in stories)
+        looping = sum(loops(each) for each in words)
+        copied = sum(bool(engine.copies.find(story.text)) for story in stories if engine.copies)
+        print(
+            f"best of {best_of}: {ended} of {number} ended by the model, {looping} loop, {copied} copy, {non_words:.2%} non-words",
+            flush=True,
+        )
+
+
 def tuning(
     writer: Writer,
     corpus: str,
@@ -233,5 +257,12 @@ def speed(writer: Writer, corpus: str, number: int = 3, max_new_tokens: int = 20
 
 if __name__ == "__main__":
     task, model, corpus = sys.argv[1:4]
-    tasks = {"readable": readable, "guard": guard, "bridge": bridge, "tuning": tuning, "speed": speed}
+    tasks = {
+        "readable": readable,
+        "guard": guard,
+        "bridge": bridge,
+        "best": best,
+        "tuning": tuning,
+        "speed": speed,
+    }
     tasks[task](load(model), corpus, *(int(each) if each.isdigit() else each for each in sys.argv[4:]))
