@@ -67,7 +67,8 @@ def make_candidates(leader: Draft) -> list[Draft]:
     informed = settings
     if settings.following:
         memory = f"{settings.memory.strip()}\n\n{settings.following.strip()[:FOLLOWING_CHARS]}".strip()
-        if len(leader.engine.encode(memory + "\n\n")) <= leader.engine.context_length // MEMORY_SHARE:
+        read = leader.engine.encode(f"{memory}\n\n[{settings.note}]\n")
+        if len(read) <= leader.engine.context_length // MEMORY_SHARE:
             informed = settings.model_copy(update={"memory": memory})
     return [
         Draft(
