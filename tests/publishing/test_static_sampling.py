@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -47,6 +48,13 @@ def in_node(script: str, given: Any) -> Any:
     return json.loads(done.stdout)
 
 
+def is_text(data: bytes) -> bool:
+    try:
+        return bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 class TableEngine(Engine):
     """An engine whose logits depend only on the last token."""
 
@@ -62,7 +70,8 @@ class TableEngine(Engine):
         self.tokenizer_json = json.loads(text)
         size = len(self.vocabulary.token_bytes)
         self.table = (np.random.default_rng(0).standard_normal((size, size)) * 2).astype(np.float32)
-        self.table[:, end] = -1
+        parts = [each for each, text in enumerate(self.vocabulary.token_bytes) if not is_text(text)]
+        self.table[:, [end, *parts]] = -4  # unlikely: a story's end, and tokens that are part of a character
         self.windows: list[list[int]] = []
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
@@ -170,11 +179,8 @@ def test_the_same_text_without_banned_phrases(engine: TableEngine):
         settings = SamplingSettings(**changes)
         for _ in range(3):
             text = written(engine, prompt, settings)
-            words = [word for word in text.split() if word.strip(".,:“”!")]
-            changes["banned_phrases"] = [
-                *changes.get("banned_phrases", []),
-                *(word.strip(".,:“”!") for word in words[1:3]),
-            ]
+            words = re.findall(r"[A-Za-z]+", text)
+            changes["banned_phrases"] = [*changes.get("banned_phrases", []), *words[1:3]]
             settings = SamplingSettings(**changes)
         expected.append(written(engine, prompt, settings))
         ids = [engine.start_id, *engine.encode(prompt)]
@@ -196,7 +202,7 @@ def test_the_same_text_without_banned_phrases(engine: TableEngine):
             "table": engine.table.tolist(),
         },
     )
-    assert [text.rstrip("\ufffd") for text in expected] == found
+    assert found == expected
     assert any(case["settings"]["banned_phrases"] for case in cases)
 
 
