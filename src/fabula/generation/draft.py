@@ -413,7 +413,7 @@ class Draft:
         text = (self.prompt[-MAX_PHRASE:] + self._written).lower()
         phrases = [phrase.lower() for phrase in self._phrases]
         begun = max(size for each in phrases for size in range(len(each) + 1) if text.endswith(each[:size]))
-        if not begun:
+        if not begun or not self._steps:  # it went back to the prompt
             return len(self._written)
         return self._steps[self._step_of(max(len(self._written) - begun, 0))][1]
 
