@@ -50,7 +50,7 @@ def in_node(script: str, given: Any) -> Any:
 
 def is_text(data: bytes) -> bool:
     try:
-        return bool(data.decode())
+        return data == b"\n" or data.decode().isprintable()
     except UnicodeDecodeError:
         return False
 
@@ -71,7 +71,7 @@ class TableEngine(Engine):
         size = len(self.vocabulary.token_bytes)
         self.table = (np.random.default_rng(0).standard_normal((size, size)) * 2).astype(np.float32)
         parts = [each for each, text in enumerate(self.vocabulary.token_bytes) if not is_text(text)]
-        self.table[:, [end, *parts]] = -4  # unlikely: a story's end, and tokens that are part of a character
+        self.table[:, [end, *parts]] = -4  # unlikely: a story's end, parts of a character, control characters
         self.windows: list[list[int]] = []
 
     def read(self, windows: Sequence[Sequence[int]]) -> Batch:
