@@ -297,7 +297,8 @@ def test_two_visitors_take_turns(browser: Browser, engine: HeldEngine):
     app = make_app(engine, ModelRecords.of(engine.folder), limits=Limits(max_stories=1))
     with served(app) as address:
         one, two = browser.new_page(), browser.new_page()
-        one.goto(address), two.goto(address)
+        one.goto(address)
+        two.goto(address)
         take_turns(one, two, engine)
         two.close()
 

@@ -222,8 +222,8 @@ def _plan(
         what = (
             "there is no story in this file" if len(found.plans) < 2 else "there is no story in these files"
         )
-        named = ", ".join(f"{one.source}, {one.text}" for one in found.passed_over[:3])
-        skipped = f" (not read: {named})" if named else ""
+        passed_over = ", ".join(f"{one.source}, {one.text}" for one in found.passed_over[:3])
+        skipped = f" (not read: {passed_over})" if passed_over else ""
         raise FabulaError(what + skipped, where=title)
     if not tables and (named.text or named.prompt not in (None, "title")):
         option = "--column" if named.text else "--prompt-column"
