@@ -26,7 +26,7 @@ LEVELS = [
     ["baseline/pattern", "baseline/markers", "results"],
     ["generation/settings"],
     ["files"],
-    ["config", "progress", "install"],
+    ["config", "progress", "install", "stopping"],
     ["story", "errors", "defaults"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

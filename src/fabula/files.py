@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -57,13 +59,30 @@ def sole_owner(folder: Path) -> Iterator[None]:
 
 def fsync_folder(folder: Path) -> None:
     """Make renames in `folder` durable. Windows cannot open a folder, and needs no such call."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Rename a file, replacing `target`, or a folder, where there must be no `target`.
+
+    Windows refuses it while another program, such as a virus scanner or an index, has the file open. That takes moments, so
+    it is tried again for two seconds.
+    """
+    for seconds in (0.05, 0.15, 0.3, 0.5, 1.0):
+        try:
+            path.replace(target)
+            return
+        except PermissionError:
+            if sys.platform != "win32":
+                raise
+            time.sleep(seconds)
+    path.replace(target)
 
 
 @contextmanager
@@ -80,7 +99,7 @@ def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        rename(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -97,7 +116,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     partial, old = path.with_name(path.name + PARTIAL), path.with_name(path.name + ".old" + PARTIAL)
     path.parent.mkdir(parents=True, exist_ok=True)
     if old.exists() and not path.exists():  # killed between the two renames below
-        old.rename(path)
+        rename(old, path)
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
@@ -108,8 +127,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 with file.open("rb+") as handle:
                     os.fsync(handle.fileno())
         if path.exists():
-            path.rename(old)
-        partial.rename(path)
+            rename(path, old)
+        rename(partial, path)
         fsync_folder(path.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

@@ -33,7 +33,7 @@ def stories_file(path: Path, texts: list[str], **columns: list[str]) -> Path:
     rows = [{"text": text} for text in texts]
     for name, values in columns.items():
         rows = [row | {name: value} for row, value in zip(rows, values, strict=True)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 

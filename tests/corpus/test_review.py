@@ -28,7 +28,7 @@ def page(tmp_path: Path) -> Path:
 
 
 def test_what_it_shows(page: Path) -> None:
-    html = page.read_text()
+    html = page.read_text(encoding="utf-8")
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.partition("</style>")[2]))
     assert "8 of 11 stories kept" in text
     assert "exact_copy 1" in text
@@ -41,7 +41,7 @@ def test_what_it_shows(page: Path) -> None:
 
 
 def test_no_text_of_a_story_is_markup(page: Path) -> None:
-    html = page.read_text()
+    html = page.read_text(encoding="utf-8")
     assert html.count("<script>") == 1
     assert "<b>bold" not in html
     assert "&lt;script&gt;" in html

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from fabula.cli.terminal import ProgressMode, Terminal
 from fabula.config import describe_problem
 from fabula.errors import FabulaError, did_you_mean
 from fabula.install import as_typed
+from fabula.stopping import STOP_SIGNALS
 
 app = typer.Typer(
     name="fabula",
@@ -93,17 +94,26 @@ def stop_like_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def prepare_stream(stream: TextIO) -> None:
+    """Let a console that cannot show a character show a question mark: it never stops the work. What is piped into a file on
+    Windows is UTF-8, as elsewhere, and loses nothing."""
+    encoding = "utf-8" if sys.platform == "win32" and not stream.isatty() else None
+    stream.reconfigure(encoding=encoding, errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 2 something to put right, 130 stopped, 1 a fault of fabula's own."""
     arguments = globals_first(sys.argv[1:])
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, stop_like_ctrl_c)
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop_like_ctrl_c)
     # Torch's threads wait for each other in a busy loop. If other programs use the processor too, that makes
     # training up to nine times slower (docs/training.md); so they wait only briefly, then sleep. Read when torch loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # What Apple's GPU cannot compute, the processor does.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     for stream in (sys.stdout, sys.stderr):
-        # A console that cannot show a character shows a question mark; it never stops the work.
-        stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+        prepare_stream(stream)
     try:
         code = app(args=arguments or ["--help"], prog_name="fabula", standalone_mode=False)
     except FabulaError as error:

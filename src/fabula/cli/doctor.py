@@ -36,6 +36,7 @@ def doctor(
 
     from fabula.files import library_versions
     from fabula.models.bases import TINY
+    from fabula.models.device import best_device, device_name
     from fabula.models.find import cached_names
 
     versions = library_versions("torch", "transformers", "tokenizers")
@@ -44,7 +45,8 @@ def doctor(
     memory = psutil.virtual_memory()
     print(f"memory     {memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB of it free")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    print(f"GPU        {', '.join(gpus) or 'none'}")
+    device = best_device()
+    print(f"GPU        {', '.join(gpus) or ('none' if device.type == 'cpu' else device_name(device))}")
     print(f"bases      offline: {', '.join([TINY, *cached_names()])}, or a folder")
     if stories is None:
         print(f"next       {command('doctor', 'STORIES')} predicts a training")

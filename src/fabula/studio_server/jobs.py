@@ -17,6 +17,7 @@ from fabula.errors import FabulaError
 from fabula.pipeline.events import last_event
 from fabula.pipeline.run import command_words
 from fabula.results import Result
+from fabula.stopping import ask_to_stop
 from fabula.studio_server.projects import Project, Projects
 
 HIDDEN = ".studio"
@@ -127,7 +128,7 @@ class Jobs:
         event = last_event(project.folder)
         process = event.process if event is not None else None
         if process is not None:
-            process.terminate()
+            ask_to_stop(process)
         return process is not None
 
     def tick(self) -> None:

@@ -13,7 +13,7 @@ from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import open_corpus
 from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST
+from fabula.files import MANIFEST, rename
 from fabula.models.bases import TINY
 from fabula.pipeline.events import DONE, STOPPED, last_event
 from fabula.pipeline.run import DECISIONS, INPUTS, PROJECT
@@ -361,7 +361,7 @@ def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int
         file.write(data)
     if offset + len(data) < total:
         return False
-    partial.replace(path)
+    rename(partial, path)
     return True
 
 

@@ -4,18 +4,18 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+from fabula.stopping import STOP_SIGNALS
+
 
 class Interrupted(BaseException):
     """Raised to abandon a step or a validation; the training loop catches it."""
 
 
 class Interrupt:
-    """A context in which the first SIGINT or SIGTERM only sets a flag; the second one acts as usual.
+    """A context in which the first of `STOP_SIGNALS` only sets a flag; the second one acts as usual.
 
     Python delivers signals to the main thread only; in other threads nothing is caught and the flag is never set.
     """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.asked = False
@@ -23,7 +23,7 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+            self._before = {number: signal.signal(number, self._ask) for number in STOP_SIGNALS}
         return self
 
     def __exit__(

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from fabula.errors import FabulaError
+
 MAX_EAGER_CONTEXT = 512
 """Positions up to which attention may hold all its scores in memory."""
 
@@ -25,9 +27,19 @@ class Precision:
 
     @classmethod
     def choose(cls, wanted: str, device: torch.device) -> "Precision":
-        """The format that a recipe's `precision` means on this device."""
+        """The format that a recipe's `precision` means on this device.
+
+        Raises:
+            FabulaError: fp16 on Apple's GPU, where torch's scaler is not supported.
+        """
+        if wanted == "fp16" and device.type == "mps":
+            raise FabulaError(
+                "fp16 does not train on Apple's GPU", where="precision", hint="choose bf16 or fp32"
+            )
         if wanted == "auto":
-            if device.type != "cuda":
+            if device.type == "mps":
+                wanted = "fp32"
+            elif device.type != "cuda":
                 able = torch.cpu.get_capabilities()
                 wanted = "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
             else:

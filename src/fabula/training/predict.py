@@ -136,6 +136,7 @@ def predict_training(
     import psutil
     import torch
 
+    from fabula.models.device import device_name
     from fabula.training.clock import VALIDATED_SHARE
     from fabula.training.validation import planned_validations
 
@@ -178,7 +179,7 @@ def predict_training(
         disk_gb=(3 * 3 * trained + 2 * trained + weights + 4 * num_tokens) / 1e9,
         free_memory_gb=free,
         free_disk_gb=shutil.disk_usage(disk).free / 1e9,
-        device=torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} CPU threads",
+        device=device_name(setup.workers.device),
     )
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from fabula.models.device import best_device
+
 BUCKET_BYTES = 64 << 20
 """Gradients are summed over the processes in buckets of about this many bytes."""
 
@@ -36,10 +38,12 @@ class Workers:
     def join(cls) -> "Workers":
         """Connect to the other processes, if there are any."""
         size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-        device = torch.device("cpu")
-        if torch.cuda.is_available():
+        device = best_device()
+        if device.type == "cuda":
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
+        elif size > 1:  # gloo sums on the processor
+            device = torch.device("cpu")
         if size > 1 and not distributed.is_initialized():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         return cls(rank, size, device)
@@ -91,16 +95,18 @@ class Workers:
 
     def sum(self, values: Iterable[float]) -> list[float]:
         """The sums over all processes, in float64."""
+        if self.size == 1:
+            return list(values)
         total = torch.tensor(list(values), dtype=torch.float64, device=self.device)
-        if self.size > 1:
-            distributed.all_reduce(total)
+        distributed.all_reduce(total)
         return total.tolist()
 
     def from_first(self, values: Iterable[float]) -> list[float]:
         """The first process's values."""
+        if self.size == 1:
+            return list(values)
         sent = torch.tensor(list(values), dtype=torch.float64, device=self.device)
-        if self.size > 1:
-            distributed.broadcast(sent, src=0)
+        distributed.broadcast(sent, src=0)
         return sent.tolist()
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
