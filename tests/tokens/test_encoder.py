@@ -2,6 +2,7 @@
 
 import random
 import string
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -103,6 +104,11 @@ def test_whole_files_have_the_ids_of_the_tokenizer_itself(name: str):
     fast = Encoder(tokenizer)
     assert fast.is_fast
     assert all(np.array_equal(*pair) for pair in zip(fast(stories), encode(tokenizer, stories), strict=True))
+
+
+def test_without_fastokens_the_tokenizer_encodes_by_itself(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "fastokens", None)
+    assert not Encoder(tokenizer_like("gpt2")).is_fast
 
 
 def test_another_kind_of_tokenizer_encodes_by_itself():

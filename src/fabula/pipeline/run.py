@@ -13,6 +13,7 @@ from fabula.corpus.store import open_corpus
 from fabula.defaults import RECIPE, SAMPLES_MINUTES, SEED
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, PARTIAL, atomic_file, library_versions, sole_owner
+from fabula.install import command
 from fabula.pipeline.clock import RunClock
 from fabula.pipeline.events import EVENTS, EventLog
 from fabula.progress import OnProgress, Progress, silent
@@ -199,7 +200,7 @@ def check_keeps_model(folder: Path, arguments: RunArguments) -> None:
         f"this folder holds a finished run with another {names.replace('--stories', 'file of stories')}",
         where=folder,
         hint="name another folder with --out, or train its model further with"
-        f" `fabula train {folder / 'corpus'} --out {folder / 'model'} --continue`",
+        f" `{command('train', folder / 'corpus', '--out', folder / 'model', '--continue')}`",
     )
 
 

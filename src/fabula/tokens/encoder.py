@@ -1,5 +1,5 @@
-"""Encodes large amounts of text: with fastokens if its ids equal those of Hugging Face's tokenizers, else with the
-latter."""
+"""Encodes large amounts of text: with fastokens if it is installed and its ids equal those of Hugging Face's tokenizers, else
+with the latter."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -72,9 +72,11 @@ class Encoder:
 
 
 def _load_fast(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """fastokens' form of a tokenizer, or None for a kind that it does not support."""
-    from fastokens import Tokenizer
-
+    """fastokens' form of a tokenizer; None for a kind that it does not support, and where it is not installed."""
+    try:
+        from fastokens import Tokenizer
+    except ImportError:
+        return None
     backend: Any = tokenizer.backend_tokenizer
     try:
         fast = Tokenizer.from_json_str(backend.to_str())
