@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 from types import FrameType
@@ -166,7 +167,24 @@ def usage_problem(error: Any) -> str:
     if isinstance(error.__cause__, ValidationError) and isinstance(error, typer.BadParameter) and error.param:
         first = error.__cause__.errors()[0]
         message = f"{'/'.join(error.param.opts)} = {first['input']!r} {describe_problem(first)}"
+    elif isinstance(error, typer.BadParameter) and error.param:
+        message = click_problem(error.message, error.param) or message
     return f"{message}; `{context.command_path} --help` shows how"
+
+
+def click_problem(message: str, parameter: Any) -> str | None:
+    """What the value of an option must be, where typer parses with click (before 0.27)."""
+    found = re.match(r"'?(.*?)'? is not (?:a valid (integer|float)|in the range)", message)
+    if found is None:
+        return None
+    value, number = found.groups()
+    if number is not None:
+        problem = "must be a whole number" if number == "integer" else "must be a number"
+    elif parameter.type.max is not None and float(value) > parameter.type.max:
+        problem = f"must be at most {parameter.type.max}"
+    else:
+        problem = f"must be at least {parameter.type.min}"
+    return f"{'/'.join(parameter.opts)} = {value!r} {problem}"
 
 
 SAME_MEANING = {
