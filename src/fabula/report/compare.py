@@ -113,6 +113,8 @@ def open_ballot(runs: Sequence[str | Path], out: str | Path = COMPARISON) -> Bal
 
 def check_finished(folder: Path) -> None:
     """Refuse a folder without a finished run."""
+    if not folder.is_dir():
+        raise FabulaError("no such folder", where=folder)
     if not (folder / METRICS).is_file():
         raise FabulaError("this folder holds no finished run", where=folder, hint="make one with: fabula run")
 
