@@ -1,5 +1,9 @@
 """Cleaning on a Ray cluster of two machines, one of which fails during the run. Skipped if Ray is not installed."""
 
+import csv
+import gzip
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,32 @@ def test_no_cluster_at_the_address(tmp_path: Path, address: str) -> None:
     with pytest.raises(FabulaError, match="no Ray cluster answers; give the address of its head"):
         clean(path, tmp_path / "out", ray=address)
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def files_of_people(folder: Path) -> Path:
+    """A folder with stories as people have them: Word, Markdown, a web page, a table, packed text."""
+    folder.mkdir()
+    stories = iter(range(100, 200))
+
+    def paragraphs() -> list[str]:
+        return story(next(stories)).split("\n\n")
+
+    W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    lines = "".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in paragraphs())
+    with zipfile.ZipFile(folder / "a.docx", "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr(
+            "word/document.xml", f'<w:document xmlns:w="{W}"><w:body>{lines}</w:body></w:document>'
+        )
+    chapters = ["\n\n".join([f"# The {name} Lamp", *paragraphs()]) for name in ("First", "Second", "Third")]
+    (folder / "b.md").write_text("\n\n".join(chapters), encoding="utf-8")
+    page = "".join(f"<p>{text}</p>" for text in paragraphs())
+    (folder / "c.html").write_text(f"<html><body><h1>The Gull</h1>{page}</body></html>", encoding="utf-8")
+    with (folder / "d.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["title", "text"], *([f"No {n}", story(200 + n)] for n in range(4))])
+    rows = "".join(json.dumps({"text": story(300 + n)}) + "\n" for n in range(3))
+    (folder / "e.jsonl.gz").write_bytes(gzip.compress(rows.encode(), mtime=0))
+    return folder
 
 
 def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +81,10 @@ def test_a_lost_machine_changes_no_byte(tmp_path: Path, monkeypatch: pytest.Monk
         clean(path, tmp_path / "there", rules="reddit", ray=cluster.address, on_progress=lose_one)
         assert len(machines) == 1
         assert bytes_of(tmp_path / "there") == bytes_of(tmp_path / "here")
+        folder = files_of_people(tmp_path / "people")
+        here, there = clean(folder, tmp_path / "h"), clean(folder, tmp_path / "t", ray=cluster.address)
+        assert here.counts.num_kept == there.counts.num_kept == 12
+        assert bytes_of(tmp_path / "t") == bytes_of(tmp_path / "h")
         with path.open("a") as file:
             file.write('{"nothing": 1}\n')
         with pytest.raises(FabulaError, match=r"a\.jsonl:106: column 'text' is missing"):
