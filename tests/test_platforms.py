@@ -96,6 +96,26 @@ def test_a_rename_that_is_refused_for_good_leaves_the_old_file(
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_folder_whose_new_one_cannot_take_its_place_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    place = tmp_path / "folder"
+    with files.atomic_folder(place) as folder:
+        (folder / "file").write_text("old", encoding="utf-8")
+    replace = os.replace
+
+    def refuse(path: Path, target: Path) -> None:
+        if path.name.endswith(".partial") and not path.name.endswith(".old.partial"):
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError), files.atomic_folder(place) as folder:
+        (folder / "file").write_text("new", encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert (place / "file").read_text(encoding="utf-8") == "old"
+
+
 def test_no_folder_is_opened_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(os, "open", lambda *arguments: pytest.fail("Windows cannot open a folder"))

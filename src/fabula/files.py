@@ -132,6 +132,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         fsync_folder(path.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not path.exists():
+            rename(old, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
