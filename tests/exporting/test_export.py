@@ -150,6 +150,7 @@ def test_onnx(model: Path, tmp_path: Path):
     assert {"onnx/model.onnx", "onnx/model_quantized.onnx", "config.json", "tokenizer.json"} <= set(
         result.files
     )
+    assert b"site-packages" not in (tmp_path / "out" / "onnx" / "model.onnx").read_bytes()  # of this machine
     session = onnxruntime.InferenceSession(tmp_path / "out" / "onnx" / "model.onnx")
     names = [f"{layer}.{kind}" for layer in range(2) for kind in ("key", "value")]
     assert [each.name for each in session.get_inputs()] == [
@@ -170,6 +171,27 @@ def test_onnx(model: Path, tmp_path: Path):
     np.testing.assert_allclose(logits[:, -1], original_logits(model, ids.tolist()), atol=1e-3)
 
 
+@pytest.mark.parametrize(("name", "bits"), [("llama-grouped", 8), ("llama", 8), ("gemma3", 8), ("gpt2", 4)])
+def test_onnx_in_few_bits(name: str, bits: int, tmp_path: Path):
+    """The embeddings are stored once in 8 bits, also for the output, and no large array in full precision is left."""
+    onnx = pytest.importorskip("onnx", reason="the extra [export] is not installed")
+    pytest.importorskip("onnxscript", reason="the extra [export] is not installed")
+    folder = make_model(name, tmp_path / "model")
+    result = export(
+        folder, "onnx", out=tmp_path / "out", quantize=f"int{bits}", max_loss=0.3 if bits == 4 else 0.01
+    )
+    assert result.kl < (0.1 if bits == 4 else 0.01)
+    file = tmp_path / "out" / "onnx" / ("model_q4.onnx" if bits == 4 else "model_quantized.onnx")
+    graph = onnx.load(file).graph
+    width = int(load_model(folder).get_input_embeddings().weight.shape[1])
+    vocab_size = load_model(folder).config.vocab_size
+    floats = [each for each in graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
+    assert not [each.name for each in floats if {vocab_size, width} <= set(each.dims)]
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("GatherBlockQuantized") == 1
+    assert "MatMul" not in [node.op_type for node in graph.node if "logits" in node.output]
+
+
 def test_ctranslate2(model: Path, tmp_path: Path):
     ctranslate2 = pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
     result = export(model, "ctranslate2", out=tmp_path / "out", quantize="float32")
@@ -184,7 +206,7 @@ def test_ctranslate2(model: Path, tmp_path: Path):
     assert found.sequences_ids[0] == [token for token in expected if token != 0]
 
 
-@pytest.mark.parametrize("name", [name for name in SHAPES if name not in ("gpt2", "gpt-neox")])
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "gpt2"])
 def test_ctranslate2_of_other_architectures(name: str, tmp_path: Path):
     """It predicts what transformers predicts, and names the story's tokens, not those of a chat."""
     pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
@@ -198,9 +220,12 @@ def test_ctranslate2_of_other_architectures(name: str, tmp_path: Path):
     assert [config["bos_token"], config["eos_token"]] == ends
 
 
-def test_what_ctranslate2_cannot_convert_is_said(tmp_path: Path):
-    pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
+def test_what_ctranslate2_cannot_convert_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    converters = pytest.importorskip(
+        "ctranslate2.converters.transformers", reason="the extra [export] is not installed"
+    )
     folder = make_model("gpt-neox", tmp_path / "model")
+    monkeypatch.delitem(converters._MODEL_LOADERS, "GPTNeoXConfig")
     with pytest.raises(FabulaError, match="CTranslate2 cannot convert this model"):
         export(folder, "ctranslate2", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -22,7 +23,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     """Write `model.bin`, `config.json`, `vocabulary.json` and the tokenizer's files."""
     try:
         with quiet():
-            TransformersConverter(str(folder)).convert(str(out / "model"), quantization=quantize)
+            _Converter(str(folder)).convert(str(out / "model"), quantization=quantize)
     except (
         ValueError,
         AttributeError,
@@ -37,6 +38,16 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     )
     stated["unk_token"] = stated["unk_token"] or stated["eos_token"]  # it cannot load a model without one
     write_json(out / "model" / CONFIG, stated)
+
+
+class _Converter(TransformersConverter):
+    def load_model(self, model_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
+        """The model to convert. The converter looks for the share of rotated dimensions of a GPT-NeoX where earlier
+        releases of transformers had it."""
+        model: Any = super().load_model(model_class, model_name_or_path, **kwargs)
+        if model.config.model_type == "gpt_neox":
+            model.config.rotary_pct = model.config.rope_parameters["partial_rotary_factor"]
+        return model
 
 
 def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> NDArray[np.float32]:
