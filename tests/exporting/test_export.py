@@ -13,7 +13,7 @@ from tiny_models import SHAPES, make_model
 from fabula.cli.app import main
 from fabula.errors import FabulaError
 from fabula.exporting.export import export
-from fabula.exporting.fidelity import compare
+from fabula.exporting.fidelity import compare, longest_contexts
 from fabula.models.load import load_model
 from fabula.models.records import EXPORT, ModelRecords
 from fabula.models.story_format import find_story_format
@@ -56,6 +56,11 @@ def test_fidelity_on_known_logits():
     assert np.isnan(
         compare(original, np.full_like(converted, np.nan), np.array([0, 1]), num_bytes=4).share_lost
     )
+
+
+def test_contexts_that_begin_one_another_are_read_once():
+    contexts = [[1], [1, 2, 3], [2], [2, 3], [2, 3, 4], [3]]
+    assert list(longest_contexts(contexts)) == [([1, 2, 3], [1, 3]), ([2, 3, 4], [1, 2, 3]), ([3], [1])]
 
 
 def test_gguf(model: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 
 from fabula.errors import FabulaError
+from fabula.exporting.fidelity import longest_contexts
 from fabula.exporting.text_files import write_text_files
 from fabula.files import read_json, write_json
 from fabula.models.quiet import quiet
@@ -54,8 +55,8 @@ def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> ND
     """Logits (N, V) of the token after each of N contexts."""
     generator = ctranslate2.Generator(str(out / "model"), device="cpu")
     rows = []
-    for context in contexts:
-        ids = ctranslate2.StorageView.from_array(np.array([context], dtype=np.int32))
-        lengths = ctranslate2.StorageView.from_array(np.array([len(context)], dtype=np.int32))
-        rows.append(np.array(generator.forward_batch(ids, lengths))[0, -1, :vocab_size])
-    return np.stack(rows)
+    for longest, lengths in longest_contexts(contexts):
+        ids = ctranslate2.StorageView.from_array(np.array([longest], dtype=np.int32))
+        length = ctranslate2.StorageView.from_array(np.array([len(longest)], dtype=np.int32))
+        rows.append(np.array(generator.forward_batch(ids, length))[0, np.array(lengths) - 1, :vocab_size])
+    return np.concatenate(rows)

@@ -13,7 +13,7 @@ from fabula.config import Record
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
-from fabula.exporting.fidelity import Fidelity, compare
+from fabula.exporting.fidelity import Fidelity, compare, longest_contexts
 from fabula.files import atomic_folder, library_versions, write_json
 from fabula.install import missing_extra
 from fabula.models.find import find_model
@@ -167,8 +167,11 @@ def _verify(
         for token in next_ids
     )
     with torch.inference_mode():
-        original = np.stack(
-            [model(torch.tensor([context]), logits_to_keep=1).logits[0, -1].numpy() for context in contexts]
+        original = np.concatenate(
+            [
+                model(torch.tensor([longest]), logits_to_keep=torch.tensor(lengths) - 1).logits[0].numpy()
+                for longest, lengths in longest_contexts(contexts)
+            ]
         )
     converted = format_module.predict(out, contexts, original.shape[1])
     return compare(original, converted, next_ids, max(num_bytes, 1)), described

@@ -1,6 +1,7 @@
 """How much a converted model lost: compares its predictions with the original's, on text that it was not trained on."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,17 @@ def compare(
         nats_per_token=float(-before_NV[places].mean()),
         num_tokens=len(next_ids_N),
     )
+
+
+def longest_contexts(contexts: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], list[int]]]:
+    """Join consecutive contexts that begin one another: the longest of them, and the lengths of all. A model that reads the
+    longest computes the logits after each."""
+    lengths: list[int] = []
+    for number, context in enumerate(contexts):
+        lengths.append(len(context))
+        if number + 1 == len(contexts) or contexts[number + 1][: len(context)] != context:
+            yield context, lengths
+            lengths = []
 
 
 def _log_softmax(logits_NV: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from transformers import DynamicCache
 from transformers.exporters.configs import OnnxConfig
 from transformers.exporters.exporter_onnx import OnnxExporter
 
+from fabula.exporting.fidelity import longest_contexts
 from fabula.exporting.text_files import write_text_files
 from fabula.models.load import load_model
 
@@ -160,19 +161,18 @@ def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> ND
     }
     outputs = [each.name for each in session.get_outputs()]
     rows = []
-    for context in contexts:
+    for longest, lengths in longest_contexts(contexts):
         past, place = empty, 0
-        for part in (context[:-1], context[-1:]):
-            if not len(part):
-                continue
+        for end in sorted({end for length in lengths for end in (length - 1, length)} - {0}):
             inputs = {
-                "input_ids": np.array([part], dtype=np.int64),
-                "attention_mask": np.ones((1, place + len(part)), dtype=np.int64),
-                "position_ids": np.arange(place, place + len(part))[None],
+                "input_ids": np.array([longest[place:end]], dtype=np.int64),
+                "attention_mask": np.ones((1, end), dtype=np.int64),
+                "position_ids": np.arange(place, end)[None],
                 **past,
             }
             found = dict(zip(outputs, session.run(None, inputs), strict=True))
             past = {name: found[name.replace("past_key_values", "present")] for name in empty}
-            place += len(part)
-        rows.append(np.asarray(found["logits"])[0, -1, :vocab_size])
+            place = end
+            if end in lengths:
+                rows.append(np.asarray(found["logits"])[0, -1, :vocab_size])
     return np.stack(rows)
