@@ -65,29 +65,31 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     onnx_ir.save(program, out / "onnx" / FILES["none"])
     if quantize != "none":
         quantized = onnx.load(out / "onnx" / FILES["none"])
-        _quantize(quantized, 4 if quantize == "int4" else 8)
+        V, E = model.get_input_embeddings().weight.shape
+        _quantize(quantized, 4 if quantize == "int4" else 8, (V, E))
         onnx.save(quantized, out / "onnx" / FILES[quantize])
     write_text_files(folder, out, ("config.json", "generation_config.json"))
 
 
-def _quantize(model: onnx.ModelProto, bits: int) -> None:
-    """Store the matrices of the layers in `bits` bits, and the embeddings in 8."""
+def _quantize(model: onnx.ModelProto, bits: int, shape: tuple[int, int]) -> None:
+    """Store the matrices of the layers in `bits` bits, and the embeddings, of this shape, in 8."""
     config = DefaultWeightOnlyQuantConfig(
         block_size=WEIGHTS_PER_SCALE, is_symmetric=bits == 8, accuracy_level=4, bits=bits
     )
     with _quiet():
         MatMulNBitsQuantizer(model, algo_config=config).process()
-    _quantize_embeddings(model.graph)
+    _quantize_embeddings(model.graph, shape)
 
 
-def _quantize_embeddings(graph: onnx.GraphProto) -> None:
+def _quantize_embeddings(graph: onnx.GraphProto, shape: tuple[int, int]) -> None:
     """Store the embeddings in 8 bits. Output weights that share them read the same numbers. Rows whose length is not a
     multiple of a block stay as they are."""
-    gather = next(node for node in graph.node if node.op_type == "Gather" and node.input[1] == "input_ids")
-    table = next(each for each in graph.initializer if each.name == gather.input[0])
-    V, E = table.dims
+    V, E = shape
     if E % WEIGHTS_PER_SCALE:
         return
+    tables = {each.name: each for each in graph.initializer if tuple(each.dims) == shape}
+    gather = next(node for node in graph.node if node.op_type == "Gather" and node.input[0] in tables)
+    table = tables[gather.input[0]]
     blocks_VNB = onnx.numpy_helper.to_array(table).reshape(V, -1, WEIGHTS_PER_SCALE)
     scale_VN1 = np.abs(blocks_VNB).max(axis=2, keepdims=True) / np.float32(127)
     scale_VN1[scale_VN1 == 0] = 1
@@ -101,7 +103,7 @@ def _quantize_embeddings(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in arrays.items())
     shared = {"bits": 8, "block_size": WEIGHTS_PER_SCALE}
     rows = onnx.helper.make_node("Reshape", ["embeddings", "embedding_shape"], ["embedding_rows"])
-    read = ["embedding_rows", "input_ids", "embedding_scales"]
+    read = ["embedding_rows", gather.input[1], "embedding_scales"]
     found = onnx.helper.make_node(
         "GatherBlockQuantized",
         read,
