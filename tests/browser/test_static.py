@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,9 +19,12 @@ pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the export extra")
 
 from playwright.sync_api import Browser, Page, Route, expect
+from tiny_models import make_model
 
 from fabula.errors import FabulaError
-from fabula.publishing.static import copy_page, publish_static, write_offline
+from fabula.exporting.export import export
+from fabula.models.records import ModelRecords
+from fabula.publishing.static import copy_model, copy_page, publish_static, write_data, write_offline
 from fabula.publishing.vendor import CDN, LIBRARIES, archive, cdn_files
 
 LICENCES: Any = {"license": "cc0-1.0", "corpus_license": "cc0-1.0"}
@@ -49,18 +53,37 @@ def site(tmp_path_factory: pytest.TempPathFactory, tiny_gpt2_dir: Path) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def other_site(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a model like SmolLM2: a Llama whose query heads share keys and values."""
+    folder = make_model("llama-chat", tmp_path_factory.mktemp("other") / "model")
+    export(folder, "onnx", out=folder.parent / "onnx")
+    out = folder.parent / "site"
+    shutil.copytree(site, out, ignore=shutil.ignore_patterns("model"))
+    copy_model(folder.parent / "onnx", out / "model")
+    write_data(out, ModelRecords.of(folder), [])
+    return out
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """The address of a server with these files."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    with served(site) as address:
+        yield address
 
 
 @pytest.fixture
@@ -98,7 +121,8 @@ def finished(page: Page) -> str:
     return page.locator("#story").input_value()
 
 
-def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
+def check_greedy_story(page: Page, site: Path) -> None:
+    """It writes what the exported model predicts."""
     from fabula.exporting.onnx_format import predict
     from fabula.tokens.tokenizer import load_tokenizer
 
@@ -112,6 +136,20 @@ def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
     for _ in range(10):
         ids.append(int(predict(site / "model", [ids], len(tokenizer))[0].argmax()))
     assert text.startswith("Once upon a time" + str(tokenizer.decode(ids[begun:])))  # then its sentence ends
+
+
+def test_it_writes_what_the_exported_model_writes(page: Page, site: Path):
+    check_greedy_story(page, site)
+
+
+def test_a_llama_writes_in_the_browser(browser: Browser, other_site: Path):
+    with served(other_site) as address:
+        page = browser.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(address)
+        expect(page.locator("#model-name")).not_to_be_empty(timeout=30_000)
+        check_greedy_story(page, other_site)
+        page.close()
 
 
 def test_seeds_rewriting_and_three_ways(page: Page):

@@ -161,6 +161,7 @@ def test_onnx(model: Path, tmp_path: Path):
     assert [each.name for each in session.get_inputs()] == [
         "input_ids", "attention_mask", "position_ids", *(f"past_key_values.{name}" for name in names)
     ]  # fmt: skip
+    assert session.get_inputs()[3].shape == ["batch_size", 2, "past_sequence_length", 16]
     assert [each.name for each in session.get_outputs()] == ["logits", *(f"present.{name}" for name in names)]
     # Two stories at once, read in two parts, the second with the cache of the first.
     ids = np.array([CONTEXT, CONTEXT[::-1]])

@@ -59,6 +59,11 @@ def write(folder: Path, out: Path, quantize: str) -> None:
         program = OnnxExporter().export(model, sample, config=OnnxConfig(dynamic=True)).program
     for value in [*program.graph.inputs, *program.graph.outputs]:
         value.name = _name(value.name)
+    for value in program.graph.inputs:  # transformers.js makes an empty cache by the names of its dimensions
+        if value.name.startswith("past_key_values."):
+            value.shape = onnx_ir.Shape(
+                ["batch_size", value.shape[1], "past_sequence_length", value.shape[3]]
+            )
     for node in program.graph:
         node.metadata_props.clear()  # source lines, with the paths of this machine
     (out / "onnx").mkdir()
