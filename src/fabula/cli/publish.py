@@ -70,7 +70,7 @@ def publish(
 
     with context.obj as terminal:
         if static is not None:
-            from fabula.publishing.static import publish_static
+            from fabula.publishing.static import LARGE_MODEL_BYTES, publish_static
 
             site = publish_static(
                 model,
@@ -86,6 +86,11 @@ def publish(
                 f"Site: {site.folder} (model {site.model_bytes / 1e6:.1f} MB, library {library},"
                 f" page {site.page_bytes / 1e3:.0f} kB)"
             )
+            if site.model_bytes > LARGE_MODEL_BYTES:
+                print(
+                    "Note: each visitor downloads this model once, and a browser writes only a few words a second with it;"
+                    " on a server (--space, or `fabula serve`) it writes many times faster"
+                )
             if repo is None and space is None and dry_run is None:
                 print(f"Try it: python -m http.server --bind 127.0.0.1 --directory {site.folder}")
                 return

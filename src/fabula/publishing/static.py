@@ -45,6 +45,9 @@ POLICY = (
 )
 """Tells the browser to load nothing from other hosts, and to send nothing to them."""
 
+LARGE_MODEL_BYTES = 50_000_000
+"""A larger model takes long to download and writes slowly in a browser (docs/publishing.md has figures)."""
+
 LIMITS = {"max_prompt_chars": 1_000_000, "max_new_tokens": 400}
 
 
