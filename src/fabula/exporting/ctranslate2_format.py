@@ -43,11 +43,11 @@ def write(folder: Path, out: Path, quantize: str) -> None:
 
 class _Converter(TransformersConverter):
     def load_model(self, model_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
-        """The model to convert. The converter looks for the share of rotated dimensions of a GPT-NeoX where earlier
-        releases of transformers had it."""
+        """The model to convert. The converter expects a GPT-NeoX as earlier releases of transformers had it."""
         model: Any = super().load_model(model_class, model_name_or_path, **kwargs)
         if model.config.model_type == "gpt_neox":
             model.config.rotary_pct = model.config.rope_parameters["partial_rotary_factor"]
+            model.embed_out = model.lm_head
         return model
 
 

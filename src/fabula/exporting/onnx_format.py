@@ -26,8 +26,8 @@ from fabula.exporting.fidelity import longest_contexts
 from fabula.exporting.text_files import write_text_files
 from fabula.models.load import load_model
 
-FILES = {"none": "model.onnx", "int8": "model_quantized.onnx", "int4": "model_q4.onnx"}
-"""Quantisations, and the names under which transformers.js looks for them (`dtype` "fp32", "q8" and "q4")."""
+FILES = {"none": "model.onnx", "int8": "model_quantized.onnx"}
+"""Quantisations, and the names under which transformers.js looks for them (`dtype` "fp32" and "q8")."""
 
 QUANTIZATIONS = tuple(FILES)
 
@@ -43,7 +43,7 @@ MICROSOFT = "com.microsoft"
 
 
 def write(folder: Path, out: Path, quantize: str) -> None:
-    """Write `onnx/model.onnx`, if quantised also its quantised twin, the configurations and the tokenizer."""
+    """Write `onnx/model.onnx`, if quantised also `onnx/model_quantized.onnx`, the configurations and the tokenizer."""
     model = load_model(folder)
     cache = DynamicCache(config=model.config)
     with torch.no_grad():  # different sizes, so that the exporter does not confuse two dimensions
@@ -61,25 +61,24 @@ def write(folder: Path, out: Path, quantize: str) -> None:
         value.name = _name(value.name)
     for value in program.graph.inputs:  # transformers.js makes an empty cache by the names of its dimensions
         if value.name.startswith("past_key_values."):
-            value.shape = onnx_ir.Shape(
-                ["batch_size", value.shape[1], "past_sequence_length", value.shape[3]]
-            )
+            heads, width = (int(str(value.shape[axis])) for axis in (1, 3))
+            value.shape = onnx_ir.Shape(["batch_size", heads, "past_sequence_length", width])
     for node in program.graph:
         node.metadata_props.clear()  # source lines, with the paths of this machine
     (out / "onnx").mkdir()
     onnx_ir.save(program, out / "onnx" / FILES["none"])
-    if quantize != "none":
+    if quantize == "int8":
         quantized = onnx.load(out / "onnx" / FILES["none"])
         V, E = model.get_input_embeddings().weight.shape
-        _quantize(quantized, 4 if quantize == "int4" else 8, (V, E))
-        onnx.save(quantized, out / "onnx" / FILES[quantize])
+        _quantize(quantized, (V, E))
+        onnx.save(quantized, out / "onnx" / FILES["int8"])
     write_text_files(folder, out, ("config.json", "generation_config.json"))
 
 
-def _quantize(model: onnx.ModelProto, bits: int, shape: tuple[int, int]) -> None:
-    """Store the matrices of the layers in `bits` bits, and the embeddings, of this shape, in 8."""
+def _quantize(model: onnx.ModelProto, shape: tuple[int, int]) -> None:
+    """Store the matrices of the layers, and the embeddings, of this shape, in 8 bits."""
     config = DefaultWeightOnlyQuantConfig(
-        block_size=WEIGHTS_PER_SCALE, is_symmetric=bits == 8, accuracy_level=4, bits=bits
+        block_size=WEIGHTS_PER_SCALE, is_symmetric=True, accuracy_level=4, bits=8
     )
     with _quiet():
         MatMulNBitsQuantizer(model, algo_config=config).process()
