@@ -75,13 +75,10 @@ def test_the_engine_writes_what_transformers_writes(result: RunResult):
     assert str(tokenizer.decode(found)).startswith(written.text[:60])
 
 
-@pytest.mark.parametrize("quantize", ["q8_0", "q4_k_m"])
-def test_llama_cpp_predicts_the_same(result: RunResult, tmp_path: Path, quantize: str):
-    exported = export(result.model, "gguf", quantize=quantize, out=tmp_path / "gguf", max_loss=0.03)
-    assert exported.share_lost < (0.01 if quantize == "q8_0" else 0.03)
-    end = load_tokenizer(result.model).convert_ids_to_tokens(
-        find_story_format(result.model, load_tokenizer(result.model)).end_id
-    )
+def test_llama_cpp_predicts_the_same(result: RunResult, tmp_path: Path):
+    assert export(result.model, "gguf", out=tmp_path / "gguf").share_lost < 0.01
+    tokenizer = load_tokenizer(result.model)
+    end = tokenizer.convert_ids_to_tokens(find_story_format(result.model, tokenizer).end_id)
     assert f'PARAMETER stop "{end}"' in (tmp_path / "gguf" / "Modelfile").read_text(encoding="utf-8")
 
 
