@@ -261,23 +261,24 @@ _FEW_WORDS = 15
 def _plan_tables(
     tables: Sequence[FilePlan], found: FoundFiles, named: NamedColumns, title: str
 ) -> list[FilePlan]:
-    """How each table is read. Among other files, those that hold no story are passed over.
+    """How each table is read. Among other files, those that hold no story are passed over, and among documents also those
+    whose columns cannot be found.
 
     Raises:
         FabulaError: the columns of a table cannot be found.
     """
     planned: list[FilePlan] = []
-    is_alone = len(found.plans) == 1
+    is_alone, has_prose = len(found.plans) == 1, len(found.plans) > len(tables)
     for plan in tables:
         try:
             columns = _find_columns(plan, named, title if is_alone else plan.name)
-        except NoText as error:
-            if is_alone:
+        except FabulaError as error:
+            if not has_prose and (is_alone or not isinstance(error, NoText)):
                 raise
             found.pass_over(plan.name, error.what)
             continue
         planned.append(replace(plan, columns=columns))
-    has_stories = len(found.plans) > len(tables) or any(plan.columns.is_log for plan in planned)
+    has_stories = has_prose or any(plan.columns.is_log for plan in planned)
     most = max((plan.columns.typical_words for plan in planned), default=0.0)
     few = _FEW_WORDS if has_stories else min(_FEW_WORDS, most / 4)
     made: list[FilePlan] = []
