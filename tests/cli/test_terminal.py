@@ -1,5 +1,7 @@
 """What the terminal shows while a stage works."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,9 +35,8 @@ def test_a_narrow_terminal_shows_a_bar_of_ten_cells_and_whole_words(capsys: pyte
     values = {"train_loss": 2.345678, "tokens_per_second": 5314.0, "validation_bits_per_byte": 1.234}
     (line,) = bars(capsys, Progress("train", 50, 100, "steps", values, seconds_left=3600))
     assert len(line) <= NARROW
-    assert line.startswith(
-        "train" + " " * 5 + "━" * 5 + " " * 5
-    )  # without colours the rest of the bar is blank
+    # Without colours the rest of the bar is blank; rich 14 has one more space before it.
+    assert re.match("train {5,6}━{5} {5}", line)
     assert "50/100 steps" in line
     assert "1 h 00 min left" in line
     assert "…" not in line
