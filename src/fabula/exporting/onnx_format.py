@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -105,7 +106,7 @@ def _quantize_embeddings(graph: onnx.GraphProto, shape: tuple[int, int]) -> None
         "embedding_shape": np.array([V, E]),
     }
     graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in arrays.items())
-    shared = {"bits": 8, "block_size": WEIGHTS_PER_SCALE}
+    shared: Any = {"bits": 8, "block_size": WEIGHTS_PER_SCALE}
     rows = onnx.helper.make_node("Reshape", ["embeddings", "embedding_shape"], ["embedding_rows"])
     read = ["embedding_rows", gather.input[1], "embedding_scales"]
     found = onnx.helper.make_node(
