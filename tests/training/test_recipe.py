@@ -1,5 +1,8 @@
 """Recipes: documented, checked, and the learning rates that they lead to."""
 
+import warnings
+from pathlib import Path
+
 import pytest
 
 from fabula.errors import FabulaError
@@ -97,3 +100,12 @@ def test_the_learning_rate_falls_with_size():
     assert rates == sorted(rates, reverse=True)
     assert 5e-5 <= rates[-1] <= rates[0] <= 2e-3
     assert recipe.peak_learning_rate(120_000_000, fresh=True) == 4 * rates[2]
+
+
+def test_a_lora_adapter_is_added_without_a_warning(tiny_gpt2_dir: Path):
+    pytest.importorskip("peft", reason="the extra [lora] is not installed")
+    from fabula.models.load import load_model
+    from fabula.training.weights import choose_trained
+
+    with warnings.catch_warnings(action="error"):
+        choose_trained(load_model(tiny_gpt2_dir), Recipe(lora_rank=4))

@@ -1,6 +1,7 @@
 """The weights of a model in training: which ones are trained, by which optimiser, and both as named tensors."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,7 +69,8 @@ def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
         fan_in_fan_out=model.config.model_type == "gpt2",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft about transformers
+        return get_peft_model(model, config)
 
 
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
