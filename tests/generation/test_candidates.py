@@ -256,7 +256,7 @@ def test_an_authors_note_stays_near_the_end(engine: TransformersEngine):
         assert window[place - 1] == newline or window[place - len(memory) : place] == memory
         assert after >= 400 // 8
         assert len(window) <= 400
-    with pytest.raises(FabulaError, match=r"memory and note: it has .* a quarter of its context"):
+    with pytest.raises(FabulaError, match=r"memory and note: .* are too many; .* a quarter of its context"):
         Writer(recording).write("the dog", memory="the cat", note="the cat ate the fish. " * 60)
     assert Writer(recording).write("the", note=" ", seed=2, max_new_tokens=9) == replace_settings(
         Writer(recording).write("the", seed=2, max_new_tokens=9), note=" "

@@ -152,7 +152,7 @@ class Draft:
         if num_tokens > most:
             names = " and ".join(name for name, ids in zip(("memory", "note"), found, strict=True) if ids)
             raise FabulaError(
-                f"it has {num_tokens:,} tokens; this model allows {most:,}, a quarter of its context",
+                f"{num_tokens:,} tokens are too many; this model allows {most:,}, a quarter of its context",
                 where=names,
             )
         return found
