@@ -216,8 +216,8 @@ def main() -> None:
             torch.compiler.reset()
             print(row, flush=True)
             lines.append(row)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if options.out:  # after each row, so that a run that is stopped leaves those it has
+                options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
