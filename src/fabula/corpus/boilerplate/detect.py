@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from fabula.corpus.boilerplate import middle
 from fabula.corpus.boilerplate.evidence import MAX_CHARS, MAX_EVIDENCE, ScoredParagraph, score_paragraph
+from fabula.corpus.boilerplate.narrator import NARRATION_CHARS, raise_in_first_person
 from fabula.corpus.boilerplate.paragraphs import (
     END_MARK,
     INLINE_DIVIDER,
@@ -42,6 +44,9 @@ note."""
 PRIOR_IN_NOTE = -0.5
 """The prior for a paragraph after one that is a note."""
 
+PRIOR_BEFORE_NOTE = -2.0
+"""The prior for a paragraph that is probably no note by itself, next to one that is, on the side of the story."""
+
 SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE = -3.0, -1.0
 """The prior for sentences of a paragraph."""
 
@@ -62,6 +67,9 @@ UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wa
 
 MIN_AFTER = -5.0
 """A paragraph is not a note if the paragraphs after it add up to less than this."""
+
+MAX_STORY_WITHIN = 8.0
+"""A note does not extend over paragraphs of story with more evidence than this."""
 
 SCANT_WORDS = 4
 """This many words or fewer at the end of a paragraph of story are a note only if a sign is certain."""
@@ -85,12 +93,12 @@ _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 
 
 def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:
-    """The notes at the head and the tail of `text` that the rules of `rule_set` find."""
-    spans = _tail(text, rule_set)
-    head = _head(text, rule_set)
-    if not spans or not head or head[-1].end < spans[0].start:
-        spans = head + spans
-    return [span for span in spans if span.rule not in keep]
+    """The notes of `text` that the rules of `rule_set` find."""
+    tail = _tail(text, rule_set)
+    end = tail[0].start if tail else len(text)
+    head = _head(text[:end], rule_set)
+    within = middle.find(text, head[-1].end if head else 0, end, rule_set)
+    return [span for span in head + within + tail if span.rule not in keep]
 
 
 def _score_from_one_end(
@@ -117,8 +125,8 @@ def _best_suffix(
     """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) if there is no
     note."""
     best, best_score = len(scored), 0.0
-    # Scores of the paragraphs from here to the first one that is a note (with `prior`), of all that follow it, and of
-    # all from here to the end (both with `prior_in_note`).
+    # Scores of the paragraphs from here to the first one that is a note, of all that follow it, and of all from here to
+    # the end (both with `prior_in_note`).
     before = after = whole = 0.0
     section_signed, later_signed = False, False
     for first in range(len(scored) - 1, -1, -1):
@@ -130,7 +138,7 @@ def _best_suffix(
         if one.is_note:
             before, after = one.score + prior, whole
         else:
-            before += one.score + prior
+            before += one.score + (min(prior, PRIOR_BEFORE_NOTE) if best < len(scored) else prior)
         whole += one.score + prior_in_note
         score = before + after
         if first > 0 and scored[first - 1].paragraph.is_divider:
@@ -139,6 +147,8 @@ def _best_suffix(
             score += UNSIGNED_SECTION
         if score > best_score and after > MIN_AFTER:
             best, best_score = first, score
+        elif score < best_score - MAX_STORY_WITHIN:
+            break
     signed = any(one.evidence for one in scored[best:])
     if best_score < THRESHOLD + (0.0 if signed else margin):
         return len(scored), 0.0
@@ -185,6 +195,9 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     scored.reverse()
     _raise_labelled(scored)
+    if scored:
+        start = scored[0].paragraph.start
+        raise_in_first_person(scored, text[max(0, start - NARRATION_CHARS) : start])
     if _SALUTATION.match(text):
         for one in scored:
             if _CLOSING.match(one.paragraph.raw.split("\n")[0]):
@@ -196,7 +209,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
         story, note = scored, []
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
         story.append(note.pop(0))
-    elif note and story and "](" in note[0].paragraph.raw and END_MARK.fullmatch(story[-1].paragraph.raw):
+    elif note and story and _num_links(note) > 1 and END_MARK.fullmatch(story[-1].paragraph.raw):
         note.insert(0, story.pop())  # `THE END.` before a list of links belongs to the list
     if not story:
         return _spans(note, 0, len(text), score) if note else []
@@ -207,6 +220,10 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if spans:
         spans[-1] = replace(spans[-1], end=len(text))
     return spans
+
+
+def _num_links(note: Sequence[ScoredParagraph]) -> int:
+    return sum(one.paragraph.raw.count("](") or "http" in one.paragraph.raw for one in note)
 
 
 def _is_all_note(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> bool:
@@ -220,10 +237,11 @@ def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
     """Whether a paragraph with signs of a note starts with a sentence of story."""
     if one.is_labelled or one.is_under_label:
         return False
-    opening, *others = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
-    if not others:
+    parts = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
+    worded = [part for part in parts if any(map(str.isalnum, part.raw))]
+    if len(worded) < 2:
         return False
-    first = score_paragraph(opening, rule_set, "tail")
+    first = score_paragraph(worded[0], rule_set, "tail")
     return not first.evidence and first.score < STORY_BELOW
 
 
@@ -274,6 +292,9 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 def _head(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
     _raise_labelled(scored)
+    if scored:
+        end = scored[-1].paragraph.end
+        raise_in_first_person(scored, text[end : end + NARRATION_CHARS])
     prior, margin = PRIORS[rule_set], UNSIGNED_MARGIN[rule_set]
     prior_in_note = max(prior, PRIOR_IN_NOTE) if scored and scored[0].is_labelled else prior
     scored.reverse()  # now the story comes first, as at the tail

@@ -11,7 +11,7 @@ DIVIDER = re.compile(
     r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\]\s?){3,400}|[-–—*~#=]{1,2}|&nbsp;|&#x200[bB];|\u200b"
     r"|[-~*.=]{0,3}(?:[xXoO0][-~*.= ]{0,3}){5,80}|(?:[\u2042\u2190-\u21ff\u2500-\u27bf\u2b00-\u2bff]\s?){1,40})\s*"
 )
-END_MARK = re.compile(r"[*_~-]{0,3}(?:the end|fin|finis|end)[.!]{0,3}[*_~-]{0,3}", re.IGNORECASE)
+END_MARK = re.compile(r"[\s*_~=–—-]{0,8}(?:the end|fin|finis|end)[.!]{0,3}[\s*_~=–—-]{0,8}", re.IGNORECASE)
 INLINE_DIVIDER = re.compile(
     r"(?:(?<=\s)|^)(?:[-–—_=~][ ]?){3,200}(?=\s|[^\s\w])|(?:(?<=\s)|^)(?:\*[ ]?){3,50}(?=\s)"
 )
@@ -32,7 +32,7 @@ _SPOKEN = re.compile(
     r"“[^“”]{0,3000}”|\"[^\"]{0,3000}\"|‘[^‘]{0,3000}?’(?!\w)|'(?<![\w']')[^'\n][^\n]{0,800}?[.,!?-]'(?!\w)"
     r"|\*(?<=[\w.,!?;:] \*)(?=\w)[^*\n]{15,400}\*(?![*\w])"
 )
-_EDIT = re.compile(r"\bEDIT(?=\d|\b)")
+_EDIT = re.compile(r"\bEDIT(?=\d|\b)(?! [A-Z]{3,}[ ,.:!])")  # `EDIT MODE, said the panel.` has no label
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,6 +252,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"(?:i'll|i will|i'm going to|i am going to|gonna|i might|i may|i can|i could|i'd|will|might|may|i plan to|i plan on|i hope to|i'm|i am) (?:\w{1,12} ){0,3}?(?:continu\w{0,3}|expand\w{0,3}|finish\w{0,3}|write|writing (?!this)|post\w{0,3}|add\w{0,3}|updat\w{0,3}|edit\w{0,3}|turn\w{0,3}|complete) (?:(?:on|up|out|a|an|the|some|my|another|into|it|of|to|with|more|and) ){0,3}(?:this(?: \w{1,12})?|it|story|parts?(?: \w{1,5})?|more|the rest|sequel|chapters?|later|responses|prompts?)\b[^\n]{0,60}(?:later|tonight|tomorrow|soon|story|part|chapter|when i (?:get|have|can)|if (?:you|there|people|any|i)|after (?:work|class|school|i)|weekend|interest|\bsub\b|prompt|mobile|phone|longer|novel|series)",
                 r"(?:will|i'll) (?:finish|continue|write more|post more|add more)(?: this| it| more)?,? (?:(?:when|once) i|later|tonight|tomorrow|after (?:work|class|school)|in the morning|if )",
             ),
+            sign(STRONG, "tbc", LEAD + r"tbc\W{0,6}$"),
             sign(
                 LIKELY,
                 "more |part |rest ",
@@ -440,21 +441,24 @@ RULE_LIST: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "author|writer|op's|a/n|a.n.|an:|ooc|note|foreword|before you|before we|contents",
+                "author|writer|op's|a/n|a / n|a.n.|an:|ooc|note|foreword|before you|before we|contents|to my|to all",
                 LEAD
                 + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)? ?-? ?(?:(?:end)?notes?|comments?|edit)|a ?/ ?n|a\.n\.|ooc)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )",
+                LEAD + r"a ?/ ?n\b",
+                LEAD
+                + r"(?:to (?:all )?(?:of )?my (?:\w{1,12} )?(?:readers|reviewers|followers|subscribers|patrons)|author here)\W",
                 LEAD + r"an ?:",
                 LEAD
                 + r"(?:foreword|(?:a (?:quick |small )?)?(?:note|word) (?:before (?:you|we) (?:start|begin|read)|from the author)|table of contents|contents"
                 r"|author'?s? notes? (?:and|&) \w{1,12})\W{0,4}(?:$|:)",
             ),
             sign(CERTAIN, "trigger warning|content warning", LEAD + r"(?:trigger|content) warnings? ?[:-]"),
-            sign(STRONG, "cw|tw|content note", LEAD + r"(?:[ct]w|content notes?) ?:"),
+            sign(STRONG, "cw|tw|content note", LEAD + r"(?:[ct]w|content notes?) ?(?::|//|-)"),
             sign(
                 STRONG,
                 "disclaimer|tl;dr|tldr|tl:dr|tl,dr|tl dr|obligatory|inspir|trigger|content",
                 LEAD
-                + r"(?:disclaimer ?[:-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])",
+                + r"(?:disclaimer ?[:,-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])",
             ),
             sign(
                 LIKELY,

@@ -41,9 +41,9 @@ SITE_RULES: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "note|summar|afterword|announcement|foreword|works inspired|responses|actions|bio|might also|related",
+                "note|summar|afterword|announcement|foreword|works inspired|responses|actions|bio|might also|related|discussion|warning",
                 r"^\W{0,4}(?:(?:beginning |end |ending |chapter |story |work |author(?:'?s|s')? ){0,2}notes?(?: for (?:the|this) chapter)?|"
-                r"(?:chapter |story )?summary|afterword|announcements?|works inspired by this one|you might also like|related (?:posts|stories)|(?:review|reviewer) responses|actions|bio)\W{0,4}$",
+                r"(?:chapter |story )?summary|afterword|announcements?|works inspired by this one|you might also like|related (?:posts|stories)|(?:review|reviewer) responses|discussion questions|questions for discussion|(?:content |trigger )?warnings?|actions|bio)\W{0,4}$",
                 r"^\W{0,4}a note from \S[^.!?]{0,40}$",
             ),
             sign(STRONG, "next time", r"^\W{0,4}next time ?:"),
@@ -57,9 +57,9 @@ SITE_RULES: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "kudo|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink",
+                "kudo|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink|post",
                 r"^\W{0,4}(?:(?:kudos|bookmark(?:s|ed)?|comments?|vote[sd]?|share|repl(?:y|ies)|remove|donate|advertisements?|achievements|"
-                r"twitter|facebook|pinterest|tumblr|reddit|print|e-?mail|related|(?:previous|next|first|last) chapter|fiction index|"
+                r"twitter|facebook|pinterest|tumblr|reddit|print|e-?mail|related|(?:previous|next|first|last) chapter|(?:older|newer|previous|next|recent) posts?|fiction index|"
                 r"chapter index|unsubscribe|update preferences|view (?:this email |it )?in (?:your|a) browser|download|follow(?:ers)?|"
                 r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
             ),
@@ -84,8 +84,8 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
-                "check|on with|picture|photo|cast|week's|month's|click|qotd|aotd|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
-                r"^\W{0,4}(?:qotd|aotd)\b|^\W{0,4}un-?edited\b|\bunbeta'?e?'?d\b|^\W{0,4}(?:next )?updates? ?(?::|on |is |will |every )|\b\d[\d.,]{0,6}k? (?:reads|views|reviews|votes|kudos)\b",
+                "check|on with|picture|photo|cast|week's|month's|click|qot|aot|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
+                r"^\W{0,4}[qa]ot[cd]\b|^\W{0,4}un-?edited\b|\bunbeta'?e?'?d\b|^\W{0,4}(?:next )?updates? ?(?::|on |is |will |every )|\b\d[\d.,]{0,6}k? (?:reads|views|reviews|votes|kudos)\b",
                 r"\bnext (?:chapter|update|one) (?:will be (?:up|out|posted|longer)|is (?:up|out|longer|on)|on (?:mon|tues|wednes|thurs|fri|satur|sun)day)",
                 r"^\W{0,4}shout-?outs?(?: to| time)? ?[:!]|\bcheck (?:it|him|her|them) out (?:here|below)\b|\b(?:now, )?on with the (?:show|story|chapter)\b",
                 r"\b(?:picture|photo) of [^.!?]{1,60}(?:at the top|above|in the media)\b|\bwho would you cast\b|\b(?:this|last) (?:week|month)'s (?:\w+ ){0,3}(?:story|prompt|issue)\b",
