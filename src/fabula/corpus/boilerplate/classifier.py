@@ -11,8 +11,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-_WORD = re.compile(r"[a-z']+|[:;=]-?[)(dpo]|<3|[0!?()\[\]:>]|\u263a")
-_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]+")
+_WORD = re.compile(r"[a-z']+|[0!?]|[:;=]-?[)(dpo]|<3")
 # each alternative begins with a fixed character, so that the search skips all others
 _NUMBER = re.compile(r"[0-9][0-9]*")
 
@@ -20,9 +19,7 @@ Feature = str | tuple[str, str]
 
 
 def words(folded: str) -> list[str]:
-    """The words of a folded text, with smileys and some marks; every number is `0`, and emoji are U+263A."""
-    if not folded.isascii():
-        folded = _EMOJI.sub("\u263a", folded)
+    """The words of a folded text, with smileys, `!` and `?`; every number is `0`."""
     return _WORD.findall(_NUMBER.sub("0", folded))
 
 

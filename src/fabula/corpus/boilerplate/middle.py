@@ -1,4 +1,4 @@
-"""Finds notes between paragraphs of a story, and inside them. Only what is certain counts: an author's label, or a link.
+"""Finds notes between paragraphs of a story, and inside them. Only an author's label counts.
 
 An `EDIT:` does not count: narrators who post their story to a forum add them.
 """
@@ -20,8 +20,7 @@ MAX_CANDIDATES = 200
 LEAST_SCORE = 6.0
 """The least score (log-odds) of a note."""
 
-_MARKS = ("A/N", "a/n", "Author's", "Author’s", "AUTHOR", "](")  # fast to find
-_RULES = ("label", "part_link", "promotion")
+_MARKS = ("A/N", "a/n", "Author's", "Author’s", "AUTHOR")  # fast to find
 _ASIDE = re.compile(r" ?[(\[](?:A/N|a/n|[Aa]uthor['’]s [Nn]ote)\b[^()\[\]]{1,400}[)\]]")
 
 
@@ -31,8 +30,8 @@ def find(text: str, start: int, end: int, rule_set: str) -> list[Span]:
     for first, last in _candidates(text, start, end):
         raw = text[first:last]
         one = score_paragraph(Paragraph(first, last, raw, False), rule_set, "tail")
-        if one.score >= LEAST_SCORE and any(one.evidence.get(rule, 0.0) >= CERTAIN for rule in _RULES):
-            spans.append(Span(first, _skip_breaks(text, last), one.rule, 0.99))
+        if one.score >= LEAST_SCORE and one.evidence.get("label", 0.0) >= CERTAIN:
+            spans.append(Span(first, _skip_breaks(text, last), "label", 0.99))
         else:
             spans += [
                 Span(first + aside.start(), first + aside.end(), "label", 0.99)

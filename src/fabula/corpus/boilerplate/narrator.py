@@ -16,6 +16,9 @@ NARRATION_CHARS = 4000
 NUM_WORDS = 50
 """With k times as many words of narration without an "I", the evidence is log(1 + k)."""
 
+MIN_WORDS = 110
+"""With fewer words of narration there is no evidence."""
+
 MAX_SHARE = 0.02
 """If the narrator says "I" in this share of the words, the evidence is 0."""
 
@@ -49,6 +52,8 @@ def raise_in_first_person(scored: Sequence[ScoredParagraph], beyond: str) -> Non
     for one in candidates:
         own = _count([one.paragraph.raw]) if not one.is_note else (0, 0)
         words, first = num_words - own[0], num_first - own[1]
+        if words < MIN_WORDS:
+            continue
         certain = min(MAX_FIRST_PERSON, math.log1p(words / NUM_WORDS))
         one.score += certain * max(0.0, 1.0 - first / (MAX_SHARE * max(1, words)))
 
