@@ -2,11 +2,14 @@
 
 A file of cases has a line `@site` before each case. Boilerplate is between ⟦ and ⟧; `{a}` is a story of `bodies.txt`.
 `heldout.txt` was written before the detector was tuned on `dev.txt`, and is only for the figure that is published.
+`independent.jsonl` has 80 cases by a writer who knew nothing of the detector, many of them stories that look like notes.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "data" / "boilerplate" / "sites"
 
@@ -27,7 +30,9 @@ def _parts(name: str) -> list[tuple[str, str]]:
 
 
 def site_cases(name: str) -> list[SiteCase]:
-    """The cases of `dev.txt` or `heldout.txt`."""
+    """The cases of one of the files."""
+    if name.endswith(".jsonl"):
+        return [_from_segments(json.loads(line)) for line in (FOLDER / name).read_text("utf-8").splitlines()]
     bodies = dict(_parts("bodies.txt"))
     cases = []
     for site, marked in _parts(name):
@@ -42,3 +47,13 @@ def site_cases(name: str) -> list[SiteCase]:
                 text += part
         cases.append(SiteCase(site, text, places))
     return cases
+
+
+def _from_segments(row: dict[str, Any]) -> SiteCase:
+    """The case of a line of JSON: the text in segments, each "story" or "note"."""
+    text, places = "", []
+    for kind, segment in row["segments"]:
+        if kind == "note":
+            places.append((len(text), len(text) + len(segment.rstrip())))
+        text += segment
+    return SiteCase(row["site"], text, places)

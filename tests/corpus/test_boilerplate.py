@@ -349,6 +349,24 @@ def test_cases_of_many_sites() -> None:
     assert wrong == 0
 
 
+def test_a_story_that_consists_of_posts_is_left_as_it_is() -> None:
+    posts = "".join(
+        f"EDIT {number}: Thanks for all the advice, everybody. The door is still locked, and it is still knocking.\n\n"
+        for number in range(1, 12)
+    )
+    story = "I work nights at the depot, and there is something behind the north door.\n\n"
+    assert find_boilerplate(story * 3 + posts) == []
+    assert find_boilerplate(story * 20 + posts)  # here it is a small part of the text
+
+
+def test_the_heading_below_a_note_belongs_to_the_story() -> None:
+    note = "Hello readers! Sorry for the late update. Thank you so much for all your reviews!\n\n"
+    story = "Mara counted the coins twice, and the keeper waited with his lamp held up. The road was empty.\n\n" * 6
+    text = f"{note}Chapter 9: The Tollgate\n\n{story}"
+    spans = find_boilerplate(text, "royalroad")
+    assert [text[span.start : span.end] for span in spans] == [note]
+
+
 @pytest.mark.parametrize("site", ["reddit", "ao3", "fanfiction", "wattpad", "royalroad"])
 def test_the_rule_set_of_a_site_is_chosen_for_its_stories(site: str) -> None:
     texts = [case.text for case in site_cases("dev.txt") if case.site == site]

@@ -77,6 +77,10 @@ SCANT_WORDS = 4
 STORY_BELOW = -0.7
 """A sentence with a lower score is story."""
 
+MOST_AT_TAIL, MOST_REMOVED, DOUBTED_CHARS = 0.45, 0.67, 600
+"""The largest share of a text that a note at its tail, and all its notes, may be if they are longer than `DOUBTED_CHARS`: a
+story that consists of posts, edits or letters looks like notes all over, and is left as it is."""
+
 STOP_BELOW = -12.0
 """There can be no note beyond paragraphs that add up to less than this."""
 
@@ -89,16 +93,32 @@ _CLOSING = re.compile(
     r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
     re.IGNORECASE,
 )
+_HEADING = re.compile(r"\W{0,4}(?:chapter|part|prologue|epilogue)\b[^\n.!?]{0,70}", re.IGNORECASE)
+"""The heading of a chapter, which belongs to the story below it."""
+
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 
 
 def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:
     """The notes of `text` that the rules of `rule_set` find."""
     tail = _tail(text, rule_set)
+    if (
+        tail
+        and tail[0].start > 0
+        and len(text) - tail[0].start > max(DOUBTED_CHARS, MOST_AT_TAIL * len(text))
+    ):
+        tail = []
     end = tail[0].start if tail else len(text)
     head = _head(text[:end], rule_set)
     within = middle.find(text, head[-1].end if head else 0, end, rule_set)
-    return [span for span in head + within + tail if span.rule not in keep]
+    spans = head + within + tail
+    if (
+        max(DOUBTED_CHARS, MOST_REMOVED * len(text))
+        < sum(span.end - span.start for span in spans)
+        < len(text)
+    ):
+        return []
+    return [span for span in spans if span.rule not in keep]
 
 
 def _score_from_one_end(
@@ -305,7 +325,10 @@ def _head(text: str, rule_set: str) -> list[Span]:
     divided = bool(note) and note[-1].paragraph.is_divider
     if not note or (not divided and (score < THRESHOLD + margin or _ends_as_story(note[-1], rule_set))):
         return []
-    return _spans(note, 0, scored[first - 1].paragraph.start, score)
+    end = scored[first - 1].paragraph.start
+    while len(note) > 1 and _HEADING.fullmatch(note[-1].paragraph.raw):
+        end = note.pop().paragraph.start
+    return _spans(note, 0, end, score)
 
 
 def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
