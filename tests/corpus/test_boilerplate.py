@@ -361,7 +361,10 @@ def test_a_story_that_consists_of_posts_is_left_as_it_is() -> None:
 
 def test_the_heading_below_a_note_belongs_to_the_story() -> None:
     note = "Hello readers! Sorry for the late update. Thank you so much for all your reviews!\n\n"
-    story = "Mara counted the coins twice, and the keeper waited with his lamp held up. The road was empty.\n\n" * 6
+    story = (
+        "Mara counted the coins twice, and the keeper waited with his lamp held up. The road was empty.\n\n"
+        * 6
+    )
     text = f"{note}Chapter 9: The Tollgate\n\n{story}"
     spans = find_boilerplate(text, "royalroad")
     assert [text[span.start : span.end] for span in spans] == [note]
