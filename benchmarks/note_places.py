@@ -66,7 +66,7 @@ def main(folder: str, corpus: str, number: int = 32, first_story: int = 0) -> No
     tokenizer, start = scorer.tokenizer, scorer.story_format.start_id
     opened = open_corpus(corpus)
     rarity = Counter(word for story in opened.stories("train") for word in words_of(story.text))
-    sums: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    sums: dict[str, list[np.ndarray]] = {}
     for story in held_out_stories(opened, "validation", None)[first_story : first_story + number]:
         ids = tokenizer.encode(story.text, add_special_tokens=False)
         place = max(WINDOW, 2 * len(ids) // 3)
@@ -106,4 +106,4 @@ def main(folder: str, corpus: str, number: int = 32, first_story: int = 0) -> No
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -32,7 +32,7 @@ from fabula.generation.draft import NOTE_DEPTH, NOTE_STEP, Draft, make_drafts
 from fabula.generation.settings import MAX_BRIDGE_TOKENS, SamplingSettings
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.generation.write import Writer, write_drafts
-from fabula.results import RunArguments, RunRecord, TrainingManifest
+from fabula.results import FinishReason, RunArguments, RunRecord, TrainingManifest
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
 
@@ -94,7 +94,7 @@ def _written_alone(draft):
     yield draft
 
 
-def finished(engine: TransformersEngine, texts: dict[str, str]) -> list[Draft]:
+def finished(engine: TransformersEngine, texts: dict[str, FinishReason]) -> list[Draft]:
     drafts = make_drafts(engine, ["the cat"] * len(texts), SamplingSettings(best_of=2), 0)
     for draft, (text, reason) in zip(drafts, texts.items(), strict=True):
         draft.text, draft.finish_reason, draft.num_tokens = text, reason, len(engine.encode(text))

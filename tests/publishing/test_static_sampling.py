@@ -63,7 +63,8 @@ class TableEngine(Engine):
     def __init__(self, folder: Path, context_length: int = 512) -> None:
         tokenizer = train_tokenizer(TEXTS, 320, context_length=64)
         end = end_of_text_id(tokenizer)
-        text = tokenizer.backend_tokenizer.to_str()
+        backend: Any = tokenizer.backend_tokenizer
+        text = backend.to_str()
         super().__init__(
             folder, TextSide(tokenizer=text, context_length=context_length, start_id=end, end_id=end)
         )
@@ -212,7 +213,7 @@ def test_the_model_reads_the_same(tmp_path: Path, context_length: int):
     story = TEXTS[0] * 12
     for text in (story[:40], story[:900], story):
         for notes in ({}, {"note": "the fish"}, {"memory": "A cat.", "note": "the dog"}):
-            settings = SamplingSettings(max_new_tokens=16, token_healing=False, **notes)
+            settings = SamplingSettings(max_new_tokens=16, token_healing=False).with_changes(**notes)
             window = Draft(engine, 0, text, settings, 0).window()
             found = in_node(
                 "const encode = (text) => given.encoded[text];"

@@ -113,12 +113,12 @@ def test_whole_sentences_are_an_option(client, name: str, tiny_gpt2_dir: Path):
 
 
 def test_memory_and_note_are_read(client, name: str, tiny_gpt2_dir: Path):
-    notes = {"memory": "A", "note": "fox"}
+    notes: dict[str, Any] = {"memory": "A", "note": "fox"}
     prompt = "Once\n" * 80
     asked = {"model": name, "prompt": prompt, "max_tokens": 12, "seed": 3, "temperature": 1}
     found = client.completions.create(**asked, extra_body=notes).choices[0]
     writer = load(tiny_gpt2_dir, "transformers")
-    given = {"seed": 3, "max_new_tokens": 12, "temperature": 1.0, "whole_sentences": False}
+    given: dict[str, Any] = {"seed": 3, "max_new_tokens": 12, "temperature": 1.0, "whole_sentences": False}
     assert found.text == writer.write(prompt, **given, **notes).text
     assert found.text != writer.write(prompt, **given, memory=notes["memory"]).text
 
