@@ -25,7 +25,7 @@ from served import HeldEngine, served
 
 from fabula.corpus.copies import CopyIndex
 from fabula.evaluation.memorisation import MIN_CHARS, find_copied_passages
-from fabula.generation.settings import TRANSFORMERS_FIELDS, SamplingSettings
+from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.records import ModelRecords
 from fabula.serving.app import PAGE, make_app
@@ -153,7 +153,7 @@ def test_no_other_file_can_be_asked_for(page: str, path: str):
 def test_the_page_knows_the_model_from_its_records(page: str, engine: HeldEngine):
     data = json.loads(send(page, "GET", "/model.json")[2])
     assert data["settings"] == SamplingSettings.of_model(engine.folder).model_dump(
-        include=set(TRANSFORMERS_FIELDS)
+        mode="json", exclude={"memory", "note", "following", "story_prompt"}
     )
     assert data["limits"] == {**OFTEN.model_dump(), "context_length": 64}
     assert data["copies"] is True
