@@ -13,9 +13,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from fabula.generation.transformers_engine import TransformersEngine
 from fabula.generation.write import Writer
-from fabula.models.openings import FEW_CHARACTERS, MAX_OPENINGS, OPENINGS, Openings, first_words
+from fabula.models.openings import FEW_CHARACTERS, OPENINGS, Openings, first_words
 from fabula.tokens.cache import TokenisedStories
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
+from fabula.training.data import MAX_OPENINGS, openings_of
 
 BEGINNINGS = ("The old man", "It rained on", "Nobody knew why")
 LIMIT = {"max_new_tokens": 20, "whole_sentences": False}
@@ -94,9 +95,7 @@ def test_openings_come_from_all_over_the_corpus():
     tokenizer = train_tokenizer(["abc 0123456789 the old man"] * 4, 270, context_length=64)
     stories = [[0, *tokenizer.encode(f"{i} old man went", add_special_tokens=False), 0] for i in range(1000)]
     offsets = np.concatenate([[0], np.cumsum([len(story) for story in stories])]).astype(np.int64)
-    found = Openings.of_stories(
-        TokenisedStories(np.concatenate(stories).astype(np.uint16), offsets), tokenizer
-    )
+    found = openings_of(TokenisedStories(np.concatenate(stories).astype(np.uint16), offsets), tokenizer)
     assert len(found.openings) == MAX_OPENINGS
     assert found.openings[0] == "0 old man"
     assert found.openings[-1] == "999 old man"

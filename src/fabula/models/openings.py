@@ -1,32 +1,22 @@
 """The first words of some training stories: a story that is written without a prompt begins with one of them.
 
 What a base model predicts behind its start token are documents of its pre-training: lists, code, advice. A short training
-on long stories hardly changes that, since it sees few beginnings (docs/training.md, "How a story begins"); after three words
+on long stories hardly changes that, since it sees few beginnings (docs/writing.md, "Stories without a prompt"); after three words
 of a story, the model writes a story.
 """
 
 import re
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from fabula.config import Record
 from fabula.files import read_json, write_json
-from fabula.tokens.cache import TokenisedStories
 
 OPENINGS = "openings.json"
-
-MAX_OPENINGS = 256
-"""Most stories of which the first words are kept, evenly spread over the corpus."""
 
 NUM_WORDS = 3
 MAX_CHARACTERS = 30
 FEW_CHARACTERS = 4
 """An opening is the first `NUM_WORDS` words; the first `FEW_CHARACTERS` characters where words are not separated by spaces."""
-
-NUM_TOKENS = 24
-"""Tokens that are decoded to find these words."""
 
 
 class Openings(Record):
@@ -37,18 +27,6 @@ class Openings(Record):
     """
 
     openings: tuple[str, ...]
-
-    @classmethod
-    def of_stories(cls, stories: TokenisedStories, tokenizer: Any) -> "Openings":
-        """The openings of training stories, whose tokens begin with the start token and a prompt, if any."""
-        chosen = np.unique(np.linspace(0, stories.num_stories - 1, MAX_OPENINGS).astype(int)).tolist()
-        prompts = stories.num_prompt_tokens
-        found = []
-        for story in chosen:
-            begin = int(stories.offsets[story]) + 1 + (0 if prompts is None else int(prompts[story]))
-            ids = stories.tokens[begin : min(begin + NUM_TOKENS, int(stories.offsets[story + 1]) - 1)]
-            found.append(first_words(tokenizer.decode(ids)))
-        return cls(openings=tuple(opening for opening in found if opening))
 
     @classmethod
     def of_model(cls, folder: Path) -> "Openings":

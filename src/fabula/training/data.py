@@ -10,6 +10,7 @@ from fabula.corpus.store import Corpus
 from fabula.files import atomic_folder, fingerprint
 from fabula.models.fresh import fresh_model, fresh_vocab_size, read_config
 from fabula.models.load import context_length_of
+from fabula.models.openings import Openings, first_words
 from fabula.models.quiet import quiet
 from fabula.models.story_format import StoryFormat, story_format_by_rule
 from fabula.progress import OnProgress, Progress
@@ -18,6 +19,12 @@ from fabula.tokens.markup import render
 from fabula.tokens.prompts import learned_prompt
 from fabula.tokens.story_tokens import story_tokens
 from fabula.tokens.tokenizer import train_tokenizer
+
+MAX_OPENINGS = 256
+"""Most stories of which the first words are kept, evenly spread over the corpus."""
+
+OPENING_TOKENS = 24
+"""Tokens that are decoded to find these words."""
 
 MAX_VALIDATION_STORIES = 5000
 """Most stories that validation scores, so that they fit in memory with any corpus."""
@@ -131,3 +138,15 @@ def validation_stories(
         [story.num_bytes for story in stories],
         [story.num_prompt_tokens for story in stories],
     )
+
+
+def openings_of(stories: TokenisedStories, tokenizer: Any) -> Openings:
+    """The first words of training stories."""
+    chosen = np.unique(np.linspace(0, stories.num_stories - 1, MAX_OPENINGS).astype(int)).tolist()
+    prompts = stories.num_prompt_tokens
+    found = []
+    for story in chosen:
+        begin = int(stories.offsets[story]) + 1 + (0 if prompts is None else int(prompts[story]))
+        ids = stories.tokens[begin : min(begin + OPENING_TOKENS, int(stories.offsets[story + 1]) - 1)]
+        found.append(first_words(tokenizer.decode(ids)))
+    return Openings(openings=tuple(opening for opening in found if opening))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from fabula.files import atomic_folder, library_versions
 from fabula.models.load import load_model
-from fabula.models.openings import Openings
 from fabula.models.quiet import quiet
 from fabula.results import LOG, RECIPE_FILE, TrainingCounts, TrainingManifest
 from fabula.training.checkpoints import Checkpoints, State
+from fabula.training.data import openings_of
 from fabula.training.job import FRESH_BASE
 from fabula.training.setup import Setup
 from fabula.training.weights import choose_trained
@@ -58,7 +58,7 @@ def write_model(setup: Setup, state: State) -> None:
         setup.tokenizer.save_pretrained(folder)
         setup.story_format.write(folder)
         if recipe.markup == "newline":
-            Openings.of_stories(setup.windows.stories, setup.tokenizer).write(folder)
+            openings_of(setup.windows.stories, setup.tokenizer).write(folder)
         (folder / RECIPE_FILE).write_text(recipe.to_toml(), encoding="utf-8")
         shutil.copyfile(job.work / LOG, folder / LOG)
         if job.base is None:
