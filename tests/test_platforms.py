@@ -15,7 +15,6 @@ from fabula import files, stopping
 from fabula.cli.app import prepare_stream
 from fabula.errors import FabulaError
 from fabula.install import quote_command
-from fabula.training.interrupt import Interrupt
 
 MODULES = [
     module.name
@@ -173,12 +172,19 @@ def test_commands_are_quoted_for_the_shell_of_the_system(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("number", stopping.STOP_SIGNALS)
 def test_each_signal_asks_a_training_to_stop_and_is_restored(number: signal.Signals):
-    before = signal.getsignal(number)
-    with Interrupt() as interrupt:
-        signal.raise_signal(number)
-        assert interrupt.asked
+    """In a process of its own: only the main thread gets signals, and pytest may run tests in another one."""
+    code = """if True:
+        import signal, sys
+        from fabula.training.interrupt import Interrupt
+        number = int(sys.argv[1])
+        before = signal.getsignal(number)
+        with Interrupt() as interrupt:
+            signal.raise_signal(number)
+            assert interrupt.asked
+            assert signal.getsignal(number) == before
         assert signal.getsignal(number) == before
-    assert signal.getsignal(number) == before
+    """
+    subprocess.run([sys.executable, "-c", code, str(int(number))], check=True)
 
 
 def test_a_process_is_asked_to_stop_as_its_system_does(monkeypatch: pytest.MonkeyPatch):
