@@ -13,6 +13,7 @@ from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import open_corpus
 from fabula.evaluation.models import LoadedModels
 from fabula.evaluation.options import EvaluationOptions
+from fabula.evaluation.tune import UNTUNED
 from fabula.generation.settings import SamplingSettings
 from fabula.pipeline.budget import (
     EVALUATION_SHARE,
@@ -180,6 +181,6 @@ def test_a_run_is_evaluated_as_far_as_its_record_says(
     assert (tmp_path / "tuning.json").exists() == is_tuned
     assert evaluation.held_out.num_stories == 2
     if not is_tuned:
-        assert SamplingSettings.of_model(tmp_path / "model").temperature == 0.8
+        assert SamplingSettings.of_model(tmp_path / "model").temperature == UNTUNED.temperature
     rows = (tmp_path / "samples.jsonl").read_text().splitlines()
     assert [json.loads(row)["model"] for row in rows] == ["base"] * 4 + ["tuned"] * 4
