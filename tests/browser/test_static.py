@@ -205,7 +205,7 @@ def test_it_stops_at_once_and_continues_long_stories(page: Page):
 def test_what_needs_a_server_is_absent(page: Page):
     """Nothing is there that cannot work, and the rest of the desk works: shelf, memory, presets, export."""
     page.locator("#settings summary").click()
-    for control in ("#words-at-caret", "#bans-field", "#tab-guess", "#teach", "#copied"):
+    for control in ("#words-at-caret", "#tab-guess", "#teach", "#copied"):
         assert page.locator(control).is_hidden(), control
     page.locator("#memory").fill("Wren is a fox.")
     page.get_by_role("button", name="Wild").click()
