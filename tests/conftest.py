@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from hub import Hub
     from playwright.sync_api import Browser
 
 # CI draws the same examples each time, so that it judges only the change; elsewhere new ones are drawn, and a finding
@@ -139,3 +140,22 @@ def browser() -> Iterator["Browser"]:
             pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
+    """The stand-in of the hub, for this process and for those that it starts, without a token."""
+    from hub import hub
+    from huggingface_hub import constants
+
+    with hub() as server:
+        for name, value in (
+            ("HF_ENDPOINT", server.address),
+            ("HF_HUB_OFFLINE", "0"),
+            ("HF_HUB_DISABLE_XET", "1"),
+        ):
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield server

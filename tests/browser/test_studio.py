@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from hub import TOKEN, Hub, hub
+from hub import TOKEN, Hub
 from playwright.sync_api import Browser, Page, expect
 from served import served
 from test_accessibility import axe, findings, findings_in_both_schemes
@@ -147,23 +147,6 @@ def check(page: Page, axe: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert findings(page) == []
     page.set_viewport_size({"width": 1280, "height": 900})
-
-
-@pytest.fixture
-def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The stand-in of the hub, for this process and for those that it starts."""
-    from huggingface_hub import constants
-
-    with hub() as server:
-        for name, value in (
-            ("HF_ENDPOINT", server.address),
-            ("HF_HUB_OFFLINE", "0"),
-            ("HF_HUB_DISABLE_XET", "1"),
-        ):
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        yield server
 
 
 def test_publishing_asks_before_it_uploads(

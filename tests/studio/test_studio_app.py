@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("starlette", reason="needs the serve extra")
 
-from hub import TOKEN, Hub, hub
+from hub import TOKEN, Hub
 from served import served
 
 from fabula.corpus.store import open_corpus
@@ -334,24 +334,6 @@ def test_a_model_is_improved_in_a_project_that_can_be_removed(studio: str, root:
 
 
 LICENCES = {"license": "mit", "corpus_license": "mit"}
-
-
-@pytest.fixture
-def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The stand-in of the hub, for this process and for those that it starts."""
-    from huggingface_hub import constants
-
-    with hub() as server:
-        for name, value in (
-            ("HF_ENDPOINT", server.address),
-            ("HF_HUB_OFFLINE", "0"),
-            ("HF_HUB_DISABLE_XET", "1"),
-        ):
-            monkeypatch.setenv(name, value)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        yield server
 
 
 def test_a_model_is_published_with_a_token_that_is_not_kept(
