@@ -132,6 +132,7 @@ class Draft:
         self._banned = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)", re.IGNORECASE) if phrases else None
         if settings.opening and not prompt and start and not before:
             self._begin_as_a_training_story()
+        self.window()
 
     def _begin_as_a_training_story(self) -> None:
         """Write the first words of a training story, if the model has any; they count as written, not as prompt."""

@@ -299,7 +299,7 @@ def as_json(event: Event, job: Job) -> list[dict[str, Any]]:
     if isinstance(event, Waiting):
         return [{"type": "queue", "ahead": event.num_ahead}]
     if isinstance(event, Started):
-        return [{"type": "start", "unread": job.drafts[0].num_unread}]
+        return [{"type": "start", "unread": event.num_unread}]
     if isinstance(event, Failed):
         return [{"type": "error", "message": event.message}]
     found: list[dict[str, Any]] = []

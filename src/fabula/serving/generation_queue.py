@@ -30,7 +30,9 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Writing has begun."""
+    """Writing has begun. The model does not read the first `num_unread` characters of the prompt."""
+
+    num_unread: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ class GenerationQueue:
             job = self._waiting[0]
             if not job.num_begun:
                 job.began = time.monotonic()
-                job.tell(Started())
+                job.tell(Started(job.drafts[0].num_unread))
             room = self._limits.max_stories - len(self._batcher)
             end = job.num_begun + max(1, room // job.drafts[0].settings.num_candidates)
             begun = job.drafts[job.num_begun : end]
