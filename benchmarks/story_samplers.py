@@ -4,6 +4,7 @@ they cost in speed.
 python benchmarks/story_samplers.py {readable,guard,bridge,best,tuning,speed} MODEL CORPUS
 """
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from fabula.corpus.store import open_corpus
 from fabula.corpus.words import loops, words_of
 from fabula.defaults import SEED
 from fabula.evaluation import tune
+from fabula.evaluation.coherence import coherence_bits
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, Scorer
 from fabula.evaluation.options import TuningOptions
@@ -27,6 +29,7 @@ from fabula.generation.sentences import sentence_ends
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import Writer, load, write_stories
 from fabula.progress import silent
+from fabula.results import WrittenStory
 
 SAFE: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95}
 
@@ -57,8 +60,11 @@ NOT_TUNED: dict[str, list[dict[str, float]]] = {
         {"top_n_sigma": n, "temperature": t}
         for n, t in ((1.5, 0.8), (1, 1), (2, 0.8), (1.5, 1), (1, 0.8), (2, 1))
     ],
+    "untuned": [
+        {"temperature": t, "top_p": 0.95, "repetition_penalty": r} for t, r in ((0.6, 1.1), (0.5, 1.15))
+    ],
 }
-"""Settings of the samplers that tuning does not try; see docs/benchmarks.md."""
+"""Settings that tuning does not try; see docs/benchmarks.md."""
 
 
 def openings(corpus: str, split: str, number: int) -> list[str]:
@@ -179,13 +185,15 @@ def losses_in_parts(model: Any, tokenizer: Any, before: str, following: str) -> 
 
 
 def best(writer: Writer, corpus: str, number: int = 12, max_new_tokens: int = 100, base: str = "") -> None:
-    """The best of four against the first of them: how often the model ended it, loops, copies and non-words."""
+    """The best of four against the first of them: how often the model ended it, loops, copies, non-words and coherence. Then the
+    stories."""
     engine = writer.engine
     engine.copies = CopyIndex.of_corpus(corpus)
     if base:
         candidates.BASES[engine] = load(base).engine
-    known = KnownWords.of_corpus(open_corpus(corpus))
+    known, scorer = KnownWords.of_corpus(open_corpus(corpus)), Scorer.load(engine.folder)
     prompts = openings(corpus, "validation", number)
+    written: list[WrittenStory] = []
     for best_of in (1, 4):
         given = {**SAFE, "best_of": best_of, "max_new_tokens": max_new_tokens}
         stories = write_stories(
@@ -196,10 +204,15 @@ def best(writer: Writer, corpus: str, number: int = 12, max_new_tokens: int = 10
         ended = sum(story.finish_reason == "end" for story in stories)
         looping = sum(loops(each) for each in words)
         copied = sum(bool(engine.copies.find(story.text)) for story in stories if engine.copies)
+        bits, num_bytes = coherence_bits(scorer, scorer.score_tokens(list(map(str, stories)))).sum(axis=0)
         print(
-            f"best of {best_of}: {ended} of {number} ended by the model, {looping} loop, {copied} copy, {non_words:.2%} non-words",
+            f"best of {best_of}: {ended} of {number} ended by the model, {looping} loop, {copied} copy,"
+            f" {non_words:.2%} non-words, coherence {bits / num_bytes:.3f}",
             flush=True,
         )
+        written += stories
+    for story in written:
+        print(json.dumps({"best_of": story.settings.best_of, "text": str(story)}, ensure_ascii=False))
 
 
 def tuning(

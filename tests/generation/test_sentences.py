@@ -17,6 +17,8 @@ from fabula.generation.sentences import last_sentence_end, last_word_end
         ("She waited… and", "She waited…"),
         ("I met Mr. Soapy and Mrs. J. Smith of St. Ives today", ""),
         ("It cost 3.50 dol", ""),
+        ("In the USA. He w", "In the USA."),
+        ("It was by SaintCapt. He w", "It was by SaintCapt."),
         ("Chapter One\n\nThe tow", "Chapter One"),
         ("The rose is red\nthe violet", "The rose is red"),
         ("\n\nThe", ""),

@@ -10,6 +10,9 @@ ABBREVIATION = re.compile(
 )
 """A full stop after one of these, or after an initial, does not end a sentence."""
 
+LONGEST_ABBREVIATION = 5
+"""Characters of the longest abbreviation, with its full stop."""
+
 
 def last_sentence_end(text: str) -> int:
     """The position after the last complete sentence of `text`, without white space; 0 if there is none.
@@ -22,7 +25,7 @@ def last_sentence_end(text: str) -> int:
 def sentence_ends(text: str) -> list[int]:
     """The position after each complete sentence, without white space."""
     ends = (match.end() for match in END.finditer(text))
-    return [end for end in ends if not ABBREVIATION.search(text, 0, end)]
+    return [end for end in ends if not ABBREVIATION.search(text, max(0, end - LONGEST_ABBREVIATION), end)]
 
 
 def last_word_end(text: str) -> int:
