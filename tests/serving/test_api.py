@@ -83,6 +83,8 @@ def test_completions_are_what_write_writes(client, name: str, tiny_gpt2_dir: Pat
     assert [choice.index for choice in found.choices] == [0, 1, 2, 3]
     assert {choice.finish_reason for choice in found.choices} <= {"stop", "length"}
     assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
+    once = client.completions.create(model=name, prompt=["Once", "Ada"], max_tokens=1)
+    assert found.usage.prompt_tokens == once.usage.prompt_tokens
     echoed = client.completions.create(model=name, prompt="Once", echo=True, seed=7, **GREEDY)
     assert echoed.choices[0].text == "Once" + expected(tiny_gpt2_dir, ["Once"], temperature=0)[0]
 
@@ -110,6 +112,16 @@ def test_whole_sentences_are_an_option(client, name: str, tiny_gpt2_dir: Path):
             story.text,
             {"end": "stop"}.get(story.finish_reason, "length"),
         )
+
+
+def test_settings_that_change_nothing_are_accepted(client, name: str, tiny_gpt2_dir: Path):
+    asked: dict[str, Any] = {"model": name, "prompt": "Once", "seed": 7, **GREEDY}
+    neutral: dict[str, Any] = {"presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}}
+    found = client.completions.create(**asked, **neutral, suffix=None, extra_body={"token_healing": False})
+    [text] = expected(tiny_gpt2_dir, ["Once"], temperature=0, token_healing=False)
+    assert found.choices[0].text == text
+    with pytest.raises(openai.BadRequestError, match="unknown field 'presence_penalty'"):
+        client.completions.create(**asked, presence_penalty=0.5)
 
 
 def test_memory_and_note_are_read(client, name: str, tiny_gpt2_dir: Path):

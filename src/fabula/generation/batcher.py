@@ -68,13 +68,13 @@ class Batcher:
             for draft, row in zip(group.members, group.rows, strict=True):
                 if draft.is_unfinished:
                     yield self._report(draft, draft.draw(group.batch.logits_BV[row]))
-            leaving = [draft for draft in group.members if draft.is_unfinished and draft.needs_new_window()]
-            self._unread += leaving
-            staying = [
+            unfinished = [
                 (draft, row)
                 for draft, row in zip(group.members, group.rows, strict=True)
-                if draft.is_unfinished and draft not in leaving
+                if draft.is_unfinished
             ]
+            self._unread += [draft for draft, _ in unfinished if draft.needs_new_window()]
+            staying = [(draft, row) for draft, row in unfinished if not draft.needs_new_window()]
             if staying:
                 members = [draft for draft, _ in staying]
                 group.batch.step([row for _, row in staying], [draft.ids[-1] for draft in members])

@@ -211,13 +211,11 @@ class Draft:
 
         The latter is checked only every `CHUNK` tokens, so that stories that began together get new windows together.
         """
-        return self._must_reread or self._is_full() or self._note_is_far()
-
-    def _note_is_far(self) -> bool:
+        is_note_due = bool(self._note) and self.num_tokens % NOTE_STEP == 0
         return (
-            bool(self._note)
-            and self.num_tokens % NOTE_STEP == 0
-            and self._find_note_place() != self._note_place
+            self._must_reread
+            or self._is_full()
+            or (is_note_due and self._find_note_place() != self._note_place)
         )
 
     def _find_note_place(self) -> int:
@@ -230,11 +228,8 @@ class Draft:
     def _is_full(self) -> bool:
         context = self.engine.context_length
         chunk = min(CHUNK, context // 4 or 1)
-        return self.num_tokens % chunk == 0 and self._num_tokens_read + chunk > context + 1
-
-    @property
-    def _num_tokens_read(self) -> int:
-        return len(self._memory) + len(self._note) + len(self.ids) - self._window_start
+        num_read = len(self._memory) + len(self._note) + len(self.ids) - self._window_start
+        return self.num_tokens % chunk == 0 and num_read + chunk > context + 1
 
     def window(self) -> list[int]:
         """The tokens that the model should read: the whole story, or the last half context of a long one."""

@@ -40,27 +40,8 @@ MAX_STORIES = 128
 MAX_STOPS = 16
 MAX_STOP_CHARS = 1000
 
-SAMPLING_FIELDS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
-    "top_n_sigma",
-    "xtc_probability",
-    "xtc_threshold",
-    "dry_multiplier",
-    "dry_base",
-    "dry_allowed_length",
-    "banned_phrases",
-    "ban_overused",
-    "word_bias",
-    "copy_guard",
-    "best_of",
-    "memory",
-    "note",
-)
-"""Fields of a request that are sampling settings of the same name."""
+NEUTRAL = {"presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}}
+"""What many clients send for settings of OpenAI's that fabula does not have. Other values are refused."""
 
 
 class StreamOptions(Record):
@@ -91,6 +72,10 @@ class CompletionRequest(Record):
     best_of: int | None = None
     memory: str | None = None
     note: str | None = None
+    story_prompt: str | None = None
+    start_of_story: bool | None = None
+    opening: bool | None = None
+    token_healing: bool | None = None
     suffix: str | None = None
     """The text that follows: the setting `following`."""
     n: int = Field(default=1, ge=1, le=128)
@@ -112,6 +97,10 @@ class CompletionRequest(Record):
     def stops(self) -> list[str]:
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return [stop for stop in given if stop]
+
+
+SAMPLING_FIELDS = CompletionRequest.model_fields.keys() & SamplingSettings.model_fields.keys()
+"""Fields of a request that are sampling settings of the same name."""
 
 
 class Choice:
@@ -205,13 +194,12 @@ class Api:
     async def completions(self, request: Request) -> Response:
         body = await read_body(request)
         asked = CompletionRequest.parse(
-            {key: value for key, value in body.items() if value is not None}, "request"
+            {key: value for key, value in body.items() if value not in (None, NEUTRAL.get(key))}, "request"
         )
         self._check_name(asked.model)
         check_size(asked)
         settings = self.settings.with_changes(
             max_new_tokens=asked.max_tokens,
-            whole_sentences=asked.whole_sentences,
             following=asked.suffix,
             **{name: getattr(asked, name) for name in SAMPLING_FIELDS},
         )
@@ -243,7 +231,7 @@ class Api:
             answer(index, (choice.prompt if asked.echo else "") + choice.text, choice.finish_reason)
             for index, choice in enumerate(choices)
         ]
-        return JSONResponse({**head, "choices": answers, "usage": self._usage(choices)})
+        return JSONResponse({**head, "choices": answers, "usage": self._usage(asked, choices)})
 
     def _check_name(self, model: str) -> None:
         if model != self.name:
@@ -300,12 +288,12 @@ class Api:
         finally:
             await shown.aclose()
         if asked.stream_options is not None and asked.stream_options.include_usage:
-            yield f"data: {json.dumps({**head, 'choices': [], 'usage': self._usage(choices)})}\n\n"
+            yield f"data: {json.dumps({**head, 'choices': [], 'usage': self._usage(asked, choices)})}\n\n"
         yield "data: [DONE]\n\n"
 
-    def _usage(self, choices: list[Choice]) -> dict[str, int]:
-        """Tokens read, including the start token, and tokens written."""
-        read = sum(1 + len(self.engine.encode(choice.prompt)) for choice in choices)
+    def _usage(self, asked: CompletionRequest, choices: list[Choice]) -> dict[str, int]:
+        """Tokens of the prompts, each counted once and with the start token, and tokens written."""
+        read = sum(1 + len(self.engine.encode(prompt)) for prompt in asked.prompts)
         written = sum(choice.num_tokens for choice in choices)
         return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
