@@ -88,7 +88,7 @@ def fingerprint_of(folder: Path) -> str:
         *sorted(Path(__file__).parent.glob("*.py")),
     ]
     hashes = [hash_path(path) if path.exists() else None for path in files]
-    return fingerprint([folder.resolve().name, hashes, library_versions("matplotlib", "jinja2")])
+    return fingerprint([folder.resolve().name, hashes, library_versions("jinja2")])
 
 
 def gather(folder: Path) -> dict[str, Any]:
