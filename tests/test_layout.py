@@ -91,7 +91,6 @@ HEAVY = {
     "transformers",
     "datasets",
     "pyarrow",
-    "matplotlib",
     "numpy",
     "accelerate",
     "gradio",

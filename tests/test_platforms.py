@@ -24,7 +24,7 @@ MODULES = [
 
 WITHOUT = """
 import builtins, sys
-import numpy, pandas, psutil, pyarrow.parquet, torch, transformers, matplotlib.figure, lxml.etree  # import what they like
+import numpy, pandas, psutil, pyarrow.parquet, torch, transformers, lxml.etree  # import what they like
 
 MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 plain_import = builtins.__import__

@@ -32,7 +32,9 @@ EVIL = "<script>alert('&')</script>"
 class Page(HTMLParser):
     """Elements, ids, links and addresses of a page; fails on tags that do not match."""
 
-    VOID = frozenset({"meta", "link", "br", "img", "hr", "input", "path", "use", "rect"})
+    VOID = frozenset(
+        {"meta", "link", "br", "img", "hr", "input", "path", "use", "rect", "circle", "polyline"}
+    )
 
     def __init__(self, text: str) -> None:
         super().__init__()

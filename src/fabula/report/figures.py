@@ -147,7 +147,7 @@ class Plot:
 
     def grid_x(self, label: str, lines: bool = True, integer: bool = False) -> None:
         """The labels of the horizontal axis, and lines along them."""
-        for value, tick in self.x.ticks(7, integer):
+        for value, tick in self.x.ticks(4 if self.x.high >= 10_000 else 7, integer):
             if lines:
                 self.line([(value, self.y.low), (value, self.y.high)], "line", 0.8)
             self.text(self.x.at(value), self.y.start + 15, tick)
