@@ -95,6 +95,7 @@ def evaluation(*models: ModelEvaluation, **changes: Any) -> Evaluation:
         held_out=HeldOutSummary(
             split="validation",
             num_stories=50,
+            num_available=50,
             num_clusters=50,
             num_words=10_000,
             num_bytes=50_000,

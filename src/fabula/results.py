@@ -292,6 +292,8 @@ class HeldOutSummary(Record):
 
     split: str
     num_stories: int
+    num_available: int
+    """Stories that could have been scored; where the time is limited, only some of them are."""
     num_clusters: int
     """Groups of near-duplicates; the unit that is resampled for the intervals."""
     num_words: int

@@ -58,6 +58,15 @@ SITUATIONS = {
         ["Only 3 stories were held out"],
         "Add stories",
     ),
+    "few scored to save time": (
+        compared(
+            2.0, 1.5, -0.6, -0.4,
+            held_out=held_out(6).model_copy(update={"num_stories": 6, "num_available": 36}),
+        ),  # fmt: skip
+        ("better", "25\u00a0% better"),
+        ["Only 6 of 36 held-out stories were scored, to save time"],
+        "Train for longer",
+    ),
     "many copies of few held-out stories": (
         compared(2.0, 1.5, -0.6, -0.4, held_out=held_out(9)),
         ("better", "the 50 held-out stories"),

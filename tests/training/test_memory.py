@@ -23,7 +23,7 @@ def test_the_smaller_recipes_fit_half_the_memory():
 
 
 @pytest.mark.parametrize(
-    ("free_gb", "expected"), [(8, None), (4.1, None), (3, "frozen"), (2.4, "lora"), (1, None)]
+    ("free_gb", "expected"), [(8, None), (4.8, None), (3.5, "frozen"), (3.1, "lora"), (1, None)]
 )
 def test_the_first_recipe_that_fits_is_named(free_gb: float, expected: str | None):
     assert smaller_recipe(Recipe(), *SMOLLM2, free_gb) == expected

@@ -283,6 +283,7 @@ def summarise_held_out(plan: Plan, first: "ModelScores", famous: list[str]) -> H
     return HeldOutSummary(
         split=plan.options.split,
         num_stories=len(plan.stories),
+        num_available=plan.corpus.num_stories(plan.options.split),
         num_clusters=len(set(clusters_of(plan))),
         num_words=sum(story.num_words for story in plan.stories),
         num_bytes=int(first.held_out.num_bytes.sum()),

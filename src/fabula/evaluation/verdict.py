@@ -172,12 +172,7 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
             " and not from the stories."
         )
     if num_clusters < FEW_CLUSTERS:
-        stories = (
-            "1 story was held out"
-            if num_clusters == 1
-            else f"{num_clusters} stories were held out that are not near-duplicates"
-        )
-        doubts.append(f"Only {stories}, which is too few for a reliable figure.")
+        doubts.append(f"Only {describe_few(figures.held_out)}, which is too few for a reliable figure.")
     if change and change.low is not None and change.high is not None and change.high < 0:
         least, most = -change.high, -change.low
         if most - least > -change.value:
@@ -186,6 +181,16 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
                 " (95 % interval)."
             )
     return doubts
+
+
+def describe_few(held_out: HeldOutSummary) -> str:
+    if held_out.num_stories < held_out.num_available:
+        return (
+            f"{held_out.num_stories} of {held_out.num_available} held-out stories were scored, to save time"
+        )
+    if held_out.num_clusters == 1:
+        return "1 story was held out"
+    return f"{held_out.num_clusters} stories were held out that are not near-duplicates"
 
 
 def doubt_novelty(held_out: HeldOutSummary) -> str | None:
@@ -355,7 +360,8 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
         return f"Give it more time (--max-minutes), because {count_steps(training.num_steps)} can hardly change a model."
     if is_foreign(figures):
         return "Start from a base model that was trained on the language of the stories (--base), because this one has to learn it first."
-    if figures.held_out.num_clusters < FEW_CLUSTERS:
+    held_out = figures.held_out
+    if held_out.num_clusters < FEW_CLUSTERS and held_out.num_stories == held_out.num_available:
         return "Add stories, because both the training and the figures need more of them."
     if outcome in ("unchanged", "no better"):
         return "Lower the learning_rate in the recipe or add stories, because this training makes the model worse."

@@ -192,7 +192,7 @@ class Loop:
         if self.state.best_step == state.step > 0 and self.setup.is_writer:
             self.checkpoints.save_best(state.step, self.setup.model)
         self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
-        if self.recipe.sample_tokens and self.setup.is_writer:
+        if self.recipe.sample_tokens and state.step and self.setup.is_writer:
             self._say(f"step {state.step:,} writes: {write_beginning(self.setup)}")
         self.clock.validated(time.monotonic() - began)
 

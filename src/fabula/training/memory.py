@@ -6,9 +6,9 @@ from pathlib import Path
 from fabula.models.check import weight_files
 from fabula.training.recipe import LARGE, Recipe, load_recipe
 
-PROGRAM_GB = 1.4
-"""Memory of the program and of the activations of 1,024 tokens: the use of SmolLM2-135M beyond its weights, rounded
-up."""
+PROGRAM_GB = 2.1
+"""Memory of the program, of the activations of 1,024 tokens and of the scores of 2,048: the use of SmolLM2-135M beyond its
+weights in whole runs, rounded up (docs/training.md)."""
 
 FREE_SHARE = 0.9
 """Share of the free memory that a training may plan to fill."""

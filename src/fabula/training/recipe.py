@@ -127,7 +127,7 @@ class Recipe(Record):
     sample_tokens: int = Field(
         default=40,
         ge=0,
-        description="Tokens of a sample story that is written at each validation; 0 for none.",
+        description="Tokens of a sample story that is written at each validation of a trained model; 0 for none.",
     )
     patience: int = Field(
         default=3,

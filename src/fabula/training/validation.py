@@ -11,7 +11,7 @@ from fabula.models.quiet import quiet
 from fabula.models.scoring import score_tokens
 from fabula.progress import Progress
 from fabula.training.checkpoints import State
-from fabula.training.data import ValidationStories
+from fabula.training.data import ValidationStories, openings_of
 from fabula.training.interrupt import Interrupted
 from fabula.training.setup import Setup, choose_micro_batch_size
 from fabula.training.sharding import run_together
@@ -55,8 +55,13 @@ def score(setup: Setup, stories: ValidationStories, is_stopped: Callable[[], boo
 
 @torch.no_grad()
 def write_beginning(setup: Setup) -> str:
-    """The beginning of a story that the current model writes, on one line."""
-    start = torch.tensor([[setup.story_format.start_id]], device=setup.workers.device)
+    """The beginning of a story that the current model writes, on one line. As in `fabula write` without a prompt, it continues
+    the first words of a training story."""
+    opening = ""
+    if setup.recipe.markup == "newline":
+        opening = next(iter(openings_of(setup.windows.stories, setup.tokenizer).openings), "")
+    ids = setup.tokenizer.encode(opening, add_special_tokens=False)
+    start = torch.tensor([[setup.story_format.start_id, *ids]], device=setup.workers.device)
     torch.manual_seed(setup.job.seed)
     setup.model.eval()
     with quiet(), setup.precision.autocast():
@@ -67,6 +72,7 @@ def write_beginning(setup: Setup) -> str:
                 input_ids=start,
                 attention_mask=torch.ones_like(start),
                 do_sample=True,
+                temperature=0.6,
                 top_k=0,
                 top_p=0.95,
                 max_new_tokens=setup.recipe.sample_tokens,
