@@ -62,7 +62,7 @@ SITUATIONS = {
         compared(
             2.0, 1.5, -0.6, -0.4,
             held_out=held_out(6).model_copy(update={"num_stories": 6, "num_available": 36}),
-        ),  # fmt: skip
+        ),
         ("better", "25\u00a0% better"),
         ["Only 6 of 36 held-out stories were scored, to save time"],
         "Train for longer",
