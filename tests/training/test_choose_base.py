@@ -40,6 +40,8 @@ def test_the_largest_at_hand_that_fits_and_is_quick_enough_is_chosen(at_hand: di
     at_hand["smollm2-135m"] = prediction(134_515_008, 400.0, 3.5)
     assert compare_bases("stories.txt").chosen.base.name == "smollm2-135m"
     at_hand["smollm2-135m"] = prediction(134_515_008, 90.0, 3.5)
+    assert compare_bases("stories.txt").chosen.base.name == "smollm2-135m", "in eleven minutes instead of ten"
+    at_hand["smollm2-135m"] = prediction(134_515_008, 16.0, 3.5)
     assert compare_bases("stories.txt").chosen.base.name == "tiny"
     at_hand["smollm2-135m"] = prediction(134_515_008, 400.0, 8.5)
     assert compare_bases("stories.txt").chosen.base.name == "tiny"

@@ -1,5 +1,6 @@
 """`fabula doctor`."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,7 +87,7 @@ def _show(comparison: "BaseComparison", stories: str) -> None:
     from fabula.training.choose_base import SHORT_RUN_SECONDS
 
     print()
-    print("base           parameters   training   memory")
+    print("base           parameters all epochs   memory")
     for each in comparison.predictions:
         problem = "too much memory" if not each.fits else "" if each.is_quick_enough else "too slow"
         how = "measured" if each.measured else "from its size"
@@ -95,9 +96,10 @@ def _show(comparison: "BaseComparison", stories: str) -> None:
             f" {each.memory_gb:>5.1f} GB  {', '.join(filter(None, (how, problem)))}"
         )
     chosen = comparison.chosen
-    limit = [] if chosen.seconds <= SHORT_RUN_SECONDS else ["--max-minutes", f"{SHORT_RUN_SECONDS / 60:.0f}"]
+    seconds = max(SHORT_RUN_SECONDS, chosen.enough_seconds)
+    limit = [] if chosen.seconds <= seconds else ["--max-minutes", f"{math.ceil(seconds / 60)}"]
     print()
-    print(f"take       {chosen.base.name}, the largest base model that suits this machine")
+    print(f"take       {chosen.base.name}, the best base model for stories that suits this machine")
     if comparison.larger:
         larger = comparison.larger.base
         print(

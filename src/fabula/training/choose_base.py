@@ -14,8 +14,9 @@ ENOUGH_TOKENS = 60_000
 """Training tokens that made SmolLM2-135M 3 % better on the stories of one author (docs/benchmarks.md, "A real
 base")."""
 
-SHORT_RUN_SECONDS = 600.0
-"""A base is too large for a machine that cannot train on `ENOUGH_TOKENS` in this time."""
+SHORT_RUN_SECONDS, LONG_RUN_SECONDS = 600.0, 3600.0
+"""A base is too large for a machine that cannot train on `ENOUGH_TOKENS` in the shorter time. If only the bundled toy is
+small enough, the longer time counts."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,13 @@ class BasePrediction:
     measured: TrainingPrediction | None
 
     @property
+    def enough_seconds(self) -> float:
+        """Seconds of training that make a difference."""
+        return ENOUGH_TOKENS / self.tokens_per_second
+
+    @property
     def is_quick_enough(self) -> bool:
-        """Whether ten minutes of training make a difference."""
-        return self.tokens_per_second * SHORT_RUN_SECONDS >= ENOUGH_TOKENS
+        return self.enough_seconds <= SHORT_RUN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class BaseComparison:
     """The bases of the table, smallest first.
 
     Attributes:
-        chosen: the largest that is on this machine, fits and is quick enough; the smallest if there is none.
+        chosen: the largest that is on this machine, fits and is quick enough. If only the bundled toy is, the quickest
+            pre-trained base that is quick enough for a long run; the toy if there is none.
         larger: the largest that would have to be downloaded first, if it is larger than the chosen one.
     """
 
@@ -82,14 +88,19 @@ def compare_bases(
     by_name = {each.base.name: each for each in tried}
     predictions = tuple(by_name.get(base.name) or _from_size(base, tried, recipe) for base in by_size)
     suitable = [each for each in predictions if each.fits and each.is_quick_enough]
-    chosen = max(
-        (each for each in suitable if each.measured),
-        key=lambda each: each.base.num_parameters,
-        default=tried[0],
-    )
+    chosen = _choose([each for each in tried if each.fits], default=tried[0])
     largest = max(suitable, key=lambda each: each.base.num_parameters, default=chosen)
     is_larger = largest.base.num_parameters > chosen.base.num_parameters
     return BaseComparison(predictions, chosen, largest if is_larger else None)
+
+
+def _choose(tried: list[BasePrediction], default: BasePrediction) -> BasePrediction:
+    """The base to take of those that fit, smallest first."""
+    pretrained = [each for each in tried if each.base.repository]
+    if quick := [each for each in pretrained if each.is_quick_enough]:
+        return quick[-1]
+    slow = (each for each in pretrained if each.enough_seconds <= LONG_RUN_SECONDS)
+    return min(slow, key=lambda each: each.enough_seconds, default=default)
 
 
 def _from_size(base: Base, tried: list[BasePrediction], recipe: Recipe) -> BasePrediction:
