@@ -18,10 +18,10 @@ from fabula.corpus.words import loops, words_of
 from fabula.defaults import SEED
 from fabula.evaluation import tune
 from fabula.evaluation.coherence import coherence_bits
+from fabula.evaluation.known_words import KnownWords
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, Scorer
 from fabula.evaluation.options import TuningOptions
-from fabula.evaluation.people import KnownWords
 from fabula.evaluation.stories import OPENING, held_out_stories
 from fabula.evaluation.writing import ends_a_sentence
 from fabula.generation import candidates

@@ -362,6 +362,8 @@ class WritingMeasures(Record):
     stories."""
     new_words: float | None = None
     """Share of the words that occur in no training story."""
+    non_words: float | None = None
+    """Share of the words that occur in no training story and in no list of the language's words."""
 
 
 class Memorisation(Record):

@@ -23,6 +23,7 @@ from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.evaluate import evaluate, measure_sets
 from fabula.evaluation.intervals import Bootstrap, mean_estimate, share_estimate
+from fabula.evaluation.known_words import KnownWords
 from fabula.evaluation.likelihood import TextScores, score_texts, sum_scores, summarise_scores
 from fabula.evaluation.models import LoadedModels, unique_names
 from fabula.evaluation.options import EvaluationOptions
@@ -214,10 +215,11 @@ def test_self_bleu_equals_its_definition(stories: list[list[str]]):
 def test_a_set_is_measured_at_the_size_that_is_asked_for():
     measures = measure_writing(
         [measure_story("one two three.", True), measure_story("four five six.", False)],
-        {"one", "two", "four"},
+        KnownWords({"one", "two", "four"}, set(), "en"),
         num_words=4,
     )
     assert measures.new_words == 0.5  # "three" and "."
+    assert measures.non_words == 0
     assert measures.num_words == 4
     assert measures.num_stories == 2
     assert measures.mean_words.value == 3

@@ -13,8 +13,9 @@ from conftest import write_corpus
 from fabula.corpus.words import words_of
 from fabula.errors import FabulaError
 from fabula.evaluation.coherence import coherence_bits, middle_of
+from fabula.evaluation.known_words import KnownWords
 from fabula.evaluation.options import TuningOptions
-from fabula.evaluation.people import KnownWords, PeoplesStories
+from fabula.evaluation.people import PeoplesStories
 from fabula.evaluation.tune import SAMPLERS, apply_settings, choose, tune
 from fabula.evaluation.word_lists import is_word, language_of
 from fabula.evaluation.writing import measure_story

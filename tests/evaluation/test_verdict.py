@@ -323,15 +323,16 @@ def test_the_style_is_told_where_it_can_be(own: float, author: float, others: fl
 
 
 @pytest.mark.parametrize(
-    ("own", "people", "learned"), [(0.04, 0.035, True), (0.08, 0.035, False), (0.009, 0.0, True)]
+    ("own", "people", "learned"),
+    [(0.04, 0.035, [True]), (0.08, 0.035, [False]), (0.009, 0.0, [True]), (0.012, 0.0, []), (None, 0.0, [])],
 )
-def test_the_vocabulary_is_told_beside_people(own: float, people: float, learned: bool):
-    def with_new_words(share: float) -> Writing:
+def test_the_vocabulary_is_told_beside_people(own: float | None, people: float, learned: list[bool]):
+    def with_non_words(share: float | None) -> Writing:
         found = writing()
-        return found.model_copy(update={"measures": found.measures.model_copy(update={"new_words": share})})
+        return found.model_copy(update={"measures": found.measures.model_copy(update={"non_words": share})})
 
-    verdict = verdict_on(with_new_words(own), with_new_words(people))
-    assert [is_so for is_so, each in told(verdict) if each.startswith("Vocabulary")] == [learned]
+    verdict = verdict_on(with_non_words(own), with_non_words(people))
+    assert [is_so for is_so, each in told(verdict) if each.startswith("Vocabulary")] == learned
 
 
 def told(verdict: Verdict) -> list[tuple[bool, str]]:

@@ -107,6 +107,7 @@ MEASURE_ROWS = (
     ("compression ratio", "compression_ratio", 2),
     ("self-BLEU", "self_bleu", 3),
     ("new words", "new_words", 3),
+    ("non-words", "non_words", 3),
     ("Zipf slope", "zipf_slope", 2),
 )
 """Label, field of `WritingMeasures`, and digits of each row of the table."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.errors import FabulaError
+from fabula.evaluation.known_words import KnownWords
 from fabula.evaluation.likelihood import TextScores, sum_scores, summarise_scores
 from fabula.evaluation.memorisation import Copying, find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, hashes_of, model_folder, training_of, unique_names
 from fabula.evaluation.options import EvaluationOptions
 from fabula.evaluation.others import PASSAGE_CHARS, Passage, find_others, is_english, why_missing
 from fabula.evaluation.overused import overused_phrases
-from fabula.evaluation.people import KnownWords
 from fabula.evaluation.recitation import count_recited
 from fabula.evaluation.stories import (
     MAX_HUMAN_STORIES,
@@ -421,7 +421,7 @@ def measure_sets(
         )
     )
     copying = [list(islice(found, len(group))) for group in texts]
-    known = KnownWords.of_corpus(corpus).words
+    known = KnownWords.of_corpus(corpus)
     writing = [
         Writing(
             measures=measure_writing(stories, known, num_words=num_words),

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fabula.corpus.words import words_of
-from fabula.evaluation.people import KNOWN_CHARACTERS
+from fabula.evaluation.known_words import KNOWN_CHARACTERS
 from fabula.results import OverusedPhrase
 from fabula.story import Story
 

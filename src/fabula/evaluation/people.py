@@ -1,23 +1,15 @@
 """Figures of people's stories, their variation by chance, and the distance of a model's stories from them."""
 
 import math
-import sys
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 
-from fabula.corpus.store import Corpus
-from fabula.corpus.words import words_of
-from fabula.evaluation.word_lists import is_word, language_of
+from fabula.evaluation.known_words import KnownWords
 from fabula.evaluation.writing import StoryMeasures, pooled_words, set_measures
 from fabula.generation.settings import SamplingSettings
 from fabula.results import Candidate, TuningFigures
-
-KNOWN_CHARACTERS = 10_000_000
-"""Characters of training stories whose words and pairs of words count as known, in bounded memory."""
 
 ONE_SIDED = frozenset({"non_words", "unknown_words", "unknown_pairs", "perplexity_gap"})
 """Figures of nonsense: more than people's is a fault, less is none. (Other figures count what is said too often.) If less
@@ -27,48 +19,12 @@ people's stories are, while the unlikely words of a small model are mistakes."""
 COHERENCE = "coherence"
 """Less of it than people's is a fault; more is none, since what repeats itself is found by the other figures."""
 
-NUM_LANGUAGE_WORDS = 20_000
-"""Number of words of training stories that are used to detect their language."""
-
 NUM_SUBSETS = 40
 LARGEST_DEVIATION = 10.0
 SMALLEST_SCALE = 0.05
 FINEST_SCALE = 0.005
 """A standard deviation of people's stories is taken to be at least `SMALLEST_SCALE` of the figure itself and at least
 `FINEST_SCALE`, since a few stories can agree by chance."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownWords:
-    """The words of the training stories, and their pairs of neighbours. A word that is in none of them is a name, or no
-    word at all; known words that are nowhere neighbours are news, or do not go together."""
-
-    words: Set[str]
-    pairs: Set[tuple[str, str]]
-    language: str | None
-    """The list of words to look up what no training story has; None for none."""
-
-    @classmethod
-    def of_corpus(cls, corpus: Corpus) -> Self:
-        """Those of the first `KNOWN_CHARACTERS` characters."""
-        words: set[str] = set()
-        first: list[str] = []
-        pairs: set[tuple[str, str]] = set()
-        left = KNOWN_CHARACTERS
-        for story in corpus.stories("train"):
-            its_words = [sys.intern(word) for word in words_of(story.text)]
-            words.update(its_words)
-            first += its_words[: NUM_LANGUAGE_WORDS - len(first)]
-            pairs.update(pairwise(its_words))
-            left -= len(story.text)
-            if left < 0:
-                break
-        return cls(words, pairs, language_of(first))
-
-    def is_non_word(self, word: str) -> bool:
-        """Whether a word is in no training story and in no word list."""
-        assert self.language is not None
-        return word not in self.words and not is_word(word, self.language)
 
 
 class PeoplesStories:
@@ -111,8 +67,8 @@ class PeoplesStories:
             ended_share=float(np.mean([story.ended for story in stories])),
             mean_words=float(np.mean([story.num_words for story in stories])),
             **set_measures(pooled),
-            non_words=share(self.known.is_non_word(word) for word in pooled) if self.known.language else None,
-            unknown_words=share(word not in self.known.words for word in pooled),
+            non_words=self.known.non_word_share(pooled),
+            unknown_words=self.known.new_share(pooled),
             unknown_pairs=share(pair not in self.known.pairs for pair in known_pairs),
             perplexity_gap=float(bits[:, 0].sum() / num_bytes - self.bits_per_byte) if num_bytes else None,
             coherence=float(bits[:, 2].sum() / num_later_bytes) if num_later_bytes else None,

@@ -10,11 +10,12 @@ import numpy as np
 from fabula.corpus.store import Corpus, open_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.coherence import coherence_bits
+from fabula.evaluation.known_words import KNOWN_CHARACTERS, KnownWords
 from fabula.evaluation.likelihood import sum_scores
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, Scorer, hashes_of, model_folder
 from fabula.evaluation.options import TuningOptions
-from fabula.evaluation.people import KNOWN_CHARACTERS, ONE_SIDED, KnownWords, PeoplesStories
+from fabula.evaluation.people import ONE_SIDED, PeoplesStories
 from fabula.evaluation.stories import (
     MAX_HUMAN_STORIES,
     HumanStory,

@@ -4,6 +4,8 @@ It is computed only here, from the figures, when a model is evaluated, and saved
 report, the page and the card all show that verdict, so they agree.
 """
 
+import math
+
 from fabula.formatting import format_number, format_percent
 from fabula.results import Estimate, EvaluationFigures, HeldOutSummary, Outcome, Verdict, Writing
 
@@ -40,8 +42,8 @@ USEFUL_DIFFERENCE = 0.5
 """A style classifier counts if the share of passages that it attributes to the author is this much higher for the
 author's own than for others'."""
 
-TOLERATED_WORDS, FEW_NEW_WORDS = 1.25, 0.01
-"""A model keeps to the vocabulary if it has at most so many times people's share of new words, or at most this share."""
+TOLERATED_WORDS, FEW_NON_WORDS = 1.25, 0.01
+"""A model uses real words if it has at most so many times people's share of non-words, or at most this share."""
 
 SMALL_MODEL = 50_000_000
 """Below this number of parameters a larger base model helps more than anything else."""
@@ -262,24 +264,20 @@ def judge_style(figures: EvaluationFigures) -> list[Aspect]:
 
 
 def judge_vocabulary(figures: EvaluationFigures) -> list[Aspect]:
-    """Whether the model uses the author's words."""
+    """Whether the model uses real words; silence where no word list has the language."""
     writing, human = figures.models[-1].writing, figures.human
     if writing is None or human is None:
         return []
-    own, people = writing.measures.new_words, human.measures.new_words
+    own, people = writing.measures.non_words, human.measures.non_words
     if own is None or people is None:
         return []
-    shares = (
-        f"{format_percent(own)} of its words occur in no training story, {format_percent(people)} of people's"
-    )
-    if own <= max(TOLERATED_WORDS * people, FEW_NEW_WORDS):
-        return [(True, f"Vocabulary: it uses the words of the stories ({shares}).")]
-    return [
-        (
-            False,
-            f"Vocabulary: it uses words that the stories do not contain, and many of these are not words ({shares}).",
-        )
-    ]
+    shares = f"{format_percent(own)} of its words are in no training story and no word list, {format_percent(people)} of people's"
+    most = max(TOLERATED_WORDS * people, FEW_NON_WORDS)
+    if own <= most:
+        return [(True, f"Vocabulary: it uses real words ({shares}).")]
+    if own - 2 * math.sqrt(own / writing.measures.num_words) <= most:  # it may be chance (Poisson)
+        return []
+    return [(False, f"Vocabulary: it invents words ({shares}).")]
 
 
 def judge_endings(figures: EvaluationFigures) -> list[Aspect]:

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fabula.corpus.words import loops, words_of
 from fabula.evaluation.intervals import mean_estimate, share_estimate
+from fabula.evaluation.known_words import KnownWords
 from fabula.results import WritingMeasures
 
 SENTENCE_END = ".!?…"
@@ -126,7 +127,7 @@ def cut_words(stories: Sequence[StoryMeasures], num_words: int | None) -> list[l
 
 
 def measure_writing(
-    stories: Sequence[StoryMeasures], known: Set[str], *, num_words: int | None = None
+    stories: Sequence[StoryMeasures], known: KnownWords, *, num_words: int | None = None
 ) -> WritingMeasures:
     """Measure a set of at least one story; as a whole at the size of `num_words` words, or of all for None.
 
@@ -143,5 +144,6 @@ def measure_writing(
         num_words=len(pooled),
         **set_measures(pooled),
         self_bleu=self_bleu(cut_words(stories, num_words)),
-        new_words=sum(word not in known for word in pooled) / len(pooled) if pooled else None,
+        new_words=known.new_share(pooled),
+        non_words=known.non_word_share(pooled),
     )

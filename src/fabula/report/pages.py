@@ -73,6 +73,7 @@ MEASURES = (
     ),
     Measure("self_bleu", "Self-BLEU", "how much each story consists of phrases from the others", 3),
     Measure("new_words", "New words", "words that occur in no training story", percent=True),
+    Measure("non_words", "Non-words", "new words that are in no list of the language's words", percent=True),
     Measure("zipf_slope", "Zipf slope", "how word frequencies fall off with rank", 2),
 )
 

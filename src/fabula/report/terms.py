@@ -61,6 +61,10 @@ TERMS = (
         "Words that occur in no training story: names, rare words, and strings that are not words.",
     ),
     (
+        "Non-words",
+        "New words that are in no list of the language's words either: names, and strings that are not words.",
+    ),
+    (
         "Distinct 2-grams, distinct 3-grams",
         "The share of different pairs, or triples, of words among all of them; a higher value means a richer vocabulary.",
     ),
