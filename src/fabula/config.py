@@ -1,5 +1,6 @@
 """Typed settings: frozen records whose fields are documented once, read from and written to TOML."""
 
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,7 @@ class Record(BaseModel):
                 raise FabulaError(
                     f"unknown field {name!r}", where=place, hint=did_you_mean(name, cls.model_fields)
                 ) from None
-            value = "" if first["type"] == "missing" else f" = {first['input']!r}"
+            value = "" if first["type"] == "missing" else f" = {reprlib.repr(first['input'])}"
             raise FabulaError(f"field {name!r}{value} {describe_problem(first)}", where=place) from None
 
     @classmethod
@@ -62,7 +63,12 @@ PROBLEMS = {
     "float": "must be a number",
     "bool": "must be true or false",
     "string": "must be text",
+    "tuple": "must be a list",
+    "list": "must be a list",
     "missing": "is required",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "too_long": "must have at most {max_length} entries",
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",

@@ -47,9 +47,15 @@ def test_the_shares_of_a_words_tokens(vocabulary: Vocabulary, before: str):
     assert logits.any()
 
 
+def test_a_less_likely_word_in_the_prompt_is_not_made_longer(vocabulary: Vocabulary):
+    logits = np.zeros(len(vocabulary.token_bytes), dtype=np.float32)
+    WordBias(vocabulary, {"cat": -100.0}).add(logits, "the cat")
+    assert logits.max() == 0
+
+
 def test_words_are_taken_from_the_command_line():
     assert SamplingSettings.parse({"word_bias": ["Door=2", "sea=-1.5"]}).word_bias == {"door": 2, "sea": -1.5}
-    assert SamplingSettings(word_bias={"door": 2}).word_bias == {"door": 2}
+    assert SamplingSettings(word_bias={"Door": 2}).word_bias == {"door": 2}
     for wrong in (["door"], ["door=much"], {"two words": 1}):
         with pytest.raises(FabulaError):
             SamplingSettings.parse({"word_bias": wrong})

@@ -134,7 +134,7 @@ def test_the_same_tokens_with_the_same_probabilities():
 
 def test_the_same_spelling_and_the_same_bias_of_words(engine: TableEngine):
     bias = {"cat": 2.0, "fish": -1.5, "café": 1.0}
-    befores = ["", "the ", "the c", "the ca", "the cat", "a caf", "The C", "no fi", "3 fish"]
+    befores = ["", "the ", "the c", "the ca", "the cat", "a caf", "The C", "no fi", "3 fish", "fish"]
     logits_V = engine.table[0]
     spelled, biased = in_node(
         "const vocabulary = new Vocabulary(given.tokenizer), bias = new WordBias(vocabulary, given.bias);"

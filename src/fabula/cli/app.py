@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import reprlib
 import signal
 import sys
 from types import FrameType
@@ -166,7 +167,7 @@ def usage_problem(error: Any) -> str:
         )
     if isinstance(error.__cause__, ValidationError) and isinstance(error, typer.BadParameter) and error.param:
         first = error.__cause__.errors()[0]
-        message = f"{'/'.join(error.param.opts)} = {first['input']!r} {describe_problem(first)}"
+        message = f"{'/'.join(error.param.opts)} = {reprlib.repr(first['input'])} {describe_problem(first)}"
     elif isinstance(error, typer.BadParameter) and error.param:
         message = click_problem(error.message, error.param) or message
     return f"{message}; `{context.command_path} --help` shows how"

@@ -153,7 +153,9 @@ def read_prompts(path: Path) -> list[str]:
     except FileNotFoundError:
         raise FabulaError("no such file", where=path) from None
     except UnicodeDecodeError as error:
-        raise FabulaError(f"this is not UTF-8 (byte {error.start})", where=path) from None
+        raise FabulaError(
+            f"this is not UTF-8 (byte {error.start})", where=path, hint="save it as UTF-8"
+        ) from None
     if not (prompts := [line for line in lines if line.strip()]):
         raise FabulaError("this file has no prompt", where=path, hint="write one on each line")
     return prompts

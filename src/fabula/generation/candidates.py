@@ -136,38 +136,21 @@ def base_of(engine: Engine) -> Engine | None:
 
 
 def choose_bridge(candidates: Sequence[Draft], following: str) -> Chosen:
-    """The bridge and the separator after it that make `following` likeliest."""
+    """The bridge that makes `following` likeliest, and the separator after it that does."""
     engine, prompt = candidates[0].engine, candidates[0].prompt
     context = context_of(engine, prompt)
     bridges = [bridge for draft in candidates for bridge in bridges_of(draft)]
     bridges = [each for each in bridges if not quotes(each.text, following)] or bridges
-    joins = [""] * len(bridges)
-    if not following[0].isspace():
-        joins = best_joins(engine, context, prompt, [each.text for each in bridges], following)
-    read = [join + following[:FOLLOWING_CHARS] for join in joins]
-    losses = losses_after(
-        engine, context, [(bridge.text, each) for bridge, each in zip(bridges, read, strict=True)]
-    )
-    best = int(np.argmin(losses))
-    return replace(bridges[best], text=bridges[best].text + joins[best])
-
-
-def best_joins(
-    engine: Engine, context: list[int], prompt: str, texts: Sequence[str], following: str
-) -> list[str]:
-    """The separator after each of these texts that makes the beginning of `following` likeliest."""
-    tried = [
-        (row, join)
-        for row, text in enumerate(texts)
-        for join in (("",) if (prompt + text)[-1:].isspace() else JOINS)
+    joins = ["" if (prompt + each.text)[-1:].isspace() or following[0].isspace() else " " for each in bridges]
+    pairs = [
+        (each.text, join + following[:FOLLOWING_CHARS]) for each, join in zip(bridges, joins, strict=True)
     ]
-    losses = losses_after(
-        engine, context, [(texts[row], join + following[:JOIN_CHARS]) for row, join in tried]
-    )
-    best: dict[int, tuple[float, str]] = {}
-    for (row, join), loss in zip(tried, losses, strict=True):
-        best[row] = min(best.get(row, (np.inf, "")), (loss, join))
-    return [join for _, join in best.values()]
+    best = int(np.argmin(losses_after(engine, context, pairs)))
+    text, join = bridges[best].text, joins[best]
+    if join:
+        tried = [(text, each + following[:JOIN_CHARS]) for each in JOINS]
+        join = JOINS[int(np.argmin(losses_after(engine, context, tried)))]
+    return replace(bridges[best], text=text + join)
 
 
 def bridges_of(draft: Draft) -> list[Chosen]:

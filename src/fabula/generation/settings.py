@@ -1,6 +1,7 @@
 """The sampling settings: how the next token is drawn."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -27,13 +28,16 @@ TRANSFORMERS_FIELDS = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p
 
 
 def _words_of(given: Any) -> Any:
-    """Words and numbers from "word=number", the form on the command line."""
-    if not isinstance(given, Sequence) or isinstance(given, str):
+    """Words in lower case and numbers, also from "word=number", the form on the command line."""
+    if isinstance(given, Mapping):
+        pairs = [(str(word), number) for word, number in given.items()]
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        pairs = [(word, number) for word, _, number in (str(each).rpartition("=") for each in given)]
+    else:
         return given
-    pairs = [str(each).rpartition("=") for each in given]
-    if any(not word for word, _, _ in pairs):
-        raise ValueError("it must have the form WORD=NUMBER")
-    return {word.lower(): number for word, _, number in pairs}
+    if not all(re.fullmatch(r"\w+", word) for word, _ in pairs):
+        raise ValueError("it must have the form WORD=NUMBER, with a single word")
+    return {word.lower(): number for word, number in pairs}
 
 
 class SamplingSettings(Record):
@@ -113,13 +117,11 @@ class SamplingSettings(Record):
         default=False,
         description="Ban the phrases that the model overuses compared with the author, according to its evaluation.",
     )
-    word_bias: Annotated[dict[Annotated[str, Field(pattern=r"^\w+$")], float], BeforeValidator(_words_of)] = (
-        Field(
-            default_factory=dict,
-            max_length=100,
-            description="WORD=NUMBER: how much likelier a word becomes, in nats; below 0, how much less likely.",
-            json_schema_extra={"flags": ["--bias"]},
-        )
+    word_bias: Annotated[dict[str, float], BeforeValidator(_words_of)] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="WORD=NUMBER: how much likelier a word becomes, in nats; below 0, how much less likely.",
+        json_schema_extra={"flags": ["--bias"]},
     )
     copy_guard: int = Field(
         default=0,

@@ -45,7 +45,8 @@ class WordBias:
         found = BEGUN.search(before)
         begun = found.group() if found else ""
         for spellings, value in self._words:
-            if begun in spellings:
+            # A word in the prompt never lost a negative bias, so a longer word must not get it back.
+            if begun in spellings and value > 0:
                 logits_V[self._goes_on] -= value
             for token, share in self._shares(spellings, value, begun=begun).items():
                 logits_V[token] += share

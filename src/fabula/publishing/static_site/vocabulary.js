@@ -69,7 +69,7 @@ export class WordBias {
     for (const [id, share] of this.#begins) logits[id] += share;
     const [begun] = BEGUN.exec(before);
     for (const [spellings, value] of this.#words) {
-      if (spellings.includes(begun)) for (const id of this.#goesOn) logits[id] -= value;
+      if (spellings.includes(begun) && value > 0) for (const id of this.#goesOn) logits[id] -= value;
       for (const [id, share] of this.#shares(spellings, value, begun, "")) logits[id] += share;
     }
   }
