@@ -327,6 +327,11 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
             Highlight(
                 format_percent(own.new_words),
                 f"of its words occur in no training story (people's: {format_percent(people.new_words)})",
+            )
+            if own.non_words is None
+            else Highlight(
+                format_percent(own.non_words),
+                f"of its words are in no training story and no word list (people's: {format_percent(people.non_words)})",
             ),
         ]
     return found[:NUM_HIGHLIGHTS]
