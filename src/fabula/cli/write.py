@@ -91,6 +91,8 @@ def write(
         if options.corpus is not None:
             engine.copies = CopyIndex.of_corpus(options.corpus)
         drafts = make_drafts(engine, prompts, sampling, options.seed, options.num_stories)
+        if (number := sampling.num_candidates) > 1:
+            terminal.note(f"writing {number} for each story, to print the best of them")
         began = time.perf_counter()
         is_whole = show(drafts, options, terminal)
         seconds = time.perf_counter() - began

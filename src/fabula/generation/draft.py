@@ -14,7 +14,7 @@ from fabula.generation.engine import Engine
 from fabula.generation.healing import covers, take_back
 from fabula.generation.sampling import draw, loss_of, token_weights
 from fabula.generation.sentences import last_sentence_end, last_word_end
-from fabula.generation.settings import SamplingSettings
+from fabula.generation.settings import MAX_PHRASE, SamplingSettings
 from fabula.generation.word_bias import WordBias
 from fabula.results import FinishReason, WrittenStory
 from fabula.tokens.prompts import prompt_text
@@ -37,9 +37,6 @@ if that is less."""
 
 NOTE_STEP = 128
 """Tokens after which the author's note moves on with the story: each time, the model reads the window again."""
-
-MAX_PHRASE = 100
-"""Longest banned phrase, in characters."""
 
 DRY_BREAKERS = (b"\n", b":", b'"', b"*", "\u201c".encode(), "\u201d".encode())
 

@@ -35,7 +35,6 @@ from fabula.generation.settings import SamplingSettings
 UNLIKELY = 1e-5
 """Share of the probability below which top-p hardly ever keeps a token."""
 
-
 SMALLEST_DIVISOR = 1e-30
 """A smaller temperature or penalty would be 0 in float32; it has the same effect as this one."""
 

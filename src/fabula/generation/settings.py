@@ -16,6 +16,9 @@ GENERATION_CONFIG = "generation_config.json"
 MAX_TEXT = 4000
 """Longest text that a setting may have, in characters."""
 
+MAX_PHRASE = 100
+"""Longest banned phrase, in characters."""
+
 SHORTEST_GUARD = 20
 """The shortest `copy_guard`, in characters: shorter passages occur in anybody's stories."""
 
@@ -107,7 +110,7 @@ class SamplingSettings(Record):
     dry_allowed_length: int = Field(
         default=2, ge=1, description="DRY does not penalise repeated sequences shorter than this many tokens."
     )
-    banned_phrases: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
+    banned_phrases: tuple[Annotated[str, Field(min_length=1, max_length=MAX_PHRASE)], ...] = Field(
         default=(),
         max_length=100,
         description="Words and phrases that the story must not contain, in any case.",
