@@ -5,7 +5,7 @@ python benchmarks/note_places.py MODEL CORPUS [NUMBER [FIRST]]
 At one place in each of NUMBER held-out stories, from number FIRST on, the model reads the last `WINDOW` tokens, as it does after a window has moved on,
 and a text about the story; scored are the next `SCORED` tokens. Two texts are tried: the names in the story before the
 window, as in a memory; and the rarest words of the next tokens, as an author would note what is to come. Each stands at the top
-of the window, or so many tokens before its end, at the beginning of a line.
+of the window, or in brackets at the beginning of the last line that begins so many tokens before its end.
 """
 
 import re
@@ -22,7 +22,8 @@ from fabula.evaluation.models import Scorer
 from fabula.evaluation.stories import held_out_stories
 
 WINDOW, SCORED, FIRST = 384, 128, 32
-DEPTHS = (0, 32, 64, 128, 256)
+TOP = WINDOW
+DEPTHS = {"names": (TOP, 64), "words": (TOP, 0, 32, 64, 128)}
 NUM_WORDS = 6
 NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}")
 
@@ -77,12 +78,12 @@ def main(folder: str, corpus: str, number: int = 32, first_story: int = 0) -> No
         rows: dict[str, tuple[list[int], list[int]]] = {"none": ([start, *window], scored)}
         given = texts_of(before, following, rarity)
         for kind, text in given.items():
-            for form, wheres in (("[{}]\n", ("top", *DEPTHS)), ("{}\n", ("top", 64))):
+            for depth in DEPTHS[kind]:
+                form = "{}\n" if depth == TOP else "[{}]\n"
                 inserted = tokenizer.encode(form.format(text), add_special_tokens=False)
-                for where in wheres:
-                    at = 0 if where == "top" else line_start(window, tokenizer, int(where))
-                    name = f"{kind}, {form.strip()}, {where}"
-                    rows[name] = ([start, *window[:at], *inserted, *window[at:]], scored)
+                at = line_start(window, tokenizer, depth)
+                name = f"{kind}, {form.strip()}, {'top' if depth == TOP else depth}"
+                rows[name] = ([start, *window[:at], *inserted, *window[at:]], scored)
         spelled = [tokenizer.decode([token]).strip().lower() for token in scored]
         for name, bits in zip(rows, losses(scorer.model, list(rows.values())), strict=True):
             sums.setdefault(name, []).append(bits)

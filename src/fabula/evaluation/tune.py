@@ -44,8 +44,8 @@ SAMPLERS: dict[str, list[dict[str, float]]] = {
         for p, t in ((0.1, 1), (0.05, 0.8), (0.05, 1), (0.1, 1.2), (0.2, 1.2), (0.02, 1))
     ],
     "repetition_penalty": [
-        {"repetition_penalty": r, "top_p": 0.95, "temperature": 0.8}
-        for r in (1.05, 1.1, 1.02, 1.2, 1.15, 1.3)
+        {"repetition_penalty": r, "top_p": 0.95, "temperature": t}
+        for r, t in ((1.1, 0.6), (1.05, 0.8), (1.1, 0.8), (1.02, 0.8), (1.2, 0.8), (1.15, 0.8))
     ],
 }
 """What is tried of each sampler, the safest first, since a run with little time tries only these. What is not named is switched off."""

@@ -125,7 +125,7 @@ def base_of(engine: Engine) -> Engine | None:
     not available without a network, or is not the same any more."""
     if engine not in BASES:
         BASES[engine] = None
-        records = ModelRecords.of(engine.folder)
+        records, _ = ModelRecords.readable(engine.folder)
         named = records.run.arguments.base if records.run else ""
         at_hand = Path(named).is_dir() or (named in BASE_BY_NAME and is_at_hand(named))
         if records.training and named and at_hand:
