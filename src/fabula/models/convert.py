@@ -58,7 +58,11 @@ def _quantisation(file: Path) -> str:
     kind = counts.most_common(1)[0][0]
     block, size = GGML_QUANT_SIZES[kind]
     bits = 8 * size / block
-    lost = "" if bits >= 16 else "; what its quantisation lost stays lost, so the original is the better base"
+    lost = (
+        ""
+        if bits >= 16
+        else "; the precision that quantisation lost cannot be restored, so the original is the better base"
+    )
     return f"most weights in {kind.name} ({bits:.3g} bits each){lost}"
 
 
