@@ -2,6 +2,7 @@
 
 import email.message
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,8 @@ TEMPLATES = {
     "gemma": "<start_of_turn>user\nAbout quay {k}<end_of_turn>\n<start_of_turn>model\n{tale}<end_of_turn>\n",
     "alpaca": "### Instruction:\nAbout quay {k}\n\n### Response:\n{tale}\n\n",
     "forum": "[WP] About quay {k} [RESPONSE] {tale}\n",
+    "title": "<|title|>About quay {k}<|story|>{tale}<|end|>\n",
+    "separator": "<BOS> About quay {k} <SEP> {tale} <EOS>\n",
     "labels": "Prompt: About quay {k}\nStory: {tale}\n\n",
 }
 
@@ -152,6 +155,10 @@ def test_aozora(tmp_path: Path):
         (b":: StoryTitle\nQuay\n\n:: Start\nThe fox ran. [[Go on->Quay]]\n", "Twine"),
         (b"- title: A\n  text: |\n    The fox ran.\n- title: B\n  text: |\n    The gull flew.\n", "YAML"),
         (b"".join(b"%d\n00:00:0%d,000 --> 00:00:0%d,900\nThe fox ran.\n\n" % (k, k, k) for k in range(1, 6)), "subtitles"),
+        (b'<?xml version="1.0"?>\n<FinalDraft DocumentType="Script"><Content/></FinalDraft>', "screenplay"),
+        (b'{"cells": [{"cell_type": "code", "source": ["import os"]}], "nbformat": 4}', "notebook"),
+        (b'// mine\nconst stories = [\n"The fox ran.",\n"The gull flew."\n];\n', "program"),
+        (b'window.YTD.tweets.part0 = [ {"tweet": {"full_text": "The fox ran."}} ]', "program"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],
@@ -197,7 +204,8 @@ def test_a_markdown_table_and_a_table_after_another_line(tmp_path: Path):
     assert texts(stories) == flat
     assert stories[1].title == "T1"
     rows = "".join(f'T{k},"{tale}"\n' for k, tale in enumerate(TALES))
-    assert texts(read(tmp_path / "a.csv", f"Exported on 2021-03-04\n\nTitle,Body\n{rows}")) == TALES
+    for before in ("Exported on 2021-03-04\n\n", "# Exported by a program\n# 2021-03-04\n"):
+        assert texts(read(tmp_path / "a.csv", f"{before}Title,Body\n{rows}")) == TALES
 
 
 def test_numbered_stories(tmp_path: Path):
@@ -287,6 +295,60 @@ def test_templates_links_and_properties_beside_stories_are_passed_over(tmp_path:
     assert {one.source: one.text for one in source.passed_over} == {
         "Template.md": "a template", "Home.md": "a list of links", "Mara.md": "a list of properties",
     }  # fmt: skip
+
+
+def test_bullets_and_properties_of_logseq(tmp_path: Path):
+    bullets = "\n".join(f"- {line}" for line in TALES[0].split("\n"))
+    stories = read(tmp_path / "a.md", f"tags:: fiction\n\n{bullets}\n")
+    assert "\n\n".join(texts(stories)) == TALES[0].replace("\n", "\n\n")
+
+
+def test_notes_of_joplin_have_titles_and_no_properties(tmp_path: Path):
+    end = "id: {k:032x}\nparent_id: 0\ncreated_time: 2021-03-04T05:06:07.000Z\ntype_: {kind}"
+    for k, tale in enumerate(TALES):
+        (tmp_path / f"{k}.md").write_text(f"T{k}\n\n{tale}\n\n{end.format(k=k, kind=1)}")
+    (tmp_path / "9.md").write_text(f"Stories\n\n{end.format(k=9, kind=2)}")
+    source = open_stories(tmp_path)
+    assert [(story.title, story.text) for story in source] == [
+        (f"T{k}", tale) for k, tale in enumerate(TALES)
+    ]
+    assert [one.source for one in source.passed_over] == ["9.md"]
+
+
+def test_markdown_without_footnotes_tags_and_shortcodes(tmp_path: Path):
+    tale = TALES[0].split("\n")[0]
+    text = f'# A\n\n{{{{< figure src="a.png" >}}}}\n\n{tale}[^1]\n\n<br>\n\n<center>{tale}</center>\n\n[^1]: Of the sea.\n'
+    source = open_stories(_written(tmp_path / "a.md", text))
+    assert "\n\n".join(texts(list(source))) == f"{tale}\n\n{tale}"
+
+
+def test_notes_of_scrivener_beside_a_text_are_passed_over(tmp_path: Path):
+    for k, tale in enumerate(TALES):
+        (tmp_path / f"{k} The Quay.txt").write_text(tale)
+        (tmp_path / f"{k} The Quay Notes.txt").write_text("Check the tide. Ask about lamps. Mara is 34.")
+    (tmp_path / "Field Notes.txt").write_text(TALES[0].replace("quay", "field"))
+    source = open_stories(tmp_path)
+    assert [one.text for one in source.passed_over] == ["notes on the file beside it"] * 6
+    assert len(list(source)) == 7
+
+
+def test_a_page_of_preformatted_text(tmp_path: Path):
+    book = "\n\n\n".join(
+        f"Chapter {k}\n\n{escaped(textwrap.fill((tale + ' ') * 3, 60))}" for k, tale in enumerate(TALES)
+    )
+    stories = read(tmp_path / "a.html", f"<html><body><pre>\n{book}\n</pre></body></html>")
+    assert texts(stories) == [" ".join(((tale + " ") * 3).split()) for tale in TALES]
+
+
+def test_an_exported_page_of_discord(tmp_path: Path):
+    said = [line for tale in TALES for line in tale.split("\n")]
+    chat = "".join(
+        f'<div class="chatlog__message"><span class="chatlog__author">mara</span><span class="chatlog__timestamp">03/01/2023</span>'
+        f'<div class="chatlog__content chatlog__markdown">{escaped(line)}</div></div>'
+        for line in said
+    )
+    page = f'<html><body><div class="preamble">Quay</div><div class="chatlog">{chat}</div></body></html>'
+    assert "\n\n".join(texts(read(tmp_path / "a.html", page))) == "\n\n".join(said)
 
 
 def test_what_stands_around_a_book_is_left_out(tmp_path: Path):

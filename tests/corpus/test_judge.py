@@ -40,6 +40,7 @@ def test_the_next_step_can_be_typed(tmp_path: Path) -> None:
     [
         ("<p>It rained.</p>\n<p>It <em>poured</em>.</p>", ["markup"]),
         (r"{\rtf1\ansi\fs24 It rained.\par It poured.\par}", ["markup"]),
+        ("It rained. <SEP> It poured.", ["markup"]),
         ('{"title": "Rain", "body": "It rained."}', ["json"]),
         ("It rained\ufffd\ufffd\ufffd.", ["binary"]),
         ("\n".join(f"It rained on day {n}.\n{n}" for n in range(11, 20)), ["page_numbers"]),

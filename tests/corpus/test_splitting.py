@@ -1,5 +1,6 @@
 """Where stories begin: chosen by the stories that a cut makes, with a question if two ways are equally good."""
 
+import itertools
 import random
 import textwrap
 from pathlib import Path
@@ -13,7 +14,7 @@ from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.read import StorySource, open_stories
 from fabula.corpus.splitting.choose import ReadSample, choose_split
 from fabula.corpus.splitting.cut import cut_blocks
-from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading, roman_value
+from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading, roman_value
 from fabula.corpus.splitting.markers import find_markers
 from fabula.corpus.splitting.pages import without_gutenberg, without_pages
 from fabula.corpus.splitting.split import Split
@@ -96,6 +97,13 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n\n".join(f"CHAPTER {roman}.\n\n{text}" for roman, text in zip(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"], BLANK, strict=True)),
         "\n\n".join(f"{title}\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"=== {title} ===\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"{'=' * 30}\n{title}\n{'=' * 30}\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"Chapter {number}. {text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"......{number}......\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"He keeps the light and nobody may know of it (Part {number})\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"Post by mara » Mon Mar {number}, 2021 10:10 am\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "".join(f'<doc id="{number}" title="{title}">\n{text}\n</doc>\n' for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True))),
+        "\u2029".join(f"Chapter {number}\u2029{text}" for number, text in enumerate(FLAT, 1)),
         "\n\n".join(f"{title}\n======\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"{number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\n".join(f"Chapter {number}: {title}\n" + textwrap.fill(" ".join(story), 70) for number, (title, story) in enumerate(zip(TITLES, STORIES, strict=True), 1)),
@@ -122,6 +130,13 @@ def test_speech_alone_a_line_is_asked_about(tmp_path: Path) -> None:
     )
     with pytest.raises(FabulaError, match="--split-at lines"):
         source_of(tmp_path, text)
+
+
+def test_lines_that_are_alike_are_asked_about(tmp_path: Path) -> None:
+    """Stories of two sentences, one a line, look like the paragraphs of one text without speech."""
+    pairs = [f"{one} {other}" for one, other in itertools.combinations(SENTENCES, 2)]
+    with pytest.raises(FabulaError, match="--split-at lines"):
+        source_of(tmp_path, "\n".join(pairs[:40]))
 
 
 def test_numbers_and_labels_before_lines_are_asked_about(tmp_path: Path) -> None:
@@ -224,6 +239,13 @@ def test_the_licence_of_project_gutenberg_goes() -> None:
     lines: list[str | None] = ["Title: X", "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "A story.", "*** END OF THE PROJECT GUTENBERG EBOOK X ***", "Terms"]  # fmt: skip
     assert [reason for _, reason, _ in without_gutenberg(lines)] == ["gutenberg-licence"] * 2
     assert lines == [None, None, "A story.", None, None]
+    lines = [
+        "*** START OF THE PROJECT GUTENBERG EBOOK X ***",
+        "_The snow_, said _he",
+        "not she_, of snake_case.",
+    ]
+    without_gutenberg(lines)
+    assert lines[1:] == ["The snow, said he", "not she, of snake_case."]
 
 
 @given(
@@ -234,6 +256,21 @@ def test_broken_lines_are_joined(paragraphs: list[list[str]], width: int) -> Non
     whole = [" ".join(sentences) for sentences in paragraphs]
     wrapped = "\n\n".join(textwrap.fill(text, width, break_on_hyphens=False) for text in whole)
     assert unwrap(wrapped) == "\n\n".join(whole)
+
+
+def test_lines_with_a_blank_one_after_each_are_joined(tmp_path: Path) -> None:
+    book = "\n\n".join(
+        f"Chapter {number}\n\n"
+        + textwrap.fill(" ".join(story), 66, initial_indent="    ").replace("\n", "\n\n")
+        for number, story in enumerate(STORIES, 1)
+    )
+    assert [story.text for story in source_of(tmp_path, book)] == FLAT
+
+
+def test_indented_paragraphs_of_one_line_are_not_joined() -> None:
+    speech = [f"     “{sentence}”" for sentence in SENTENCES[:2]]
+    lines = [*textwrap.wrap(FLAT[0], 65), *speech, *textwrap.wrap(FLAT[1], 65, initial_indent="     ")]
+    assert unwrap("\n".join(lines)).split("\n\n")[1:3] == [line.strip() for line in speech]
 
 
 def test_verse_and_long_lines_are_not_joined() -> None:
@@ -247,7 +284,9 @@ def test_verse_and_long_lines_are_not_joined() -> None:
     ("line", "level"),
     [
         ("Chapter 1", CHAPTER), ("CHAPTER XIV.", CHAPTER), ("Chapter Twenty-One: The Lamp", CHAPTER), ("Kapitel 3", CHAPTER),
-        ("Глава 2", CHAPTER), ("第三章 海", CHAPTER), ("Part Two", PART), ("BOOK THE FIRST", PART), ("Prologue", CHAPTER),
+        ("Глава 2", CHAPTER), ("第三章 海", CHAPTER), ("Part Two", PART), ("Chapter 1 The Lamp", CHAPTER),
+        ("Розділ 2", CHAPTER), ("3. Bölüm", CHAPTER), ("الفصل الأول", CHAPTER), ("अध्याय 4", CHAPTER), ("บทที่ 2", CHAPTER), ("제3장", CHAPTER),
+        ("- 4 -", NUMERAL), ("The light (Part 3)", CHAPTER), ("He read it (part of it) again", 0), ("BOOK THE FIRST", PART), ("Prologue", CHAPTER),
         ("Part of him wanted to stay, and part of him did not.", 0), ("He opened the book.", 0), ("“Chapter 3,” he said.", 0),
         ("Chapter 3 was the worst, she thought, and turned the page.", 0), ("THE END", 0), ("by A. Writer", 0),
     ],

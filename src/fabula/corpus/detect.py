@@ -31,6 +31,7 @@ _MAX_SAMPLED = 24
 _NO_STORIES = {
     ".py", ".js", ".css", ".ts", ".c", ".h", ".cpp", ".java", ".rs", ".go", ".sh", ".bat", ".ini", ".cfg", ".toml", ".yaml",
     ".yml", ".log", ".svg", ".xsl", ".xsd", ".dtd", ".opf", ".ncx", ".bib", ".sty", ".url", ".lnk", ".ipynb", ".lock",
+    ".edn", ".conf", ".map", ".rb", ".php", ".pl", ".lua", ".jsx", ".tsx", ".vue", ".scss", ".sql",
 }  # fmt: skip
 _OF_DATASETS = {"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
 """Files that `datasets` writes next to its data."""
@@ -39,6 +40,9 @@ _CHAPTER_NAME = re.compile(
     r"(?:\b|_)(?:chapter|chap|ch|kapitel|kap|chapitre|cap[ií]tulo|глава|part|episode)[\s_.-]*\d+|第.{1,4}[章回]",
     re.IGNORECASE,
 )
+_BESIDE = re.compile(r"[ _-]+(?:notes|synopsis)$", re.IGNORECASE)
+"""What Scrivener adds to the name of a text for the files of its notes."""
+
 _ABOUT = re.compile(
     r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest|archive_browser)\b.*",
     re.IGNORECASE,
@@ -94,10 +98,19 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
         if len(files) > 1 and chosen.name in ("markdown", "text") and (reason := why_no_story(sample.text)):
             found.pass_over(file.name, reason)
             continue
-        has_cr = chosen.is_text and b"\r" in sample.head and b"\n" not in sample.head
-        found.plans.append(FilePlan(file, chosen.name, sample.encoding, has_cr=has_cr))
+        line_ends = _line_ends(sample) if chosen.is_text else ""
+        found.plans.append(FilePlan(file, chosen.name, sample.encoding, line_ends=line_ends))
         found.samples[file.name] = sample
     return found
+
+
+def _line_ends(sample: Sample) -> str:
+    """How lines end: see `FilePlan.line_ends`."""
+    if b"\n" in sample.head:
+        return ""
+    if b"\r" in sample.head:
+        return "cr"
+    return "unicode" if "\n" in sample.text else ""
 
 
 def _why_not(name: str, names: set[str]) -> str:
@@ -105,6 +118,11 @@ def _why_not(name: str, names: set[str]) -> str:
     path = PurePosixPath(name)
     if path.suffix == ".wp_source" and str(path.with_suffix(".wp_target")) in names:
         return "the prompts"
+    beside = _BESIDE.sub("", path.stem)
+    if beside != path.stem and any(
+        PurePosixPath(name).with_suffix("") == path.with_name(beside) for name in names
+    ):
+        return "notes on the file beside it"
     if path.suffix.lower() in _NO_STORIES or path.name in _OF_DATASETS:
         return "no stories"
     return "about the files" if _ABOUT.fullmatch(path.name) and len(names) > 2 else ""

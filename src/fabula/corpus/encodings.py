@@ -275,13 +275,19 @@ def decode_start(head: bytes, encoding: str) -> str:
         text = decoder.decode(head).removeprefix("\ufeff")
     except UnicodeError:  # UTF-16 without a byte order mark; reading the file will raise the error
         text = head.decode("ascii", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if "\n" in text else text.translate(_SEPARATORS)
+
+
+_SEPARATORS = {0x2028: "\n", 0x2029: "\n"}
+"""Unicode's separators of lines and of paragraphs."""
 
 
 class Recoded(io.RawIOBase):
-    """Reads a stream of bytes in another encoding, or with CR as the line end, as UTF-8 with LF."""
+    """Reads a stream of bytes in another encoding, or with CR or Unicode's separators as line ends, as UTF-8 with LF."""
 
-    def __init__(self, file: IO[bytes], encoding: str, name: str) -> None:
+    def __init__(self, file: IO[bytes], encoding: str, name: str, has_separators: bool = False) -> None:
+        self._has_separators = has_separators
         self._text = io.TextIOWrapper(file, encoding=encoding, newline=None)
         self._name = name
         self._encoding = encoding
@@ -293,7 +299,9 @@ class Recoded(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
             try:
-                self._rest = self._text.read(1 << 16).encode("utf-8", "surrogatepass")
+                text = self._text.read(1 << 16)
+                text = text.translate(_SEPARATORS) if self._has_separators else text
+                self._rest = text.encode("utf-8", "surrogatepass")
             except UnicodeError as error:
                 what = f"this is not {self._encoding} ({error})"
                 if isinstance(error, UnicodeDecodeError):

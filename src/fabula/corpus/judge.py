@@ -42,6 +42,11 @@ _MARKUP = re.compile(
     r"|\\(?:par|pard|rtf1|fs\d+|cf\d|f\d)\b|<\|\w{2,20}\|>|</?s>|<(?:sos|eos|bos|pad)>",
     re.IGNORECASE,
 )
+_TOKEN = re.compile(
+    r"<\|\w{2,20}\|>|<(?:SEP|CLS|PAD|UNK|NL|BOS|EOS|SOS|EOT|nl|newline|sos|eos|bos|pad|sep)>|\[(?:SEP|CLS|PAD|BOS|EOS|SOS|/?INST)\]"
+)
+"""Tokens of models, which no story holds."""
+
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
 _NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
@@ -99,7 +104,7 @@ class Examination:
 def oddities(text: str) -> list[str]:
     """What is odd about a text that should be a story."""
     found = []
-    if ("<" in text or "\\" in text) and len(_MARKUP.findall(text)) >= 3:
+    if (("<" in text or "\\" in text) and len(_MARKUP.findall(text)) >= 3) or _TOKEN.search(text):
         found.append("markup")
     if _is_json(text):
         found.append("json")

@@ -207,10 +207,11 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
     return records
 
 
-def _newlines(text: str) -> str:
-    """`<nl>` and `<newline>`, with at most one space on either side, become a newline."""
-    if "<newline>" in text:
-        text = text.replace("<newline>", "<nl>")
+def with_newlines(text: str) -> str:
+    """`<nl>`, `<NL>` and `<newline>`, with at most one space on either side, become a newline."""
+    for token in ("<newline>", "<NL>", "<NEWLINE>"):
+        if token in text:
+            text = text.replace(token, "<nl>")
     first, *rest = text.split("<nl>")
     if not rest:
         return text
@@ -228,7 +229,7 @@ def text_stories(records: Iterator[Raw], name: str, split: Split) -> Iterator[St
     for line, offset, raw in records:
         text = decode(raw, name, line, offset)
         if has_tokens:
-            text = _newlines(text.strip().removeprefix(split.start).removesuffix(split.end))
+            text = with_newlines(text.strip().removeprefix(split.start).removesuffix(split.end))
         if split.unwrap:
             text = unwrap(text)
         if text := text.strip():

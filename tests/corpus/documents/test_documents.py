@@ -86,6 +86,34 @@ def test_docx_lines_that_look_like_headings_are_headings_if_there_are_no_others(
     assert not [block for block in read(docx(notes)).blocks if block.kind == "heading"]
 
 
+def test_docx_chapters_without_any_format_and_below_a_title():
+    body = "".join(paragraph(f"Chapter {word}") + paragraph(TALE) * 3 for word in ("One", "Two", "Three"))
+    for before in ("", paragraph("The Tide", style="Title")):
+        headings = [block.text for block in read(docx(before + body)).blocks if block.kind == "heading"]
+        assert headings[-3:] == ["Chapter One", "Chapter Two", "Chapter Three"]
+
+
+def test_tables_with_a_story_a_row():
+    """In Word and on web pages; other tables are read cell by cell."""
+    rows = [("0", "The Lamp", TALE * 4), ("1", "Boots", TALE * 5), ("2", "Salt", TALE * 4)]
+    html = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    word = "".join(
+        "<w:tr>" + "".join(f"<w:tc>{paragraph(cell)}</w:tc>" for cell in row) + "</w:tr>" for row in rows
+    )
+    tables = [
+        page(f"<table><tr><th>n</th><th>title</th><th>story</th></tr>{html}</table>").encode(),
+        docx(f"<w:tbl>{word}</w:tbl>"),
+    ]
+    for table in tables:
+        blocks = read(table).blocks
+        assert [block.text for block in blocks if block.kind == "heading"] == ["The Lamp", "Boots", "Salt"]
+        assert [" ".join(block.text.split()) for block in blocks if block.kind == "paragraph"] == [
+            " ".join(row[2].split()) for row in rows
+        ]
+    layout = page(f"<table><tr><td>Home</td><td>{TALE * 9}</td></tr></table>")
+    assert not [block for block in read(layout.encode()).blocks if block.kind == "heading"]
+
+
 def test_docx_empty_lines_are_scene_breaks_where_they_are_rare():
     empty = paragraph("")
     rare = (paragraph(TALE) * 5 + empty) * 3 + paragraph(TALE)
@@ -276,6 +304,16 @@ def test_pdf_without_page_numbers_and_running_heads():
     assert "Writer" not in text
     assert not any(str(number) in text for number in range(11, 17))
     assert set(reasons(document)) == {"page_number", "running_head"}
+
+
+def test_pdf_chapters_in_the_size_of_the_text():
+    lines = textwrap.wrap(TALE * 12, 60)
+    pages: list[list[tuple[float, float, float, str]]] = [
+        [(160, 480, 11, f"Chapter {word}"), *((70 if k % 6 == 0 else 50, 440 - 20 * k, 11, line) for k, line in enumerate(lines[:18]))]
+        for word in ("One", "Two", "Three")
+    ]  # fmt: skip
+    headings = [block.text for block in read(pdf(pages)).blocks if block.kind == "heading"]
+    assert headings == ["Chapter One", "Chapter Two", "Chapter Three"]
 
 
 def test_pdf_hyphens():

@@ -64,6 +64,19 @@ def test_a_stray_quotation_mark_swallows_no_row():
     assert len(rows(f"title,text\n{table}")) == 6
 
 
+def test_a_table_that_is_cut_short():
+    whole = "id,text\n" + "".join(f'{k},"{TALE}\n{TALE}"\n' for k in range(6))
+    with pytest.raises(FabulaError, match="never closed; the file may be cut short") as caught:
+        rows(whole[:-40])
+    assert caught.value.line == 12
+
+
+def test_cells_without_a_value_are_no_stories(tmp_path: Path):
+    table = "id\ttext\n" + "".join(f"{k}\t{TALE} {k}\n" for k in range(4)) + "4\t\\N\n5\tNaN\n"
+    (tmp_path / "a.tsv").write_text(table)
+    assert len(list(open_stories(tmp_path / "a.tsv"))) == 4
+
+
 def test_rows_that_do_not_fit_are_an_error_with_their_line():
     good = "".join(f'{k},"{TALE}",x\n' for k in range(90))
     with pytest.raises(FabulaError, match="a:92: this row has more fields"):
@@ -134,6 +147,14 @@ def test_cells(value: object, text: str):
         {"1": {"text": "a"}, "2": {"text": "b"}},
         {"text": {"0": "a", "1": "b"}, "n": {"0": 1, "1": 2}},
         {"columns": ["text"], "index": [0, 1], "data": [["a"], ["b"]]},
+        {
+            "db": [
+                {
+                    "meta": {"version": 5},
+                    "data": {"posts": [{"text": "a"}, {"text": "b"}], "tags": [], "users": []},
+                }
+            ]
+        },
         {
             "kind": "Listing",
             "data": {

@@ -33,6 +33,9 @@ _REFUSED = {
     "djvu": ("this is a book of pictures (DjVu)", "read it with OCR, and save the text"),
     "postscript": ("this is PostScript", "convert it to PDF"),
     "scrivener": ("this is a Scrivener project", "compile it in Scrivener to .docx or .txt"),
+    "screenplay": ("this is a screenplay of Final Draft", "export it as text or PDF"),
+    "notebook": ("this is a notebook with code", "save the stories as text or JSON Lines"),
+    "code": ("this is a program", "save the texts in it as JSON, or a story a file"),
     "sqlite": ("this is an SQLite database", "export the table with the stories as CSV"),
     "latex": ("this is LaTeX", "convert it, for example with pandoc: pandoc book.tex -o book.docx"),
     "org": ("this is Org mode", "convert it, for example with pandoc: pandoc book.org -o book.docx"),
@@ -64,6 +67,17 @@ _TEXTS = (
     (re.compile(r"(?mi)^#\+(?:title|author|startup|options|date):|^:PROPERTIES:$"), "org"),
     (re.compile(r"(?ms)\A(?=.*^==+[^=\n]+==+\s*$)(?=.*(?:\'\'\'\S|\[\[[^\]\n]+\]\]))"), "wiki"),
     (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b"), "twine"),
+    (re.compile(r"\A(?:<\?xml[^>]*>\s*)?<FinalDraft\b"), "screenplay"),
+    (
+        re.compile(r"\A\s*\{\s*\"(?:cells\"\s*:\s*\[\s*\{\s*\"|nbformat|metadata\"\s*:\s*\{\s*\"kernelspec)"),
+        "notebook",
+    ),
+    (
+        re.compile(
+            r"\A(?:\s*(?://.*|/\*(?s:.*?)\*/|[\"']use strict[\"'];?))*\s*(?:(?:export\s+(?:default\s+)?)?(?:const|let|var)\s+\w+\s*=|export default [\[{]|module\.exports\s*=|import .+ from [\"']|window\.[\w.\[\]\"']+\s*=)"
+        ),
+        "code",
+    ),
     (
         re.compile(r"\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b"),
         "subtitles",

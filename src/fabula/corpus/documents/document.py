@@ -3,10 +3,11 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from fabula.corpus.blocks import Block
+from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading
 
 _SYMBOLS = re.compile(
     r"[\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*[*#~•●○◆◇◊❖❦❧☙⁂※§✦✧★☆♦▪■□][\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*"
@@ -60,6 +61,23 @@ def is_divider(text: str) -> bool:
     return len(text) <= 100 and any(
         pattern.fullmatch(text) for pattern in (_SYMBOLS, _RULED, _LETTERS, _WORDS) if text.strip()
     )
+
+
+LONG_CELL, SHORT_CELL = 40, 12
+"""In words: a cell of a table with a story has at least as many, and one that only describes it at most as many."""
+
+
+def story_rows(rows: Sequence[Sequence[str]]) -> dict[int, tuple[str, int]]:
+    """The rows of a table in a document that hold a story each: by the row's number the title from the other cells, and
+    the number of the story's cell. Empty if it is no such table, but for example the layout of a page."""
+    found: dict[int, tuple[str, int]] = {}
+    for number, cells in enumerate(rows):
+        long = [at for at, cell in enumerate(cells) if len(cell.split()) >= LONG_CELL]
+        others = [cell for at, cell in enumerate(cells) if at not in long]
+        if len(long) == 1 and others and all(len(cell.split()) <= SHORT_CELL for cell in others):
+            title = " ".join(" ".join(cell.split()) for cell in others if re.search(r"[^\W\d]", cell))
+            found[number] = title or f"#{number + 1}", long[0]
+    return found if len(found) >= 3 and len(found) >= len(rows) - 1 else {}
 
 
 class Collector:
@@ -118,9 +136,16 @@ class Collector:
             self._blocks.append(Block(kind, text, level, len(self._blocks) + 1))
 
     def _with_plain_headings(self) -> list[Block]:
-        """The blocks; if there are no headings, those that look like one become headings."""
-        if any(block.kind == "heading" for block in self._blocks):
+        """The blocks; if there are no headings, or only one, those that look like one become headings."""
+        marked = [block.level for block in self._blocks if block.kind == "heading"]
+        if len(marked) > 1:
             return list(self._blocks)
+        level = max(marked, default=0) + 1
+        if chapters := self._named_chapters():
+            return [
+                replace(block, kind="heading", level=level) if at in chapters else block
+                for at, block in enumerate(self._blocks)
+            ]
         found: dict[Hashable, list[int]] = {}
         for at, look in self._looks.items():
             text = self._blocks[at].text
@@ -132,8 +157,19 @@ class Collector:
             runs = sum(b - a == 1 for a, b in itertools.pairwise(places))
             if 2 <= len(places) <= len(blocks) / 3 and len(texts) == len(places) and runs <= len(places) / 2:
                 for at in places:
-                    blocks[at] = replace(blocks[at], kind="heading", level=1)
+                    blocks[at] = replace(blocks[at], kind="heading", level=level)
         return blocks
+
+    def _named_chapters(self) -> set[int]:
+        """Paragraphs that are headings by their words alone ("Chapter One"), if there are several."""
+        found = set()
+        for at, block in enumerate(self._blocks):
+            if block.kind == "paragraph" and len(block.text) <= MAX_HEADING and "\n" not in block.text:
+                heading = find_heading(block.text, True)
+                if heading and heading.level in (PART, CHAPTER):
+                    found.add(at)
+        texts = {self._blocks[at].text for at in found}
+        return found if len(found) > 1 and len(texts) == len(found) else set()
 
     def _with_scene_breaks(self, blocks: list[Block]) -> list[Block]:
         """The blocks, with dividers in place of empty lines that are wider or rarer than the gaps between

@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from fabula.corpus.documents.document import Collector, Document
+from fabula.corpus.documents.document import Collector, Document, story_rows
 from fabula.corpus.documents.package import Package, resolve
 from fabula.corpus.documents.xml import Element, attribute, child, children, integer, parse_xml, tag
 from fabula.errors import FabulaError
@@ -148,8 +148,26 @@ class _Reader:
             elif name == "sdt" and _is_contents(element):
                 text = "\n".join("".join(p.itertext()) for p in element.iter() if tag(p) == "p")
                 self.collector.leave_out(text, "contents")
+            elif name == "tbl":
+                self._table(element)
             elif name not in _SKIPPED:
                 self.read(element)
+
+    def _table(self, element: Element) -> None:
+        """Read a table: a story a row under the text of the other cells, or else all cells in order."""
+        cells = [list(children(row, "tc")) for row in children(element, "tr")]
+        texts = [[" ".join(part for part in cell.itertext()) for cell in row] for row in cells]
+        stories = story_rows(texts)
+        for number, (row, text) in enumerate(zip(cells, texts, strict=True)):
+            if number in stories:
+                title, place = stories[number]
+                self.collector.heading(title, 2)
+                self.read(row[place])
+            elif stories:
+                self.collector.leave_out(" ".join(text), "front_matter")
+        if not stories:
+            for inner in element:
+                self.read(inner)
 
     def _paragraph(self, element: Element) -> None:
         properties = child(element, "pPr")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
-from fabula.corpus.documents.document import Collector, Document
+from fabula.corpus.documents.document import Collector, Document, story_rows
 from fabula.corpus.documents.xml import Element, attribute, parse_xml, tag
 from fabula.errors import FabulaError
 
@@ -212,11 +212,26 @@ class HtmlReader:
             self._break()
         elif name == "br":
             self._line_break(element)
+        elif name == "table" and (rows := _rows_of(element))[1]:
+            self._stories(*rows)
         else:
             self._children(element, name, only_headings or self._holds_headings_only(element, name))
         if element in self._main:
             self._flush()
             self._inside = False
+
+    def _stories(self, cells: list[list[Element]], stories: dict[int, tuple[str, int]]) -> None:
+        """Read a table with a story a row."""
+        self._flush()
+        for number, row in enumerate(cells):
+            if number in stories:
+                title, place = stories[number]
+                self.collector.heading(title, 2)
+                self._children(row[place], "td", False)
+            else:
+                self.collector.leave_out(
+                    " ".join(text for cell in row for text in cell.itertext()), "front_matter"
+                )
 
     def _children(self, element: Element, name: str, only_headings: bool) -> None:
         is_block, outer = name in _BLOCKS, self._preformatted
@@ -392,6 +407,13 @@ def _heading_level(element: Element, name: str) -> int:
     return 0
 
 
+def _rows_of(table: Element) -> tuple[list[list[Element]], dict[int, tuple[str, int]]]:
+    """The cells of each row of a table, and which rows hold a story: see `story_rows`."""
+    rows = [row for row in table.iter() if tag(row) == "tr"]
+    cells = [[cell for cell in row if tag(cell) in ("td", "th")] for row in rows]
+    return cells, story_rows([["".join(cell.itertext()) for cell in row] for row in cells])
+
+
 def _main_parts(body: Element) -> list[Element]:
     """The outermost elements that hold the story; empty if the whole page does."""
     total = _num_letters([body])
@@ -399,6 +421,9 @@ def _main_parts(body: Element) -> list[Element]:
         return []
     if body.find(".//{*}div[@class='page_body chat_page']") is not None:  # an export of Telegram
         return [one for one in body.iter() if one.get("class") == "text" and "message" in _names_above(one)]
+    messages = [one for one in body.iter() if "chatlog__content" in one.get("class", "").split()]
+    if messages:  # DiscordChatExporter
+        return messages
     named: dict[str, list[Element]] = {}
     for element in body.iter():
         if not (name := tag(element)):

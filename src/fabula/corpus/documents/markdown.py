@@ -12,6 +12,13 @@ from fabula.corpus.splitting.wrapping import unwrap
 
 _UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
 
+_BREAK_TAG = re.compile(r"</?(?:br|p|div|center|section|blockquote)\b[^<>\n]*>", re.IGNORECASE)
+_RULE_TAG = re.compile(r"<hr\b[^<>\n]*>", re.IGNORECASE)
+_TAG = re.compile(
+    r"</?(?:i|b|u|s|em|strong|span|a|img|small|big|sup|sub|font|details|summary|del|ins)\b[^<>\n]*>",
+    re.IGNORECASE,
+)
+
 _PARSER = MarkdownIt("commonmark", {"html": False}).disable(
     ["code", "html_block", "html_inline", "lheading", "entity"]
 )
@@ -23,6 +30,7 @@ def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
     text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
     # and lines that begin with a year or a number are not lists
     text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)
+    text = _RULE_TAG.sub("\n\n* * *\n\n", _TAG.sub("", _BREAK_TAG.sub("\n", text))) if "<" in text else text
     text = _UNDERLINED.sub(r"# \1\n", text)
     blocks: list[Block] = []
     tokens = _PARSER.parse(text)

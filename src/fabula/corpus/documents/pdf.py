@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from fabula.corpus.documents.document import Collector, Document, is_divider
+from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading
 from fabula.errors import FabulaError
 
 _NUMBER = re.compile(
@@ -320,7 +321,7 @@ def _begins(above: _Line, line: _Line, layout: _Layout) -> bool:
     """Whether a line begins a paragraph."""
     if abs(line.size - above.size) > 0.1 * layout.size or line.bold != above.bold:
         return True
-    if is_divider(line.text) or is_divider(above.text):
+    if any(is_divider(one.text) or _names_chapter(one, layout) for one in (above, line)):
         return True
     same_page = above.page == line.page
     step = above.bottom - line.bottom
@@ -337,6 +338,14 @@ def _begins(above: _Line, line: _Line, layout: _Layout) -> bool:
     if layout.mode == "gap" and same_page and step > 0:
         return False
     return short and ended
+
+
+def _names_chapter(line: _Line, layout: _Layout) -> bool:
+    """Whether a line is the heading of a chapter by its words alone."""
+    if line.right > layout.right - layout.short or not _CHAPTER.match(line.text):
+        return False
+    heading = find_heading(line.text, True)
+    return heading is not None and heading.level in (PART, CHAPTER)
 
 
 def _collect(lines: list[_Line], outline: dict[int, dict[str, int]], collector: Collector) -> None:

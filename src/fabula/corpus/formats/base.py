@@ -100,7 +100,7 @@ class FilePlan:
         split: of text and documents: where stories begin.
         is_alone: whether this text is the whole input; its end then becomes a separate story, so that it can be held
             out.
-        has_cr: whether lines end with only CR.
+        line_ends: "" for LF or CRLF; "cr" if lines end with only CR, "unicode" if with Unicode's separators.
         book: the book that this file is a chapter of, and `part`: its number there, from 1; "" and 0 if it is not a
             chapter.
     """
@@ -111,14 +111,14 @@ class FilePlan:
     columns: Columns = NO_COLUMNS
     split: Split = WHOLE
     is_alone: bool = False
-    has_cr: bool = False
+    line_ends: str = ""
     book: str = ""
     part: int = 0
 
     @property
     def is_plain(self) -> bool:
         """Whether the bytes are UTF-8 with LF or CRLF already."""
-        return is_utf8(self.encoding) and not self.has_cr
+        return is_utf8(self.encoding) and not self.line_ends
 
     @property
     def name(self) -> str:
@@ -132,7 +132,7 @@ class FilePlan:
             if self.is_plain:
                 yield file
             else:
-                yield io.BufferedReader(Recoded(file, self.encoding, self.name))
+                yield io.BufferedReader(Recoded(file, self.encoding, self.name, self.line_ends == "unicode"))
 
     @contextmanager
     def open_lines(

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, decode
+from fabula.corpus.text_records import with_newlines
 
 _TURN = re.compile(
     r"<\|im_start\|>[ \t]*(?P<chatml>\w+)[ \t]*\n?"
     r"|<\|start_header_id\|>(?P<llama>\w+)<\|end_header_id\|>\s*"
     r"|<start_of_turn>[ \t]*(?P<gemma>\w+)[ \t]*\n?"
-    r"|<\|(?P<bar>system|user|assistant|prompt|story|response|answer)\|>"
-    r"|\[(?P<inst>/?INST|WP|PROMPT|RESPONSE|STORY)\]"
+    r"|<\|(?P<bar>system|user|assistant|prompt|title|genre|theme|topic|keywords|summary|story|response|answer)\|>"
+    r"|\[(?P<inst>/?INST|WP|PROMPT|TITLE|GENRE|SUMMARY|RESPONSE|STORY)\]"
+    r"|<\|?(?P<start>BOS|SOS|startoftext)\|?>|(?:<\|?|\[)(?P<sep>SEP)(?:\|?>|\])"
     r"|(?m:^)#{2,4}[ \t]*(?P<alpaca>System|Instruction|Input|Prompt|Human|User|Assistant|Response|Output|Story):?[ \t]*(?=\n)"
     r"|(?m:^)(?:#{2,4}[ \t]*)?(?P<label>System|Instruction|Prompt|Human|User|Assistant|Response|Completion|Output|Story):[ \t]*",
     re.IGNORECASE,
@@ -27,6 +29,7 @@ _ANSWERS = {
     "story",
     "answer",
     "/inst",
+    "sep",
     "bot",
     "gpt",
     "ai",
@@ -60,7 +63,8 @@ class Instructions(RowFormat):
         turns = list(_TURN.finditer(text))
         line, place, prompt = 1, 0, ""
         for turn, after in zip(turns, [*turns[1:], None], strict=True):
-            said = _ENDS.sub("", text[turn.end() : after.start() if after else len(text)]).strip()
+            said = _ENDS.sub("", text[turn.end() : after.start() if after else len(text)])
+            said = with_newlines(said.strip())
             line, place = line + text.count("\n", place, turn.start()), turn.start()
             role = _role(turn)
             if role in _ANSWERS:

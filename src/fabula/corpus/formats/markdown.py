@@ -11,13 +11,18 @@ _SETTINGS = re.compile(r"\s*(---|\+\+\+)[ \t]*\n(?:.*\n){0,200}?(?:\1|\.\.\.)[ \
 _SETTING = re.compile(r"(?m)^[\w .-]+\s*[:=]")
 _HEADING = re.compile(r"(?m)^#{1,6} \S")
 _MARK = re.compile(
-    r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://"
+    r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://|(?:\A|\n)[-*+]\s\S.*(?:\n+[-*+]\s\S.*)*\s*\Z|\[\^\w+\]"
 )
 _COMMENT = re.compile(
-    r"<!--.*?-->|%%.*?%%|\{%.*?%\}|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$",
+    r"<!--.*?-->|%%.*?%%|\{%.*?%\}|\{\{[<%].*?[%>]\}\}|^[ \t]*[\w-]+::[ \t][^\n]*$|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$",
     re.DOTALL | re.MULTILINE,
 )
-"""Text in Markdown that is meant for its author or for a program: comments, embedded files, lines of tags, Liquid."""
+"""Text in Markdown that is meant for its author or for a program: comments, embedded files, lines of tags, Liquid, shortcodes of
+Hugo, properties of Logseq."""
+
+_FOOTNOTE = re.compile(r"^\[\^[^\]\s]+\]:.*(?:\n(?:[ \t]+\S.*|\n(?=[ \t]+\S)))*|\[\^[^\]\s]+\]", re.MULTILINE)
+_JOPLIN = re.compile(r"(?:\A|\n)id: [0-9a-f]{32}\n(?:\w+:.*\n)*type_: (\d+)\s*\Z")
+"""What Joplin writes below each note; type 1 is a note."""
 
 
 class Markdown(DocumentFormat):
@@ -26,7 +31,7 @@ class Markdown(DocumentFormat):
     is_text = True
 
     def detect(self, sample: Sample) -> bool:
-        if find_settings(sample.text):
+        if find_settings(sample.text) or _JOPLIN.search(sample.text):
             return True
         if sample.suffix in (".md", ".markdown", ".mdown", ".mkd"):
             return bool(_MARK.search(sample.text)) or "\\" in sample.text
@@ -39,9 +44,14 @@ class Markdown(DocumentFormat):
         lines_before = settings.count("\n")
         if settings:
             log.removals.append(ReaderRemoval(name, 1, "front-matter", settings.strip()))
-        for comment in _COMMENT.findall(text):
-            log.removals.append(ReaderRemoval(name, 1, "comment", comment))
-        body = _COMMENT.sub("", text[len(settings) :])
+        body = text[len(settings) :]
+        if joplin := _JOPLIN.search(body):
+            log.removals.append(ReaderRemoval(name, 1, "front-matter", joplin[0].strip()))
+            body = "# " + body[: joplin.start()]  # its first line is the title
+        for pattern, reason in ((_COMMENT, "comment"), (_FOOTNOTE, "footnote")):
+            for found in pattern.finditer(body):
+                log.removals.append(ReaderRemoval(name, 1, reason, found[0]))
+            body = pattern.sub("", body)
         return markdown_blocks(body, lines_before)
 
 
@@ -49,6 +59,8 @@ def why_no_story(text: str) -> str:
     """Why a file among others that programs for notes write holds no story: it is a template, a list of links, or a list
     of properties; "" if it may hold one."""
     body = text[len(find_settings(text)) :]
+    if (joplin := _JOPLIN.search(text)) and joplin[1] != "1":
+        return "a notebook or attachment of Joplin"
     if len(_PLACEHOLDER.findall(text)) >= 2:
         return "a template"
     words = len(_HEADING_LINE.sub("", body).split())

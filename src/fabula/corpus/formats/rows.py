@@ -35,6 +35,9 @@ _REMOVED = re.compile(
 """What sites put in place of a text that its author or a moderator deleted."""
 
 
+_NO_VALUE = re.compile(r"\\N|NULL|None|NaN|#N/A", re.IGNORECASE)
+"""What databases and spreadsheets write where there is no text."""
+
 _BOTS = ("AutoModerator",)
 """Authors of posts that are not stories."""
 
@@ -109,7 +112,7 @@ def row_stories(
             text = restore(text)
         if columns.mark:
             text = text.removesuffix(columns.mark).rstrip()
-        if not text or _REMOVED.fullmatch(text):
+        if not text or _REMOVED.fullmatch(text) or _NO_VALUE.fullmatch(text):
             continue
         if len(text) > limits.MAX_STORY_BYTES:
             raise too_long(name, number)
@@ -151,5 +154,11 @@ def _row_texts(row: dict[str, Any], columns: Columns, name: str, number: int, un
 def _no_story(row: dict[str, Any], plan: FilePlan, number: int) -> ReaderRemoval:
     values = [value for column in plan.columns.text if isinstance(value := row.get(column), str)]
     text = " ".join(values).strip()
-    reason = "bot" if row.get("author") in _BOTS else "removed-post" if text else "empty-row"
+    reason = (
+        "bot"
+        if row.get("author") in _BOTS
+        else "removed-post"
+        if text and not _NO_VALUE.fullmatch(text)
+        else "empty-row"
+    )
     return ReaderRemoval(plan.name, number, reason, text)

@@ -139,9 +139,31 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
         raise _question(samples, best, rivals[0])
     if best.quality is None and len(samples) == 1:
         for rival in rivals:  # stories that consist of speech look like the paragraphs of one text
-            if rival.quality and rival.quality.in_speech > 0.9 and not rival.quality.broken:
+            if (
+                rival.quality
+                and not rival.quality.broken
+                and (rival.quality.in_speech > 0.9 or _is_even(rival))
+            ):
                 raise _question(samples, best, rival)
     return best.split, best.why
+
+
+def _is_even(lines: Candidate) -> bool:
+    """Whether lines are alike as stories of two sentences are: the lines of one text differ in length, and often begin in
+    speech."""
+    words = sorted(count_words(text) for text in lines.texts)
+    few, many = words[len(words) // 20], words[-1 - len(words) // 20]
+    in_speech = lines.quality.in_speech if lines.quality else 1.0
+    return (
+        lines.split.kind == "lines"
+        and len(words) >= _MANY_LINES
+        and few >= 6
+        and many <= 5 * few
+        and in_speech < 0.12
+    )
+
+
+_MANY_LINES = 20
 
 
 def _what_before_lines(lines: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ _NUMBER_WORDS = (
 )
 _ROMAN = "(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
 _NUMBER = rf"(?:\d{{1,4}}|{_ROMAN}|{_NUMBER_WORDS})"
-_TITLE = r"(?P<title>\s*[:.–—|-]+\s*\S.{0,80}|\s+[“\"(]?[^\W\d_a-z].{0,60})?"
+_TITLE = r"(?P<title>\s*[:.–—|-]+\s*\S.{0,80}|\s+[“\"(]?(?-i:[^\W\d_a-z])(?:.{0,60}[^.,;])?)?"
 
 _PART = re.compile(
     rf"(?:part|book|volume|act|teil|buch|band|partie|livre|tome|parte|libro|часть|книга|том)\s+(?:the\s+)?{_NUMBER}\b[.:)]?{_TITLE}",
@@ -19,8 +19,10 @@ _PART = re.compile(
 )
 _CHAPTER = re.compile(
     rf"(?:chapter|ch(?:ap)?\.|story|tale|episode|scene|section|letter|canto|stave|day|night|kapitel|chapitre|cap[íi]tulo|capitolo|hoofdstuk"
-    rf"|rozdzia[łl]|kapitola|fejezet|глава|рассказ|kap\.)\s*(?:no\.?\s*|#\s*)?{_NUMBER}\b[.:)]?{_TITLE}"
-    rf"|(?:the\s+)?{_NUMBER}(?:st|nd|rd|th)?\s+(?:chapter|story|tale|kapitel|глава|fejezet)\b[.:]?{_TITLE.replace('title', 'title2')}",
+    rf"|rozdzia[łl]|kapitola|fejezet|глава|рассказ|kap\.|розділ|раздел|poglavlje|bölüm|luku|kapittel|chương|κεφάλαιο|פרק|अध्याय|บทที่|ตอนที่)"
+    rf"\s*(?:no\.?\s*|#\s*)?{_NUMBER}\b[.:)]?{_TITLE}"
+    rf"|(?:the\s+)?{_NUMBER}(?:\.|st|nd|rd|th)?\s+(?:chapter|story|tale|kapitel|глава|fejezet|bölüm|luku|κεφάλαιο)\b[.:]?{_TITLE.replace('title', 'title2')}"
+    r"|(?:الفصل|الجزء|अध्याय)\s+\S+(?:\s+\S+)?",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
@@ -28,14 +30,23 @@ _NAMED = re.compile(
     r"|пролог|эпилог|prólogo|epílogo|vorwort|nachwort)(?:\s+\d+)?[.:]?(?:\s*[:.–—-]\s*\S.{0,60})?",
     re.IGNORECASE,
 )
+RUN_IN = re.compile(
+    rf"(?:chapter|part|story|tale|kapitel|teil|chapitre|partie|cap[íi]tulo|capitolo|глава|часть|hoofdstuk)\s+{_NUMBER}\s*[.:)–—-]\s+(?=\S.{{30}})",
+    re.IGNORECASE,
+)
+"""The number of a chapter before its first words, in the same paragraph."""
+
 _HAN = re.compile(
-    r"第\s*[0-9０-９零〇一二三四五六七八九十百千两]+\s*[章回节節話话卷部篇集](?:\s*[:：、.]?\s*\S.{0,40})?|(?:序章|楔子|尾声|尾聲|番外)(?:\s*\S.{0,30})?"
+    r"第\s*[0-9０-９零〇一二三四五六七八九十百千两]+\s*[章回节節話话卷部篇集](?:\s*[:：、.]?\s*\S.{0,40})?|(?:序章|楔子|尾声|尾聲|番外)(?:\s*\S.{0,30})?|제\s*\d+\s*[장화부편막회](?:[\s:.]+\S.{0,40})?"
 )
 _DECORATED = re.compile(
     r"(?P<mark>[=*~#_+•◆★☆-]{2,})\s*(?P<text>[^\W_](?:.{0,78}[\w!?.)\"”’])?)\s*(?P=mark)|(?:title|titel|story title|название)\s*:\s*(?P<named>\S.{0,78})",
     re.IGNORECASE,
 )
-_NUMERAL = re.compile(rf"[(\[–—-]?\s*(?P<number>\d{{1,3}}|{_ROMAN})\s*[.)\]–—-]?", re.IGNORECASE)
+_NUMERAL = re.compile(
+    rf"[\s(\[{{<.·•*~=_|–—-]{{0,20}}(?P<number>\d{{1,3}}|{_ROMAN})[\s)\]}}>.·•*~=_|–—-]{{0,20}}",
+    re.IGNORECASE,
+)
 _NUMBERED = re.compile(
     rf"(?P<number>\d{{1,3}}|{_ROMAN.upper()})(?:[.):]\s+|\s+[–—-]\s+)(?P<text>[^\W\d_a-z].{{0,60}})"
 )
@@ -58,6 +69,19 @@ _SLUG_LINE = re.compile(r"(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ]")
 """The beginning of a scene in a screenplay, which is part of its text."""
 
 _PROMPT = re.compile(r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}")
+_WITH_PART = re.compile(
+    rf"\S.{{2,140}}[\s,:;–—-]+(?:[(\[]\s*)?(?:part|pt\.?|chapter|ch\.?)\s*#?{_NUMBER}(?:\s*(?:/|of)\s*{_NUMBER})?\s*[)\]]"
+    rf"|\S.{{2,140}}\s[–—-]+\s(?:part|chapter)\s+{_NUMBER}",
+    re.IGNORECASE,
+)
+"""The title of a part of a serial: "My uncle keeps the light (Part 3)"."""
+
+POST = re.compile(
+    r"(?:re: .{1,60}\s)?(?:post(?:ed)?|submitted|published|written)(?: #?\d+)? (?:by|on) .{3,80}\b\d{4}\b.{0,20}",
+    re.IGNORECASE,
+)
+"""The line that a forum puts above each post."""
+
 _BBCODE = re.compile(
     r"\[(b|i|u|s|center|left|right|justify|size|color|font|url|quote|spoiler|indent)(?:=[^\]\n]{0,100})?\]"
     r"((?:(?!\[\1[=\]]).)*?)\[/\1\]",
@@ -86,6 +110,10 @@ def find_heading(line: str, alone: bool) -> Heading | None:
     if _PROMPT.fullmatch(line):
         return Heading(DECORATED, line)
     if alone and (_DATE.fullmatch(line) or ((quoted := _QUOTED.fullmatch(line)) and _is_title(quoted[1]))):
+        return Heading(TITLE, line)
+    if alone and _WITH_PART.fullmatch(line):
+        return Heading(CHAPTER, line)
+    if alone and POST.fullmatch(line):
         return Heading(TITLE, line)
     line = _COUNT.sub("", line)
     line = without_bbcode(line)[0].strip()
@@ -130,7 +158,7 @@ def without_bbcode(text: str) -> tuple[str, int]:
 
 def numeral_value(line: str) -> int:
     """The number that a heading of level `NUMERAL` begins with; 0 for none."""
-    match = re.match(rf"\W*(?:(\d{{1,3}})|({_ROMAN}))\b", line, re.IGNORECASE)
+    match = re.match(rf"[\W_]*(?:(\d{{1,3}})|({_ROMAN}))\b", line, re.IGNORECASE)
     if not match:
         return 0
     return int(match[1]) if match[1] else roman_value(match[2])

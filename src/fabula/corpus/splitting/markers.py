@@ -101,6 +101,11 @@ def _own_markers(texts: Sequence[str], counts: Counter[str]) -> Split | None:
 def _line_pair(texts: Sequence[str]) -> Split | None:
     """Lines around each story that say so in words, perhaps with numbers ("START" and "END", "--- BEGIN STORY 3 ---"),
     or None."""
+    tags = Counter(name for text in texts for name in _TAG_LINE.findall(text))
+    for name, count in tags.most_common(3):  # with attributes: <doc id="3" title="The Lamp">
+        closed = sum(len(re.findall(rf"(?m)^[ \t]*</{name}>[ \t]*$", text)) for text in texts)
+        if count >= _MIN_OWN and abs(count - closed) <= 1 and name.lower() not in _HTML:
+            return Split("pattern", start=rf"<{name}\b[^<>]*>", end=f"</{name}>")
     forms: Counter[str] = Counter()
     for text in texts:
         forms.update(
@@ -121,6 +126,7 @@ def _line_pair(texts: Sequence[str]) -> Split | None:
     return None
 
 
+_TAG_LINE = re.compile(r"(?m)^[ \t]*<([A-Za-z]\w{0,20})\s[^<>\n]{1,300}[^/<>]>[ \t]*$")
 _LINE_START = re.compile(r"\b(?:begin|start|beginning|opening)\b|^<\w[^/]*>$|^\[\w[^/\]]*\]$", re.IGNORECASE)
 _LINE_END = re.compile(r"\b(?:end|stop|finish)\b|^</|^\[/", re.IGNORECASE)
 

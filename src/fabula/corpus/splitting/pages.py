@@ -22,6 +22,9 @@ _GUTENBERG_START = re.compile(r"\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.
 _GUTENBERG_END = re.compile(
     r"\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG.*|End of (?:the )?Project Gutenberg.*", re.IGNORECASE
 )
+_ITALICS = re.compile(r"(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_])")
+"""The marks of italics in books of Project Gutenberg, which may be in different lines."""
+
 _MIN_PAGES = 4
 
 
@@ -158,6 +161,9 @@ def without_gutenberg(lines: list[str | None]) -> list[Removed]:
         re.IGNORECASE,
     )
     removed += _without_pictures(lines)
+    for number, line in enumerate(lines):
+        if line and "_" in line:
+            lines[number] = _ITALICS.sub("", line)
     body = [number for number, line in enumerate(lines) if line and line.strip()][:30]
     for number in body:
         if credit.match((lines[number] or "").strip()):

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.cut import DIVIDER
-from fabula.corpus.splitting.headings import DECORATED, NUMERAL, TITLE, Heading, find_heading, numeral_value
+from fabula.corpus.splitting.headings import (
+    DECORATED,
+    NUMERAL,
+    POST,
+    RUN_IN,
+    TITLE,
+    Heading,
+    find_heading,
+    numeral_value,
+)
 from fabula.corpus.splitting.pages import Removed, without_gutenberg, without_pages
 from fabula.corpus.splitting.wrapping import joined, wrap_width
 
@@ -34,11 +43,33 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     raw = text.split("\n")
     lines, removed = without_pages(raw)
     removed += without_gutenberg(lines)
+    _close_double_spacing(lines)
     width = wrap_width([line for line in lines if line is not None])
     blocks = _checked(_all_blocks(lines, width, pattern, {}))
-    if (items := _items(lines)) and not any(block.kind == "heading" for block in blocks):
+    num_headings = sum(block.kind == "heading" for block in blocks)
+    items = {} if num_headings else _items(lines)
+    items = items or _titled(lines, RUN_IN)
+    if len(items) > 2 * num_headings:
         blocks = _all_blocks(lines, width, pattern, items)
     return TextBlocks(blocks, sorted(removed), width)
+
+
+def _close_double_spacing(lines: list[str | None]) -> None:
+    """Take the blank lines out of wrapped text that has one after each line, as copies of manuscripts have."""
+    kept = [number for number, line in enumerate(lines) if line is not None]
+    filled = [number for number in kept if (lines[number] or "").strip()]
+    blank = [number for number in kept if not (lines[number] or "").strip()]
+    if len(filled) < _MIN_DOUBLE or len(blank) < 0.9 * (len(filled) - 1):
+        return
+    is_alone = [not (lines[at + 1] or "").strip() for at in filled[:-1]]
+    if sum(is_alone) >= 0.95 * len(is_alone) and wrap_width([lines[number] or "" for number in filled]):
+        for before, number in zip([-2, *blank], blank, strict=False):
+            if number - 1 != before:  # of several blank lines, the others stay
+                lines[number] = None
+
+
+_MIN_DOUBLE = 40
+"""Fewer lines with a blank one after each may be verse, or paragraphs of a line."""
 
 
 def _all_blocks(
@@ -70,10 +101,7 @@ def _items(lines: Sequence[str | None]) -> dict[int, str]:
     """The numbers of a list whose items are stories ("1. ", "2) "), or titles in capitals before text ("THE LAMP. "), by
     the number of their line; empty if there are fewer than three, if the numbers do not count up, or if titles recur as
     the names in a play do."""
-    titled = {
-        number: match[0] for number, line in enumerate(lines, 1) if line and (match := _CAPITALS.match(line))
-    }
-    if len(titled) >= 3 and len(set(titled.values())) == len(titled):
+    if titled := _titled(lines, _CAPITALS):
         return titled
     found = [(number, match) for number, line in enumerate(lines, 1) if line and (match := _ITEM.match(line))]
     run: dict[int, str] = {}
@@ -83,6 +111,13 @@ def _items(lines: Sequence[str | None]) -> dict[int, str]:
     return run if len(run) >= 3 and len(run) >= 0.8 * len(found) else {}
 
 
+def _titled(lines: Sequence[str | None], form: re.Pattern[str]) -> dict[int, str]:
+    """The beginnings of lines that match `form`, by number; empty if there are fewer than three, or two are the same."""
+    found = {number: match[0] for number, line in enumerate(lines, 1) if line and (match := form.match(line))}
+    return found if len(found) >= 3 and len(set(found.values())) == len(found) else {}
+
+
+_UNDERLINE = re.compile(r"\s*[=~*_#+-]{3,}\s*")
 _SALUTATION = re.compile(r"(?:my |to my )?(?:dear(?:est)?|beloved)\b[^.!?]{0,60}[,:;—-]\s*$", re.IGNORECASE)
 _CAPITALS = re.compile(r"(?=[^a-z]{4})[A-Z][A-Z'’ -]{1,50}[A-Z][.:](?:[—–-]+\s*|\s+)(?=\S.{30})")
 _ITEM = re.compile(r" {0,3}(\d{1,5})[.)]\s+(?=\S)")
@@ -95,10 +130,17 @@ def _group_blocks(
     blocks: list[Block] = []
     start = 0
     alone = len(group) == 1
-    if len(group) == 2 and re.fullmatch(r"\s*[=~*_-]{3,}\s*", group[1][1]):  # an underlined title
+    if (
+        len(group) > 2 and _UNDERLINE.fullmatch(group[0][1]) and _UNDERLINE.fullmatch(group[2][1])
+    ):  # a title in a box
+        heading = find_heading(group[1][1].strip("#*| \t"), True)
+        if heading:
+            title = Block("heading", heading.text, min(heading.level, DECORATED), group[1][0])
+            return [title, *_group_blocks(group[3:], width, pattern)]
+    if len(group) == 2 and _UNDERLINE.fullmatch(group[1][1]):
         heading = find_heading(group[0][1].strip(), True)
         if heading:
-            return [Block("heading", heading.text, min(heading.level, 3), group[0][0])]
+            return [Block("heading", heading.text, min(heading.level, DECORATED), group[0][0])]
     for at, (number, line) in enumerate(group):
         stripped = line.strip()
         heading = find_heading(stripped, alone)
@@ -137,14 +179,20 @@ def _checked(blocks: list[Block]) -> list[Block]:
     made = list(blocks)
     for at in weak:
         follows = blocks[at + 1].text if at + 1 < len(blocks) else ""
-        if crowded or times[blocks[at].text.casefold()] > 2 or _SALUTATION.match(follows):
+        is_byline = at > 0 and blocks[at - 1].kind == "heading" and POST.fullmatch(blocks[at].text)
+        if crowded or times[blocks[at].text.casefold()] > 2 or _SALUTATION.match(follows) or is_byline:
             made[at] = replace(blocks[at], kind="paragraph", level=0)
     numbered = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == NUMERAL]
     values = [numeral_value(blocks[at].text) for at in numbered]
     counted = sum(after - here in (0, 1) or after == 1 for here, after in itertools.pairwise(values))
     if numbered and (values[0] != 1 or counted < 0.8 * (len(values) - 1) or len(values) < 2):
         for at in numbered:
-            made[at] = replace(blocks[at], kind="paragraph", level=0)
+            is_mark = is_divider(blocks[at].text)  # "xXx" looks like a Roman number
+            made[at] = (
+                Block("divider", "", 0, blocks[at].line)
+                if is_mark
+                else replace(blocks[at], kind="paragraph", level=0)
+            )
     return made
 
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 MIN_WIDTH, MAX_WIDTH = 50, 110
 """Widths at which prose is broken. Narrower lines may be verse."""
 
+MAX_INDENT = 20
+"""A line with a larger indent is centred."""
+
 _MIN_PAIRS = 8
 
 
@@ -16,14 +19,22 @@ def wrap_width(lines: Sequence[str]) -> int:
     Lines count as broken if, nearly always, the first word of the next line would not have fitted, and many lines begin
     within a sentence.
     """
+    filled = [line for line in lines if line.strip()]
+    is_flush = sum(not line[0].isspace() for line in filled) > 0.5 * len(filled)
     pairs = [
         (line.rstrip(), after.strip())
         for line, after in itertools.pairwise(lines)
-        if line.strip() and after.strip() and not starts_indented(after, line)
+        if line.strip()
+        and after.strip()
+        and not starts_indented(after, line)
+        and not (is_flush and _indent(after) == _indent(line) > 0)  # two paragraphs of a line each
+        and _indent(line) <= MAX_INDENT
     ]
     if len(pairs) < _MIN_PAIRS:
         return 0
-    widths = sorted(len(line) for line, _ in pairs)
+    # Some programs do not count the indent of a paragraph's first line.
+    flush = [len(line) for line, _ in pairs if not line[0].isspace()]
+    widths = sorted(flush if 2 * len(flush) > len(pairs) else (len(line) for line, _ in pairs))
     width = widths[int(0.98 * (len(widths) - 1))]
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         return 0
@@ -54,7 +65,9 @@ def joined(lines: Sequence[str], width: int) -> list[str]:
     for number, line in enumerate(lines):
         before = lines[number - 1] if number else ""
         ends = len(before.rstrip()) < 0.7 * width and re.search(r"[.!?…:][\"”’')]*$", before.rstrip())
-        if not number or starts_indented(line, before) or ends:
+        room = len(before.rstrip()) + 1 + len(line.split()[0]) <= width - 8
+        is_next = _indent(line) == _indent(before) > 0 and room
+        if not number or starts_indented(line, before) or ends or is_next:
             paragraphs.append([])
         paragraphs[-1].append(line.strip())
     return [_join(paragraph) for paragraph in paragraphs]

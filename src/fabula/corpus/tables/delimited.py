@@ -81,6 +81,8 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
     skip = 1 if lines and _EXCEL_HINT.fullmatch(lines[0]) else _preamble(lines)
     told = found[1] if lines and (found := _EXCEL_HINT.fullmatch(lines[0])) else ""
     lines = lines[skip:]
+    if whole:
+        _refuse_cut(lines, name, skip)
     tried = [
         found
         for delimiter in ([told] if told else _DELIMITERS)
@@ -97,6 +99,27 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
     return _unquoted(lines, name, skip)
 
 
+def _refuse_cut(lines: list[str], name: str, skip: int) -> None:
+    """
+    Raises:
+        FabulaError: the file ends within a field in quotation marks, and all before it is a table.
+    """
+    for delimiter in _DELIMITERS:
+        if _try(lines, delimiter, "doubled", whole=True):
+            return
+        found = _try(lines, delimiter, "doubled", whole=False)
+        if found and len(found[2]) > 1 and _has_quoted(_raw_fields(lines, delimiter)):
+            line = sum(1 + "".join(row).count("\n") for row in found[2]) + 1 + skip
+            what = "a quotation mark opens a field here and is never closed; the file may be cut short"
+            raise FabulaError(
+                what, where=name, line=line, hint="download or export it again, or close the quotation mark"
+            )
+
+
+def _raw_fields(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    return [line.strip().split(delimiter) for line in lines if line.strip()]
+
+
 def is_markdown(lines: Sequence[str]) -> bool:
     """Whether this is a Markdown table: its second line consists of bars and dashes."""
     return len(lines) > 2 and bool(
@@ -105,8 +128,11 @@ def is_markdown(lines: Sequence[str]) -> bool:
 
 
 def _preamble(lines: Sequence[str]) -> int:
-    """Number of lines before the header that some programs write: one to five without a delimiter, the last one
-    blank."""
+    """Number of lines before the header that some programs write: comments, or one to five lines without a delimiter, the
+    last one blank."""
+    comments = next((number for number, line in enumerate(lines) if not line.startswith("# ")), 0)
+    if comments and any(delimiter in lines[comments] for delimiter in _DELIMITERS):
+        return comments
     blank = next((number for number, line in enumerate(lines[:6]) if not line.strip()), 0)
     if not blank or len(lines) < blank + 3 or '"' in "".join(lines[:blank]):
         return 0

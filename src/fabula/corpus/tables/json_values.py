@@ -178,6 +178,8 @@ def _rows_by_key(value: dict[str, Any]) -> list[dict[str, Any]]:
     largest = max(inner, key=_num_chars)
     if largest and all(isinstance(item, dict) for item in largest.values()):  # collections of records
         return rows_of(largest)
+    if not same and _is_most(largest, value) and any(isinstance(item, list) for item in largest.values()):
+        return rows_of(largest)
     return [flat(item) for item in inner]
 
 
@@ -190,6 +192,11 @@ def _num_chars(value: Any) -> int:
     return sum(map(_num_chars, value)) if isinstance(value, list) else 0
 
 
+def _is_most(part: Any, value: Any) -> bool:
+    """Whether nearly all texts of a value are in a part of it."""
+    return _num_chars(part) > 0.8 * _num_chars(value)
+
+
 def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of the only list in an object that is not a row itself, or else the object as a row."""
     lists = {
@@ -198,13 +205,22 @@ def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(item, list) and item and isinstance(item[0], dict | list)
     }
     texts = [item for item in value.values() if isinstance(item, str) and len(item.split()) >= 40]
-    if len(lists) == 1 and not texts and 2 * _num_chars(next(iter(lists.values()))) > _num_chars(value):
-        key, rows = next(iter(lists.items()))
+    key = max(lists, key=lambda name: _num_chars(lists[name]), default="")
+    if (
+        lists
+        and not texts
+        and (
+            2 * _num_chars(lists[key]) > _num_chars(value) if len(lists) == 1 else _is_most(lists[key], value)
+        )
+    ):
+        rows = lists[key]
         is_talk = key.lower() in (
             "messages",
             "conversations",
             "conversation",
             "chapters",
+            "parts",
+            "episodes",
             "turns",
             "dialog",
             "dialogue",
