@@ -294,10 +294,14 @@ def test_a_story_beyond_the_limit_is_refused_while_reading(
         assert "a story is longer than 1 MiB" in message
 
 
-@given(st.lists(st.sampled_from(["<nl>", "<newline>", " ", "\t", "a", "<", "nl>"]), max_size=20).map("".join))
+@given(
+    st.lists(st.sampled_from(["<nl>", "<newline>", "<NL>", " ", "\t", "a", "<", "nl>"]), max_size=20).map(
+        "".join
+    )
+)
 @settings(max_examples=500, deadline=None)
 def test_newline_markers(text: str) -> None:
-    assert text_records._newlines(text) == re.sub(r"\s?<(?:nl|newline)>\s?", "\n", text)
+    assert text_records.with_newlines(text) == re.sub(r"\s?<(?:nl|newline)>\s?", "\n", text, flags=re.I)
 
 
 # A file cut into pieces is the same file.
