@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made import clean, command, stories_file, story
 
-from fabula.corpus.judge import oddities, script_of
+from fabula.corpus.judge import first_line, oddities, script_of
 from fabula.corpus.ledger import LeftOutRow
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
@@ -64,6 +64,12 @@ def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
     assert "markup" in clean(path, tmp_path / "out", rules="none", force=True).counts.warnings[0]
 
 
+def test_control_characters_in_most_stories_stop(tmp_path: Path) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number).replace("e", "\x02") for number in range(6)])
+    with pytest.raises(FabulaError, match="100% of the stories hold control characters"):
+        clean(path, tmp_path / "out", rules="none")
+
+
 def test_a_line_of_most_stories_is_named(tmp_path: Path) -> None:
     texts = [f"{story(number)}\n\nContinue to the next part" for number in range(9)]
     path = stories_file(tmp_path / "a.jsonl", texts)
@@ -109,6 +115,11 @@ def test_files_that_are_not_read_are_named_and_in_the_ledger(tmp_path: Path) -> 
     )
     rows = [row for row in open_corpus(tmp_path / "out").ledger() if isinstance(row, LeftOutRow)]
     assert [(row.left_out, row.source, row.source_line) for row in rows] == [("file", "words.csv", 0)]
+
+
+def test_a_first_line_without_spaces_is_cut() -> None:
+    assert first_line("海" * 300) == "海" * 120 + "…"
+    assert first_line("the sea " * 30) == ("the sea " * 15).strip() + "…"
 
 
 def test_chinese_stories_are_long_enough(tmp_path: Path) -> None:

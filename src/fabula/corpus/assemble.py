@@ -12,7 +12,7 @@ import numpy as np
 from fabula.corpus import dedup, split
 from fabula.corpus.formats.base import ReaderRemoval
 from fabula.corpus.judge import MAX_EXAMINED, Examination, first_line, judge, stop_if_flagrant
-from fabula.corpus.ledger import DroppedRow, LeftOutRow, Removal, restore
+from fabula.corpus.ledger import DroppedRow, LeftOutRow, restore
 from fabula.corpus.plan import Plan
 from fabula.corpus.read import StorySource
 from fabula.corpus.review import Review
@@ -24,7 +24,7 @@ from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_file
 from fabula.progress import OnProgress, Progress
 from fabula.results import CleaningCounts, CorpusCounts
-from fabula.story import Story, count_words
+from fabula.story import count_words
 
 
 def assemble(folder: Path, plan: Plan, tasks: Iterable[Task], on_progress: OnProgress) -> CorpusCounts:
@@ -214,7 +214,7 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
                 story = replace(one.story, cluster=spool.id(head), split=split.NAMES[read.splits[number]])
                 writer.keep(story, one.removals, one.num_words)
                 review.add_kept(story, one.removals, one.num_words)
-                tally.add_kept(number, story, one.removals, one.num_words)
+                tally.add_kept(number, replace(one, story=story))
             if number % 1000 == 999 or number + 1 == len(spool):
                 on_progress(Progress("write", done=number + 1, total=len(spool), unit="stories"))
     if not plan.force:
@@ -266,16 +266,17 @@ class Tally:
         self._num_read += 1
         self._repairs.update(repairs)
 
-    def add_kept(self, number: int, story: Story, removals: Sequence[Removal], num_words: int) -> None:
+    def add_kept(self, number: int, one: CleanedStory) -> None:
         """Count a story that is kept, and its removals."""
+        story, num_words = one.story, one.num_words
         if len(self._num_words) % self._stride == 0:
-            self.examined.add(story)
+            self.examined.add(story, one.repairs.get("controls", 0))
         if number in self._shown:
             self._first_lines.append(first_line(story.text))
         self._num_words.append(num_words)
         self._splits[story.split] += 1
         self._train_words += num_words * (story.split == "train")
-        for removal in removals:
+        for removal in one.removals:
             self._removals[removal.rule] += 1
             self._words[removal.rule] += count_words(removal.text)
 

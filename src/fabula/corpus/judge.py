@@ -28,6 +28,9 @@ FEW_WORDS = 40
 MANY = 0.1
 """A larger share of odd stories, or of copies, gets a warning."""
 
+BINARY_SHARE = 0.005
+"""With a larger share of control characters a text is binary."""
+
 FLAGRANT = 0.5
 """If at least this share is markup, JSON or binary, cleaning stops."""
 
@@ -83,13 +86,16 @@ class Examination:
     lines: Counter[str] = field(default_factory=Counter)
     beginnings: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def add(self, story: Story) -> None:
-        """Examine a story."""
+    def add(self, story: Story, num_controls: int = 0) -> None:
+        """Examine a story; `num_controls` is the number of control characters that were taken out of it."""
         self.num_examined += 1
         text = story.text[:EXAMINED_CHARS]
         lines = [line.strip() for line in text.split("\n")]
         self.lines.update({line for line in lines if 8 <= len(line) <= LINE_CHARS and " " in line})
-        for oddity in oddities(text):
+        found = oddities(text)
+        if num_controls > BINARY_SHARE * len(story.text) and "binary" not in found:
+            found.append("binary")
+        for oddity in found:
             self.oddities[oddity] += 1
             self.examples.setdefault(oddity, f"{story.source}:{story.source_line}")
         if script := script_of(text):
@@ -108,7 +114,7 @@ def oddities(text: str) -> list[str]:
         found.append("markup")
     if _is_json(text):
         found.append("json")
-    if len(_BINARY.findall(text)) > 0.005 * len(text):
+    if len(_BINARY.findall(text)) > BINARY_SHARE * len(text):
         found.append("binary")
     if _has_page_numbers(text):
         found.append("page_numbers")
@@ -292,4 +298,5 @@ def overview(counts: CleaningCounts) -> list[tuple[str, str]]:
 def first_line(text: str) -> str:
     """The first line of a text, cut to fit a terminal."""
     line = text.lstrip().split("\n", 1)[0].strip()
-    return line if len(line) <= LINE_CHARS else line[:LINE_CHARS].rpartition(" ")[0] + "…"
+    cut = line[:LINE_CHARS]
+    return line if len(line) <= LINE_CHARS else (cut.rpartition(" ")[0] or cut) + "…"

@@ -31,6 +31,7 @@ _SEGMENT = 100_000
 _UNUSUAL = re.compile(r"[^\t\n\x20-\x7e‘’“”–—…]")
 _ORDINARY = bytes([9, 10, *range(0x20, 0x7F)])
 _BROKEN = re.compile(f"[\x80-\x9f{re.escape(''.join(map(chr, [*CONTROL_CHARS, *LIGATURES])))}]")
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _LINE_ENDS = re.compile(r"\r\n?|[\v\u0085\u2028\u2029]")
 _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u00ad]")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000\f]")
@@ -44,6 +45,7 @@ REPAIRS = {
     "line_ends": "line ends of other systems became newlines",
     "html_entities": "HTML entities such as &amp; became characters",
     "unicode": "wrongly decoded, decomposed or control characters were repaired",
+    "controls": "control characters were taken out",
     "invisible": "zero-width spaces, byte order marks and soft hyphens were taken out",
     "spaces": "no-break and other special spaces became spaces",
     "line_wraps": "lines that were wrapped at one width were joined to paragraphs",
@@ -76,6 +78,7 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
     # Deleting the ordinary bytes first is ten times as fast as searching the whole text.
     rest = text.encode().translate(None, _ORDINARY).decode()
     if _UNUSUAL.search(rest):
+        counts["controls"] += len(_CONTROLS.findall(rest))
         if _LINE_ENDS.search(rest):
             text = _count(_LINE_ENDS, "\n", text, counts, "line_ends")
         if _INVISIBLE.search(rest):
