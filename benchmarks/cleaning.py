@@ -205,12 +205,14 @@ def contenders(path: Path, work: Path, only: str | None, datatrove: str | None) 
     def fabula(name: str, path: Path, cores: int, *more: str) -> None:
         found[name] = Contender([*clean, str(path), "--workers", str(cores), *more], path, cores)
 
-    if only != "peers":
+    if only in (None, "fabula"):
         fabula("fabula, one core, copies not looked for", path, 1, *ignore)
         fabula("fabula, one core, copies dropped", path, 1)
         fabula("fabula, two cores, copies not looked for", path, 2, *ignore)
         fabula("fabula, two cores, copies dropped", path, 2)
-    if only != "fabula":
+    if only in (None, "ray"):
+        fabula("fabula, Ray on two cores, copies dropped", path, 2, "--ray", "local")
+    if only in (None, "peers"):
         few = head(path, FEW_BYTES, work / "few.txt")
         fabula("fabula, one core, copies not looked for (few)", few, 1, *ignore)
         fabula("fabula, one core, copies dropped (few)", few, 1)
@@ -251,7 +253,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=210)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--datatrove", help="Python of an environment with datatrove")
-    parser.add_argument("--only", choices=["fabula", "peers"], help="leave the others out")
+    parser.add_argument("--only", choices=["fabula", "ray", "peers"], help="leave the others out")
     parser.add_argument("--file", type=Path, help="make the stories here, or use those that are there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fabula-bench-") as folder:

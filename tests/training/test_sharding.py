@@ -68,6 +68,7 @@ def in_process(rank: int, size: int, port: int, work: Callable[..., Any], *argum
         LOCAL_WORLD_SIZE=str(num_local),
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
+        TORCHELASTIC_RUN_ID="test",
     )
     torch.set_num_threads(1)
     work(*arguments)
@@ -135,8 +136,9 @@ def test_sharded_over_several_processes_it_trains_as_one_does(
     assert not (tmp_path / "many.checkpoints").exists()
 
 
+@pytest.mark.parametrize("num_processes", [4, 1])
 def test_killed_and_resumed_by_another_number_of_processes_it_ends_the_same(
-    tiny_corpus_dir: Path, base: Path, tmp_path: Path
+    tiny_corpus_dir: Path, base: Path, tmp_path: Path, num_processes: int
 ):
     recipe = QUICK.model_copy(update={"num_epochs": 6.0, "num_validations": 6, "patience": 0})
     alone = train(tiny_corpus_dir, tmp_path / "one", base=base, recipe=recipe)
@@ -152,7 +154,7 @@ def test_killed_and_resumed_by_another_number_of_processes_it_ends_the_same(
     assert {part.name[:11] for part in parts} == {"shard-00001", "shard-00002"}  # each process wrote its own
     assert len(parts) > 2
     parts[-1].write_bytes(parts[-1].read_bytes()[:-1])
-    end(begin(4, train_in_process, tiny_corpus_dir, out, base, sharded))
+    end(begin(num_processes, train_in_process, tiny_corpus_dir, out, base, sharded))
     assert_equal_models(alone.model, out)
 
 

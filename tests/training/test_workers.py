@@ -3,17 +3,25 @@
 import dataclasses
 import multiprocessing
 import os
+import signal
 import socket
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 from torch.distributed.tensor import DTensor
 
+from fabula.errors import FabulaError
 from fabula.files import hash_file
+from fabula.progress import Progress
 from fabula.training.job import plan
 from fabula.training.recipe import Recipe
+from fabula.training.train import train
 
 QUICK = Recipe(batch_tokens=256, context_length=64, precision="fp16", max_grad_norm=0)
 
@@ -23,13 +31,29 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def one_of_two(rank: int, port: int) -> dict[str, str]:
+    """The variables that torchrun would set."""
+    return {
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def overflow_in_one_worker(
     corpus: Path, base: Path, out: Path, sharding: Literal["none", "full"], rank: int, port: int
 ) -> None:
     """Two steps of two workers in float16; in the first one the gradients of worker 1 overflow."""
-    os.environ.update(
-        RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), OMP_NUM_THREADS="1"
-    )
+    os.environ.update(one_of_two(rank, port))
     from safetensors.torch import save_file
 
     from fabula.progress import silent
@@ -58,11 +82,8 @@ def overflow_in_one_worker(
 
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_in_float16_all_workers_skip_the_same_steps(
-    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, sharding: str
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, sharding: str, port: int
 ):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     workers = [
         context.Process(
@@ -89,3 +110,52 @@ def test_in_float16_all_workers_skip_the_same_steps(
     skipped, stepped = (load_file(tmp_path / f"worker-0-step-{step}.safetensors") for step in (0, 1))
     assert all(torch.equal(before[name], skipped[name]) for name in before)
     assert not all(torch.equal(before[name], stepped[name]) for name in before)
+
+
+def train_and_kill_the_other(corpus: Path, base: Path, out: Path, rank: int, port: int) -> None:
+    """The first worker kills the second one after step 3, and must then end by itself."""
+    os.environ.update(one_of_two(rank, port))
+    (out / f"{rank}.pid").write_text(str(os.getpid()))
+
+    def kill(progress: Progress) -> None:
+        if progress.done == 3 and progress.unit == "steps":
+            os.kill(int((out / "1.pid").read_text()), signal.SIGKILL)
+
+    recipe = QUICK.model_copy(update={"precision": "fp32", "num_epochs": 50.0})
+    with pytest.raises(FabulaError, match="another process of this training has ended"):
+        train(corpus, out / "model", base=base, recipe=recipe, on_progress=kill)
+    (out / "ended").touch()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_worker_ends_when_another_one_was_killed(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, port: int
+):
+    context = multiprocessing.get_context("spawn")
+    arguments = (tiny_corpus_dir, tiny_gpt2_dir, tmp_path)
+    workers = [
+        context.Process(target=train_and_kill_the_other, args=(*arguments, rank, port)) for rank in (0, 1)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+    assert [worker.exitcode for worker in workers] == [0, -signal.SIGKILL]
+    assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM")
+def test_a_worker_that_waits_for_the_first_one_can_be_stopped(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, port: int
+):
+    store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    command = [sys.executable, "-m", "fabula", "train", str(tiny_corpus_dir), "--base", str(tiny_gpt2_dir)]
+    waiting = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "model"), "--quiet"], env=os.environ | one_of_two(1, port)
+    )
+    try:
+        store.wait(["fabula/1"], timedelta(seconds=120))
+        waiting.terminate()
+        assert waiting.wait(timeout=30) == 130
+    finally:
+        waiting.kill()

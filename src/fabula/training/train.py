@@ -111,6 +111,14 @@ def train(
         else:
             fit(job, workers, silent)
         workers.barrier()
+    except RuntimeError as error:
+        if not workers.have_lost_one(error):
+            raise
+        raise FabulaError(
+            "another process of this training has ended, or does not answer",
+            where=job.out,
+            hint="start all processes again, and they go on from the last checkpoint",
+        ) from error
     finally:
         workers.leave()
     manifest = TrainingManifest.find(job.out)
@@ -138,9 +146,12 @@ def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool
 
 
 def _check_number(num_processes: int, job: Job) -> None:
-    """Refuse to shard a model over a single process."""
+    """Refuse to shard a model over a single process, unless torchrun was told to start one: it may go on alone with what
+    several began."""
+    from fabula.training.workers import is_launched
+
     sharding = job.recipe.sharding
-    if sharding != "none" and num_processes == 1:
+    if sharding != "none" and num_processes == 1 and not is_launched():
         typed = torchrun_command(["train", str(job.corpus.path), "--out", str(job.out)])
         raise FabulaError(
             f'sharding = "{sharding}" splits the model over several processes, and there is only one',

@@ -2,6 +2,7 @@
 variables. Every process reads the same batch list, takes its share of each batch, and sums the gradients."""
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,14 +11,19 @@ from datetime import timedelta
 import torch
 from torch import distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.rendezvous import rendezvous
 
 from fabula.models.device import best_device
 
 BUCKET_BYTES = 64 << 20
 """Gradients are summed over the processes in buckets of about this many bytes."""
 
-TIMEOUT = timedelta(hours=6)
-"""Processes wait so long for each other: for the first one to clean stories, or to write a large model."""
+MEETING_TIMEOUT = timedelta(hours=6)
+"""Processes wait so long for all to come: in a run, the first one cleans the stories before."""
+
+TIMEOUT = timedelta(hours=1)
+"""Then they wait so long for each other, as when the first one writes a large model. That a process has died is known at
+once, but not that its machine has."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,10 @@ class Workers:
             torch.cuda.set_device(device)
         elif size > 1:  # gloo sums on the processor
             device = torch.device("cpu")
-        if size > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+        if (size > 1 or is_launched()) and not distributed.is_initialized():
+            store = meet(rank, size)
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
         return cls(rank, size, device)
 
     def alone(self) -> "Workers":
@@ -126,9 +134,44 @@ class Workers:
         if bucket:
             _sum_bucket(bucket)
 
+    def have_lost_one(self, error: RuntimeError) -> bool:
+        """Whether torch raised this because another process has ended, or does not answer."""
+        return self.size > 1 and (isinstance(error, distributed.DistError) or "gloo" in str(error))
+
     def leave(self) -> None:
-        if self.size > 1 and distributed.is_initialized():
+        if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def is_launched() -> bool:
+    """Whether torchrun started this process, perhaps as the only one."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def meet(rank: int, size: int) -> distributed.Store:
+    """Wait for all processes. Returns the store through which they find each other.
+
+    torch waits in C++, where a signal has no effect; so it does that in a thread, and signals act on this one.
+    """
+    found: list[distributed.Store] = []
+    failed: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            store, _, _ = next(rendezvous("env://", rank, size, timeout=MEETING_TIMEOUT))
+            store.set(f"fabula/{rank}", "here")
+            store.wait([f"fabula/{each}" for each in range(size)], MEETING_TIMEOUT)
+            found.append(store)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.2)
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def _sum_bucket(gradients: list[torch.Tensor]) -> None:
