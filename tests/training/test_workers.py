@@ -22,6 +22,7 @@ from fabula.progress import Progress
 from fabula.training.job import plan
 from fabula.training.recipe import Recipe
 from fabula.training.train import train
+from fabula.training.workers import Workers
 
 QUICK = Recipe(batch_tokens=256, context_length=64, precision="fp16", max_grad_norm=0)
 
@@ -60,7 +61,6 @@ def overflow_in_one_worker(
     from fabula.training.setup import prepare
     from fabula.training.step import compute_gradients, update_weights
     from fabula.training.weights import trained_weights
-    from fabula.training.workers import Workers
 
     workers = Workers.join()
     recipe = QUICK.model_copy(update={"sharding": sharding})
@@ -159,3 +159,13 @@ def test_a_worker_that_waits_for_the_first_one_can_be_stopped(
         assert waiting.wait(timeout=30) == 130
     finally:
         waiting.kill()
+
+
+def test_processes_that_do_not_find_each_other_are_one_clear_line(port: int, monkeypatch: pytest.MonkeyPatch):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", port))
+        taken.listen()
+        for name, value in one_of_two(0, port).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(FabulaError, match=f"127.0.0.1:{port}: the 2 processes"):
+            Workers.join()

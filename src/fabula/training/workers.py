@@ -13,6 +13,7 @@ from torch import distributed
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
+from fabula.errors import FabulaError
 from fabula.models.device import best_device
 
 BUCKET_BYTES = 64 << 20
@@ -152,6 +153,9 @@ def meet(rank: int, size: int) -> distributed.Store:
     """Wait for all processes. Returns the store through which they find each other.
 
     torch waits in C++, where a signal has no effect; so it does that in a thread, and signals act on this one.
+
+    Raises:
+        FabulaError: some have not come in time, or the address is wrong or taken.
     """
     found: list[distributed.Store] = []
     failed: list[Exception] = []
@@ -170,7 +174,11 @@ def meet(rank: int, size: int) -> distributed.Store:
     while thread.is_alive():
         thread.join(timeout=0.2)
     if failed:
-        raise failed[0]
+        raise FabulaError(
+            f"the {size} processes of this training do not find each other",
+            where=f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}",
+            hint="start them with torchrun or accelerate launch",
+        ) from failed[0]
     return found[0]
 
 
