@@ -149,7 +149,7 @@ def is_launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def meet(rank: int, size: int) -> distributed.Store:
+def meet(rank: int, size: int) -> distributed.Store:  # pyright: ignore[reportPrivateImportUsage]
     """Wait for all processes. Returns the store through which they find each other.
 
     torch waits in C++, where a signal has no effect; so it does that in a thread, and signals act on this one.
@@ -157,7 +157,7 @@ def meet(rank: int, size: int) -> distributed.Store:
     Raises:
         FabulaError: some have not come in time, or the address is wrong or taken.
     """
-    found: list[distributed.Store] = []
+    found: list[distributed.Store] = []  # pyright: ignore[reportPrivateImportUsage]
     failed: list[Exception] = []
 
     def wait() -> None:
