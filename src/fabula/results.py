@@ -108,6 +108,10 @@ class CleaningCounts(Record):
     """By reason: "empty", "deleted", "exact_copy", "near_copy", or a filter's name."""
     num_removals: int
     """Pieces of text taken out of kept stories."""
+    num_doubtful: int = 0
+    """Of these, how many are doubtful: the review shows them first."""
+    num_doubts: int = 0
+    """Pieces of text that may be notes and were left in kept stories: the review asks about them."""
     removals_by_rule: dict[str, int]
     words_by_rule: dict[str, int]
     """Words that each rule took out."""

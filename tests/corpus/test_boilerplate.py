@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from site_cases import site_cases
 
-from fabula.corpus.boilerplate import RULE_SETS, RULES, choose_rule_set, find_boilerplate
+from fabula.corpus.boilerplate import RULE_SETS, RULES, choose_rule_set, examine, find_boilerplate
 from fabula.corpus.boilerplate.paragraphs import fold
 from fabula.corpus.boilerplate.rules import RULE_LIST
 from fabula.errors import FabulaError
@@ -183,10 +183,10 @@ TEXTS = st.lists(st.one_of(WORDS, st.sampled_from([" ", "\n", "\n\n", "\t", "."]
 
 @given(TEXTS, st.sampled_from(sorted(RULE_SETS)))
 def test_spans_are_sorted_within_the_text_and_of_known_rules(text: str, rule_set: str) -> None:
-    spans = find_boilerplate(text, rule_set)
-    assert spans == find_boilerplate(text, rule_set)
+    spans, doubtful = examine(text, rule_set)
+    assert (spans, doubtful) == examine(text, rule_set)
     position = 0
-    for span in spans:
+    for span in sorted([*spans, *doubtful]):
         assert position <= span.start < span.end <= len(text)
         assert span.rule in RULES
         assert 0 <= span.confidence <= 1
@@ -355,8 +355,98 @@ def test_a_story_that_consists_of_posts_is_left_as_it_is() -> None:
         for number in range(1, 12)
     )
     story = "I work nights at the depot, and there is something behind the north door.\n\n"
-    assert find_boilerplate(story * 3 + posts) == []
+    spans, doubtful = examine(story * 3 + posts)
+    assert spans == []
+    assert doubtful
     assert find_boilerplate(story * 20 + posts)  # here it is a small part of the text
+
+
+NIGHT = (
+    "I work nights at the depot, and there is something behind the north door. I have asked my boss about it, and I was told "
+    "to stay in my booth.\n\nIt knocks at three. I have never knocked back, and I don't mean to.\n\n"
+) * 4
+
+
+@pytest.mark.parametrize(
+    "edit",
+    ["EDIT: I knocked back. It has stopped, and now my own door is moving.", "Edit: it knows my name now."],
+)
+def test_edits_of_a_narrator_who_posts_the_story_are_asked_about(edit: str) -> None:
+    spans, doubtful = examine(NIGHT + edit)
+    assert spans == []
+    assert [(NIGHT + edit)[span.start : span.end] for span in doubtful] == [edit]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "EDIT: fixed a typo",
+        "Edit: wow, thanks for the gold, kind stranger!",
+        "EDIT: Part 2 is up on r/northdoor",
+    ],
+)
+def test_edits_of_an_author_go_whoever_narrates(edit: str) -> None:
+    assert without(NIGHT + edit, "reddit") == " ".join(NIGHT.split())
+
+
+def test_what_a_story_presents_as_written_in_it_stays() -> None:
+    for shown in ("EDIT: thanks for the gold!", "A/N: I don't own these people. Please review!"):
+        text = f"{STORIES[0]}\n\nShe put her hands on the keys, and then she began to type:\n\n{shown}"
+        assert find_boilerplate(text) == [], shown
+        assert find_boilerplate(f"{text}\n\nShe looked at it for a while.\n\nThen she went to bed.") == [], (
+            shown
+        )
+
+
+def test_a_letter_stays_to_its_last_postscript() -> None:
+    letter = (
+        "14th May\n\nDear Mr. Hale,\n\nI live in your wall. I saw you through the crack above the stove, and I have been sorry.\n\n"
+        "Thank you for reading this far, and for the crackers.\n\nYours sincerely,\nA Friend\n\nP.S. You may read my other letters if you like."
+    )
+    assert find_boilerplate(letter) == []
+    assert without(letter + "\n\n---\n\nEDIT: thanks for the gold!", "reddit") == " ".join(letter.split())
+
+
+def test_a_heading_is_a_note_only_with_what_is_below_it() -> None:
+    story = f"{STORIES[0]}\n\n## Author's Note\n\n{STORIES[1]}"
+    assert find_boilerplate(story) == []
+    note = "I wrote this chapter on the train, so please forgive any typos!"
+    text = f"{STORIES[0]}\n\n**Author's Note**\n\n{note}\n\n{STORIES[1]}"
+    assert without(text, "reddit") == " ".join(f"{STORIES[0]} {STORIES[1]}".split())
+
+
+def test_edits_between_the_parts_of_a_story() -> None:
+    parts = "EDIT: Part two as requested! I've never had so many upvotes.\n\n"
+    text = f"{STORIES[0]}\n\n{parts}{STORIES[2]}"
+    assert without(text, "reddit") == " ".join(f"{STORIES[0]} {STORIES[2]}".split())
+    assert find_boilerplate(text.replace(parts, "EDIT: The light is back.\n\n")) == []
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "This story has been unlawfully obtained without the author's consent. Report any appearances on Amazon.",
+        "Enjoying this book? Seek out the original to ensure the author gets credit on the official site.",
+        "The narrative has been taken without authorization; if you see it on Amazon, report the incident.",
+        "Love what you're reading? Discover and support the author on the platform they originally published on, Royal Road.",
+    ],
+)
+def test_notices_against_theft_go_from_the_middle(notice: str) -> None:
+    text = f"{STORIES[0]}\n\n{notice}\n\n{STORIES[2]}"
+    assert without(text, "royalroad") == " ".join(f"{STORIES[0]} {STORIES[2]}".split())
+    assert (
+        find_boilerplate(
+            f"{STORIES[0]}\n\nThe author had stolen the tale from a site on the Amazon.\n\n{STORIES[2]}",
+            "ao3",
+        )
+        == []
+    )
+
+
+def test_the_heading_above_a_note_belongs_to_the_story() -> None:
+    note = "[First](https://redd.it/1) | [Next](https://redd.it/3)\n\n"
+    text = f"**Salt Road, Chapter 8**\n\n{note}{STORIES[2]}"
+    assert [text[span.start : span.end].strip() for span in find_boilerplate(text)] == [note.strip()]
 
 
 def test_the_heading_below_a_note_belongs_to_the_story() -> None:

@@ -47,6 +47,27 @@ def test_no_text_of_a_story_is_markup(page: Path) -> None:
     assert "&lt;script&gt;" in html
 
 
+def test_what_may_be_a_note_is_asked_about_and_stays(tmp_path: Path) -> None:
+    night = (
+        "I work nights at the depot. I have heard the north door, and I was told that I must not open it. "
+        * 9
+    )
+    edit = "EDIT: I opened it. My own booth was behind it, and I was in it."
+    path = stories_file(tmp_path / "a.jsonl", [f"{night}\n\n{edit}", story(1) + NOTE])
+    counts = clean(path, tmp_path / "out", rules="reddit").counts
+    assert (counts.num_removals, counts.num_doubts, counts.num_doubtful) == (1, 1, 0)
+    html = (tmp_path / "out" / "review.html").read_text()
+    assert html.index("Left in: notes or story?") < html.index(f"<mark>{edit}</mark>") < html.index("By rule")
+    place = re.search(r'data-story="(\w+)" data-start="(\d+)" data-end="(\d+)"', html)
+    assert place is not None
+    for decision, num_removals in (("confirm", 2), ("undo", 1)):
+        row = {"story": place[1], "start": int(place[2]), "end": int(place[3]), "decision": decision}
+        decided = tmp_path / f"{decision}.jsonl"
+        decided.write_text(json.dumps(row))
+        counts = clean(path, tmp_path / decision, rules="reddit", decisions=decided).counts
+        assert (counts.num_removals, counts.num_doubts) == (num_removals, 0)
+
+
 def test_its_size_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review, "MAX_REMOVALS", 3)
     path = stories_file(tmp_path / "a.jsonl", [story(number) + NOTE for number in range(9)])

@@ -80,7 +80,8 @@ def print_result(result: "CleanResult") -> None:
         print(f"not read  {left_out}" + (" (in the ledger)" if result.corpus else ""))
     words = counts.words_kept + counts.words_removed
     share = f" ({counts.words_removed / words:.2%} of all words)" if words else ""
-    print(f"removed   {counts.num_removals:,} notes, {counts.words_removed:,} words{share}")
+    doubtful = f", {counts.num_doubtful:,} of them doubtful" if counts.num_doubtful else ""
+    print(f"removed   {counts.num_removals:,} notes, {counts.words_removed:,} words{share}{doubtful}")
     for rule, words in sorted(counts.words_by_rule.items(), key=lambda item: -item[1]):
         print(f"          {rule:<24} {counts.removals_by_rule[rule]:>8,}  {words:>10,} words")
     if counts.repairs:
@@ -89,6 +90,13 @@ def print_result(result: "CleanResult") -> None:
         print("preview: nothing was written")
         return
     print(f"corpus    {result.corpus}{' (unchanged)' if result.unchanged else ''}")
+    if counts.num_doubts:
+        what = (
+            "1 passage that may be a note"
+            if counts.num_doubts == 1
+            else f"{counts.num_doubts:,} passages that may be notes"
+        )
+        print(f"left in   {what}: decide in the review")
     print(f"review    {result.corpus / 'review.html'}")
     out = default_model(str(result.corpus))
     print(f"next      {command('train', result.corpus, '--out', out)}")

@@ -15,7 +15,7 @@ from fabula.corpus.judge import MAX_EXAMINED, Examination, first_line, judge, st
 from fabula.corpus.ledger import DroppedRow, LeftOutRow, restore
 from fabula.corpus.plan import Plan
 from fabula.corpus.read import StorySource
-from fabula.corpus.review import Review
+from fabula.corpus.review import Review, certainty
 from fabula.corpus.runners import Task
 from fabula.corpus.spool import Spool
 from fabula.corpus.stages import CleanedStories, CleanedStory
@@ -213,8 +213,9 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
                 head = int(clusters.head[number])
                 story = replace(one.story, cluster=spool.id(head), split=split.NAMES[read.splits[number]])
                 writer.keep(story, one.removals, one.num_words)
-                review.add_kept(story, one.removals, one.num_words)
-                tally.add_kept(number, replace(one, story=story))
+                one.story = story
+                review.add_kept(one)
+                tally.add_kept(number, one)
             if number % 1000 == 999 or number + 1 == len(spool):
                 on_progress(Progress("write", done=number + 1, total=len(spool), unit="stories"))
     if not plan.force:
@@ -255,7 +256,7 @@ class Tally:
         self._shown = list(dict.fromkeys([kept[0], kept[len(kept) // 2], kept[-1]]))
         self._first_lines: list[str] = []
         self._num_words: list[int] = []
-        self._num_read = self._train_words = 0
+        self._num_read = self._train_words = self._num_doubts = self._num_doubtful = 0
         self._repairs: Counter[str] = Counter()
         self._splits: Counter[str] = Counter()
         self._removals: Counter[str] = Counter()
@@ -267,7 +268,7 @@ class Tally:
         self._repairs.update(repairs)
 
     def add_kept(self, number: int, one: CleanedStory) -> None:
-        """Count a story that is kept, and its removals."""
+        """Count a story that is kept, its removals and its doubts."""
         story, num_words = one.story, one.num_words
         if len(self._num_words) % self._stride == 0:
             self.examined.add(story, one.repairs.get("controls", 0))
@@ -276,7 +277,9 @@ class Tally:
         self._num_words.append(num_words)
         self._splits[story.split] += 1
         self._train_words += num_words * (story.split == "train")
+        self._num_doubts += len(one.doubts)
         for removal in one.removals:
+            self._num_doubtful += certainty(removal.confidence) == "doubtful"
             self._removals[removal.rule] += 1
             self._words[removal.rule] += count_words(removal.text)
 
@@ -302,6 +305,8 @@ class Tally:
             num_kept=num_kept,
             num_dropped=dict(sorted((+self.dropped).items())),
             num_removals=self._removals.total(),
+            num_doubtful=self._num_doubtful,
+            num_doubts=self._num_doubts,
             removals_by_rule=dict(sorted(self._removals.items())),
             words_by_rule=dict(sorted(self._words.items())),
             words_removed=self._words.total(),

@@ -1,12 +1,12 @@
 """Makes one page that shows what cleaning removed, so that the user can see whether it removed story text.
 
-It has a limited number of examples of each kind, whatever the size of the corpus: the least certain removals, the
-    stories that lost the largest share, and the first dropped stories for each reason.
+It has a limited number of examples of each kind, whatever the size of the corpus: what may be a note and stays, the
+least certain removals, the stories that lost the largest share, and the first dropped stories for each reason.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from fabula.corpus.boilerplate import RULES
 from fabula.corpus.ledger import DroppedRow, Removal
 from fabula.corpus.normalise import REPAIRS
 from fabula.corpus.options import Filters
+from fabula.corpus.stages import CleanedStory
 from fabula.results import CleaningCounts
 from fabula.story import Story, count_words
 
@@ -104,12 +105,14 @@ class Review:
         self._removals: defaultdict[str, Least] = defaultdict(lambda: Least(MAX_REMOVALS))
         self._certainty: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._dropped: defaultdict[str, list[DroppedExample]] = defaultdict(list)
+        self._doubts: list[Example] = []
         self._changed = Least(MAX_CHANGED)
         self._before: Counter[int] = Counter()
         self._after: Counter[int] = Counter()
 
-    def add_kept(self, story: Story, removals: Sequence[Removal], num_words: int) -> None:
-        before = num_words + sum(count_words(removal.text) for removal in removals)
+    def add_kept(self, one: CleanedStory) -> None:
+        story, num_words = one.story, one.num_words
+        before = num_words + sum(count_words(removal.text) for removal in one.removals)
         self._before[_bin(before)] += 1
         self._after[_bin(num_words)] += 1
         if before > num_words:
@@ -117,28 +120,21 @@ class Review:
             key = (-share, story.id, story.source_line)
             place = _place(story)
             self._changed.add(key, ChangedExample(story.id, place, share, before - num_words))
+        for doubt in one.doubts[: MAX_REMOVALS - len(self._doubts)]:
+            shift = sum(
+                removal.end - removal.start for removal in one.removals if removal.start < doubt.start
+            )
+            at = doubt.start - shift
+            self._doubts.append(_example(story, doubt, at, at + len(doubt.text)))
         removed = 0
-        for removal in removals:
+        for removal in one.removals:
             self._certainty[removal.rule][certainty(removal.confidence)] += 1
             key = (round(removal.confidence, 4), story.id, story.source_line, removal.start)
             least = self._removals[removal.rule]
             at = removal.start - removed
             removed += removal.end - removal.start
             if least.wants(key):
-                least.add(
-                    key,
-                    Example(
-                        story.id,
-                        _place(story),
-                        removal.start,
-                        removal.end,
-                        removal.rule,
-                        removal.confidence,
-                        _cut_left(story.text[:at]),
-                        removal.text,
-                        _cut_right(story.text[at:]),
-                    ),
-                )
+                least.add(key, _example(story, removal, at, at))
 
     def add_dropped(self, row: DroppedRow, text: str) -> None:
         """Add a story that is not kept. `text` is what was left of it after cleaning."""
@@ -186,6 +182,7 @@ class Review:
             counts=counts,
             share=counts.words_removed / words if words else 0.0,
             num_dropped=sum(counts.num_dropped.values()),
+            doubts=self._doubts,
             rules=rules,
             most_words=max((rule["words"] for rule in rules), default=0) or 1,
             changed=list(self._changed),
@@ -206,6 +203,21 @@ class Review:
 def certainty(confidence: float) -> str:
     """A confidence as a word: its digits mean little near 1, and the user needs to know where to look first."""
     return next(name for name, least in reversed(CERTAINTY.items()) if confidence >= least)
+
+
+def _example(story: Story, removal: Removal, start: int, end: int) -> Example:
+    """A removal, or a doubt, between the text before `start` and after `end`."""
+    return Example(
+        story.id,
+        _place(story),
+        removal.start,
+        removal.end,
+        removal.rule,
+        removal.confidence,
+        _cut_left(story.text[:start]),
+        removal.text,
+        _cut_right(story.text[end:]),
+    )
 
 
 def _code(text: str) -> Any:

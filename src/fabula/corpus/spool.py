@@ -61,8 +61,9 @@ class Spool:
                 story.prompt,
             ]
             row += [one.num_words, one.reason, one.repairs]
-            removals = [list(asdict(removal).values()) for removal in one.removals]
-            self._rows.write(json.dumps([*row, removals], ensure_ascii=True) + "\n")
+            for removals in (one.removals, one.doubts):
+                row.append([list(asdict(removal).values()) for removal in removals])
+            self._rows.write(json.dumps(row, ensure_ascii=True) + "\n")
         self._keys.frombytes(np.ascontiguousarray(cleaned.keys).tobytes())
         self._bands.write(np.ascontiguousarray(cleaned.bands).tobytes())
 
@@ -114,10 +115,11 @@ class Spool:
         self._texts.seek(0)
         self._rows.seek(0)
         for number, row in enumerate(self._rows):
-            *head, words, reason, repairs, removals = json.loads(row)
+            *head, words, reason, repairs, removals, doubts = json.loads(row)
             story_id, source, line, title, split, book, part, prompt = head
             raw = self._texts.read(self._places[number + 1] - self._places[number])
             story = Story(
                 story_id, raw.decode(), source, line, title, split=split, book=book, part=part, prompt=prompt
             )
-            yield CleanedStory(story, words, [Removal(*removal) for removal in removals], repairs, reason)
+            removals, doubts = ([Removal(*one) for one in rows] for rows in (removals, doubts))
+            yield CleanedStory(story, words, removals, repairs, reason, doubts)

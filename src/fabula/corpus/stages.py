@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from fabula.corpus import dedup
-from fabula.corpus.boilerplate import find_boilerplate
+from fabula.corpus.boilerplate import examine
 from fabula.corpus.filters import reason_to_drop
 from fabula.corpus.formats.base import ReaderRemoval, ReadingLog
 from fabula.corpus.ledger import Decided, Removal, apply, decide
@@ -47,13 +47,19 @@ class ReadStories:
 
 @dataclass(slots=True)
 class CleanedStory:
-    """A story without its boilerplate, and its number of words; `reason` says why a filter drops it, or is ""."""
+    """A story without its boilerplate, and its number of words.
+
+    Attributes:
+        reason: why a filter drops it, or "".
+        doubts: what may be a note and stays, in the form of a removal.
+    """
 
     story: Story
     num_words: int
     removals: list[Removal]
     repairs: dict[str, int]
     reason: str
+    doubts: list[Removal] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,16 +84,21 @@ def clean_story(story: Story, cleaning: Cleaning, decided: Iterable[Decided] = (
     if story.text.strip() in DELETED:
         return CleanedStory(story, 0, [], {}, "deleted")
     text, repairs = normalise(story.text, cleaning.markdown) if cleaning.repair else (story.text, Counter())
-    spans = find_boilerplate(text, cleaning.rules, cleaning.keep)
+    spans, doubtful = examine(text, cleaning.rules, cleaning.keep)
     if cleaning.own:
         spans = [*spans, *find_own(text, cleaning.own)]
     if decided:
         spans = decide(spans, decided, len(text))
+        doubtful = [
+            one for one in doubtful if not any(one.start < d.end and d.start < one.end for d in decided)
+        ]
+    doubts = [
+        Removal(one.start, one.end, one.rule, one.confidence, text[one.start : one.end]) for one in doubtful
+    ]
     text, removals = apply(text, spans)
     story = replace(story, text=text)
-    return CleanedStory(
-        story, story.num_words, removals, dict(repairs), reason_to_drop(story, cleaning.filters)
-    )
+    reason = reason_to_drop(story, cleaning.filters)
+    return CleanedStory(story, story.num_words, removals, dict(repairs), reason, doubts)
 
 
 def clean_stories(

@@ -46,7 +46,12 @@ MAX_LOOKED_AT = 2000  # stories
 
 
 def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] = ()) -> list[Span]:
-    """The spans of `text` that are not story, sorted and without overlap.
+    """The spans of `text` that are not story, sorted and without overlap. See `examine`."""
+    return examine(text, rule_set, keep)[0]
+
+
+def examine(text: str, rule_set: str = "reddit", keep: Collection[str] = ()) -> tuple[list[Span], list[Span]]:
+    """The spans of `text` that are not story, and doubtful ones, which may be story; both sorted and without overlap.
 
     Takes time linear in the length of the text; only the beginning and end of a story are analysed in detail.
 
@@ -62,11 +67,11 @@ def find_boilerplate(text: str, rule_set: str = "reddit", keep: Collection[str] 
         if name not in RULES:
             raise FabulaError(f"no rule {name!r}", hint=did_you_mean(name, RULES))
     if rule_set == "none":
-        return []
+        return [], []
     if rule_set == "notebook":
-        return [] if "notebook" in keep else pattern.find(text)
+        return [] if "notebook" in keep else pattern.find(text), []
     if rule_set.startswith("gutenberg") and rule_set in RULE_SETS:
-        return gutenberg.find(text, rule_set == "gutenberg-headings", keep)
+        return gutenberg.find(text, rule_set == "gutenberg-headings", keep), []
     if rule_set in RULE_SETS:
         return detect.find(text, rule_set, keep)
     raise FabulaError(f"no rule set {rule_set!r}", hint=did_you_mean(rule_set, RULE_SETS))

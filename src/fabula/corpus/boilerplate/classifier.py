@@ -11,16 +11,24 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-_WORD = re.compile(r"[a-z']+|[0!?]|[:;=]-?[)(dpo]|<3")
+_WORD = re.compile(r"[a-z']+|[0!?\u263a]|[:;=]-?[)(dpo]|<3")
 # each alternative begins with a fixed character, so that the search skips all others
 _NUMBER = re.compile(r"[0-9][0-9]*")
+_EMOJI = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?")
 
 Feature = str | tuple[str, str]
 
 
 def words(folded: str) -> list[str]:
-    """The words of a folded text, with smileys, `!` and `?`; every number is `0`."""
-    return _WORD.findall(_NUMBER.sub("0", folded))
+    """The words of a folded text, with smileys, `!` and `?`; every number is `0`, every emoji `\u263a`.
+
+    If all of it is in brackets, these are its first and last word.
+    """
+    text = _NUMBER.sub("0", folded)
+    if not text.isascii():
+        text = _EMOJI.sub("\u263a", text)
+    found = _WORD.findall(text)
+    return ["(", *found, ")"] if text[:1] == "(" and text[-1:] == ")" else found
 
 
 def features(words: Sequence[str]) -> Iterator[Feature]:

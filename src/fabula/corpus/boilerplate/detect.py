@@ -13,12 +13,20 @@ from dataclasses import replace
 from itertools import pairwise
 
 from fabula.corpus.boilerplate import middle
-from fabula.corpus.boilerplate.evidence import MAX_CHARS, MAX_EVIDENCE, ScoredParagraph, score_paragraph
-from fabula.corpus.boilerplate.narrator import NARRATION_CHARS, raise_in_first_person
+from fabula.corpus.boilerplate.classifier import log_odds, words
+from fabula.corpus.boilerplate.evidence import (
+    INTRODUCED,
+    MAX_CHARS,
+    MAX_EVIDENCE,
+    ScoredParagraph,
+    score_paragraph,
+)
+from fabula.corpus.boilerplate.narrator import NARRATION_CHARS, is_in_first_person, raise_in_first_person
 from fabula.corpus.boilerplate.paragraphs import (
     END_MARK,
     INLINE_DIVIDER,
     Paragraph,
+    fold,
     from_the_end,
     from_the_start,
     pieces,
@@ -62,6 +70,12 @@ AFTER_LABEL = 2.5
 THRESHOLD = 2.0
 """The least sum over the paragraphs of a note."""
 
+MIN_DOUBTED = 0.5
+"""With a sum between this and `THRESHOLD` the paragraphs stay, and are shown as doubtful."""
+
+DOUBTED = 0.5
+"""The confidence of what stays but is doubtful."""
+
 UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wattpad": 1.6, "royalroad": 1.6}
 """What is added to `THRESHOLD` if no rule found a sign, or if no divider follows a note at the head; by rule set."""
 
@@ -84,10 +98,15 @@ story that consists of posts, edits or letters looks like notes all over, and is
 STOP_BELOW = -12.0
 """There can be no note beyond paragraphs that add up to less than this."""
 
-# A story in the form of a letter: nothing up to the line that closes the letter is a note.
+# A story in the form of a letter: nothing up to the line that closes the letter, or to its postscript, is a note.
 _SALUTATION = re.compile(
-    r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) [^\n.!?]{0,60}[,:!-]", re.IGNORECASE
+    r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) (?:[^\n.!?]{0,60}[,:!-]|[^\n!?]{0,60}[,:]$)",
+    re.IGNORECASE | re.MULTILINE,
 )
+SALUTATION_CHARS = 250
+"""The salutation of a letter, after a date or a place, begins within these."""
+
+_POSTSCRIPT = re.compile(r"\W{0,3}(?:p\.? ?){1,3}s\b", re.IGNORECASE)
 _CLOSING = re.compile(
     r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with |all my )?(?:much )?love|sincerely|respectfully|"
     r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
@@ -96,29 +115,47 @@ _CLOSING = re.compile(
 _HEADING = re.compile(r"\W{0,4}(?:chapter|part|prologue|epilogue)\b[^\n.!?]{0,70}", re.IGNORECASE)
 """The heading of a chapter, which belongs to the story below it."""
 
+_NUMBERED = re.compile(r"\b(?:chapter|part|book|episode) (?:\d|[ivxl]+\b)", re.IGNORECASE)
+MAX_HEADING = 80
+KEEPS_HEADING = ("reddit", "web", "royalroad", "wattpad")
+"""The rule sets of sites where a chapter's heading above a note is not part of the page's header."""
+
+_POSTED_EDIT = re.compile(r"^\W{0,4}edit ?\d?\W{0,3}:", re.IGNORECASE | re.MULTILINE)
+MIN_EDIT_WORDS = 5
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 
 
-def find(text: str, rule_set: str, keep: Collection[str] = ()) -> list[Span]:
-    """The notes of `text` that the rules of `rule_set` find."""
+def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Span], list[Span]]:
+    """The notes of `text` that the rules of `rule_set` find, and what may be a note but stays, because it may as well be
+    story."""
     tail = _tail(text, rule_set)
     if (
         tail
         and tail[0].start > 0
         and len(text) - tail[0].start > max(DOUBTED_CHARS, MOST_AT_TAIL * len(text))
     ):
-        tail = []
+        tail = _doubted(tail)
     end = tail[0].start if tail else len(text)
     head = _head(text[:end], rule_set)
-    within = middle.find(text, head[-1].end if head else 0, end, rule_set)
-    spans = head + within + tail
-    if (
-        max(DOUBTED_CHARS, MOST_REMOVED * len(text))
-        < sum(span.end - span.start for span in spans)
-        < len(text)
-    ):
-        return []
-    return [span for span in spans if span.rule not in keep]
+    start = head[-1].end if head else 0
+    spans = head + middle.find(text, start, end, rule_set) + tail
+    num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
+    if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
+        spans = _doubted(spans)
+    spans = [span for span in spans if span.rule not in keep]
+    return [span for span in spans if not _is_doubted(span)], [span for span in spans if _is_doubted(span)]
+
+
+def _confidence(score: float) -> float:
+    return round(1 / (1 + math.exp(-score)), 4)
+
+
+def _doubted(spans: Sequence[Span]) -> list[Span]:
+    return [replace(span, confidence=DOUBTED) for span in spans]
+
+
+def _is_doubted(span: Span) -> bool:
+    return span.confidence <= DOUBTED
 
 
 def _score_from_one_end(
@@ -142,8 +179,8 @@ def _score_from_one_end(
 def _best_suffix(
     scored: Sequence[ScoredParagraph], prior: float, prior_in_note: float, margin: float
 ) -> tuple[int, float]:
-    """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) if there is no
-    note."""
+    """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) if there is no note. With
+    a score below `THRESHOLD` it is doubtful."""
     best, best_score = len(scored), 0.0
     # Scores of the paragraphs from here to the first one that is a note, of all that follow it, and of all from here to
     # the end (both with `prior_in_note`).
@@ -170,19 +207,23 @@ def _best_suffix(
         elif score < best_score - MAX_STORY_WITHIN:
             break
     signed = any(one.evidence for one in scored[best:])
-    if best_score < THRESHOLD + (0.0 if signed else margin):
+    if best_score < (MIN_DOUBTED if signed else THRESHOLD + margin):
         return len(scored), 0.0
     while 1 < best < len(scored) and scored[best - 1].paragraph.is_divider:
         best -= 1
     return best, best_score
 
 
-def _raise_labelled(scored: Sequence[ScoredParagraph]) -> None:
-    """Raise the scores of the paragraphs, in the order of the text, that follow a label of their own."""
-    for label, one in pairwise(scored):
-        if label.is_bare_label and not one.paragraph.is_divider:
+def _score_after(scored: Sequence[ScoredParagraph]) -> None:
+    """Correct the scores of the paragraphs, in the order of the text, that follow a label or an introduction."""
+    for before, one in pairwise(scored):
+        if one.paragraph.is_divider:
+            continue
+        if before.is_bare_label:
             one.score = max(one.score, AFTER_LABEL)
             one.is_under_label = True
+        elif before.introduces and one.evidence:
+            one.score += INTRODUCED
 
 
 def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) -> list[Span]:
@@ -200,7 +241,7 @@ def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) 
         names[i] = names[i] or names[i + 1]
     for i in range(1, len(names)):
         names[i] = names[i] or names[i - 1]
-    confidence = round(1 / (1 + math.exp(-score)), 4)
+    confidence = _confidence(score)
     spans: list[Span] = []
     for i, name in enumerate(names):
         stop = note[i + 1].paragraph.start if i + 1 < len(note) else end
@@ -214,18 +255,22 @@ def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) 
 def _tail(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     scored.reverse()
-    _raise_labelled(scored)
+    _score_after(scored)
     if scored:
         start = scored[0].paragraph.start
         raise_in_first_person(scored, text[max(0, start - NARRATION_CHARS) : start])
-    if _SALUTATION.match(text):
+    if _is_letter(text):
         for one in scored:
-            if _CLOSING.match(one.paragraph.raw.split("\n")[0]):
+            if _CLOSING.match(one.paragraph.raw) or _POSTSCRIPT.match(one.paragraph.raw):
                 one.score = STOP_BELOW
     margin = UNSIGNED_MARGIN[rule_set]
     first, score = _best_suffix(scored, PRIORS[rule_set], PRIOR_IN_NOTE, margin)
     story, note = scored[:first], scored[first:]
+    doubted: list[Span] = []
     if note and not story and not _is_all_note(text, note, rule_set):
+        story, note = scored, []
+    elif note and (score < THRESHOLD or _is_by_the_narrator(text[: note[0].paragraph.start], note)):
+        doubted = _doubted(_spans(note, note[0].paragraph.start, len(text), score))
         story, note = scored, []
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
         story.append(note.pop(0))
@@ -238,8 +283,12 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if note:
         return spans + _spans(note, last.end, len(text), score)
     if spans:
-        spans[-1] = replace(spans[-1], end=len(text))
-    return spans
+        return [*spans[:-1], replace(spans[-1], end=len(text))]
+    return doubted
+
+
+def _is_letter(text: str) -> bool:
+    return any(_SALUTATION.match(line) for line in text[:SALUTATION_CHARS].split("\n"))
 
 
 def _num_links(note: Sequence[ScoredParagraph]) -> int:
@@ -251,6 +300,26 @@ def _is_all_note(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> b
     signed = all(one.evidence or one.paragraph.is_divider for one in note)
     at_start = not text[: note[0].paragraph.start].strip()
     return at_start and signed and len(text) < MAX_CHARS and not _opens_as_story(note[0], rule_set)
+
+
+def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph]) -> bool:
+    """Whether the edits below `text` go on with a story that its narrator, who says "I", posts: nothing but their label
+    says that they are notes."""
+    edits = [one for one in note if one.evidence.get("edit", 0.0) >= CERTAIN]
+    if not edits or any(one.names_the_site for one in edits):
+        return False
+    if not _reads_as_story(edits) and not _POSTED_EDIT.search(text):
+        return False
+    return is_in_first_person(text[-NARRATION_CHARS:])
+
+
+def _reads_as_story(edits: Sequence[ScoredParagraph]) -> bool:
+    """Whether one of the edits has no second sign, and more words than a correction needs, which read as story."""
+    for one in edits:
+        its_words = words(fold(one.paragraph.raw.partition(":")[2]))
+        if len(one.evidence) == 1 and len(its_words) >= MIN_EDIT_WORDS and log_odds(its_words) < 0:
+            return True
+    return False
 
 
 def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
@@ -304,14 +373,14 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
         if not one.evidence:  # a single sentence is too little evidence for the classifier alone
             one.score = min(one.score, -SENTENCE_PRIOR_IN_NOTE)
     first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE, UNSIGNED_MARGIN[rule_set])
-    if first == 0 or first == len(scored) or _is_scant(scored[first:]):
+    if score < THRESHOLD or first == 0 or first == len(scored) or _is_scant(scored[first:]):
         return []
     return _spans(scored[first:], scored[first - 1].paragraph.end, paragraph.end, score)
 
 
 def _head(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
-    _raise_labelled(scored)
+    _score_after(scored)
     if scored:
         end = scored[-1].paragraph.end
         raise_in_first_person(scored, text[end : end + NARRATION_CHARS])
@@ -323,12 +392,22 @@ def _head(text: str, rule_set: str) -> list[Span]:
     first, score = _best_suffix(scored, prior, prior_in_note, margin)
     note = scored[: first - 1 : -1] if 0 < first < len(scored) else []
     divided = bool(note) and note[-1].paragraph.is_divider
-    if not note or (not divided and (score < THRESHOLD + margin or _ends_as_story(note[-1], rule_set))):
+    if not note or (not divided and _ends_as_story(note[-1], rule_set)):
         return []
-    end = scored[first - 1].paragraph.start
+    start, end = 0, scored[first - 1].paragraph.start
     while len(note) > 1 and _HEADING.fullmatch(note[-1].paragraph.raw):
         end = note.pop().paragraph.start
-    return _spans(note, 0, end, score)
+    if rule_set in KEEPS_HEADING and len(note) > 1 and _is_heading(note[0]):
+        start = note.pop(0).paragraph.end
+    spans = _spans(note, start, end, score)
+    return _doubted(spans) if score < THRESHOLD + (0.0 if divided else margin) else spans
+
+
+def _is_heading(one: ScoredParagraph) -> bool:
+    raw = one.paragraph.raw
+    return (
+        not one.evidence and len(raw) <= MAX_HEADING and (raw[0] == "#" or _NUMBERED.search(raw) is not None)
+    )
 
 
 def _inline_head(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:

@@ -10,7 +10,7 @@ from functools import cache
 
 from fabula.corpus.boilerplate.classifier import log_odds, words
 from fabula.corpus.boilerplate.paragraphs import Paragraph, fold
-from fabula.corpus.boilerplate.rule import CERTAIN, LIKELY, Sign
+from fabula.corpus.boilerplate.rule import CERTAIN, LIKELY, STRONG, Sign
 from fabula.corpus.boilerplate.rules import RULE_LIST
 
 MAX_CHARS = 1200
@@ -27,6 +27,9 @@ MIN_NARRATION = -3.5
 
 MIN_CLASSIFIED = -4.5
 """A paragraph whose words are stronger evidence for story than this is not searched for signs."""
+
+INTRODUCED = -8.0
+"""The evidence of a line before a paragraph that presents it as written or said by someone in the story."""
 
 MIN_LABELLED = -3.0
 """The evidence for story of a paragraph under the author's own label is at most this."""
@@ -50,10 +53,16 @@ _ENGLISH = {
 LABELS = ("edit", "label", "section_label", "story_header")
 """Rules whose certain signs are labels."""
 
+SITE_EVIDENCE = {"reddit_talk": LIKELY, "promotion": STRONG, "part_link": STRONG, "thanks": CERTAIN}
+"""The least evidence of a rule that tells an author's edit from that of a narrator who posts the story."""
+
 MAX_BARE_LABEL = 60
 """Most characters of a line that only labels what follows."""
 
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
+_HEADER = re.compile(r"\W{0,4}(?:to|from|re|cc|subject) ?: ?\S", re.IGNORECASE)
+"""A line of the head of a mail or memo."""
+
 _LETTERS = re.compile(r"[a-z']+")
 _SENTENCE = re.compile(r"[^.!?]{12,}")
 _TAG = re.compile(
@@ -82,6 +91,18 @@ class ScoredParagraph:
     def rule(self) -> str:
         """The rule with the strongest evidence, or ""."""
         return max(self.evidence, key=lambda name: self.evidence[name]) if self.evidence else ""
+
+    @property
+    def names_the_site(self) -> bool:
+        """Whether it has a sign that only an author gives: votes and gold, links, the next part."""
+        return any(self.evidence.get(rule, 0.0) >= least for rule, least in SITE_EVIDENCE.items())
+
+    @property
+    def introduces(self) -> bool:
+        """Whether what follows is presented by this paragraph of story: `She typed:`, `**anna** wrote:`, `RE: The Stairs`."""
+        return self.score < 0 and (
+            self.paragraph.raw.rstrip("*_ ").endswith(":") or _HEADER.match(self.paragraph.raw) is not None
+        )
 
     @property
     def is_note(self) -> bool:

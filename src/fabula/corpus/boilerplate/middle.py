@@ -1,14 +1,14 @@
-"""Finds notes between paragraphs of a story, and inside them. Only an author's label counts.
+"""Finds notes between paragraphs of a story, and inside them, by an author's label or a site's notice.
 
-An `EDIT:` does not count: narrators who post their story to a forum add them.
+An `EDIT:` needs a second sign: narrators who post their story to a forum add edits, too.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from fabula.corpus.boilerplate.evidence import score_paragraph
+from fabula.corpus.boilerplate.evidence import ScoredParagraph, score_paragraph
 from fabula.corpus.boilerplate.paragraphs import Paragraph
-from fabula.corpus.boilerplate.rule import CERTAIN
+from fabula.corpus.boilerplate.rule import CERTAIN, LIKELY
 from fabula.story import Span
 
 MAX_CHARS = 600
@@ -20,18 +20,31 @@ MAX_CANDIDATES = 200
 LEAST_SCORE = 6.0
 """The least score (log-odds) of a note."""
 
-_MARKS = ("A/N", "a/n", "Author's", "Author’s", "AUTHOR")  # fast to find
-_ASIDE = re.compile(r" ?[(\[](?:A/N|a/n|[Aa]uthor['’]s [Nn]ote)\b[^()\[\]]{1,400}[)\]]")
+# fast to find
+_MARKS = ("A/N", "a/n", "(AN", "Author's", "Author’s", "AUTHOR", "EDIT", "Edit:")
+_NOTICE_MARKS = {
+    "royalroad": ("Amazon", "site", "platform", "Royal Road"),
+    "web": ("Amazon", "platform", "Royal Road"),
+}
+_ASIDE = re.compile(r" ?[(\[](?:A/?N|a/n|[Aa]uthor['’]s [Nn]ote)\b[^()\[\]]{1,400}[)\]]")
+_BARE = re.compile(r"\W*(?:[\w/'’]+\W+){0,2}[\w/'’]+\W*")
+"""A label and nothing after it."""
 
 
 def find(text: str, start: int, end: int, rule_set: str) -> list[Span]:
     """The notes in `text[start:end]`, which begins and ends with a paragraph of the story."""
     spans: list[Span] = []
-    for first, last in _candidates(text, start, end):
+    for first, last in _candidates(text, start, end, (*_MARKS, *_NOTICE_MARKS.get(rule_set, ()))):
         raw = text[first:last]
-        one = score_paragraph(Paragraph(first, last, raw, False), rule_set, "tail")
-        if one.score >= LEAST_SCORE and one.evidence.get("label", 0.0) >= CERTAIN:
-            spans.append(Span(first, _skip_breaks(text, last), "label", 0.99))
+        one = _score(text, first, last, rule_set)
+        if rule := _rule(one):
+            if rule == "label" and _BARE.fullmatch(raw):  # a heading, unless what follows is a note
+                first_below = _skip_breaks(text, last)
+                last = text.find("\n", first_below, end)
+                if last < 0 or _score(text, first_below, last, rule_set).score < LIKELY:
+                    continue
+            if not _is_introduced(text, first):
+                spans.append(Span(first, _skip_breaks(text, last), rule, 0.99))
         else:
             spans += [
                 Span(first + aside.start(), first + aside.end(), "label", 0.99)
@@ -40,10 +53,29 @@ def find(text: str, start: int, end: int, rule_set: str) -> list[Span]:
     return spans
 
 
-def _candidates(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _score(text: str, first: int, last: int, rule_set: str) -> ScoredParagraph:
+    return score_paragraph(Paragraph(first, last, text[first:last], False), rule_set, "tail")
+
+
+def _rule(one: ScoredParagraph) -> str:
+    """The rule by which a paragraph is a note even between paragraphs of story, or ""."""
+    if one.score < LEAST_SCORE:
+        return ""
+    for rule in ("label", "theft_notice"):
+        if one.evidence.get(rule, 0.0) >= CERTAIN:
+            return rule
+    return "edit" if one.evidence.get("edit", 0.0) >= CERTAIN and one.names_the_site else ""
+
+
+def _is_introduced(text: str, first: int) -> bool:
+    """Whether the paragraph before presents this one as written by somebody in the story: `She began to type:`."""
+    return text[max(0, first - 20) : first].rstrip().rstrip("*_").endswith(":")
+
+
+def _candidates(text: str, start: int, end: int, marks: Sequence[str]) -> Iterator[tuple[int, int]]:
     """The paragraphs with a mark, in the order of the text."""
     found: set[tuple[int, int]] = set()
-    for mark in _MARKS:
+    for mark in marks:
         at = start
         while len(found) < MAX_CANDIDATES and (at := text.find(mark, at, end)) >= 0:
             last = text.find("\n", at, end)

@@ -58,6 +58,12 @@ def raise_in_first_person(scored: Sequence[ScoredParagraph], beyond: str) -> Non
         one.score += certain * max(0.0, 1.0 - first / (MAX_SHARE * max(1, words)))
 
 
+def is_in_first_person(story: str) -> bool:
+    """Whether the narrator of a story says "I"."""
+    num_words, num_first = _count(story.split("\n"))
+    return num_first >= MAX_SHARE * max(1, num_words)
+
+
 def _count(paragraphs: Iterable[str]) -> tuple[int, int]:
     """The number of words outside speech, and how many of them are "I", "me" or "my"."""
     folded = [fold(raw[:MAX_CHARS]) for raw in paragraphs]

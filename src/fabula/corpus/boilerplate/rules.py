@@ -323,8 +323,8 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
-                "thank|thx",
-                r"\b(?:thanks?|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
+                "thank|thx|ty |tysm",
+                r"\b(?:thanks?|thx|ty|tysm|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
                 r"\b(?:thanks?|thank (?:you|u)|thx)(?! for (?:coming|joining|listening|being|having|your time))(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[!.]|[\s!.:)<3]*$)",
                 r"\b(?:thanks?|thank (?:you|u)) (?:\w{1,12} ){0,3}for (?:(?:all|the|your|so|such|a|many|this|of|these|lovely|nice|great|fun|wonderful|awesome|cool|amazing|good|interesting) ){1,5}(?:support|love|inspiration|story|compliments?|idea|suggestions?|encouragement|response|reads?|reception|views|votes)\b",
                 r"\b(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w{1,12}){0,4} (?:to|goes to) (?:\w{1,12} )?/?u/",
@@ -631,6 +631,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 "lurk|repost|all rights reserved|copyright|fictional|throwaway",
                 r"been lurking|\b(?:re-?post|copy) (?:this )?without|all rights reserved|copyright (?:\d|©|by)|characters (?:and events |and places )?(?:are|is) (?:all |purely |entirely )?fiction|(?:using|from|on|is) a throwaway",
             ),
+            sign(LIKELY, "inspir", LEAD + r"(?:this (?:was|is|one was) )?inspired by\b"),
             sign(
                 LIKELY,
                 "writing|wrote|written|write |typing|typed|stories",
@@ -727,9 +728,16 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
+                "points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
+                r"\b\d+ points? \d+ \w+ ago\b|\bsubmitted \d+ \w+ ago by\b|^\W{0,4}(?:permalink|embed)\b|\boriginally posted by\b|^\W{0,4}last edited by\b|^\W{0,4}join(?:ed| date) ?:|^\W{0,4}posts ?: ?\d",
+                r"\bre-?(?:printed|published) (?:here )?(?:by|with) (?:kind )?permission\b|\b(?:was )?(?:first|originally|previously) (?:published|appeared) in\b|\b(?:stor(?:y|ies)|fiction|work|writing|poe(?:ms?|try)) (?:has|have) (?:been published|appeared) in\b|^[^.!?]{0,60} is the author of\b",
+                r"^\W{0,4}(?:newer|older) posts? ?:|\[email address\]",
+            ),
+            sign(
+                STRONG,
                 "chapter|read|contents|review|home|back to|summary|rating|disclaimer|r&r",
                 LEAD
-                + r"(?:(?:(?:next|previous|prev|first|last) (?:chapter|story|page|post)s?[\s|<>«»:/-]{0,6}){1,4}$|table of contents\W*$|continue reading|read more\W*$|back to (?:top|the top|home)|home\s?[|>»/]|please (?:read and )?review|r ?& ?r\b|(?:rating|fandom|pairing|archive warning|summary) ?:)",
+                + r"(?:(?:(?:next|previous|prev|first|last) (?:chapter|story|page|post)s?[\s|<>«»:/-]{0,6}){1,4}$|table of contents\W*$|continue reading|read more\W*$|(?:estimated )?reading time\b|\d{1,2} min(?:ute)?s? read\b|back to (?:top|the top|home)|home\s?[|>»/]|please (?:read and )?review|r ?& ?r\b|(?:rating|fandom|pairing|archive warning|summary) ?:)",
             ),
         ),
         examples=("Share this: Twitter Facebook", "Previous Chapter | Next Chapter"),

@@ -57,8 +57,8 @@ SITE_RULES: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "kudo|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink|post",
-                r"^\W{0,4}(?:(?:kudos|bookmark(?:s|ed)?|comments?|vote[sd]?|share|repl(?:y|ies)|remove|donate|advertisements?|achievements|"
+                "kudo|work text|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink|post",
+                r"^\W{0,4}(?:(?:(?:chapter|work) text|kudos|bookmark(?:s|ed)?|comments?|vote[sd]?|share|repl(?:y|ies)|remove|donate|advertisements?|achievements|"
                 r"twitter|facebook|pinterest|tumblr|reddit|print|e-?mail|related|(?:previous|next|first|last) chapter|(?:older|newer|previous|next|recent) posts?|fiction index|"
                 r"chapter index|unsubscribe|update preferences|view (?:this email |it )?in (?:your|a) browser|download|follow(?:ers)?|"
                 r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
@@ -93,6 +93,21 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
         ),
         examples=("R&R please!", "Don't forget to vote and comment!"),
+    ),
+    Rule(
+        "theft_notice",
+        "A notice that the text was copied from another site, which Royal Road puts between paragraphs.",
+        ("web", "royalroad"),
+        (
+            sign(
+                CERTAIN,
+                "amazon|site|platform|royal road|elsewhere|version|source",
+                r"^(?=.{30,250}$)(?=.*\b(?:author|story|tale|narrative|novel|content|text|book|writer|creator)(?:s|'s)?\b)"
+                r"(?=.*\b(?:amazon|royal road|(?:original|official|different|another) (?:web)?(?:site|platform|source|version)|(?:original|preferred) platform|elsewhere)\b)"
+                r"(?=.*\b(?:stolen|unlawful\w*|illicit\w*|unauthori[sz]ed|without (?:\S+ ){0,3}(?:consent|permission|authori[sz]ation|approval)|pilfered|purloined|misappropriated|theft|support|report|genuine|official|published)\b)",
+            ),
+        ),
+        examples=("This tale has been unlawfully lifted from Royal Road; report any sightings on Amazon.",),
     ),
     Rule(
         "byline",
