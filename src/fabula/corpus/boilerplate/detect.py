@@ -45,7 +45,7 @@ INLINE_CHARS, LAST_CHARS = 1000, 300
 """A note within the last paragraph is searched for in its last `INLINE_CHARS`, if its last `LAST_CHARS` have a sign."""
 
 # All in log-odds.
-PRIORS = {"reddit": -2.0, "web": -1.0, "ao3": -0.5, "fanfiction": -0.5, "wattpad": -0.5, "royalroad": -0.5}
+PRIORS = {"reddit": -1.5, "web": -1.0, "ao3": -0.5, "fanfiction": -0.5, "wattpad": -0.5, "royalroad": -0.5}
 """The prior that a paragraph at an end of a text is a note, by rule set: on some sites nearly every chapter has a
 note."""
 
@@ -121,7 +121,9 @@ KEEPS_HEADING = ("reddit", "web", "royalroad", "wattpad")
 """The rule sets of sites where a chapter's heading above a note is not part of the page's header."""
 
 _POSTED_EDIT = re.compile(r"^\W{0,4}edit ?\d?\W{0,3}:", re.IGNORECASE | re.MULTILINE)
-MIN_EDIT_WORDS = 5
+MIN_EDIT_WORDS, STORY_IN_EDIT = 5, -1.0
+"""An edit of at least so many words, of which the classifier's log-odds are below this, reads as story."""
+
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 
 
@@ -223,7 +225,7 @@ def _score_after(scored: Sequence[ScoredParagraph]) -> None:
             one.score = max(one.score, AFTER_LABEL)
             one.is_under_label = True
         elif before.introduces and one.evidence:
-            one.score += INTRODUCED
+            one.score = min(one.score, INTRODUCED)
 
 
 def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) -> list[Span]:
@@ -279,7 +281,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if not story:
         return _spans(note, 0, len(text), score) if note else []
     last = story[-1].paragraph
-    spans = _inline_tail(text, last, rule_set)
+    spans = _inline_tail(text, last, rule_set) if story[-1].score > STOP_BELOW else []
     if note:
         return spans + _spans(note, last.end, len(text), score)
     if spans:
@@ -306,7 +308,7 @@ def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph]) -> bool:
     """Whether the edits below `text` go on with a story that its narrator, who says "I", posts: nothing but their label
     says that they are notes."""
     edits = [one for one in note if one.evidence.get("edit", 0.0) >= CERTAIN]
-    if not edits or any(one.names_the_site for one in edits):
+    if not edits or any(one.names_the_site for one in note):
         return False
     if not _reads_as_story(edits) and not _POSTED_EDIT.search(text):
         return False
@@ -317,7 +319,11 @@ def _reads_as_story(edits: Sequence[ScoredParagraph]) -> bool:
     """Whether one of the edits has no second sign, and more words than a correction needs, which read as story."""
     for one in edits:
         its_words = words(fold(one.paragraph.raw.partition(":")[2]))
-        if len(one.evidence) == 1 and len(its_words) >= MIN_EDIT_WORDS and log_odds(its_words) < 0:
+        if (
+            len(one.evidence) == 1
+            and len(its_words) >= MIN_EDIT_WORDS
+            and log_odds(its_words) < STORY_IN_EDIT
+        ):
             return True
     return False
 

@@ -29,7 +29,7 @@ MIN_CLASSIFIED = -4.5
 """A paragraph whose words are stronger evidence for story than this is not searched for signs."""
 
 INTRODUCED = -8.0
-"""The evidence of a line before a paragraph that presents it as written or said by someone in the story."""
+"""The most that a paragraph scores below a line that presents it as written or said by someone in the story."""
 
 MIN_LABELLED = -3.0
 """The evidence for story of a paragraph under the author's own label is at most this."""
@@ -40,8 +40,15 @@ CLASSIFIER_WEIGHT = 0.9
 PRIOR_SHIFT = 0.6
 """Notes are more common at an end of a text than in the classifier's training data, by these log-odds."""
 
-CLASSIFIER_MIN, CLASSIFIER_MAX = -4.0, 4.0
-CLASSIFIER_MAX_AT_HEAD = {"reddit": 1.5, "web": 2.5}
+CLASSIFIER_MIN, CLASSIFIER_MAX = -4.0, 5.0
+CLASSIFIER_MAX_AT_HEAD = {
+    "reddit": 3.5,
+    "web": 3.5,
+    "ao3": 4.0,
+    "fanfiction": 4.0,
+    "wattpad": 4.0,
+    "royalroad": 4.0,
+}
 """For a paragraph without a sign at the head, where a narrator often sounds like an author; by rule set."""
 
 _ENGLISH = {
@@ -209,7 +216,7 @@ def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredPa
     elif scored.evidence:
         scored.score += _story_sentences(folded)
     elif where == "head":
-        scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD.get(rule_set, CLASSIFIER_MAX))
+        scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD[rule_set])
     scored.score += min(sum(scored.evidence.values()), MAX_EVIDENCE)
     return scored
 

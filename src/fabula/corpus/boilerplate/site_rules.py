@@ -83,6 +83,12 @@ SITE_RULES: tuple[Rule, ...] = (
                 r"don't forget to (?:vote|comment|follow|review|add this)|\bhit that (?:star|vote|like)|\bkudos (?:and|&) comments\b|comments (?:and|&|are) (?:kudos|love)",
             ),
             sign(
+                LIKELY,
+                "everyone|guys|all|loves|lovelies|no hate|update",
+                r"^\W{0,4}(?:hey+|hi+|hello+|heya)\W{1,3}(?:everyone|everybody|guys|y'all|you all|my loves|lovelies)\b",
+                r"\bno hate\b|\bupdates? (?:every|on) \w{2,9}days?\b",
+            ),
+            sign(
                 STRONG,
                 "check|on with|picture|photo|cast|week's|month's|click|qot|aot|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
                 r"^\W{0,4}[qa]ot[cd]\b|^\W{0,4}un-?edited\b|\bunbeta'?e?'?d\b|^\W{0,4}(?:next )?updates? ?(?::|on |is |will |every )|\b\d[\d.,]{0,6}k? (?:reads|views|reviews|votes|kudos)\b",
