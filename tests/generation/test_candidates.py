@@ -199,6 +199,8 @@ def test_a_bridge_does_not_quote_what_follows():
     following = "She locked the shop and went home in the rain."
     assert quotes("Then she locked the shop and went home in the snow.", following)
     assert not quotes("She locked the door of the shop.", following)
+    assert quotes("Nobody saw it. And so it was.", " Nobody saw it.")
+    assert not quotes("He went home.", "He")
 
 
 def test_bridges_are_short():

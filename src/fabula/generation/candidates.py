@@ -36,6 +36,9 @@ JOIN_CHARS = 16
 QUOTED_CHARS = 30
 """A bridge must not have a passage of so many characters in common with the following text."""
 
+SHORTEST_QUOTE = 12
+"""A shorter following text may stand in a bridge: it may be any words."""
+
 JOINS = ("", " ", "\n")
 """Possible separators between a bridge and the following text, if neither has white space there."""
 
@@ -162,10 +165,11 @@ def bridges_of(draft: Draft) -> list[Chosen]:
 
 
 def quotes(text: str, following: str) -> bool:
-    """Whether a text has a passage of `QUOTED_CHARS` characters in common with the following text."""
-    return any(
-        following[start : start + QUOTED_CHARS] in text for start in range(len(following) - QUOTED_CHARS + 1)
-    )
+    """Whether a text has a passage of `QUOTED_CHARS` characters in common with the following text, or has all of a shorter
+    one."""
+    following = following.strip()
+    size = min(QUOTED_CHARS, max(len(following), SHORTEST_QUOTE))
+    return any(following[start : start + size] in text for start in range(len(following) - size + 1))
 
 
 def context_of(engine: Engine, text: str) -> list[int]:

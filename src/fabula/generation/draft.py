@@ -3,7 +3,6 @@
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 from tokenizers.decoders import DecodeStream
@@ -38,8 +37,6 @@ if that is less."""
 NOTE_STEP = 128
 """Tokens after which the author's note moves on with the story: each time, the model reads the window again."""
 
-DRY_BREAKERS = (b"\n", b":", b'"', b"*", "\u201c".encode(), "\u201d".encode())
-
 HELD_TOKENS = 64
 """For this many tokens before `max_new_tokens`, only whole sentences are shown, so that nothing shown has to be cut off
 later."""
@@ -55,6 +52,7 @@ class Draft:
     Attributes:
         index: its number among the stories of one call.
         ids: all tokens, including the prompt's.
+        to_spell: the end of the prompt that the next tokens must spell, because it is not read.
         num_tokens: tokens drawn so far.
         text: the text after the prompt that can no longer change.
         finish_reason: None until it is finished.
@@ -82,13 +80,13 @@ class Draft:
         self.engine = engine
         self.index, self.prompt, self.settings, self.seed = index, prompt, settings, seed
         start = [engine.start_id] * settings.start_of_story
-        ids, self._to_spell = (
+        ids, self.to_spell = (
             take_back(engine, prompt) if settings.token_healing else (engine.encode(prompt), "")
         )
         written_to = prompt_text(settings.story_prompt)
         before = engine.encode(written_to) if written_to else []
         if not (start or before or ids) and prompt:  # the model must read something: the prompt as it is
-            ids, self._to_spell = engine.encode(prompt), ""
+            ids, self.to_spell = engine.encode(prompt), ""
         self.ids: list[int] = [*start, *before, *ids]
         if not self.ids:
             raise FabulaError(
@@ -104,8 +102,8 @@ class Draft:
         self.leader = leader
         self._written = ""
         """All text after the prompt, shown or not."""
-        self._num_read = len(engine.text_tokenizer.decode(self.ids)) + len(self._to_spell)
-        self._num_healed = len(self._to_spell)
+        self._num_read = len(engine.text_tokenizer.decode(self.ids)) + len(self.to_spell)
+        self._num_healed = len(self.to_spell)
         """Characters at the end of the prompt that the first tokens spell again."""
         self._at_limit: str | None = None
         """The text when `max_new_tokens` was reached."""
@@ -123,7 +121,8 @@ class Draft:
         self._forbidden: dict[int, set[tuple[int, ...]]] = {}
         """By draw: the tokens that must not be drawn there."""
         self._num_rewinds = 0
-        self._bias, self._guard = self._make_bias(), self._make_guard()
+        self._bias = WordBias(engine.vocabulary, settings.word_bias) if settings.word_bias else None
+        self._guard = self._make_guard()
         self._phrases = self._phrases_to_ban()
         phrases = "|".join(re.escape(phrase) for phrase in self._phrases)
         self._banned = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)", re.IGNORECASE) if phrases else None
@@ -167,12 +166,6 @@ class Draft:
             phrases += self.engine.overused
         return phrases
 
-    def _make_bias(self) -> WordBias | None:
-        if not self.settings.word_bias:
-            return None
-        self.engine.vocabulary.check_spelled("word_bias")
-        return WordBias(self.engine.vocabulary, self.settings.word_bias)
-
     def _make_guard(self) -> CopyGuard | None:
         if not self.settings.copy_guard:
             return None
@@ -184,17 +177,6 @@ class Draft:
                 hint="name their corpus (--corpus), or a model in the folder of its run",
             )
         return CopyGuard(self.engine.copies, self.settings.copy_guard)
-
-    @cached_property
-    def _breakers(self) -> frozenset[int]:
-        """The tokens that end a sequence for DRY."""
-        texts = enumerate(self.engine.vocabulary.token_bytes)
-        return frozenset(i for i, text in texts if any(breaker in text for breaker in DRY_BREAKERS))
-
-    @property
-    def to_spell(self) -> str:
-        """The end of the prompt that the next tokens must spell, because it is not read."""
-        return self._to_spell
 
     @property
     def is_unfinished(self) -> bool:
@@ -260,8 +242,8 @@ class Draft:
     def draw(self, logits_V: np.ndarray) -> str:
         """Draw the next token; return the text that can be shown now."""
         forbidden = self._forbidden.get(self.num_tokens, set())
-        self._steps.append((len(self.ids), len(self._written), self._to_spell, self._num_healed))
-        draw_next = self._draw_healed if self._to_spell else self._draw_token
+        self._steps.append((len(self.ids), len(self._written), self.to_spell, self._num_healed))
+        draw_next = self._draw_healed if self.to_spell else self._draw_token
         drawn = list(draw_next(logits_V, forbidden))
         self.num_tokens += 1
         for token in drawn:
@@ -289,7 +271,7 @@ class Draft:
             )
         if self._bias:
             self._bias.add(logits_V, before)
-        breakers = self._breakers if self.settings.dry_multiplier else frozenset[int]()
+        breakers = vocabulary.dry_breakers if self.settings.dry_multiplier else frozenset[int]()
         while True:
             token = self._draw_one(logits_V, np.array(self.ids), breakers)
             if not self._guard or not self._guard.forbids(
@@ -300,8 +282,8 @@ class Draft:
 
     def _draw_healed(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
         """Draw tokens that spell the end of the prompt and may continue beyond it."""
-        found = covers(self.engine, self._read_ids(), self._to_spell, logits_V)
-        self._to_spell = ""
+        found = covers(self.engine, self._read_ids(), self.to_spell, logits_V)
+        self.to_spell = ""
         if forbidden:
             for index in range(len(found.scores)):
                 if found.sequence(index) in forbidden:
@@ -343,7 +325,7 @@ class Draft:
         self.finish_reason = None
         self._steps, self.ids, self.num_tokens = self._steps[:step], self.ids[:num_ids], step
         self._nats = self._nats[:step]
-        self._to_spell, self._num_healed = to_spell, num_healed
+        self.to_spell, self._num_healed = to_spell, num_healed
         self._forbidden = {place: each for place, each in self._forbidden.items() if place <= step}
         self._forbidden.setdefault(step, set()).add(drawn)
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)

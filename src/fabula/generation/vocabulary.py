@@ -13,6 +13,8 @@ from tokenizers import Tokenizer
 
 from fabula.errors import FabulaError
 
+DRY_BREAKERS = (b"\n", b":", b'"', b"*", "\u201c".encode(), "\u201d".encode())
+
 
 class Vocabulary:
     """The bytes of each token of a vocabulary, and the tokens that begin with given bytes.
@@ -72,6 +74,18 @@ class Vocabulary:
         """For each token whether it ends a word that it follows: whether it begins with something else than a letter, a digit
         or an apostrophe. A token that begins within a character does not."""
         return np.array([not _continues_word(text) for text in self.token_bytes])
+
+    @cached_property
+    def begins_with_letter(self) -> NDArray[np.int64]:
+        """The ids of the tokens that begin with a letter or a digit, and so make a word longer."""
+        starts = (text[:1].decode(errors="replace") for text in self.token_bytes)
+        return np.flatnonzero([start.isalnum() for start in starts])
+
+    @cached_property
+    def dry_breakers(self) -> frozenset[int]:
+        """The tokens that end a sequence for DRY."""
+        texts = enumerate(self.token_bytes)
+        return frozenset(index for index, text in texts if any(each in text for each in DRY_BREAKERS))
 
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.int64], list[bytes]]:

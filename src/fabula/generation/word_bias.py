@@ -20,18 +20,18 @@ class WordBias:
     """Args:
     bias: for each word, in lower case, what is added to its log probability, in nats; it also holds for the capitalised
         word and for the word in capitals.
+
+    Raises:
+        FabulaError: the text of the model's tokens is not known.
     """
 
     def __init__(self, vocabulary: Vocabulary, bias: Mapping[str, float]) -> None:
+        vocabulary.check_spelled("word_bias")
         self._vocabulary = vocabulary
         self._words = [
             (list(dict.fromkeys((word, word.capitalize(), word.upper()))), value)
             for word, value in bias.items()
         ]
-        self._goes_on = np.flatnonzero(
-            [token[:1].decode(errors="replace").isalnum() for token in vocabulary.token_bytes]
-        )
-        """Tokens that would extend a complete word to a longer one."""
         begins: dict[int, float] = {}
         for spellings, value in self._words:
             for token, share in self._shares(spellings, value, lead=b" ").items():
@@ -47,7 +47,7 @@ class WordBias:
         for spellings, value in self._words:
             # A word in the prompt never lost a negative bias, so a longer word must not get it back.
             if begun in spellings and value > 0:
-                logits_V[self._goes_on] -= value
+                logits_V[self._vocabulary.begins_with_letter] -= value
             for token, share in self._shares(spellings, value, begun=begun).items():
                 logits_V[token] += share
 
