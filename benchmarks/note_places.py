@@ -21,7 +21,7 @@ from fabula.corpus.words import words_of
 from fabula.evaluation.models import Scorer
 from fabula.evaluation.stories import held_out_stories
 
-WINDOW, SCORED, FIRST = 384, 128, 32
+WINDOW, SCORED, FIRST = 320, 128, 32
 TOP = WINDOW
 DEPTHS = {"names": (TOP, 64), "words": (TOP, 0, 32, 64, 128)}
 NUM_WORDS = 6

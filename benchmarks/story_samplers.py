@@ -79,7 +79,7 @@ def readable(writer: Writer, corpus: str, number: int = 32, max_new_tokens: int 
     prompts = openings(corpus, "validation", number)
 
     def share(texts: list[str]) -> float:
-        return float(np.mean([known.is_non_word(word) for text in texts for word in words_of(text)]))
+        return known.non_word_share([word for text in texts for word in words_of(text)]) or 0.0
 
     people = [story.text[:600] for story in held_out_stories(open_corpus(corpus), "validation", None)]
     print(f"people: {share(people):.2%} non-words")
@@ -200,7 +200,7 @@ def best(writer: Writer, corpus: str, number: int = 12, max_new_tokens: int = 10
             engine, prompts, settings=SamplingSettings.parse(given), seeds=range(number), batch_size=2
         )
         words = [words_of(story.text) for story in stories]
-        non_words = np.mean([known.is_non_word(word) for each in words for word in each])
+        non_words = known.non_word_share([word for each in words for word in each]) or 0.0
         ended = sum(story.finish_reason == "end" for story in stories)
         looping = sum(loops(each) for each in words)
         copied = sum(bool(engine.copies.find(story.text)) for story in stories if engine.copies)

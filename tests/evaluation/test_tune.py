@@ -121,6 +121,8 @@ def test_people_are_near_to_people_and_a_parrot_is_far():
         measured = [measure_story(text, ended) for text in texts]
         return people.judge("top_p", SamplingSettings(), measured, its_bits, 0.0)
 
+    num_non_words = (people.most_non_words() or 0.0) * people.num_words
+    assert num_non_words == pytest.approx(2.0)  # people have none, and one or two are chance
     near = judge(PEOPLE[::3])
     parrot = judge(["and then " * 10] * 8, bits[:8] * [[0.1, 1, 0.1, 1]], ended=False)
     assert near.distance < 2 < parrot.distance

@@ -19,6 +19,9 @@ people's stories are, while the unlikely words of a small model are mistakes."""
 COHERENCE = "coherence"
 """Less of it than people's is a fault; more is none, since what repeats itself is found by the other figures."""
 
+MAX_NON_WORDS = 1.2
+"""Non-words that stories with chosen settings may have, against people's."""
+
 NUM_SUBSETS = 40
 LARGEST_DEVIATION = 10.0
 SMALLEST_SCALE = 0.05
@@ -46,6 +49,8 @@ class PeoplesStories:
         generator = np.random.default_rng(0)
         size = min(num_stories, max(2, len(stories) // 2))
         self.subsets = [generator.permutation(len(stories))[:size] for _ in range(NUM_SUBSETS)]
+        self.num_words = min(len(pooled_words([stories[i] for i in subset])) for subset in self.subsets)
+        """Words in the smallest of these sets."""
         self.spread = math.sqrt(size / num_stories)
         """Sets of n stories differ by chance as 1 / sqrt(n)."""
 
@@ -95,6 +100,16 @@ class PeoplesStories:
             )
         return TuningFigures.parse(means), scales
 
+    def most_non_words(self) -> float | None:
+        """The largest share of non-words that a set of stories may have: `MAX_NON_WORDS` times people's, and one standard
+        error of a count of so many words (Poisson's), which is at least 1, since one word may be chance. None if the language
+        has no list of words."""
+        of_people = self.mean_and_scale(None)[0].non_words
+        if of_people is None:
+            return None
+        expected = max(MAX_NON_WORDS * of_people * self.num_words, 1.0)
+        return (expected + math.sqrt(expected)) / max(1, self.num_words)
+
     def judge(
         self,
         sampler: str,
@@ -104,10 +119,7 @@ class PeoplesStories:
         copied_share: float,
     ) -> Candidate:
         """Compare the stories that a model wrote with people's, at the same number of words."""
-        num_words = min(
-            len(pooled_words(stories)),
-            *(len(pooled_words([self.stories[i] for i in subset])) for subset in self.subsets),
-        )
+        num_words = min(len(pooled_words(stories)), self.num_words)
         found = self.figures(stories, bits, num_words)
         means, scales = self.mean_and_scale(num_words)
         deviations = {}

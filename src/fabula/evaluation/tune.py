@@ -15,7 +15,7 @@ from fabula.evaluation.likelihood import sum_scores
 from fabula.evaluation.memorisation import find_copied_passages, measure_memorisation
 from fabula.evaluation.models import LoadedModels, Scorer, hashes_of, model_folder
 from fabula.evaluation.options import TuningOptions
-from fabula.evaluation.people import ONE_SIDED, PeoplesStories
+from fabula.evaluation.people import MAX_NON_WORDS, ONE_SIDED, PeoplesStories
 from fabula.evaluation.stories import (
     MAX_HUMAN_STORIES,
     HumanStory,
@@ -57,9 +57,6 @@ UNTUNED = SamplingSettings(temperature=0.6, top_p=0.95, repetition_penalty=1.1)
 """What a model writes with where a run has no time for tuning, or too few stories. A model that has trained for minutes
 wanders at higher temperatures (docs/writing.md), and repeats itself at this one without the penalty."""
 
-MAX_NON_WORDS = 1.2
-"""Non-words that stories with chosen settings may have, against people's."""
-
 MIN_PEOPLE = 4
 """Held-out stories that it takes to say how much people's stories differ."""
 
@@ -87,6 +84,7 @@ class Plan:
                 "model": {name: value for name, value in hashes.items() if name != GENERATION_CONFIG},
                 "corpus": self.corpus.fingerprint,
                 "options": self.options.model_dump(mode="json"),
+                "tried": [settings.model_dump(mode="json") for _, settings in self.tried],
                 "known": [KNOWN_CHARACTERS, MAX_NON_WORDS, *sorted(ONE_SIDED)],
                 "versions": library_versions("torch", "transformers", "tokenizers", "numpy", "simplemma"),
             }
@@ -201,14 +199,12 @@ def compare_settings(plan: Plan, mark: str, loaded: LoadedModels, on_progress: O
     ]
     copied_by_people = memorisation[0].copied_share
     limit = max(options.max_copied, copied_by_people.high or 0.0)
-    average = people.mean_and_scale(None)[0]
-    non_words = None if average.non_words is None else MAX_NON_WORDS * average.non_words
     return Tuning(
         fingerprint=mark,
         candidates=candidates,
-        chosen=choose(candidates, limit, non_words),
+        chosen=choose(candidates, limit, people.most_non_words()),
         copied_limit=limit,
-        human=average,
+        human=people.mean_and_scale(None)[0],
         human_copied_share=copied_by_people.value,
         num_stories=options.num_stories,
         max_new_tokens=options.max_new_tokens,
