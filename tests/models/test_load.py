@@ -2,17 +2,19 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import DynamicCache
 
 from fabula.errors import FabulaError
 from fabula.models.bases import BUNDLED_TINY
 from fabula.models.find import cached_names, find_model
 from fabula.models.fresh import SIZES, fresh_model, fresh_vocab_size, read_config
-from fabula.models.load import context_length_of, load_model
+from fabula.models.load import cache_argument, context_length_of, load_model
 from fabula.models.memory import keep_freed_memory
 
 
@@ -230,3 +232,15 @@ def test_the_allocator_is_told_where_it_is_glibcs():
     import platform
 
     assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_the_cache_is_passed_under_the_name_that_this_transformers_knows(tiny_gpt2_dir: Path):
+    class Renamed:
+        def forward(self, input_ids: torch.Tensor, cache: object = None) -> None: ...
+
+    assert cache_argument(Renamed()) == "cache"
+    model = load_model(tiny_gpt2_dir)
+    with warnings.catch_warnings(action="error"):
+        model(
+            torch.zeros(1, 3, dtype=torch.long), **{cache_argument(model): DynamicCache(config=model.config)}
+        )

@@ -25,7 +25,7 @@ from transformers.exporters.exporter_onnx import OnnxExporter
 
 from fabula.exporting.fidelity import longest_contexts
 from fabula.exporting.text_files import write_text_files
-from fabula.models.load import load_model
+from fabula.models.load import cache_argument, load_model
 
 FILES = {"none": "model.onnx", "int8": "model_quantized.onnx"}
 """Quantisations, and the names under which transformers.js looks for them (`dtype` "fp32" and "q8")."""
@@ -48,12 +48,12 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     model = load_model(folder)
     cache = DynamicCache(config=model.config)
     with torch.no_grad():  # different sizes, so that the exporter does not confuse two dimensions
-        model(input_ids=torch.zeros(2, 3, dtype=torch.long), past_key_values=cache, use_cache=True)
+        model(input_ids=torch.zeros(2, 3, dtype=torch.long), use_cache=True, **{cache_argument(model): cache})
     sample = {
         "input_ids": torch.zeros(2, 4, dtype=torch.long),
         "attention_mask": torch.ones(2, 7, dtype=torch.long),
         "position_ids": torch.arange(3, 7).repeat(2, 1),
-        "past_key_values": cache,
+        cache_argument(model): cache,
         "use_cache": True,
     }
     with _quiet():
@@ -150,7 +150,7 @@ def _quiet() -> Iterator[None]:
 
 def _name(name: str) -> str:
     """`input.past_key_values.layers.0.keys` as `past_key_values.0.key`, and the output as `present.0.key`."""
-    if found := re.fullmatch(r"(input|output)\.past_key_values\.layers\.(\d+)\.(key|value)s", name):
+    if found := re.fullmatch(r"(input|output)\.(?:past_key_values|cache)\.layers\.(\d+)\.(key|value)s", name):
         side, layer, kind = found.groups()
         return f"{'past_key_values' if side == 'input' else 'present'}.{layer}.{kind}"
     return name

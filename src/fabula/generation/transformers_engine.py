@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from fabula.generation.engine import Batch, Engine, TextSide, left_padded
 from fabula.models.device import best_device
-from fabula.models.load import load_model
+from fabula.models.load import cache_argument, load_model
 
 
 class TransformersEngine(Engine):
@@ -38,7 +39,7 @@ class TransformersBatch(Batch):
         positions_BT: NDArray[np.int64],
     ) -> None:
         self._model, self._wants_positions = model, wants_positions
-        self._cache = DynamicCache(config=model.config)
+        self._cache, self._cache_argument = DynamicCache(config=model.config), cache_argument(model)
         self._mask_BT = torch.from_numpy(mask_BT).to(model.device)
         self._forward(torch.from_numpy(input_ids_BT), torch.from_numpy(positions_BT))
 
@@ -54,12 +55,12 @@ class TransformersBatch(Batch):
     @torch.inference_mode()
     def _forward(self, input_ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> None:
         device = self._model.device
-        positions = {"position_ids": positions_BT.to(device)} if self._wants_positions else {}
+        more: dict[str, Any] = {"position_ids": positions_BT.to(device)} if self._wants_positions else {}
         logits_B1V = self._model(
             input_ids=input_ids_BT.to(device),
             attention_mask=self._mask_BT,
-            past_key_values=self._cache,
             logits_to_keep=1,
-            **positions,
+            **{self._cache_argument: self._cache},
+            **more,
         ).logits
         self.logits_BV = logits_B1V[:, -1].float().cpu().numpy()

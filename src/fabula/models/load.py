@@ -1,5 +1,6 @@
 """Loads a model that `check.py` has checked."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,8 @@ def fuse_activations(model: Any) -> None:
         for name, child in module.named_children():
             if isinstance(child, NewGELUActivation):
                 setattr(module, name, ACT2FN["gelu_pytorch_tanh"])
+
+
+def cache_argument(model: Any) -> str:
+    """The argument of `forward` that takes a cache; transformers 5.24 renamed it."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
