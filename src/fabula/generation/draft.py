@@ -30,7 +30,7 @@ MAX_REWINDS = 200
 MEMORY_SHARE = 4
 """The memory and the author's note may together fill this fraction of the context: 1 / `MEMORY_SHARE`."""
 
-NOTE_DEPTH = 64
+NOTE_DEPTH = 32
 """The author's note is before the last line that begins at least so many tokens before the end, or an eighth of the context
 if that is less."""
 

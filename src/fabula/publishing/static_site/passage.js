@@ -132,7 +132,7 @@ function lastWordEnd(text) {
   return words.length < text.length ? words.length : text.replace(/\s+\S*$/, "").length;
 }
 
-const NOTE_DEPTH = 64;
+const NOTE_DEPTH = 32;
 const MEMORY_SHARE = 4;
 
 // What the model reads before a passage: the start, the memory, and the end of the story with the author's note before the last line that begins at least `NOTE_DEPTH` tokens (or an eighth of the context) before its end. `encode` makes tokens of a text.
