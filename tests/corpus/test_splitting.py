@@ -139,6 +139,11 @@ def test_lines_that_are_alike_are_asked_about(tmp_path: Path) -> None:
         source_of(tmp_path, "\n".join(pairs[:40]))
 
 
+def test_bullets_are_no_part_of_stories(tmp_path: Path) -> None:
+    text = "\n".join(f"- {story}" for story in FLAT)
+    assert starts(source_of(tmp_path, text, split_at="lines")) == [story[:25] for story in FLAT]
+
+
 def test_numbers_and_labels_before_lines_are_asked_about(tmp_path: Path) -> None:
     for form in ("{0}\t{1}\n", "__label__sea {1}\n"):
         text = "".join(

@@ -211,7 +211,11 @@ def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
             )
         gaps = _gaps(samples)
         wide = min((gap for gap in gaps if gap > 1), default=1)
-        return Split("lines") if split_at == "lines" else Split("blank-lines", num_blank=wide, unwrap=wraps)
+        return (
+            Split("lines", start=_bullet(samples))
+            if split_at == "lines"
+            else Split("blank-lines", num_blank=wide, unwrap=wraps)
+        )
     lines = [line.strip() for sample in samples for line in _lines(sample)]
     is_plain = not re.search(r"[\\^$.|?*+()\[\]{}]", split_at)
     may_come = any(not sample.is_whole for sample in samples)
@@ -319,8 +323,16 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         prior, why = (
             (0.96, "<newline> stands within lines") if tokens else (0.8, "each line is long enough for one")
         )
-        found.append((Split("lines"), prior, why))
+        found.append((Split("lines", start=_bullet(samples)), prior, why))
     return found
+
+
+def _bullet(samples: Sequence[ReadSample]) -> str:
+    """The mark before each line of a list ("- "), or ""."""
+    lines = [line for sample in samples for line in (sample.text or "").split("\n") if line.strip()]
+    marks = Counter(line[:2] for line in lines if re.match(r"[-*+•–] \S", line))
+    mark, count = marks.most_common(1)[0] if marks else ("", 0)
+    return mark if count >= 0.95 * len(lines) else ""
 
 
 def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:

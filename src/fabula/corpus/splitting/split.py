@@ -18,7 +18,7 @@ class Split:
 
     Attributes:
         kind: "markers": each story begins with `start` and ends with `end`, of which one may be ""; "lines": one story
-            per line; "blank-lines": `num_blank` blank lines or more between stories; "separator": a line that is `end`
+            per line, without `start` before it; "blank-lines": `num_blank` blank lines or more between stories; "separator": a line that is `end`
             between stories; "headings": at headings of `level` and above; "scenes": also at dividers; "pattern": at
             lines that match the regular expression `start`, or, if `end` is not "", from a line that matches `start` to
             one that matches `end`; "file": one story per file.
