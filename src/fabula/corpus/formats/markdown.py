@@ -3,7 +3,6 @@
 import re
 
 from fabula.corpus.blocks import Block
-from fabula.corpus.documents.markdown import markdown_blocks
 from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.lines import decode
 
@@ -38,6 +37,8 @@ class Markdown(DocumentFormat):
         return len(_HEADING.findall(sample.text)) >= 2
 
     def blocks(self, data: bytes, name: str, log: ReadingLog) -> list[Block]:
+        from fabula.corpus.documents.markdown import markdown_blocks  # its parser takes long to load
+
         text = decode(data, name, 1, 0).removeprefix("\ufeff")
         text = re.sub(r"\r\n?", "\n", text)
         settings = find_settings(text)
