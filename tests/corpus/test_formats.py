@@ -159,6 +159,7 @@ def test_aozora(tmp_path: Path):
         (b'{"cells": [{"cell_type": "code", "source": ["import os"]}], "nbformat": 4}', "notebook"),
         (b'// mine\nconst stories = [\n"The fox ran.",\n"The gull flew."\n];\n', "program"),
         (b'window.YTD.tweets.part0 = [ {"tweet": {"full_text": "The fox ran."}} ]', "program"),
+        (b"2023-03-02T10:00:01 INFO server.py:1 handled in 1 ms\n" * 9, "log"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],

@@ -93,6 +93,13 @@ def test_docx_chapters_without_any_format_and_below_a_title():
         assert headings[-3:] == ["Chapter One", "Chapter Two", "Chapter Three"]
 
 
+def test_docx_numbers_that_count_up_are_chapters():
+    body = "".join(paragraph(str(number)) + paragraph(TALE) * 3 for number in (1, 2, 3))
+    assert [block.text for block in read(docx(body)).blocks if block.kind == "heading"] == ["1", "2", "3"]
+    body = "".join(paragraph(str(number)) + paragraph(TALE) * 3 for number in (1914, 7, 3))
+    assert not [block for block in read(docx(body)).blocks if block.kind == "heading"]
+
+
 def test_tables_with_a_story_a_row():
     """In Word and on web pages; other tables are read cell by cell."""
     rows = [("0", "The Lamp", TALE * 4), ("1", "Boots", TALE * 5), ("2", "Salt", TALE * 4)]

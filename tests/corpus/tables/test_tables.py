@@ -71,6 +71,23 @@ def test_a_table_that_is_cut_short():
     assert caught.value.line == 12
 
 
+def test_lists_of_different_texts_are_asked_about():
+    pairs = [{"text": [f"About quay {k}", " ".join([TALE] * 4)]} for k in range(4)]
+    with pytest.raises(FabulaError, match="lists of 2 texts of different kinds"):
+        chosen(pairs)
+    assert chosen([{"text": [TALE] * k} for k in (2, 3, 4)]) == ("text",)
+
+
+def test_messages_that_are_shorter_than_their_dates(tmp_path: Path):
+    said = ["Yes.", "No, not yet.", "The tide came in and went out."] * 40
+    messages = [
+        {"timestamp": "2023-03-01T10:00:00.000+00:00", "content": text, "author": {"name": "mara"}}
+        for text in said
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"channel": {"name": "quay"}, "messages": messages}))
+    assert "\n".join(story.text for story in open_stories(tmp_path / "a.json")).split("\n") == said
+
+
 def test_cells_without_a_value_are_no_stories(tmp_path: Path):
     table = "id\ttext\n" + "".join(f"{k}\t{TALE} {k}\n" for k in range(4)) + "4\t\\N\n5\tNaN\n"
     (tmp_path / "a.tsv").write_text(table)
@@ -155,6 +172,7 @@ def test_cells(value: object, text: str):
                 }
             ]
         },
+        {"train": [{"text": "a"}], "test": [{"text": "b"}]},
         {
             "kind": "Listing",
             "data": {

@@ -36,6 +36,7 @@ _REFUSED = {
     "screenplay": ("this is a screenplay of Final Draft", "export it as text or PDF"),
     "notebook": ("this is a notebook with code", "save the stories as text or JSON Lines"),
     "code": ("this is a program", "save the texts in it as JSON, or a story a file"),
+    "log": ("this is a log that a program wrote", "name a file of stories"),
     "sqlite": ("this is an SQLite database", "export the table with the stories as CSV"),
     "latex": ("this is LaTeX", "convert it, for example with pandoc: pandoc book.tex -o book.docx"),
     "org": ("this is Org mode", "convert it, for example with pandoc: pandoc book.org -o book.docx"),
@@ -66,6 +67,12 @@ _TEXTS = (
     (re.compile(r"(?m)^[ \t]*\\(?:documentclass\b|begin\{document\}|chapter\*?\{)"), "latex"),
     (re.compile(r"(?mi)^#\+(?:title|author|startup|options|date):|^:PROPERTIES:$"), "org"),
     (re.compile(r"(?ms)\A(?=.*^==+[^=\n]+==+\s*$)(?=.*(?:\'\'\'\S|\[\[[^\]\n]+\]\]))"), "wiki"),
+    (
+        re.compile(
+            r"\A(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d.{0,40}\b(?:INFO|DEBUG|WARN(?:ING)?|ERROR|TRACE)\b.*\n){5}"
+        ),
+        "log",
+    ),
     (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b"), "twine"),
     (re.compile(r"\A(?:<\?xml[^>]*>\s*)?<FinalDraft\b"), "screenplay"),
     (

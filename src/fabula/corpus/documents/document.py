@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from fabula.corpus.blocks import Block
-from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading
+from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading, numeral_value
 
 _SYMBOLS = re.compile(
     r"[\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*[*#~•●○◆◇◊❖❦❧☙⁂※§✦✧★☆♦▪■□][\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*"
@@ -169,7 +169,20 @@ class Collector:
                 if heading and heading.level in (PART, CHAPTER):
                     found.add(at)
         texts = {self._blocks[at].text for at in found}
-        return found if len(found) > 1 and len(texts) == len(found) else set()
+        return found if len(found) > 1 and len(texts) == len(found) else self._numbers()
+
+    def _numbers(self) -> set[int]:
+        """Paragraphs that are only numbers, if they count up from 1 and there is text between them."""
+        found: list[int] = []
+        for at, block in enumerate(self._blocks):
+            is_short = block.kind == "paragraph" and len(block.text) <= MAX_HEADING
+            heading = find_heading(block.text, True) if is_short else None
+            is_word = block.text.isalpha() and not block.text.isupper()  # "i" may be one
+            if heading and heading.level == NUMERAL and not is_word:
+                found.append(at)
+        values = [numeral_value(self._blocks[at].text) for at in found]
+        apart = all(after - here > 1 for here, after in itertools.pairwise(found))
+        return set(found) if len(found) > 2 and apart and values == list(range(1, len(found) + 1)) else set()
 
     def _with_scene_breaks(self, blocks: list[Block]) -> list[Block]:
         """The blocks, with dividers in place of empty lines that are wider or rarer than the gaps between

@@ -54,6 +54,8 @@ def read_epub(data: bytes, name: str) -> Document:
         path = resolve(opf_path, page.get("href", ""))[0]
         if path in package and page.get("media-type", _PAGES[0]) in _PAGES:
             text = decode_markup(package.read(path))
+            if not chapters:  # then the pages may be the chapters
+                collector.divider()
             is_nav = "nav" in page.get("properties", "").split()
             _page(
                 text, name, chapters.get(path, {}), "contents" if is_nav else types.get(path, ""), collector

@@ -307,9 +307,10 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         found.append(
             (Split("separator", end=line, unwrap=wraps), prior, f"{line!r} stands on lines of its own")
         )
-    if sum((sample.text or "").count("\f") for sample in samples) > 1:
-        prior = 0.5 if several else 0.85
-        found.append((Split("markers", end="\f", unwrap=wraps), prior, "form feeds stand between them"))
+    for mark, name in (("\f", "form feeds"), ("\x1e", "record separators")):
+        if sum((sample.text or "").count(mark) for sample in samples) > 1:
+            prior = 0.5 if several else 0.85
+            found.append((Split("markers", end=mark, unwrap=wraps), prior, f"{name} stand between them"))
     for num_blank in _gaps(samples):
         prior = 0.5 if several else 0.8 if num_blank == 1 else 0.87
         why = (

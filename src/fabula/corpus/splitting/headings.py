@@ -43,10 +43,12 @@ _DECORATED = re.compile(
     r"(?P<mark>[=*~#_+•◆★☆-]{2,})\s*(?P<text>[^\W_](?:.{0,78}[\w!?.)\"”’])?)\s*(?P=mark)|(?:title|titel|story title|название)\s*:\s*(?P<named>\S.{0,78})",
     re.IGNORECASE,
 )
-_NUMERAL = re.compile(
-    rf"[\s(\[{{<.·•*~=_|–—-]{{0,20}}(?P<number>\d{{1,3}}|{_ROMAN})[\s)\]}}>.·•*~=_|–—-]{{0,20}}",
+NUMBER_LINE = re.compile(
+    rf"[\s(\[{{<.·•*~=_|§#–—-]{{0,20}}(?P<number>\d{{1,3}}|{_ROMAN})(?:\s*/\s*\d{{1,3}})?[\s)\]}}>.·•*~=_|–—-]{{0,20}}",
     re.IGNORECASE,
 )
+"""A line that is only a number, perhaps with decoration."""
+
 _NUMBERED = re.compile(
     rf"(?P<number>\d{{1,3}}|{_ROMAN.upper()})(?:[.):]\s+|\s+[–—-]\s+)(?P<text>[^\W\d_a-z].{{0,60}})"
 )
@@ -136,7 +138,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         if not _NOT_TITLE.fullmatch(text):
             return Heading(DECORATED, text)
     if alone:
-        if _NUMERAL.fullmatch(line):
+        if NUMBER_LINE.fullmatch(line):
             return Heading(NUMERAL, line)
         if match := _NUMBERED.fullmatch(line):
             return Heading(NUMERAL, line) if _is_short(match["text"]) else None

@@ -11,6 +11,7 @@ from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.cut import DIVIDER
 from fabula.corpus.splitting.headings import (
     DECORATED,
+    NUMBER_LINE,
     NUMERAL,
     POST,
     RUN_IN,
@@ -43,6 +44,7 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     raw = text.split("\n")
     lines, removed = without_pages(raw)
     removed += without_gutenberg(lines)
+    removed += _without_fields(lines)
     _close_double_spacing(lines)
     width = wrap_width([line for line in lines if line is not None])
     blocks = _checked(_all_blocks(lines, width, pattern, {}))
@@ -52,6 +54,32 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     if len(items) > 2 * num_headings:
         blocks = _all_blocks(lines, width, pattern, items)
     return TextBlocks(blocks, sorted(removed), width)
+
+
+def _without_fields(lines: list[str | None]) -> list[Removed]:
+    """Take out the fields of records below their titles ("Title: The Lamp", "Date: 2021"), and placeholders of Scrivener."""
+    removed = []
+    titles = [number for number, line in enumerate(lines) if line and _TITLE_FIELD.match(line)]
+    for title in titles if len(titles) > 2 else ():
+        number = title + 1
+        while number < len(lines) and _FIELD.fullmatch((lines[number] or "").strip()):
+            removed.append((number + 1, "field", (lines[number] or "").strip()))
+            lines[number] = None
+            number += 1
+    for number, line in enumerate(lines):
+        if line and "<$" in line and _PLACEHOLDER.fullmatch(line.strip()):
+            removed.append((number + 1, "placeholder", line.strip()))
+            lines[number] = None
+    return removed
+
+
+_TITLE_FIELD = re.compile(r"\s*(?:title|titel|titre)\s*:\s*\S", re.IGNORECASE)
+_FIELD = re.compile(
+    r"(?:author|by|date|year|published|posted|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language)"
+    r"\s*:\s*\S.{0,200}",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(r"<\$\w+(?::[^<>]*)?>")
 
 
 def _close_double_spacing(lines: list[str | None]) -> None:
@@ -141,6 +169,10 @@ def _group_blocks(
         heading = find_heading(group[0][1].strip(), True)
         if heading:
             return [Block("heading", heading.text, min(heading.level, DECORATED), group[0][0])]
+    if len(group) == 2 and NUMBER_LINE.fullmatch(group[0][1].strip()):
+        heading = find_heading(group[1][1].strip(), True)
+        if heading and heading.level == TITLE:  # the title is directly below the number
+            return [Block("heading", f"{group[0][1].strip()} {heading.text}", NUMERAL, group[0][0])]
     for at, (number, line) in enumerate(group):
         stripped = line.strip()
         heading = find_heading(stripped, alone)

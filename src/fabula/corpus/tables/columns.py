@@ -246,6 +246,8 @@ def _check_nested(
         lists = [cell for cell in cells if isinstance(cell, list | dict)]
         if format == "messages" or not lists:
             continue
+        if format == "list":
+            _check_alike(lists, name, where)
         there = sum(words(text) for cell in lists for text in _strings(cell))
         if sum(words(plain_text(cell, format)) for cell in lists) < 0.5 * there:
             raise FabulaError(
@@ -253,6 +255,28 @@ def _check_nested(
                 where=where,
                 hint="save the stories as JSON Lines, an object with the text of a story a line",
             )
+
+
+def _check_alike(lists: Sequence[Any], name: str, where: str) -> None:
+    """
+    Raises:
+        FabulaError: the lists are no paragraphs but fields without names, such as a prompt and a story.
+    """
+    size = len(lists[0])
+    if len(lists) < 3 or not 2 <= size <= 5 or any(len(cell) != size for cell in lists):
+        return
+    typical = [
+        median(words(cell[place]) for cell in lists if isinstance(cell[place], str))
+        for place in range(size)
+        if isinstance(lists[0][place], str)
+    ]
+    if len(typical) > 1 and max(typical) > 4 * min(typical) and max(typical) >= _FEW_WORDS:
+        what = f"column {name!r} holds lists of {size} texts of different kinds"
+        raise FabulaError(
+            what,
+            where=where,
+            hint='save them as JSON objects that name each: {"prompt": "...", "story": "..."}',
+        )
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -17,6 +17,9 @@ MAX_VALUE_CHARS = 256 << 20
 LONGEST_TOKEN = 16
 """An error in the last characters of what was read so far may only mean that a token is cut."""
 
+_SPLITS = {"train", "training", "validation", "valid", "val", "dev", "eval", "test"}
+"""Names of the parts of a dataset."""
+
 _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
 """Names of fields of a record: an object with long texts under other names maps titles to stories."""
 
@@ -139,6 +142,12 @@ def rows_of(value: Any) -> list[dict[str, Any]]:
         return [row for item in value for row in rows_of(item)]
     if not isinstance(value, dict):
         return [{"value": value}]
+    if (
+        value
+        and {key.lower() for key in value} <= _SPLITS
+        and all(isinstance(item, list) for item in value.values())
+    ):
+        return [{**row, "split": key} for key, item in value.items() for row in rows_of(item)]
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         return [
             dict(zip(map(str, value["columns"]), row, strict=False))

@@ -108,7 +108,9 @@ def cell_texts(value: Any, format: FieldFormat) -> list[CellText]:
     if format == "chapters":
         return [piece for item in value for piece in _chapter(item)]
     if format == "log":
-        value = _oldest_first(value)
+        return _joined(
+            [_content(item) or _longest(item) for item in _oldest_first(value) if isinstance(item, dict)]
+        )
     return _joined(
         [_longest(item) if isinstance(item, dict) else item for item in value if isinstance(item, str | dict)]
     )
