@@ -16,6 +16,7 @@ FONT_SIZE = 11
 """Units, as all lengths here."""
 
 ROW = 36
+"""The height of a row of a plot with rows."""
 
 
 @dataclass(frozen=True, slots=True)
