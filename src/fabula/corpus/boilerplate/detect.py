@@ -112,7 +112,9 @@ _CLOSING = re.compile(
     r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
     re.IGNORECASE,
 )
-_HEADING = re.compile(r"\W{0,4}(?:chapter|part|prologue|epilogue)\b[^\n.!?]{0,70}", re.IGNORECASE)
+_HEADING = re.compile(
+    r"\W{0,4}(?:chapter|part|prologue|epilogue)\b(?! (?:text|notes|summary)\b)[^\n.!?]{0,70}", re.IGNORECASE
+)
 """The heading of a chapter, which belongs to the story below it."""
 
 _NUMBERED = re.compile(r"\b(?:chapter|part|book|episode) (?:\d|[ivxl]+\b)", re.IGNORECASE)
@@ -120,7 +122,13 @@ MAX_HEADING = 80
 KEEPS_HEADING = ("reddit", "web", "royalroad", "wattpad")
 """The rule sets of sites where a chapter's heading above a note is not part of the page's header."""
 
-_POSTED_EDIT = re.compile(r"^\W{0,4}edit ?\d?\W{0,3}:", re.IGNORECASE | re.MULTILINE)
+_POSTED = re.compile(
+    r"^\W{0,4}edit ?\d?\W{0,3}:|\bi(?:'m| am) (?:typing|writing|posting) this|\b(?:i|i've) (?:never |last )?posted\b|\bmy (?:last|first) post\b|"
+    r"\b(?:some|most|many|a lot|a few|those) of you\b|\bfor anyone who missed\b|\b(?:has|does) any(?:one|body) (?:else|know)\b|\bthis sub(?:reddit)?\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What a narrator says who posts the story."""
+
 MIN_EDIT_WORDS, STORY_IN_EDIT = 5, -1.0
 """An edit of at least so many words, of which the classifier's log-odds are below this, reads as story."""
 
@@ -167,7 +175,7 @@ def _score_from_one_end(
     scored: list[ScoredParagraph] = []
     total, num_unsigned = 0.0, 0
     for paragraph in paragraphs:
-        one = score_paragraph(paragraph, rule_set, where)
+        one = score_paragraph(paragraph, rule_set, where, is_outermost=not scored)
         scored.append(one)
         if paragraph.is_divider:
             continue
@@ -310,7 +318,7 @@ def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph]) -> bool:
     edits = [one for one in note if one.evidence.get("edit", 0.0) >= CERTAIN]
     if not edits or any(one.names_the_site for one in note):
         return False
-    if not _reads_as_story(edits) and not _POSTED_EDIT.search(text):
+    if not _reads_as_story(edits) and not _POSTED.search(text):
         return False
     return is_in_first_person(text[-NARRATION_CHARS:])
 

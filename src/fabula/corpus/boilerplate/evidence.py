@@ -22,14 +22,16 @@ MAX_WORDS = 100_000
 MAX_EVIDENCE = 9.0
 """Signs are not independent: all signs of a paragraph together add at most this."""
 
-MIN_NARRATION = -3.5
-"""A paragraph whose form is stronger evidence for story than this is not searched for signs."""
+MIN_NARRATION, MIN_OUTERMOST = -3.5, -5.5
+"""A paragraph whose form is stronger evidence for story than this is not searched for signs; the second is for the first or
+last paragraph of a text."""
 
 MIN_CLASSIFIED = -4.5
 """A paragraph whose words are stronger evidence for story than this is not searched for signs."""
 
-INTRODUCED = -8.0
-"""The most that a paragraph scores below a line that presents it as written or said by someone in the story."""
+INTRODUCED, MAX_INTRODUCING = -8.0, 1.0
+"""The most that a paragraph with signs scores below a line that presents it as written or said by someone in the story, and the
+most that such a line scores."""
 
 MIN_LABELLED = -3.0
 """The evidence for story of a paragraph under the author's own label is at most this."""
@@ -107,7 +109,7 @@ class ScoredParagraph:
     @property
     def introduces(self) -> bool:
         """Whether what follows is presented by this paragraph of story: `She typed:`, `**anna** wrote:`, `RE: The Stairs`."""
-        return self.score < 0 and (
+        return self.score < MAX_INTRODUCING and (
             self.paragraph.raw.rstrip("*_ ").endswith(":") or _HEADER.match(self.paragraph.raw) is not None
         )
 
@@ -151,7 +153,7 @@ class SignIndex:
     def candidates(self, folded: str, words: Sequence[str]) -> list[int]:
         """The signs of which a key occurs in a folded paragraph that consists of these words."""
         keys = set(self.by_letters[""])
-        for word in words:
+        for word in set(words):
             found = self.by_word.get(word)
             if found is None:
                 parts = {
@@ -162,7 +164,8 @@ class SignIndex:
                 found = [key for part in parts & self.by_letters.keys() for key in self.by_letters[part]]
                 if len(self.by_word) < MAX_WORDS:
                     self.by_word[word] = found
-            keys.update(found)
+            if found:
+                keys.update(found)
         return sorted({i for key in keys if key in folded for i in self.by_key[key]})
 
     def evidence(self, folded: str, words: Sequence[str]) -> dict[str, float]:
@@ -192,7 +195,9 @@ def sign_index(rule_set: str, where: str) -> SignIndex:
     return SignIndex(signs, by_key, by_letters, max(map(len, by_letters)), {})
 
 
-def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredParagraph:
+def score_paragraph(
+    paragraph: Paragraph, rule_set: str, where: str, *, is_outermost: bool = False
+) -> ScoredParagraph:
     """Score one paragraph at the "head" or the "tail" of a story. A divider scores 0."""
     if paragraph.is_divider:
         return ScoredParagraph(paragraph, {}, 0.0)
@@ -200,7 +205,7 @@ def score_paragraph(paragraph: Paragraph, rule_set: str, where: str) -> ScoredPa
     if len(raw) > MAX_CHARS:
         raw = f"{raw[: MAX_CHARS // 2]} {raw[-MAX_CHARS // 2 :]}"
     score = narration(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
-    if score <= MIN_NARRATION and "edit" not in raw[:30].lower():
+    if score <= (MIN_OUTERMOST if is_outermost else MIN_NARRATION) and "edit" not in raw[:30].lower():
         return ScoredParagraph(paragraph, {}, score)
     folded = fold(raw)
     its_words = words(folded)

@@ -20,9 +20,10 @@ MAX_CANDIDATES = 200
 LEAST_SCORE = 6.0
 """The least score (log-odds) of a note."""
 
-# fast to find
-_MARKS = ("A/N", "a/n", "(AN", "Author's", "Author’s", "AUTHOR", "EDIT", "Edit:")
-_NOTICE_MARKS = {
+_MARKS = ("A/N", "a/n", "Author", "AUTHOR", "EDIT")  # fast to find
+_SITE_MARKS = {
+    "fanfiction": ("(AN",),
+    "wattpad": ("(AN",),
     "royalroad": ("Amazon", "site", "platform", "Royal Road"),
     "web": ("Amazon", "platform", "Royal Road"),
 }
@@ -34,7 +35,7 @@ _BARE = re.compile(r"\W*(?:[\w/'’]+\W+){0,2}[\w/'’]+\W*")
 def find(text: str, start: int, end: int, rule_set: str) -> list[Span]:
     """The notes in `text[start:end]`, which begins and ends with a paragraph of the story."""
     spans: list[Span] = []
-    for first, last in _candidates(text, start, end, (*_MARKS, *_NOTICE_MARKS.get(rule_set, ()))):
+    for first, last in _candidates(text, start, end, (*_MARKS, *_SITE_MARKS.get(rule_set, ()))):
         raw = text[first:last]
         one = _score(text, first, last, rule_set)
         if rule := _rule(one):

@@ -728,9 +728,11 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
-                "points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
+                "story was|story won|piece|photo|image|picture|illustration|artwork|points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
                 r"\b\d+ points? \d+ \w+ ago\b|\bsubmitted \d+ \w+ ago by\b|^\W{0,4}(?:permalink|embed)\b|\boriginally posted by\b|^\W{0,4}last edited by\b|^\W{0,4}join(?:ed| date) ?:|^\W{0,4}posts ?: ?\d",
                 r"\bre-?(?:printed|published) (?:here )?(?:by|with) (?:kind )?permission\b|\b(?:was )?(?:first|originally|previously) (?:published|appeared) in\b|\b(?:stor(?:y|ies)|fiction|work|writing|poe(?:ms?|try)) (?:has|have) (?:been published|appeared) in\b|^[^.!?]{0,60} is the author of\b",
+                r"^\W{0,4}this (?:story|piece)\b[^.!?]{0,40}\b(?:won|winner|runner-up|finalist|shortlisted|longlisted|placed)\b",
+                r"^\W{0,4}(?:cover |header )?(?:photo|image|picture|illustration|art(?:work)?)s?(?: credits?)?(?: ?:| by | courtesy )",
                 r"^\W{0,4}(?:newer|older) posts? ?:|\[email address\]",
             ),
             sign(
