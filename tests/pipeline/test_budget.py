@@ -105,7 +105,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> type[Memory]:
 
 def test_the_time_of_a_limited_run_is_divided_and_most_of_it_trains(corpus, memory):
     for minutes in (3, 6, 10):
-        plan = plan_run(Recipe(), minutes * 60, 15.0, SMOLLM2, corpus)
+        plan = plan_run(Recipe(num_epochs=3), minutes * 60, 15.0, SMOLLM2, corpus)
         assert sum(plan.seconds.values()) <= minutes * 60 * 1.001
         assert plan.train_minutes is not None
         assert plan.train_minutes * 60 >= plan.seconds["train"] - 0.01
@@ -123,7 +123,7 @@ def test_what_training_does_not_need_is_left_to_the_evaluation(corpus):
 
 
 def test_a_run_without_a_limit_is_predicted_too(corpus):
-    plan = plan_run(Recipe(), None, 10.0, SMOLLM2, corpus)
+    plan = plan_run(Recipe(num_epochs=3), None, 10.0, SMOLLM2, corpus)
     assert plan.train_minutes is None
     assert plan.seconds["train"] > 300
     first, *rest = describe_plan(plan)

@@ -14,13 +14,14 @@ from fabula.evaluation.stories import held_out_stories
 from fabula.evaluation.tune import SAMPLERS, SHORT_TUNING
 from fabula.formatting import format_duration
 from fabula.generation.write import BATCH_SIZE
+from fabula.models.device import best_device
 from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
 from fabula.training.memory import FREE_SHARE, memory_gb
 from fabula.training.recipe import LARGE, Recipe, load_recipe
 
-EVALUATION_SHARE = 0.2
-"""Share of a run's minutes that tuning, writing and scoring may take if training needs the rest."""
+EVALUATION_SHARE, LARGEST_EVALUATION = 0.2, 1 / 3
+"""Share of a run's minutes that tuning, writing and scoring may take if training needs the rest, and if it does not."""
 
 TRAINING_START_SECONDS = 6.0
 REPORT_SECONDS = 2.0
@@ -153,7 +154,9 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
     recipe = recipe if freeze is None else recipe.model_copy(update={"freeze": freeze})
     rest = math.inf if limit is None else limit - used - REPORT_SECONDS
     train = training_seconds(recipe, speeds, corpus)
-    spare = math.inf if limit is None else max(EVALUATION_SHARE * limit, rest - train)
+    spare = math.inf
+    if limit is not None:
+        spare = max(EVALUATION_SHARE * limit, min(rest - train, LARGEST_EVALUATION * limit))
     evaluation = seconds_by_stage(fit_sizes(spare, speeds, story_bytes), speeds, story_bytes)
     if limit is None:  # then the loss is measured as the notebook counts it, too
         length = min(NUM_TOKENS, speeds.context_length)
@@ -175,7 +178,11 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
     and again for those of the trained weights.
     """
     num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
-    tokens = num_bytes * speeds.tokens_per_byte * recipe.epochs(speeds.num_parameters, fresh=False)
+    tokens = (
+        num_bytes
+        * speeds.tokens_per_byte
+        * recipe.epochs(speeds.num_parameters, fresh=False, on_cpu=best_device().type == "cpu")
+    )
     embedded = speeds.num_embedded / speeds.num_parameters
     cost = 1 + 2 * (1 - embedded) * (1 - recipe.freeze) + embedded * (1 if recipe.freeze else 2)
     steps = tokens * cost / speeds.tokens_per_second

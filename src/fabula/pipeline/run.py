@@ -228,7 +228,7 @@ def run_stages(
     from fabula.corpus.clean import clean
     from fabula.corpus.judge import overview
     from fabula.evaluation.models import LoadedModels
-    from fabula.pipeline.budget import REPORT_SECONDS
+    from fabula.pipeline.budget import LARGEST_EVALUATION, REPORT_SECONDS
     from fabula.report.render import render
 
     clock = RunClock(on_progress)
@@ -246,8 +246,9 @@ def run_stages(
     with atomic_file(folder / LOG, "wb") as file:
         file.write(trained.log.read_bytes())
     if arguments.max_minutes is not None and (record.evaluation is None or trained.is_new):
-        used = max(trained.seconds, clock.elapsed()) + REPORT_SECONDS
-        record = size_stages(arguments.max_minutes * 60 - used, folder, record, clock)
+        limit = arguments.max_minutes * 60
+        left = limit - max(trained.seconds, clock.elapsed()) - REPORT_SECONDS
+        record = size_stages(min(left, LARGEST_EVALUATION * limit), folder, record, clock)
     evaluation = tune_and_evaluate(base, folder, record, loaded, clock)
     clock.begin("report")
     return RunResult(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fabula.defaults import RECIPE
 from fabula.models.bases import BASES, Base
+from fabula.models.device import best_device
 from fabula.models.find import is_at_hand
 from fabula.progress import OnProgress, Progress, silent
 from fabula.training.predict import TrainingPrediction, predict_training
@@ -112,7 +113,10 @@ def _from_size(base: Base, tried: list[BasePrediction], recipe: Recipe) -> BaseP
     )
     assert nearest.measured is not None
     slower = base.num_parameters / nearest.base.num_parameters
-    epochs, its_epochs = (recipe.epochs(each.num_parameters, fresh=False) for each in (base, nearest.base))
+    on_cpu = best_device().type == "cpu"
+    epochs, its_epochs = (
+        recipe.epochs(each.num_parameters, fresh=False, on_cpu=on_cpu) for each in (base, nearest.base)
+    )
     tokens = (nearest.base.bytes_per_token or 1) / (base.bytes_per_token or nearest.base.bytes_per_token or 1)
     return BasePrediction(
         base,

@@ -153,7 +153,7 @@ def predict_training(
         num_read = sum(len(story.text) for story in setup.job.corpus.stories("train"))
         scale = (1 - sample.validation_share) * sample.num_characters / num_read
         epoch_steps = math.ceil(math.ceil(len(setup.windows) * scale) / sizes.batch_size)
-        num_steps = max(1, math.ceil(setup.recipe.epochs(sizes.num_parameters, fresh=False) * epoch_steps))
+        num_steps = max(1, math.ceil(sizes.num_epochs * epoch_steps))
         num_tokens = setup.windows.num_targets * scale
         held_out = num_tokens * sample.validation_share / (1 - sample.validation_share)
         num_validations, validation_tokens = planned_validations(setup, num_steps)

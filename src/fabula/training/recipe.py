@@ -53,7 +53,7 @@ class Recipe(Record):
         default=None,
         gt=0,
         description="Number of passes over the stories; not set: 12 for a fresh model, 5 for a base model below"
-        " 50 million parameters, 3 for a larger one.",
+        " 50 million parameters; for a larger one 1 on a CPU, whose steps are smaller, and 3 on a GPU.",
     )
     learning_rate: float | None = Field(
         default=None,
@@ -166,11 +166,11 @@ class Recipe(Record):
         usual = 2048 if num_parameters < LARGE else 512 if on_cpu else 4096
         return max(1, round((self.batch_tokens or usual) / context_length))
 
-    def epochs(self, num_parameters: int, fresh: bool) -> float:
-        """Number of epochs."""
+    def epochs(self, num_parameters: int, fresh: bool, *, on_cpu: bool) -> float:
+        """Number of epochs. A large model takes small steps on a CPU, and overfits small corpora after one epoch."""
         if self.num_epochs is not None:
             return self.num_epochs
-        return 12.0 if fresh else 5.0 if num_parameters < LARGE else 3.0
+        return 12.0 if fresh else 5.0 if num_parameters < LARGE else 1.0 if on_cpu else 3.0
 
     def peak_learning_rate(self, num_parameters: int, fresh: bool) -> float:
         """The learning rate after the warm-up, for a model with this many trained parameters."""

@@ -44,6 +44,7 @@ class Sizes:
         num_trained: parameters that are trained.
         batch_size: windows in an optimiser step.
         steps_per_epoch: optimiser steps that use each window once.
+        num_epochs: passes over the windows, unless a time limit ends the training first.
         num_steps: optimiser steps in all, unless a time limit ends the training first.
         learning_rate: at the peak.
     """
@@ -53,6 +54,7 @@ class Sizes:
     num_trained: int
     batch_size: int
     steps_per_epoch: int
+    num_epochs: float
     num_steps: int
     learning_rate: float
 
@@ -153,13 +155,15 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         raise FabulaError("no story is held out for validation", where=job.corpus.path)
     batch_size = recipe.batch_size(context_length, num_parameters, on_cpu=on_cpu)
     steps_per_epoch = math.ceil(len(windows) / batch_size)
+    num_epochs = recipe.epochs(num_parameters, fresh, on_cpu=on_cpu)
     sizes = Sizes(
         context_length=context_length,
         num_parameters=num_parameters,
         num_trained=num_trained,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
-        num_steps=max(1, math.ceil(recipe.epochs(num_parameters, fresh) * steps_per_epoch)),
+        num_epochs=num_epochs,
+        num_steps=max(1, math.ceil(num_epochs * steps_per_epoch)),
         learning_rate=recipe.peak_learning_rate(num_trained, fresh),
     )
     return Setup(
