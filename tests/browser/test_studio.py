@@ -108,7 +108,7 @@ def test_from_a_word_file_to_a_model_that_writes(
     expect(page.locator("#stop")).to_be_visible()
     page.reload()  # in the middle of the training
     expect(page.locator("#training .curve")).to_be_visible()
-    expect(page.locator("#training .samples")).to_contain_text("Before training")
+    expect(page.locator("#training .samples")).to_contain_text("After step")
     check(page, axe)
     expect(page.locator("#result .headline")).to_be_visible()
     corpus = project.corpus_manifest()
@@ -159,7 +159,8 @@ def test_publishing_asks_before_it_uploads(
     (project.folder / "publish" / "model").mkdir(parents=True)
     (project.folder / "publish" / "model" / "README.md").write_text("a card")
     page.goto(f"{studio}/#/tales")
-    page.locator("#share summary").first.click()
+    expect(page.locator("#repo")).to_be_attached()
+    page.evaluate("document.querySelector('#share').open = true")  # the page may have opened it, too
     page.locator("#repo").fill("ada/tales")
     page.locator("#token").fill(TOKEN)
     page.locator("#upload").click()

@@ -26,7 +26,7 @@ USUAL = string.ascii_letters + string.digits + string.punctuation + " \t\n‘’
         ("heâ€™s here", "he’s here", {"unicode": 1}),
         ("cafe\u0301", "café", {"unicode": 1}),
         ("so\u00adft zero\u200bwidth \ufeff", "soft zerowidth", {"invisible": 3}),
-        ("a\x00b\x1b[31mc", "abc", {"unicode": 1}),
+        ("a\x00b\x1b[31mc", "abc", {"controls": 1, "unicode": 1}),
         ("a\u00a0b\u2009c", "a b c", {"spaces": 2}),
         ("👩\u200d👧 नमस्ते ça là naïve", "👩\u200d👧 नमस्ते ça là naïve", {}),
         ("ﬁre", "fire", {"unicode": 1}),

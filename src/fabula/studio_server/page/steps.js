@@ -242,7 +242,7 @@ function working(page) {
     quiet("You can close this page and stop the studio; the training continues."));
 }
 
-const sample = ({ step, text }) => element("article", {}, element("h4", { textContent: step ? `After step ${number(step)}` : "Before training" }), element("p", { className: "prose", textContent: text }));
+const sample = ({ step, text }) => element("article", {}, element("h4", { textContent: `After step ${number(step)}` }), element("p", { className: "prose", textContent: text }));
 
 // ---- 5 to 7, the results ------------------------------------------------------------------------------------------
 
