@@ -84,7 +84,7 @@ def trained(name: str, bits: float, difference: Estimate, **changes: Any) -> Mod
     """The evaluation of a model that was trained, and compared with its base."""
     base = model(name, bits)
     likelihood = base.likelihood.model_copy(update={"bits_per_byte_difference": difference})
-    training = TrainingSummary(num_steps=100, num_tokens=50_000, best_step=100, seconds=60.0)
+    training = TrainingSummary(num_steps=100, num_tokens=50_000, num_epochs=0.5, best_step=100, seconds=60.0)
     return base.model_copy(update={"likelihood": likelihood, "training": training, **changes})
 
 

@@ -319,6 +319,8 @@ class TrainingSummary(Record):
     """Optimiser steps."""
     num_tokens: int
     """Story tokens that were targets, counted again in each epoch."""
+    num_epochs: float
+    """Passes over the training stories."""
     best_step: int
     """Step whose weights became the model; 0 for the base model's own."""
     seconds: float | None

@@ -19,8 +19,10 @@ def compared(before: float, after: float, low: float | None, high: float | None,
     return evaluation(model("base", before), trained("tuned", after, difference, **own), **changes)
 
 
-def training(num_steps: int, best_step: int) -> TrainingSummary:
-    return TrainingSummary(num_steps=num_steps, num_tokens=50_000, best_step=best_step, seconds=60.0)
+def training(num_steps: int, best_step: int, num_epochs: float = 0.5) -> TrainingSummary:
+    return TrainingSummary(
+        num_steps=num_steps, num_tokens=50_000, num_epochs=num_epochs, best_step=best_step, seconds=60.0
+    )
 
 
 def held_out(num_clusters: int):
@@ -200,6 +202,12 @@ SITUATIONS = {
         ("better", "25\u00a0% better"),
         ["The base model hardly knows the language of these stories (2.40 bits per character)"],
         "Start from a base model that was trained on the language",
+    ),
+    "all stories were used": (
+        compared(1.5, 1.2, -0.35, -0.25, training=training(100, 100, num_epochs=1.0)),
+        ("better", "20\u00a0% better"),
+        [],
+        "Add stories, because training has read all of them",
     ),
     "overfitting": (
         compared(1.5, 1.2, -0.35, -0.25, training=training(1000, 400)),

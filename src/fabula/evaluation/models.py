@@ -52,12 +52,14 @@ def training_of(folder: Path) -> TrainingSummary | None:
     manifest = TrainingManifest.find(folder)
     if manifest is None:
         return None
-    counts = manifest.counts
+    counts, log = manifest.counts, TrainingLog.load(folder / LOG)
+    last = log.steps[-1] if log.steps else None
     return TrainingSummary(
         num_steps=counts.num_steps,
         num_tokens=counts.num_tokens,
+        num_epochs=last.epoch * counts.num_steps / last.step if last else 0.0,
         best_step=counts.best_step,
-        seconds=TrainingLog.load(folder / LOG).seconds,
+        seconds=log.seconds,
     )
 
 

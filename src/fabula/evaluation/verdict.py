@@ -372,4 +372,6 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
         return f"Start from a larger base model (--base), because {size} are too few for coherent stories."
     if training.best_step < training.num_steps:
         return "Add stories, because the held-out stories were predicted best before training ended."
+    if training.num_epochs > 0.99:
+        return "Add stories, because training has read all of them, and the held-out ones were predicted better up to the end."
     return "Train for longer, because the held-out stories were predicted better up to the end."
