@@ -11,7 +11,7 @@ from fabula.corpus.subset import cluster_of, draw_clusters, write_part
 from fabula.errors import FabulaError
 from fabula.evaluation.learning_curve import compare_scores, conclude
 from fabula.evaluation.likelihood import sum_scores
-from fabula.evaluation.models import LoadedModels, model_folder
+from fabula.evaluation.models import LoadedModels, model_folder, training_of
 from fabula.evaluation.stories import held_out_stories
 from fabula.evaluation.unusual import find_unusual
 from fabula.files import fingerprint, hash_path, sole_owner
@@ -21,7 +21,6 @@ from fabula.models.records import corpus_of
 from fabula.pipeline.clock import RunClock
 from fabula.progress import OnProgress, Progress, silent
 from fabula.results import (
-    LOG,
     METRICS,
     RECIPE_FILE,
     RUN,
@@ -30,7 +29,6 @@ from fabula.results import (
     LearningCurvePoint,
     Result,
     RunRecord,
-    TrainingLog,
     TrainingManifest,
 )
 from fabula.story import Story
@@ -156,9 +154,8 @@ def find_training(
     Raises:
         FabulaError: it cannot be found, or it is not what the model's manifest records.
     """
-    manifest = TrainingManifest.find(folder)
-    log = TrainingLog.load(folder / LOG)
-    if manifest is None or not log.steps or log.seconds is None:
+    manifest, training = TrainingManifest.find(folder), training_of(folder)
+    if manifest is None or training is None or not training.num_epochs or training.seconds is None:
         raise FabulaError(
             "fabula has no record of how this model was trained", where=folder, hint="train it with fabula"
         )
@@ -188,9 +185,7 @@ def find_training(
                 where=start,
                 hint="name the base before the model: fabula evaluate BASE MODEL --learning-curve",
             )
-    last = log.steps[-1]
-    epochs = last.epoch * manifest.counts.num_steps / last.step
-    return Trained(folder, manifest, source, start, recipe, epochs, log.seconds)
+    return Trained(folder, manifest, source, start, recipe, training.num_epochs, training.seconds)
 
 
 def _find_base(folder: Path, base: str | Path | None, on_progress: OnProgress) -> Path:
