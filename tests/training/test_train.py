@@ -335,6 +335,18 @@ def test_only_the_last_two_checkpoints_and_their_best_are_kept(
     assert 1 <= len(list(work.glob("best-*"))) <= 2
 
 
+def test_what_a_killed_training_left_half_written_is_removed(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    """Also if it was on other stories, so that no checkpoint of this training takes its place."""
+    other = tmp_path / "model.checkpoints" / "0123456789abcdef"
+    (other / "step-00000000.partial").mkdir(parents=True)
+    (other / "step-00000000.partial" / "weights.safetensors").write_bytes(b"half")
+    (other / "step-00000004").mkdir()
+    train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=QUICK)
+    assert [path.name for path in other.iterdir()] == ["step-00000004"]
+
+
 def test_a_second_training_in_the_same_folder_leaves(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):

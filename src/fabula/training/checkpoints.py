@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fabula.errors import FabulaError
-from fabula.files import PARTIAL, hash_file, read_json, write_json
+from fabula.files import hash_file, read_json, write_json
 from fabula.training.sharding import load_parts, save_parts, shared_folder, sizes_of
 from fabula.training.weights import optimizer_tensors, set_optimizer_tensors, set_weights, trained_weights
 from fabula.training.workers import Workers
@@ -218,8 +218,6 @@ class Checkpoints:
         for step in self._steps("best"):
             if step not in wanted:
                 shutil.rmtree(self._path("best", step))
-        for leftover in self.folder.glob(f"*{PARTIAL}"):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def is_intact(file: Path, expected: str) -> bool:

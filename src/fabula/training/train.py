@@ -7,7 +7,7 @@ from typing import Literal
 
 from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import sole_owner
+from fabula.files import PARTIAL, sole_owner
 from fabula.install import torchrun_command
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, TrainingCounts, TrainingLog, TrainingManifest
@@ -106,6 +106,7 @@ def train(
             with sole_owner(job.work.parent):
                 if not resume:
                     shutil.rmtree(job.work, ignore_errors=True)
+                _remove_partial(job)
                 fit(job, workers, on_progress)
                 _remove_work(job)
         else:
@@ -168,6 +169,12 @@ def _differences(job: Job, finished: TrainingManifest) -> str:
     )
     names = [name for name in (before | now) if before.get(name) != now.get(name)]
     return ", ".join(names) or "version of fabula"
+
+
+def _remove_partial(job: Job) -> None:
+    """Remove what killed trainings left half-written, also those on other stories: nobody else would ever remove it."""
+    for leftover in job.work.parent.glob(f"*/*{PARTIAL}"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _remove_work(job: Job) -> None:
