@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from fabula.errors import FabulaError
 from fabula.files import hash_path
+from fabula.generation.batcher import Group
 from fabula.generation.candidates import (
     BASES,
     JOINS,
@@ -87,8 +88,8 @@ def test_one_of_the_candidates_is_kept_and_seeds_repeat_it(engine: TransformersE
 def _written_alone(draft):
     """Write a candidate without the others."""
     while draft.finish_reason is None:
-        logits = draft.engine.read([draft.window()]).logits_BV[0]
-        draft.draw(logits)
+        group = Group.read([draft])
+        draft.draw(group.batch.logits_BV[0], group.covers.get((0, draft.to_spell)))
         draft._must_reread = True
     yield draft
 

@@ -158,7 +158,7 @@ def test_the_same_spelling_and_the_same_bias_of_words(engine: TableEngine):
 def written(engine: TableEngine, prompt: str, settings: SamplingSettings) -> str:
     draft = Draft(engine, 0, prompt, settings, 0)
     while draft.finish_reason is None:
-        draft.draw(engine.read([draft.window()]).logits_BV[0])
+        draft.draw(engine.read([draft.window()]).logits_BV[0], None)
     return draft.text
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fabula.generation.candidates import choose, make_candidates
 from fabula.generation.draft import Draft
 from fabula.generation.engine import Batch
+from fabula.generation.healing import Covers, covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,22 +15,33 @@ class Group:
 
     Attributes:
         rows: the row of the batch that holds the logits of each draft, ascending.
+        covers: how the end of a prompt can be spelled, by row and that end, for drafts that have to spell it now.
     """
 
     batch: Batch
     members: list[Draft]
     rows: list[int]
+    covers: dict[tuple[int, str], Covers]
 
     @classmethod
     def read(cls, drafts: Sequence[Draft]) -> "Group":
-        """Read the windows of drafts of one engine; a window that several drafts share is read once."""
+        """Read the windows of drafts of one engine; what several drafts share is computed once."""
         windows = [tuple(draft.window()) for draft in drafts]
         row_of = {window: row for row, window in enumerate(dict.fromkeys(windows))}
         in_order = sorted(range(len(drafts)), key=lambda index: row_of[windows[index]])
-        batch = drafts[0].engine.read(list(row_of))
-        return cls(
-            batch, [drafts[index] for index in in_order], [row_of[windows[index]] for index in in_order]
-        )
+        engine = drafts[0].engine
+        batch = engine.read(list(row_of))
+        members, rows = [drafts[index] for index in in_order], [row_of[windows[index]] for index in in_order]
+        to_heal = {
+            (row, draft.to_spell): windows[index]
+            for index, draft, row in zip(in_order, members, rows, strict=True)
+            if draft.to_spell
+        }
+        found = {
+            (row, end): covers(engine, list(window), end, batch.logits_BV[row])
+            for (row, end), window in to_heal.items()
+        }
+        return cls(batch, members, rows, found)
 
 
 class Batcher:
@@ -67,7 +79,8 @@ class Batcher:
         for group in groups:
             for draft, row in zip(group.members, group.rows, strict=True):
                 if draft.is_unfinished:
-                    yield self._report(draft, draft.draw(group.batch.logits_BV[row]))
+                    found = group.covers.get((row, draft.to_spell))
+                    yield self._report(draft, draft.draw(group.batch.logits_BV[row], found))
             unfinished = [
                 (draft, row)
                 for draft, row in zip(group.members, group.rows, strict=True)
@@ -78,7 +91,7 @@ class Batcher:
             if staying:
                 members = [draft for draft, _ in staying]
                 group.batch.step([row for _, row in staying], [draft.ids[-1] for draft in members])
-                self._groups.append(Group(group.batch, members, list(range(len(members)))))
+                self._groups.append(Group(group.batch, members, list(range(len(members))), {}))
         self._candidates = {draft: each for draft, each in self._candidates.items() if draft.is_unfinished}
 
     def _report(self, draft: Draft, text: str) -> tuple[Draft, str]:

@@ -10,7 +10,7 @@ from tokenizers.decoders import DecodeStream
 from fabula.errors import FabulaError
 from fabula.generation.copy_guard import CopyGuard
 from fabula.generation.engine import Engine
-from fabula.generation.healing import covers, take_back
+from fabula.generation.healing import Covers, take_back
 from fabula.generation.sampling import draw, loss_of, token_weights
 from fabula.generation.sentences import last_sentence_end, last_word_end
 from fabula.generation.settings import MAX_PHRASE, SamplingSettings
@@ -239,12 +239,20 @@ class Draft:
         before, after = story[num_before:note_place], story[note_place:]
         return [*story[:num_before], *self._memory, *before, *self._note, *after]
 
-    def draw(self, logits_V: np.ndarray) -> str:
-        """Draw the next token; return the text that can be shown now."""
+    def draw(self, logits_V: np.ndarray, covers: Covers | None) -> str:
+        """Draw the next token; return the text that can be shown now.
+
+        Args:
+            logits_V: the model's logits after the tokens so far.
+            covers: the ways to spell `to_spell` after these tokens, if there is anything to spell.
+        """
         forbidden = self._forbidden.get(self.num_tokens, set())
         self._steps.append((len(self.ids), len(self._written), self.to_spell, self._num_healed))
-        draw_next = self._draw_healed if self.to_spell else self._draw_token
-        drawn = list(draw_next(logits_V, forbidden))
+        assert (covers is None) == (not self.to_spell)
+        if covers is None:
+            drawn = [self._draw_token(logits_V, forbidden)]
+        else:
+            drawn = self._draw_healed(covers, forbidden)
         self.num_tokens += 1
         for token in drawn:
             self.ids.append(token)
@@ -259,7 +267,7 @@ class Draft:
         self.text += shown
         return shown
 
-    def _draw_token(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
+    def _draw_token(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> int:
         if forbidden or self._bias or self._guard:
             logits_V = logits_V.copy()
             logits_V[[sequence[0] for sequence in forbidden]] = -np.inf
@@ -277,20 +285,20 @@ class Draft:
             if not self._guard or not self._guard.forbids(
                 before, vocabulary.token_bytes[token].decode(errors="ignore")
             ):
-                return (token,)
+                return token
             logits_V[token] = -np.inf
 
-    def _draw_healed(self, logits_V: np.ndarray, forbidden: set[tuple[int, ...]]) -> tuple[int, ...]:
+    def _draw_healed(self, covers: Covers, forbidden: set[tuple[int, ...]]) -> list[int]:
         """Draw tokens that spell the end of the prompt and may continue beyond it."""
-        found = covers(self.engine, self._read_ids(), self.to_spell, logits_V)
         self.to_spell = ""
+        scores = covers.scores.copy()
         if forbidden:
-            for index in range(len(found.scores)):
-                if found.sequence(index) in forbidden:
-                    found.scores[index] = -np.inf
-        sequence = found.sequence(self._draw_one(found.scores, np.zeros(0, dtype=np.int64), frozenset()))
+            for index in range(len(scores)):
+                if covers.sequence(index) in forbidden:
+                    scores[index] = -np.inf
+        sequence = covers.sequence(self._draw_one(scores, np.zeros(0, dtype=np.int64), frozenset()))
         self._must_reread = len(sequence) > 1
-        return sequence
+        return list(sequence)
 
     def _draw_one(self, scores: np.ndarray, used_ids: np.ndarray, breakers: frozenset[int]) -> int:
         uniform, chance = self._random.random(), self.settings.xtc_probability
