@@ -1,10 +1,12 @@
 """What the samplers for stories do: readable text, the copy guard, bridges, tuning with DRY, XTC and top-n-sigma, and what
 they cost in speed.
 
-python benchmarks/story_samplers.py {readable,guard,bridge,best,tuning,speed} MODEL CORPUS
+python benchmarks/story_samplers.py {readable,blind,guard,bridge,best,tuning,speed} MODEL CORPUS
 """
 
 import json
+import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -23,7 +25,7 @@ from fabula.evaluation.memorisation import find_copied_passages, measure_memoris
 from fabula.evaluation.models import LoadedModels, Scorer
 from fabula.evaluation.options import TuningOptions
 from fabula.evaluation.stories import OPENING, held_out_stories
-from fabula.evaluation.writing import ends_a_sentence
+from fabula.evaluation.writing import ends_a_sentence, repeated_ngrams
 from fabula.generation import candidates
 from fabula.generation.sentences import sentence_ends
 from fabula.generation.settings import SamplingSettings
@@ -97,6 +99,62 @@ def readable(writer: Writer, corpus: str, number: int = 32, max_new_tokens: int 
         texts = [story.text for story in stories]
         within = sum(not ends_a_sentence(text) for text in texts)
         print(f"{name}: {share(texts):.2%} non-words, {within} of {number} end within a sentence")
+
+
+BLIND: dict[str, dict[str, Any]] = {
+    "0.6": {},
+    "penalty 1.05": {"repetition_penalty": 1.05},
+    "penalty 1.1": {"repetition_penalty": 1.1},
+    "DRY": {"dry_multiplier": 0.8},
+    "DRY, penalty 1.05": {"dry_multiplier": 0.8, "repetition_penalty": 1.05},
+    "XTC": {"xtc_probability": 0.5},
+    "0.8, min-p": {"temperature": 0.8, "top_p": 1.0, "min_p": 0.1},
+}
+"""Settings for blind reading, as changes to temperature 0.6, top-p 0.95."""
+
+NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}")
+
+
+def blind(
+    writer: Writer, corpus: str, base: str, out: str, number: int = 10, max_new_tokens: int = 200
+) -> None:
+    """Passages with each of `BLIND`, after the same openings and with the same seeds; half of them begin by themselves.
+
+    Writes OUT.txt, the passages in random order, and OUT.json, which names their settings. Prints measures that need no judge:
+    repeated 4-grams, names and how often each is said, non-words, and coherence and bits per byte under the base model.
+    """
+    known, scorer = KnownWords.of_corpus(open_corpus(corpus)), Scorer.load(Path(base))
+    prompts = [
+        opening if index % 2 else "" for index, opening in enumerate(openings(corpus, "validation", number))
+    ]
+    passages: list[tuple[str, str]] = []
+    print(
+        "settings | words | repeated 4-grams | loops | names | times each | non-words | within a sentence | coherence | bits per byte"
+    )
+    for name, changes in BLIND.items():
+        settings = SamplingSettings(temperature=0.6, max_new_tokens=max_new_tokens).with_changes(**changes)
+        stories = write_stories(writer.engine, prompts, settings=settings, seeds=range(number))
+        passages += [(name, str(story)) for story in stories]
+        words = [words_of(story.text) for story in stories]
+        names = [NAME.findall(story.text) for story in stories]
+        num_names = sum(len(set(each)) for each in names)
+        bits, num_bytes = coherence_bits(scorer, scorer.score_tokens(list(map(str, stories)))).sum(axis=0)
+        cells = [
+            str(sum(map(len, words))),
+            f"{np.mean([repeated_ngrams(each) for each in words]):.2%}",
+            str(sum(map(loops, words))),
+            f"{num_names / number:.1f}",
+            f"{sum(map(len, names)) / max(1, num_names):.2f}",
+            f"{known.non_word_share([word for each in words for word in each]) or 0:.2%}",
+            str(sum(not ends_a_sentence(story.text) for story in stories)),
+            f"{bits / num_bytes:.3f}",
+            f"{scorer.score([story.text for story in stories]).bits_per_byte:.3f}",
+        ]
+        print(f"{name} | " + " | ".join(cells), flush=True)
+    random.Random(SEED).shuffle(passages)
+    lines = [f"=== {index}\n{text}\n" for index, (_, text) in enumerate(passages)]
+    Path(f"{out}.txt").write_text("\n".join(lines), encoding="utf-8")
+    Path(f"{out}.json").write_text(json.dumps([name for name, _ in passages]), encoding="utf-8")
 
 
 def guard(writer: Writer, corpus: str, number: int = 24, max_new_tokens: int = 120) -> None:
@@ -272,6 +330,7 @@ if __name__ == "__main__":
     task, model, corpus = sys.argv[1:4]
     tasks = {
         "readable": readable,
+        "blind": blind,
         "guard": guard,
         "bridge": bridge,
         "best": best,

@@ -36,6 +36,12 @@ def test_what_the_author_says_as_often_is_not_overused():
     assert overused_phrases([], author) == []
 
 
+def test_phrases_of_only_common_words_are_left_out():
+    author = training(*["Nobody knew that it was so. The one is here."] * 40)
+    found = overused_phrases(["It is. The big one."] * 4, author)
+    assert [each.phrase for each in found] == ["the big one"]  # and not "it is"
+
+
 def test_the_statistic_of_known_tables():
     assert log_likelihood_ratio(10, 1000, 50, 5000) == pytest.approx(0)
     assert log_likelihood_ratio(10, 1000, 0, 1000) == pytest.approx(20 * math.log(2))

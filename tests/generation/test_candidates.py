@@ -204,6 +204,14 @@ def test_a_bridge_does_not_quote_what_follows():
     assert not quotes("He went home.", "He")
 
 
+def test_a_bridge_does_not_loop(engine: TransformersEngine):
+    following = "And again, and again, and again."
+    looping = " And again." * 6
+    drafts = finished(engine, {looping: "sentence", " The dog ate the fish.": "sentence"})
+    assert choose_bridge(drafts, following).text.startswith(" The dog ate the fish.")
+    assert choose_bridge(drafts[:1], following).text.startswith(" And again.")
+
+
 def test_bridges_are_short():
     assert SamplingSettings(following="x").most_tokens == MAX_BRIDGE_TOKENS
     assert SamplingSettings(following="x", max_new_tokens=20).most_tokens == 20
@@ -218,6 +226,20 @@ def test_an_unwanted_draft_stops_its_candidates(engine: TransformersEngine):
     leader.is_wanted = False
     assert list(written) == []
     assert leader.finish_reason is None
+
+
+@pytest.mark.parametrize("settings", [{}, {"best_of": 3}])
+def test_a_due_draft_ends_with_its_candidates(engine: TransformersEngine, settings: dict[str, int]):
+    wanted = SamplingSettings(whole_sentences=False, **settings)
+    [draft] = make_drafts(engine, ["the cat"], wanted, 0)
+    written = write_drafts([draft])
+    for _ in range(9):
+        next(written)
+    draft.is_due = True
+    list(written)
+    assert draft.text
+    assert draft.finish_reason is not None
+    assert draft.num_tokens <= 10
 
 
 class Recording(TransformersEngine):

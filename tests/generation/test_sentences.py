@@ -2,7 +2,7 @@
 
 import pytest
 
-from fabula.generation.sentences import last_sentence_end, last_word_end
+from fabula.generation.sentences import last_line_end, last_sentence_end, last_word_end
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ from fabula.generation.sentences import last_sentence_end, last_word_end
         ("It cost 3.50 dol", ""),
         ("In the USA. He w", "In the USA."),
         ("It was by SaintCapt. He w", "It was by SaintCapt."),
-        ("Chapter One\n\nThe tow", "Chapter One"),
-        ("The rose is red\nthe violet", "The rose is red"),
-        ("\n\nThe", ""),
+        ("It ended. Chapter One\n\nThe tow", "It ended."),
+        ("He got up, and\nthen he", ""),
+        ("वह चला गया। वह", "वह चला गया।"),
         ("狐狸走了。她", "狐狸走了。"),
         ("", ""),
     ],
@@ -36,3 +36,11 @@ def test_last_sentence_end(text: str, kept: str):
 )
 def test_last_word_end(text: str, kept: str):
     assert text[: last_word_end(text)] == kept
+
+
+def test_last_line_end():
+    assert [last_line_end(text) for text in ("The rose is red \n\nThe vio", "The rose", "\nThe")] == [
+        15,
+        0,
+        0,
+    ]

@@ -114,6 +114,18 @@ def test_whole_sentences_are_an_option(client, name: str, tiny_gpt2_dir: Path):
         )
 
 
+def test_a_bridge_that_ends_with_a_sentence_is_whole(client, name: str, tiny_gpt2_dir: Path):
+    writer = load(tiny_gpt2_dir, "transformers")
+    for seed in range(4):
+        asked = {"model": name, "prompt": "Once", "max_tokens": 20, "seed": seed, "suffix": " The end."}
+        found = client.completions.create(
+            **asked, extra_body={"whole_sentences": True, "best_of": 2}
+        ).choices[0]
+        story = writer.write("Once", seed=seed, max_new_tokens=20, following=" The end.", best_of=2)
+        reason = "length" if story.finish_reason == "length" else "stop"
+        assert (found.text, found.finish_reason) == (story.text, reason)
+
+
 def test_settings_that_change_nothing_are_accepted(client, name: str, tiny_gpt2_dir: Path):
     asked: dict[str, Any] = {"model": name, "prompt": "Once", "seed": 7, **GREEDY}
     neutral: dict[str, Any] = {"presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}}

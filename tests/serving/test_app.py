@@ -25,6 +25,7 @@ from served import HeldEngine, served
 
 from fabula.corpus.copies import CopyIndex
 from fabula.evaluation.memorisation import MIN_CHARS, find_copied_passages
+from fabula.generation.draft import MAX_MORE_TOKENS
 from fabula.generation.settings import SamplingSettings
 from fabula.generation.write import write_stories
 from fabula.models.records import ModelRecords
@@ -325,7 +326,11 @@ def test_limits_on_time_rate_and_queue(engine: HeldEngine):
         events = Visitor(address, settings={"max_new_tokens": 400}, num_continuations=3).rest()
         done = [event for event in events if event["type"] == "done"]
         assert [event["finish_reason"] for event in done] == ["time"] * 3
-        assert engine.num_steps < 30
+        assert engine.num_steps < 30 + MAX_MORE_TOKENS
+        bridge = {"max_new_tokens": 400, "following": "The end."}
+        [written, done] = Visitor(address, settings=bridge).rest()[-2:]
+        assert written["text"]
+        assert done["finish_reason"] == "time"
     with limited(engine, max_per_minute=2) as address:
         body = {"text": "x", "settings": {"max_new_tokens": 1}, "visitor": "a"}
         assert [send(address, "POST", "/write", json.dumps(body).encode(), JSON)[0] for _ in range(2)] == [

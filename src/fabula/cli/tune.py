@@ -42,18 +42,27 @@ def tune(
 
 
 def print_tuning(tuning: Tuning) -> None:
-    """The settings that were tried, nearest to people first."""
+    """The settings that were tried, those whose stories are most like people's first."""
     from fabula.report.facts import state_settings
 
-    print("distance  copied  settings")
+    print("distance  non-words  copied  settings")
     for candidate in sorted(tuning.candidates, key=lambda candidate: candidate.distance):
         mark = "  <- chosen" if candidate is tuning.best else ""
-        copied = format_percent(candidate.copied_share)
-        print(f"{candidate.distance:8.2f}  {copied:>6}  {state_settings(candidate.settings)}{mark}")
+        non_words, copied = map(format_percent, (candidate.figures.non_words, candidate.copied_share))
+        settings = state_settings(candidate.settings)
+        print(f"{candidate.distance:8.2f}  {non_words:>9}  {copied:>6}  {settings}{mark}")
     if tuning.best.copied_share > tuning.copied_limit:
         print(
             f"With every setting the model copies more than {format_percent(tuning.copied_limit)} of its text from"
             " training stories; fabula chose the one with which it copies least."
         )
-    copied = format_percent(tuning.human_copied_share)
-    print(f"People's stories: {copied} copied. The settings are in the model's generation_config.json.")
+    else:
+        print(
+            "The smaller the distance, the more like people's stories. Among the settings with few non-words whose distance"
+            " is the smallest but for chance, fabula chose the one whose stories the model finds likeliest."
+        )
+    non_words, copied = map(format_percent, (tuning.human.non_words, tuning.human_copied_share))
+    print(
+        f"People's stories have {non_words} non-words, and {copied} of their text is copied. The settings are in the model's"
+        " generation_config.json."
+    )

@@ -65,7 +65,7 @@ def write(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
     prompt: Annotated[
-        str, typer.Argument(help="The beginning of the story; without it the model begins by itself.")
+        str, typer.Argument(help="The beginning of the story; without it, the model begins the story.")
     ] = "",
     *,
     options: WriteOptions,
@@ -92,7 +92,8 @@ def write(
             engine.copies = CopyIndex.of_corpus(options.corpus)
         drafts = make_drafts(engine, prompts, sampling, options.seed, options.num_stories)
         if (number := sampling.num_candidates) > 1:
-            terminal.note(f"writing {number} for each story, to print the best of them")
+            kind = "bridges" if sampling.following else "stories"
+            terminal.note(f"writing {number} {kind} for each one that is printed: the best of them")
         began = time.perf_counter()
         is_whole = show(drafts, options, terminal)
         seconds = time.perf_counter() - began
@@ -105,9 +106,10 @@ def write(
             raise SystemExit(INTERRUPTED)
         num_tokens = sum(draft.num_tokens for draft in drafts)
         num_ended = sum(draft.finish_reason == "end" for draft in drafts)
+        stories = "1 story" if len(drafts) == 1 else f"{len(drafts):,} stories"
         terminal.note(
-            f"stories {len(drafts)} ({num_ended} ended by the model), tokens {num_tokens:,},"
-            f" {num_tokens / seconds:.0f} per second, engine {engine.name}, seed {options.seed}"
+            f"{stories}, {num_ended} ended by the model; {num_tokens:,} tokens, {num_tokens / seconds:.0f} per second;"
+            f" engine {engine.name}, seed {options.seed}"
         )
 
 

@@ -20,6 +20,10 @@ SMALLEST_RATIO_STATISTIC = 10.83
 """A phrase is overused if it is so many times as frequent as with the author, and the log-likelihood ratio (Dunning 1993) says
 that chance does that to one phrase in a thousand."""
 
+NUM_COMMON_WORDS = 50
+"""A phrase must have a word that is not one of so many commonest words of the author's: without "it is" and "that the", which
+a few stories also have too often by chance, nobody can write."""
+
 MOST = 20
 """Phrases that are listed."""
 
@@ -38,16 +42,22 @@ def overused_phrases(texts: Sequence[str], training: Iterable[Story]) -> list[Ov
         if count >= FEWEST_TIMES and num_stories[phrase] >= FEWEST_STORIES
     }
     authors: Counter[tuple[str, ...]] = Counter()
-    num_words, left = 0, KNOWN_CHARACTERS
+    counts: Counter[str] = Counter()
+    left = KNOWN_CHARACTERS
     for story in training:
         authors.update(phrase for phrase in phrases_of(story.text) if phrase in wanted)
-        num_words += len(words_of(story.text))
+        counts.update(words_of(story.text))
         left -= len(story.text)
         if left < 0:
             break
+    num_words = counts.total()
+    by_count = sorted((word for word in counts if word[0].isalpha()), key=lambda word: (-counts[word], word))
+    common = {*by_count[:NUM_COMMON_WORDS]}
     num_written = sum(len(words_of(text)) for text in texts)
     found: list[tuple[float, OverusedPhrase, tuple[str, ...]]] = []
     for phrase in wanted:
+        if common.issuperset(phrase):
+            continue
         expected = authors[phrase] * num_written / max(1, num_words)
         statistic = log_likelihood_ratio(written[phrase], num_written, authors[phrase], num_words)
         if written[phrase] >= SMALLEST_RATIO * expected and statistic >= SMALLEST_RATIO_STATISTIC:

@@ -1,7 +1,7 @@
 """Chooses the best of several: stories by their faults and by their likelihood against the base model's, bridges by the text that follows them.
 
 Half of the bridges are drawn by a model that reads the following text before the story, as if it were a memory, so that
-they lead there; such a bridge is left out if it quotes the following text. A bridge of several sentences also competes
+they lead there; such a bridge is left out if it quotes the following text. So is a bridge that loops. A bridge of several sentences also competes
 with its beginnings.
 """
 
@@ -143,7 +143,9 @@ def choose_bridge(candidates: Sequence[Draft], following: str) -> Chosen:
     engine, prompt = candidates[0].engine, candidates[0].prompt
     context = context_of(engine, prompt)
     bridges = [bridge for draft in candidates for bridge in bridges_of(draft)]
-    bridges = [each for each in bridges if not quotes(each.text, following)] or bridges
+    bridges = [
+        each for each in bridges if not quotes(each.text, following) and not loops(words_of(each.text))
+    ] or bridges
     joins = ["" if (prompt + each.text)[-1:].isspace() or following[0].isspace() else " " for each in bridges]
     pairs = [
         (each.text, join + following[:FOLLOWING_CHARS]) for each, join in zip(bridges, joins, strict=True)

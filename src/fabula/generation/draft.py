@@ -12,7 +12,7 @@ from fabula.generation.copy_guard import CopyGuard
 from fabula.generation.engine import Engine
 from fabula.generation.healing import Covers, take_back
 from fabula.generation.sampling import draw, loss_of, token_weights
-from fabula.generation.sentences import last_sentence_end, last_word_end
+from fabula.generation.sentences import last_line_end, last_sentence_end, last_word_end
 from fabula.generation.settings import MAX_PHRASE, SamplingSettings
 from fabula.generation.word_bias import WordBias
 from fabula.results import FinishReason, WrittenStory
@@ -57,6 +57,7 @@ class Draft:
         text: the text after the prompt that can no longer change.
         finish_reason: None until it is finished.
         is_wanted: set it to False to stop writing this draft.
+        is_due: set it to True to end this draft, or all its candidates, as if `max_new_tokens` were reached now.
 
     Args:
         candidate: its number among the drafts of which one is kept (`best_of`); number 0 is the story that is written
@@ -99,14 +100,16 @@ class Draft:
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None
         self.is_wanted = True
+        self.is_due = False
         self.leader = leader
         self._written = ""
         """All text after the prompt, shown or not."""
         self._num_read = len(engine.text_tokenizer.decode(self.ids)) + len(self.to_spell)
         self._num_healed = len(self.to_spell)
         """Characters at the end of the prompt that the first tokens spell again."""
+        self._most_tokens = settings.most_tokens
         self._at_limit: str | None = None
-        """The text when `max_new_tokens` was reached."""
+        """The text when `_most_tokens` were reached."""
         self._window_start = 0
         self._note_place = 0
         """The index in `ids` of the token before which the model reads the author's note."""
@@ -346,7 +349,9 @@ class Draft:
 
     def _finish_if_due(self, *, is_ended: bool) -> None:
         """Set the finish reason, and cut the text where it ends, if the story ends here."""
-        over = self.num_tokens - self.settings.most_tokens
+        if (self.leader or self).is_due:
+            self._most_tokens = min(self._most_tokens, self.num_tokens)
+        over = self.num_tokens - self._most_tokens
         if not is_ended and over < 0:
             return
         if is_ended or over == (MAX_MORE_TOKENS if self.settings.whole_sentences else 0):
@@ -363,7 +368,7 @@ class Draft:
         """End the story at the end of a sentence if there is one, or cut it if none has come in time.
 
         Args:
-            over: tokens beyond `max_new_tokens`.
+            over: tokens beyond `_most_tokens`.
         """
         if self._at_limit is None:
             self._at_limit = self._written.rstrip()
@@ -376,7 +381,9 @@ class Draft:
             self.finish_reason = "sentence"
         else:
             self.finish_reason = "length"
-            end = max(last_word_end(self._written), len(self.text))
+            end = last_line_end(self._written)  # of verse, which may have no sentences
+            if end <= max(len(self.text), len(self._written) // 2):
+                end = max(last_word_end(self._written), len(self.text))
         self._written = self._written[:end]
 
     def _num_final(self) -> int:
@@ -384,7 +391,7 @@ class Draft:
         final = len(self._written)
         if self.finish_reason is not None:
             return final
-        if self.settings.whole_sentences and self.num_tokens > self.settings.most_tokens - HELD_TOKENS:
+        if self.settings.whole_sentences and self.num_tokens > self._most_tokens - HELD_TOKENS:
             final = last_sentence_end(self._written)
         if self._banned is not None:
             final = min(final, self._before_banned())

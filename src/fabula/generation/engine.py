@@ -133,8 +133,7 @@ class Engine(ABC):
     @cached_property
     def copies(self) -> CopyIndex | None:
         """An index of the training stories, so that a story can avoid copying them: of the corpus in the run's folder,
-        unless it is set to another. None if there is no corpus, if it is too large, or if another version of fabula wrote the
-        run's records."""
+        unless it is set to another. None if there is no corpus, or if it is too large."""
         from fabula.models.records import ModelRecords
 
         corpus = ModelRecords.readable(self.folder)[0].corpus_folder

@@ -129,7 +129,7 @@ def _converted(folder: Path, bits: int, on_progress: OnProgress) -> tuple[Path, 
     with FileLock(cache / ".lock"):
         if not entry.is_dir():
             on_progress(
-                Progress("write", message=f"converting the model to weights of {bits} bits, this once")
+                Progress("write", message=f"converting the model to {bits}-bit weights, only this first time")
             )
             from fabula.models.load import load_model
 

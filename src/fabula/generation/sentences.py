@@ -2,8 +2,9 @@
 
 import re
 
-END = re.compile(r"[.!?\u2026]+[”\"’')\]*_]*(?=\s)|[。！？]+[」』”]*|(?<=\S)(?=\s*\n)")
-"""The end of a sentence: its punctuation mark, with quotes and brackets, before white space; or the end of a line."""
+END = re.compile(r"[.!?\u2026\u061f\u06d4\u0964]+[”\"’')\]*_]*(?=\s)|[。！？]+[」』”]*")
+"""The end of a sentence: its punctuation mark, with quotes and brackets, before white space. The end of a line is none: headings
+are no sentences, verse breaks within them, and a model may break off."""
 
 ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|Prof|Rev|Gen|Col|Capt|Lt|Sgt|No|vs)|\b[A-Z])\.\Z"
@@ -32,3 +33,8 @@ def last_word_end(text: str) -> int:
     """The position after the last complete word of `text`; the end of a text without white space."""
     words = text.rstrip()
     return len(words) if len(words) < len(text) else len(re.sub(r"\s+\S*\Z", "", text))
+
+
+def last_line_end(text: str) -> int:
+    """The position after the last complete line of `text`, without white space; 0 if there is none."""
+    return len(text[: text.rfind("\n") + 1].rstrip())

@@ -137,7 +137,7 @@ class SamplingSettings(Record):
         ge=1,
         le=16,
         description="Write this many and keep the best: without loops and copies, then ended by the model, then likelier to the model"
-        " than to its base; with `following`, the bridge after which that text is likeliest. Not set: 1, or 12 with `following`.",
+        " than to its base; with a following text, the bridge after which that text is likeliest. Not set: 1, or 12 with a following text.",
     )
     memory: str = Field(
         default="",

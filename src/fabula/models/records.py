@@ -1,5 +1,6 @@
 """The records about a model, in its folder and in the folder of its run."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -111,7 +112,8 @@ class ModelRecords:
 
     @classmethod
     def readable(cls, folder: str | Path) -> tuple["ModelRecords", str]:
-        """The records of a model, or none of them if another version of fabula wrote one that this one cannot read.
+        """The records of a model, or only the place of its corpus if another version of fabula wrote a record that this one
+        cannot read.
 
         Returns:
             The records, and a sentence about what could not be read; "" if all could.
@@ -124,6 +126,9 @@ class ModelRecords:
         except FabulaError as error:
             folder = Path(folder)
             is_run = folder.name == "model"
+            corpus, has_corpus = folder.resolve().parent / "corpus", False
+            with suppress(FabulaError):
+                has_corpus = CorpusManifest.find(corpus) is not None
             none = cls(
                 folder=folder,
                 name=(folder.resolve().parent if is_run else folder.resolve()).name,
@@ -133,7 +138,7 @@ class ModelRecords:
                 metrics=None,
                 samples=[],
                 corpus=None,
-                corpus_folder=None,
+                corpus_folder=corpus if has_corpus else None,
                 run=None,
                 exports=[],
             )

@@ -261,7 +261,11 @@ class Api:
                     draft.is_wanted = False
                     choice.num_tokens = len(self.engine.encode(choice.text))
                 elif event.finish_reason is not None:
-                    choice.finish_reason = "stop" if event.finish_reason == "end" else "length"
+                    is_bridge = bool(draft.settings.following)  # to which no continuation belongs
+                    is_whole = event.finish_reason == "end" or (
+                        is_bridge and event.finish_reason == "sentence"
+                    )
+                    choice.finish_reason = "stop" if is_whole else "length"
                     choice.num_tokens = draft.num_tokens
                     text += choice.show()
                 if text or choice.finish_reason is not None:

@@ -59,7 +59,7 @@ class Job:
 
     Args:
         drafts: its stories; number i has the index i.
-        max_seconds: after this time its stories end with the finish reason "time".
+        max_seconds: after this time its stories end as soon as a sentence does, with the finish reason "time".
     """
 
     def __init__(self, drafts: Sequence[Draft], max_seconds: float) -> None:
@@ -84,7 +84,9 @@ class Job:
         """Report what was written of one of its stories."""
         reason: FinishReason | None = draft.finish_reason
         if reason is None and time.monotonic() - self.began > self.max_seconds:
-            reason, draft.is_wanted = "time", False
+            draft.is_due = True
+        elif draft.is_due and reason != "end":
+            reason = "time"
         if text or reason is not None:
             self.tell(Written(draft.index, text, reason))
         if reason is not None:

@@ -8,7 +8,7 @@ const MAX_PHRASE = 100;
 const HELD_TOKENS = 64; // before the limit, in which only whole sentences are shown
 export const MAX_MORE_TOKENS = 40; // beyond the limit, in which a sentence may still end
 const WORD = "[\\p{L}\\p{N}_]";
-const SENTENCE_END = /[.!?…]+[”"’')\]*_]*(?=\s)|[。！？]+[」』”]*|(?<=\S)(?=\s*\n)/gu; // as in generation/sentences.py
+const SENTENCE_END = /[.!?…\u061f\u06d4\u0964]+[”"’')\]*_]*(?=\s)|[。！？]+[」』”]*/gu; // as in generation/sentences.py
 const ABBREVIATION = /(?:\b(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|Prof|Rev|Gen|Col|Capt|Lt|Sgt|No|vs)|\b[A-Z])\.$/u;
 
 export class Passage {
@@ -70,7 +70,10 @@ export class Passage {
     if (end < this.#atLimit.length && over < this.#numMore) return;
     if (end < this.#atLimit.length) end = lastSentenceEnd(`${this.#text} `);
     this.reason = end && end >= this.#numShown ? "sentence" : "length";
-    if (this.reason === "length") end = Math.max(lastWordEnd(this.#text), this.#numShown);
+    if (this.reason === "length") {
+      end = lastLineEnd(this.#text); // of verse, which may have no sentences
+      if (end <= Math.max(this.#numShown, this.#text.length / 2)) end = Math.max(lastWordEnd(this.#text), this.#numShown);
+    }
     this.#text = this.#text.slice(0, end);
   }
 
@@ -131,6 +134,9 @@ function lastWordEnd(text) {
   const words = text.trimEnd();
   return words.length < text.length ? words.length : text.replace(/\s+\S*$/, "").length;
 }
+
+// The position after the last complete line, without white space.
+const lastLineEnd = (text) => text.slice(0, text.lastIndexOf("\n") + 1).trimEnd().length;
 
 const NOTE_DEPTH = 32;
 const MEMORY_SHARE = 4;

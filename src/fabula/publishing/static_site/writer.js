@@ -1,7 +1,7 @@
 // Writes in the visitor's own browser: the model runs in a worker beside the page. Has the same exports as the
 // writer.js of the page that a server shows.
 
-export const privacy = "The model runs in your own browser. What you write never leaves it. Your browser stores the story until you begin a new one.";
+export const privacy = "The model runs in your own browser. What you write never leaves it. Your browser stores your stories on this machine.";
 
 // The page removes spaces at the end of the story before this continues it.
 export const healsPrompt = false;

@@ -145,7 +145,7 @@ async function ask(count, start, end, on) {
       queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
       start: (more = 0) => {
         unread = before.length - text.length + more;
-        say(values.following ? "Writing several bridges, of which the best is kept …" : "Writing …");
+        say(values.following ? "Writing several bridges; the best one is kept …" : "Writing …");
       },
       ...on,
     });

@@ -1,7 +1,7 @@
 // Writes on the server that the page came from. The static site has another writer.js with the same functions, which
 // writes in the visitor's own browser.
 
-export const privacy = "What you write is sent to the machine that serves this page, which does not store it. Your browser stores the story until you begin a new one.";
+export const privacy = "What you write is sent to the machine that serves this page, which does not store it. Your browser stores your stories on this machine.";
 
 // The server continues a text that ends in a space or in half a word.
 export const healsPrompt = true;
