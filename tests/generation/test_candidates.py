@@ -229,7 +229,7 @@ def test_an_unwanted_draft_stops_its_candidates(engine: TransformersEngine):
 
 
 @pytest.mark.parametrize("settings", [{}, {"best_of": 3}])
-def test_a_due_draft_ends_with_its_candidates(engine: TransformersEngine, settings: dict[str, int]):
+def test_a_due_draft_ends_with_its_candidates(engine: TransformersEngine, settings: dict[str, Any]):
     wanted = SamplingSettings(whole_sentences=False, **settings)
     [draft] = make_drafts(engine, ["the cat"], wanted, 0)
     written = write_drafts([draft])
