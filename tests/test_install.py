@@ -56,3 +56,15 @@ def test_only_what_an_extra_lacks_is_installed(monkeypatch: pytest.MonkeyPatch):
     error = str(missing_extra("the page needs a web server", "serve", where="--port"))
     assert error == f"--port: the page needs a web server; type: {install_command([requirement])}"
     assert shlex.split(install_command([requirement]))[-1] == requirement
+
+
+def test_of_an_extra_only_the_packages_that_are_needed_are_named(monkeypatch: pytest.MonkeyPatch):
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(install, "version", version)
+    assert len(missing_requirements("export")) > 4
+    (requirement,) = missing_requirements("export", ["onnxscript"])
+    assert requirement.startswith("onnxscript")
+    assert requirement in str(missing_extra("it needs onnxscript", "export", packages=["onnxscript"]))
+    assert "for this system" in str(missing_extra("it needs a package", "export", packages=["nowhere"]))

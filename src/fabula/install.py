@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -57,8 +57,8 @@ def as_typed(text: str) -> str:
     return COMMAND.sub(lambda _: name, text)
 
 
-def missing_requirements(extra: str) -> list[str]:
-    """The requirements of an extra that are not installed, as pip takes them."""
+def missing_requirements(extra: str, packages: Collection[str] = ()) -> list[str]:
+    """The requirements of an extra that are not installed, as pip takes them; of these packages, or of all that it names."""
     from packaging.requirements import Requirement
 
     missing = []
@@ -66,6 +66,8 @@ def missing_requirements(extra: str) -> list[str]:
         requirement = Requirement(line)
         marker = requirement.marker
         if marker is None or not marker.evaluate({"extra": extra}) or marker.evaluate({"extra": ""}):
+            continue
+        if packages and requirement.name not in packages:
             continue
         try:
             version(requirement.name)
@@ -81,13 +83,19 @@ def install_command(requirements: Sequence[str]) -> str:
     return quote_command([sys.executable, "-m", "pip", "install", *requirements])
 
 
-def missing_extra(what: str, extra: str, *, where: str | Path | None = None) -> FabulaError:
+def missing_extra(
+    what: str, extra: str, *, packages: Collection[str] = (), where: str | Path | None = None
+) -> FabulaError:
     """The error for something that needs the packages of an extra. It names the command that installs them.
 
     Args:
         what: what cannot be done, without a full stop ("the page needs a web server that is not installed").
         extra: "fast", "serve", "scale", ...: an extra of pyproject.toml.
+        packages: those of the extra that are needed for it, if not all are.
     """
-    missing = missing_requirements(extra)
-    hint = f"type: {install_command(missing)}" if missing else f"the extra fabula[{extra}] does not import"
+    missing = missing_requirements(extra, packages)
+    if missing:
+        hint = f"type: {install_command(missing)}"
+    else:
+        hint = f"the extra fabula[{extra}] does not import, or has no package for this system"
     return FabulaError(what, where=where, hint=hint)

@@ -27,7 +27,7 @@ from fabula.results import TrainingManifest
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
 from fabula.training.data import training_tokens
-from fabula.training.recipe import Recipe
+from fabula.training.recipe import Recipe, load_recipe
 from fabula.training.train import TrainResult, train
 
 QUICK = Recipe(
@@ -177,7 +177,17 @@ def test_a_training_that_gains_nothing_keeps_the_base_and_says_so(
     manifest = TrainingManifest.find(tmp_path / "model")
     assert manifest is not None
     assert manifest.counts.is_base
-    assert done.stdout.splitlines()[-1].startswith("Training did not help")
+    *_, failure, following, write_recipe, again = done.stdout.splitlines()
+    assert failure.startswith("Training did not help")
+    assert following == "Next:  add stories, or try a third of the learning rate:"
+    subprocess.run(["/bin/sh", "-c", write_recipe], cwd=tmp_path, check=True)
+    assert again.endswith(f"--no-resume --base {tiny_gpt2_dir} --recipe slower.toml")
+    slower = load_recipe(tmp_path / "slower.toml")
+    assert slower == QUICK.model_copy(update={"learning_rate": 3.3e-13, "num_epochs": 0.1})
+    done = subprocess.run(
+        ["/bin/sh", "-c", again], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_same_arguments_give_the_same_weights(

@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 from fabula.errors import FabulaError
 from fabula.files import hash_file
 from fabula.progress import Progress
+from fabula.training import interrupt
 from fabula.training.job import plan
 from fabula.training.recipe import Recipe
 from fabula.training.train import train
@@ -142,6 +143,48 @@ def test_a_worker_ends_when_another_one_was_killed(
         worker.join(timeout=120)
     assert [worker.exitcode for worker in workers] == [0, -signal.SIGKILL]
     assert (tmp_path / "ended").exists()
+
+
+def train_and_halt_the_other(
+    corpus: Path, base: Path, out: Path, patience: float, rank: int, port: int
+) -> None:
+    """The first worker halts the second one after step 3, and is asked to stop while it waits for that one."""
+    os.environ.update(one_of_two(rank, port))
+    (out / f"{rank}.pid").write_text(str(os.getpid()))
+    interrupt.PATIENCE = patience
+
+    def halt(progress: Progress) -> None:
+        if progress.done == 3 and progress.unit == "steps":
+            os.kill(int((out / "1.pid").read_text()), signal.SIGSTOP)
+            (out / "halted").touch()
+
+    recipe = QUICK.model_copy(update={"precision": "fp32", "num_epochs": 50.0})
+    train(corpus, out / "model", base=base, recipe=recipe, on_progress=halt)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+@pytest.mark.parametrize(("patience", "num_signals"), [(0.5, 1), (1000, 2)])
+def test_a_worker_that_waits_for_one_that_hangs_can_be_stopped(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, port: int, patience: float, num_signals: int
+):
+    context = multiprocessing.get_context("spawn")
+    arguments = (tiny_corpus_dir, tiny_gpt2_dir, tmp_path, patience)
+    workers = [
+        context.Process(target=train_and_halt_the_other, args=(*arguments, rank, port)) for rank in (0, 1)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        while not (tmp_path / "halted").exists() and workers[0].is_alive():
+            workers[0].join(timeout=0.1)
+        for _ in range(num_signals):
+            workers[0].join(timeout=1)
+            workers[0].terminate()
+        workers[0].join(timeout=60)
+        assert workers[0].exitcode == 130
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM")

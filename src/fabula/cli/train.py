@@ -1,6 +1,7 @@
 """`fabula train`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP
 from fabula.defaults import RECIPE, SEED
 from fabula.formatting import format_duration
 from fabula.install import command
+
+SLOWER = "slower.toml"
 
 
 def train(
@@ -54,7 +57,7 @@ def train(
 
     Run it again to resume a training that was stopped. A finished model is never replaced unless you ask for it.
     """
-    from fabula.evaluation.verdict import describe_failure
+    from fabula.evaluation.verdict import FEW_STEPS, describe_failure
     from fabula.training.train import train as train_model
 
     with context.obj as terminal:
@@ -83,5 +86,35 @@ def train(
     print(f"Model: {result.model}")
     if failure := describe_failure(counts.num_steps, counts.best_step):
         print(failure)
+        again = ["--continue" if further else "--no-resume"]
+        for option, value in (("--base", base), ("--init", init), ("--seed", seed if seed != SEED else None)):
+            again += [option, str(value)] if value is not None else []
+        if max_minutes is not None and counts.num_steps < FEW_STEPS:
+            again += ["--recipe", recipe, "--max-minutes", f"{4 * max_minutes:g}"]
+            print(f"Next:  {command('train', corpus, '--out', out, *again)}")
+            return
+        if max_minutes is not None:
+            again += ["--max-minutes", f"{max_minutes:g}"]
+        print("Next:  add stories, or try a third of the learning rate:")
+        print(f"  {_slower_recipe(recipe, result.log)}")
+        print(f"  {command('train', corpus, '--out', out, *again, '--recipe', SLOWER)}")
     else:
         print(f"Next:  {command('write', result.model, 'Once upon a time,')}")
+
+
+def _slower_recipe(name: str, log: Path) -> str:
+    """The shell command that writes the recipe, with a third of this training's learning rate, to the file `SLOWER`."""
+    import tomli_w
+
+    from fabula.results import TrainingLog
+    from fabula.training.recipe import load_recipe
+
+    recipe = load_recipe(name)
+    rate = recipe.learning_rate or max(row.learning_rate for row in TrainingLog.load(log).steps)
+    changed = recipe.model_dump(mode="json", exclude_defaults=True) | {
+        "learning_rate": float(f"{rate / 3:.2g}")
+    }
+    lines = tomli_w.dumps(changed).splitlines()
+    return " && ".join(
+        f"echo {shlex.quote(line)} {'>>' if number else '>'} {SLOWER}" for number, line in enumerate(lines)
+    )

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.ledger import Decided
 from fabula.corpus.lines import FileRange
@@ -146,43 +144,39 @@ def _end_with_parent() -> None:
 
 
 def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, address: str) -> Iterator[Task]:
-    """Clean on a Ray cluster, with Ray Data. If a machine fails, its parts are cleaned again on another one.
+    """Clean on a Ray cluster. If a machine fails, its parts are cleaned again on another one.
 
-    Every machine must have fabula installed, and find the input at the same path.
+    Every machine must have fabula installed, and find the input at the same path. Two parts for each core are in progress
+    at a time.
 
     Raises:
         FabulaError: Ray is not installed, or nothing answers at `address`.
     """
     try:
         import ray
-        import ray.data
     except ImportError:
-        raise missing_extra("Ray is not installed", "scale", where="--ray") from None
+        raise missing_extra("Ray is not installed", "scale", packages=["ray"], where="--ray") from None
     if not ray.is_initialized():
+        quiet = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
-            ray.init(log_to_driver=False)
+            ray.init(include_dashboard=False, **quiet)
         else:
             _answers(address)
-            ray.init(address=address, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    parts = list(source.ranges())
+            ray.init(address=address, **quiet)
+    clean = ray.remote(num_cpus=1, num_returns="streaming")(clean_batches)
     shared = ray.put((source, cleaning, dict(decisions)))
-
-    def clean_row(rows: Any) -> Iterator[Any]:
-        source, cleaning, decisions = ray.get(shared)
-        for number in rows["item"]:
-            for batch in clean_batches(source, parts[number], cleaning, decisions):
-                yield {"part": np.array([number]), "result": _one_object(batch)}
-
-    rows = ray.data.from_items(list(range(len(parts))), override_num_blocks=len(parts)).map_batches(
-        clean_row, batch_size=1, num_cpus=1
-    )
-    for row in rows.iter_rows():
-        part = parts[row["part"]]
+    parts = source.ranges()
+    waiting: deque[tuple[FileRange, Iterator[Any]]] = deque()
+    while True:
+        num_parts = 2 * max(1, int(ray.cluster_resources().get("CPU", 0)))  # machines come and go
+        for part in itertools.islice(parts, max(0, num_parts - len(waiting))):
+            waiting.append((part, clean.remote(shared, part)))
+        if not waiting:
+            return
+        part, results = waiting.popleft()
         size = source.range_bytes(part) if part.end is not None else 0
-        yield Task(part.file, size, part.end is not None, partial(_raised, row["result"]))
+        for result in results:
+            yield Task(part.file, size, part.end is not None, partial(_fetch, result))
 
 
 def _answers(address: str) -> None:
@@ -203,26 +197,30 @@ def _answers(address: str) -> None:
 
 
 def clean_batches(
-    source: StorySource, part: FileRange, cleaning: Cleaning, decisions: Decisions
+    shared: tuple[StorySource, Cleaning, Decisions], part: FileRange
 ) -> Iterator[CleanedStories | FabulaError]:
     """A range, cleaned, in parts that fit into memory; the last one is the error that ended it, if there was one."""
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    source, cleaning, decisions = shared
     try:
-        if part.end is not None:
-            yield clean_range(source, part, cleaning, decisions)
-        else:
-            for batch in batches(source, part):
-                yield clean_range(source, batch, cleaning, decisions)
+        for task in [part] if part.end is not None else batches(source, part):
+            yield clean_range(source, task, cleaning, decisions)
     except FabulaError as error:
         yield error
 
 
-def _one_object(value: object) -> np.ndarray:
-    column = np.empty(1, object)
-    column[0] = value
-    return column
+def _fetch(result: Any) -> CleanedStories:
+    """The stories that a task of Ray returned."""
+    import ray
 
-
-def _raised(result: CleanedStories | FabulaError) -> CleanedStories:
-    if isinstance(result, FabulaError):
-        raise result
-    return result
+    try:
+        cleaned = ray.get(result)
+    except ray.exceptions.RayTaskError:  # an error in this program
+        raise
+    except ray.exceptions.RayError as error:
+        raise FabulaError(
+            f"the Ray cluster failed ({type(error).__name__})", where="--ray", hint="see its own logs"
+        ) from error
+    if isinstance(cleaned, FabulaError):
+        raise cleaned
+    return cleaned

@@ -46,7 +46,9 @@ FORMATS = {
         module="gguf_format", libraries=("gguf", "xllamacpp"), default="q8_0", max_logits=3_200_000
     ),
     "ctranslate2": Format(module="ctranslate2_format", libraries=("ctranslate2",), default="int8"),
-    "onnx": Format(module="onnx_format", libraries=("onnx", "onnxscript", "onnxruntime"), default="int8"),
+    "onnx": Format(
+        module="onnx_format", libraries=("onnx", "onnx_ir", "onnxscript", "onnxruntime"), default="int8"
+    ),
 }
 
 
@@ -91,7 +93,7 @@ def export(
             "this folder has unexpected files", where=target, hint="name another folder with --out"
         )
     if missing := [name for name in chosen.libraries if find_spec(name) is None]:
-        raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export")
+        raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export", packages=missing)
     format_module = import_module(f"fabula.exporting.{chosen.module}")
     quantize = quantize or chosen.default
     if quantize not in format_module.QUANTIZATIONS:

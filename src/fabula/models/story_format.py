@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from fabula.config import Record
 from fabula.corpus.read import open_stories
@@ -183,12 +184,12 @@ def find_story_format(folder: Path, tokenizer: Any, model: Any = None) -> StoryF
     names = ("config.json", "tokenizer_config.json", *TOKENIZER_FILES)
     files = [*(folder / name for name in names if (folder / name).is_file()), *weight_files(folder)]
     entry = cache_place("story_formats") / f"{fingerprint([hash_file(file) for file in files])}.json"
-    if entry.is_file():
-        return StoryFormat.parse(read_json(entry), where=entry)
-    measured = measure_story_format(load_model(folder) if model is None else model, tokenizer)
     entry.parent.mkdir(parents=True, exist_ok=True)
-    write_json(entry, measured.model_dump(mode="json"))
-    return measured
+    with FileLock(entry.with_suffix(".lock")):  # the processes of a training come here at the same time
+        if not entry.is_file():
+            measured = measure_story_format(load_model(folder) if model is None else model, tokenizer)
+            write_json(entry, measured.model_dump(mode="json"))
+    return StoryFormat.parse(read_json(entry), where=entry)
 
 
 def _choose(losses: dict[Any, np.ndarray], by_rule: Any) -> Any:

@@ -31,7 +31,7 @@ def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
     setup = prepare(job, workers, on_progress)
     log = LogWriter(job) if workers.is_first else None
     try:
-        with Interrupt() as interrupt:
+        with Interrupt(workers.size) as interrupt:
             loop = Loop(setup, Clock(workers, began, job.limit), log, interrupt, on_progress)
             loop.run()
     except Interrupted:
