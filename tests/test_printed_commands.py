@@ -182,6 +182,6 @@ def test_what_one_command_prints_as_the_next_works_as_pasted(tmp_path: Path):
     cleaned = paste(
         shlex.join([sys.executable, "-m", "fabula", "clean", "low quay.txt", "--out", "low quay"])
     )
-    trained = paste(next_command(cleaned) + " --base tiny --max-minutes 0.05")
+    trained = paste(next_command(cleaned) + " --base tiny")
     story = paste(next_command(trained) + " --max-new-tokens 8")
     assert story.startswith("Once upon a time,")
