@@ -163,7 +163,7 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
         else:
             _answers(address)
             ray.init(address=address, **quiet)
-    clean = ray.remote(num_cpus=1, num_returns="streaming")(clean_batches)
+    clean: Any = ray.remote(num_cpus=1, num_returns="streaming")(clean_batches)
     shared = ray.put((source, cleaning, dict(decisions)))
     parts = source.ranges()
     waiting: deque[tuple[FileRange, Iterator[Any]]] = deque()
@@ -212,12 +212,13 @@ def clean_batches(
 def _fetch(result: Any) -> CleanedStories:
     """The stories that a task of Ray returned."""
     import ray
+    from ray.exceptions import RayError, RayTaskError
 
     try:
-        cleaned = ray.get(result)
-    except ray.exceptions.RayTaskError:  # an error in this program
+        cleaned: Any = ray.get(result)
+    except RayTaskError:  # an error in this program
         raise
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         raise FabulaError(
             f"the Ray cluster failed ({type(error).__name__})", where="--ray", hint="see its own logs"
         ) from error
