@@ -159,6 +159,9 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
     if not ray.is_initialized():
         quiet = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
+            os.environ.setdefault(
+                "RAY_worker_niceness", "0"
+            )  # Ray's 15 leaves them little beside other programs
             ray.init(include_dashboard=False, **quiet)
         else:
             _answers(address)
