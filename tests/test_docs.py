@@ -16,7 +16,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = {"reference.md", "rules.md"}
 """Written from the program; their usage lines and examples are not there to be pasted."""
 
-COMMAND = re.compile(r"^(?:\S+=\S+ )*(?:\.venv/bin/)?fabula ")
+COMMAND = re.compile(r"^(?:\S+=\S+ )*(?:torchrun .*-m )?(?:\.venv/bin/)?fabula ")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -25,7 +25,7 @@ def commands(document: Path) -> Iterator[str]:
     text = document.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in text.splitlines():
         code = line.strip()
-        if line.startswith("    ") and COMMAND.match(code):
+        if line.startswith("    ") and COMMAND.match(code) and not code.endswith("..."):
             yield COMMAND.sub("", code)
 
 

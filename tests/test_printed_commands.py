@@ -107,6 +107,25 @@ def test_commands_in_messages_are_found():
     assert len(literals()) > 8
 
 
+MENTIONS = sorted(
+    {
+        (document.name, found[1], found[2])
+        for document, line in CODE
+        if (found := re.match(r"fabula ([a-z]+) ([^#]*--.*)", line)) and document.name != "reference.md"
+    }
+)
+
+
+@pytest.mark.parametrize(("document", "name", "arguments"), MENTIONS)
+def test_a_command_that_a_document_mentions_has_the_options(document: str, name: str, arguments: str):
+    assert isinstance(COMMANDS, typer.core.TyperGroup)
+    context = COMMANDS.commands[name].make_context(name, [], resilient_parsing=True)
+    known = {option for each in context.command.params for option in (*each.opts, *each.secondary_opts)}
+    assert set(re.findall(r"(?<!\S)\[?(--[a-z][a-z-]*)", arguments)) <= known | {"--help", "--quiet"}, (
+        document
+    )
+
+
 EXTRAS = [
     (document.name, name)
     for document, line in CODE

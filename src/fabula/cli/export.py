@@ -3,6 +3,8 @@ from typing import Annotated
 
 import typer
 
+from fabula.install import quote_command
+
 
 def export(
     context: typer.Context,
@@ -49,4 +51,5 @@ def export(
         f" bits per byte {result.bits_per_byte:.4f} {result.bits_per_byte_lost:+.4f}"
     )
     if result.format == "gguf":
-        print(f"next: ollama create NAME -f {result.out}/Modelfile, then ollama run NAME")
+        create = quote_command(["ollama", "create", "stories", "-f", f"{result.out}/Modelfile"])
+        print(f"next: {create} && ollama run stories")

@@ -1,9 +1,12 @@
 """`fabula publish`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fabula.install import quote_command
 
 
 def publish(
@@ -92,7 +95,8 @@ def publish(
                     " on a server (--space, or `fabula serve`) it writes many times faster"
                 )
             if repo is None and space is None and dry_run is None:
-                print(f"Try it: python -m http.server --bind 127.0.0.1 --directory {site.folder}")
+                server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
+                print(f"Try it: {quote_command([*server, '--directory', str(site.folder)])}")
                 return
         result = publish_model(
             model,
