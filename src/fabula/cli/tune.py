@@ -58,8 +58,8 @@ def print_tuning(tuning: Tuning) -> None:
         )
     else:
         print(
-            "The smaller the distance, the more like people's stories. Among the settings with few non-words whose distance"
-            " is the smallest but for chance, fabula chose the one whose stories the model finds likeliest."
+            "The smaller the distance, the more the stories are like people's. Of the settings with few non-words that are"
+            " nearest, allowing for chance, fabula chose the one whose stories the model finds likeliest."
         )
     non_words, copied = map(format_percent, (tuning.human.non_words, tuning.human_copied_share))
     print(

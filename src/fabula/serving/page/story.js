@@ -202,7 +202,7 @@ const isPassage = (passage, text) => Number.isInteger(passage?.start) && Number.
 export function readStory(name, content) {
   if (!name.toLowerCase().endsWith(".json")) return { text: content.replace(/\r\n?/g, "\n"), passages: [] };
   let saved;
-  try { saved = JSON.parse(content); } catch { throw new Error(`${name} is not a saved story: it is no valid JSON.`); }
+  try { saved = JSON.parse(content); } catch { throw new Error(`${name} is not a saved story: it is not valid JSON.`); }
   if (typeof saved?.text !== "string") throw new Error(`${name} is not a saved story: it holds no text.`);
   const passages = Array.isArray(saved.passages) ? saved.passages.filter((passage) => isPassage(passage, saved.text)) : [];
   const words = (value) => typeof value === "string" ? value : "";
