@@ -30,6 +30,10 @@ CZECH = (
 TURKISH = "Bir varmış bir yokmuş, küçük bir köyde yaşlı bir balıkçı yaşarmış. Çocuklar ışığı beklermiş.\n"
 GREEK = "Μια φορά κι έναν καιρό ήταν ένας ψαράς που είχε μια παλιά βάρκα. Η γυναίκα του δεν έλεγε τίποτα.\n"
 HEBREW = "היה היה פעם דייג זקן שגר בכפר קטן ליד הים. כל בוקר הוא יצא לדוג בסירה שלו.\n"
+UKRAINIAN = (
+    "Старий на березі мав човен без весел. Щоранку приплив приносив йому чужий черевик. Її сліди лишилися.\n"
+)
+THAI = "ชายชราบนฝั่งมีเรือที่ไม่มีพาย ทุกเช้าน้ำขึ้นพารองเท้าแปลกมาให้เขา นกนางนวลเงียบเพราะพวกมันรู้คำตอบ\n"
 ARABIC = "كان يا ما كان صياد عجوز يعيش في قرية صغيرة قرب البحر. لم تقل زوجته شيئا.\n"
 
 
@@ -37,6 +41,9 @@ ARABIC = "كان يا ما كان صياد عجوز يعيش في قرية صغ�
     ("text", "encodings"),
     [
         (ENGLISH, "utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 utf-32-le windows-1252 mac-roman"),
+        (UKRAINIAN, "windows-1251 koi8-u cp1125 iso8859-5"),
+        (THAI, "utf-8 cp874"),
+        (FRENCH.replace("Hélène", "sa sœur"), "windows-1252 iso8859-15"),
         (RUSSIAN, "utf-8 utf-16-le utf-16-be windows-1251 koi8-r cp866 iso8859-5 mac-cyrillic"),
         (CHINESE, "utf-8 utf-16-le utf-16-be gbk gb18030"),
         (TAIWANESE, "utf-8 big5"),

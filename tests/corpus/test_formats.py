@@ -3,6 +3,7 @@
 import email.message
 import json
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,8 @@ def test_a_mailbox(tmp_path: Path):
     assert texts(stories) == TALES
     assert stories[2].title == "Tale 2"
     assert stories[1].source_line > stories[0].source_line
+    signed = b"".join(message(f"{tale}\n\n-- \nMara Quill\nThe Quay", k) for k, tale in enumerate(TALES[:1]))
+    assert texts(read(tmp_path / "a.eml", signed)) == TALES[:1]
 
 
 def test_a_page_saved_in_one_file(tmp_path: Path):
@@ -155,6 +158,11 @@ def test_aozora(tmp_path: Path):
         (b":: StoryTitle\nQuay\n\n:: Start\nThe fox ran. [[Go on->Quay]]\n", "Twine"),
         (b"- title: A\n  text: |\n    The fox ran.\n- title: B\n  text: |\n    The gull flew.\n", "YAML"),
         (b"".join(b"%d\n00:00:0%d,000 --> 00:00:0%d,900\nThe fox ran.\n\n" % (k, k, k) for k in range(1, 6)), "subtitles"),
+        (b"[Script Info]\nTitle: Quay\n", "subtitles"),
+        (b"[ar: Marl]\n" + b"[00:01.20]The fox ran.\n" * 4, "subtitles"),
+        (b"-> quay\n=== quay ===\nThe fox ran.\n* [Go on] -> quay\n", "script of a game"),
+        (b'define m = Character("M")\nlabel start:\n    scene quay\n    m "The fox ran."\n', "script of a game"),
+        (b"The fox ran.\n*choice\n  #Go on\n    *goto quay\n*label quay\n", "script of a game"),
         (b'<?xml version="1.0"?>\n<FinalDraft DocumentType="Script"><Content/></FinalDraft>', "screenplay"),
         (b'{"cells": [{"cell_type": "code", "source": ["import os"]}], "nbformat": 4}', "notebook"),
         (b'// mine\nconst stories = [\n"The fox ran.",\n"The gull flew."\n];\n', "program"),
@@ -177,6 +185,24 @@ def test_a_scrivener_project_is_to_be_compiled(tmp_path: Path):
     (folder / "Novel.scrivx").write_text("<ScrivenerProject/>")
     with pytest.raises(FabulaError, match="Scrivener"):
         open_stories(tmp_path)
+
+
+def test_a_spreadsheet_among_texts_is_passed_over(tmp_path: Path):
+    (tmp_path / "a.txt").write_text(TALES[0])
+    (tmp_path / "b.txt").write_text(TALES[1])
+    with zipfile.ZipFile(tmp_path / "plan.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    source = open_stories(tmp_path)
+    assert [(one.source, one.text) for one in source.passed_over] == [("plan.xlsx", "a spreadsheet")]
+    assert texts(list(source)) == TALES[:2]
+
+
+def test_a_manuskript_project_is_to_be_compiled(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "a.msk", "w") as archive:
+        archive.writestr("MANUSKRIPT", "1")
+        archive.writestr("outline/0-Quay.md", f"title: Quay\nID: 1\n\n{TALES[0]}")
+    with pytest.raises(FabulaError, match="Manuskript"):
+        list(open_stories(tmp_path / "a.msk"))
 
 
 def test_backups_are_passed_over(tmp_path: Path):

@@ -101,6 +101,12 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n".join(f"{number}\n{title}\n\n{text}" for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True), 1)),
         "\n\n".join(f"{number}/10\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\x1e\n".join(BLANK),
+        "\n".join(f"{text}####" for text in BLANK),
+        " #### ".join(FLAT),
+        "".join(f"<s>{text}\n" for text in BLANK),
+        "".join(f"<pad>{text}<pad>\n" for text in BLANK),
+        "\f".join(f"Chapter {number}\n\n{text}\n" for number, text in enumerate(BLANK, 1)),
+        "\n\n\n\n".join(f"{number}tes Kapitel\n\n{text}" for number, text in zip(("Ers", "Zwei", "Drit", "Vier", "Fünf", "Sechs", "Sieben", "Ach", "Neun", "Zehn"), BLANK, strict=True)),
         "\n\n".join(f"Title: {title}\nAuthor: Mara\nDate: 2021-03-04\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"Chapter {number}. {text}" for number, text in enumerate(BLANK, 1)),
         "\n\n".join(f"......{number}......\n\n{text}" for number, text in enumerate(BLANK, 1)),
@@ -126,6 +132,50 @@ def test_paragraphs_are_never_stories(tmp_path: Path) -> None:
     assert {story.book for story in stories} == {"a.txt"}
     assert "\n\n".join(story.text for story in stories) == "\n\n".join(BLANK)
     assert 0.05 < len(stories[1].text) / len("\n\n".join(BLANK)) < 0.15
+
+
+def test_verse_between_wide_gaps_is_no_single_text(tmp_path: Path) -> None:
+    lines = [" ".join(sentence.split()[:6]) for sentence in SENTENCES]
+    poems = ["\n\n".join("\n".join(lines[k + j :][:4]) for j in (0, 4, 8)) for k in range(5)]
+    assert starts(source_of(tmp_path, "\n\n\n".join(poems))) == [poem[:25] for poem in poems]
+
+
+def test_pages_with_a_head_are_no_stories(tmp_path: Path) -> None:
+    lines = textwrap.wrap(" ".join(FLAT), 60)
+    text = "".join(
+        f"\fMarl / THE TIDE / {page}\n" + "\n".join(lines[20 * page :][:20]) + "\n"
+        for page in range(len(lines) // 20)
+    )
+    for form in (text, text.replace("\f", "")):
+        stories = list(source_of(tmp_path, form))
+        assert [story.part for story in stories] == [1, 2]
+        assert not any("THE TIDE" in story.text for story in stories)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("".join(f"{text}\n<|endoftext{'|' * (k != 4)}>\n" for k, text in enumerate(BLANK)), "this mark is written '<|endoftext>'"),
+        ("".join(f"<sos>{text}<{'EOS' if k == 4 else 'eos'}>\n" for k, text in enumerate(BLANK)), "'<EOS>', not <eos>"),
+        (f"{BLANK[0]}[a]\n\n{BLANK[1]}\n\n[a]Is this her boot?", "the comments of readers"),
+        ("50256 318 257 11 1 0 764 262 290 " * 9, "this file holds numbers"),
+    ],
+)  # fmt: skip
+def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(FabulaError) as caught:
+        source_of(tmp_path, text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", ["\f", "####", "<pad>"])
+def test_a_mark_within_lines_can_be_typed(tmp_path: Path, mark: str) -> None:
+    text = (
+        mark.join(f"{text}\n" for text in BLANK) if mark == "\f" else "\n".join(text + mark for text in BLANK)
+    )
+    found = source_of(tmp_path, text)
+    typed = source_of(tmp_path, text, split_at=found.plans[0].split.split_at)
+    assert typed.plans[0].split == found.plans[0].split
+    assert len(starts(typed)) == len(BLANK)
 
 
 def test_speech_alone_a_line_is_asked_about(tmp_path: Path) -> None:

@@ -147,8 +147,11 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
     num, heads = len(spool), clusters.heads
     ratios = split.parse_ratios(plan.cleaning.split)
     if not len(heads):
+        what = (
+            f"none of {num:,} stories can be kept" if num > 1 else "there is no story in it that can be kept"
+        )
         raise FabulaError(
-            f"none of {num:,} stories can be kept", where=plan.source.path, hint="see the filters"
+            what, where=plan.source.path, hint="see whether it is the right file, and the filters"
         )
     if len(heads) < 2 and ratios[0] < 1:
         what = "there is only one story" if num == 1 else f"only 1 of {num:,} stories can be kept"

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from fabula.corpus import documents
 from fabula.corpus.encodings import UTF8, find_encoding
 from fabula.corpus.formats.base import DocumentFormat, FilePlan, Format, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.formats.markdown import why_no_story
 from fabula.corpus.formats.table import FORMATS
 from fabula.corpus.inputs import InputFile, read_up_to
 from fabula.corpus.splitting.choose import ReadSample, choose_named, choose_split
-from fabula.corpus.splitting.markers import find_markers
+from fabula.corpus.splitting.markers import find_markers, refuse_odd_marks
 from fabula.corpus.splitting.split import Split
 from fabula.errors import FabulaError
 
@@ -95,7 +96,12 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
                 where=file.name,
                 hint="save the stories as text, .docx, .odt, .rtf, .epub, .html, PDF, CSV or JSON Lines",
             )
-        if len(files) > 1 and chosen.name in ("markdown", "text") and (reason := why_no_story(sample.text)):
+        reason = ""
+        if len(files) > 1 and chosen.name in ("markdown", "text"):
+            reason = why_no_story(sample.text)
+        elif len(files) > 1 and chosen.name == "unread":
+            reason = documents.why_no_story(documents.document_kind(sample.head))
+        if reason:
             found.pass_over(file.name, reason)
             continue
         line_ends = _line_ends(sample) if chosen.is_text else ""
@@ -183,6 +189,7 @@ def plan_prose(
                 split := find_markers([samples[plan.name].text[:_SPLIT_CHARS]])
             ):
                 marked[plan.name] = split
+                refuse_odd_marks(samples[plan.name].text, plan.name, split)
     others = [plan for plan in plans if plan.name not in marked]
     formats = sorted({FORMATS[plan.format].description for plan in plans})
     described = []

@@ -27,8 +27,8 @@ ENOUGH = 0.8
 
 LEGACY = (
     "windows-1252", "mac-roman", "windows-1250", "iso8859-2", "cp850", "cp437", "cp852", "windows-1254", "windows-1257",
-    "windows-1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic", "windows-1253", "iso8859-7", "windows-1255",
-    "windows-1256", "gb18030", "big5", "cp932", "euc-jp", "cp949",
+    "windows-1251", "koi8-r", "koi8-u", "cp866", "cp1125", "iso8859-5", "mac-cyrillic", "windows-1253", "iso8859-7",
+    "windows-1255", "windows-1256", "iso8859-6", "iso8859-15", "cp874", "gb18030", "big5", "cp932", "euc-jp", "cp949",
 )  # fmt: skip
 """Encodings of text files before UTF-8; of similar ones, the likelier comes first."""
 
@@ -150,6 +150,7 @@ _CYRILLIC_COMMON = set("оеаинтсрвлкмдпуяыьгзбчйхжшю")
 _GREEK_COMMON = set("αοιετσνηυρπκμλςάέήίόύώ")
 _HEBREW_COMMON = set("יוהלאמרתבשנהםקדחכפעטגסזןצ")
 _ARABIC_COMMON = set("اليمنرتوبةعدسفهكقحجشطصخ")
+_THAI_COMMON = set("กขคงจชซดตถทนบปผพฟมยรลวศสหอะา")
 _HAN_COMMON = set(
     "的一是不了人我在有他这那来上个大到说们为子和你地出道也时得就里去可她过下么心后还没好多"
     "這來個說們為時裡過後還沒看天小起年生老自以然事見两兩中手家海水日前头頭回它又什什無无聲声"
@@ -239,6 +240,15 @@ def _fits_script(common: set[str], cased: bool) -> Callable[[str, str, str], flo
     return fits
 
 
+def _fits_thai(char: str, before: str, after: str) -> float:
+    """Rule for Thai: signs above and below a consonant follow it, and vowels that are written first precede one."""
+    if "\u0e40" <= char <= "\u0e44":
+        return float("\u0e01" <= after <= "\u0e2e")
+    if char == "\u0e31" or "\u0e34" <= char <= "\u0e3a" or "\u0e47" <= char <= "\u0e4e":
+        return float("\u0e01" <= before <= "\u0e4e" and not "\u0e40" <= before <= "\u0e46")
+    return 1.0 if char in _THAI_COMMON and ("\u0e00" < before < "\u0e5c" or "\u0e00" < after < "\u0e5c") else 0.2
+
+
 def _fits_hangul(char: str, before: str, after: str) -> float:
     if char > "\ud7a3" or _decoded(char.encode("cp949"), "euc-kr") is None:
         return 0.2  # a syllable that no word contains
@@ -259,6 +269,7 @@ _SCRIPTS: tuple[tuple[int, int, Callable[[str, str, str], float]], ...] = (
     (0x0400, 0x04FF, _fits_script(_CYRILLIC_COMMON, True)),
     (0x0590, 0x05FF, _fits_script(_HEBREW_COMMON, False)),
     (0x0600, 0x06FF, _fits_script(_ARABIC_COMMON, False)),
+    (0x0E00, 0x0E5B, _fits_thai),
     (0x3040, 0x30FF, lambda char, before, after: 1.0),
     (0xAC00, 0xD7AF, _fits_hangul),
     (0x4E00, 0x9FFF, _fits_han),

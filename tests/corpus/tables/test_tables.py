@@ -94,6 +94,35 @@ def test_cells_without_a_value_are_no_stories(tmp_path: Path):
     assert len(list(open_stories(tmp_path / "a.tsv"))) == 4
 
 
+def test_a_header_whose_rows_do_not_fit_is_no_prose():
+    text = "id,title,text\n" + "".join(
+        f'{k},"T","She said, \\"Go,\\" and "no, stay," and {TALE}"\n' for k in range(5)
+    )
+    with pytest.raises(FabulaError, match="quotation mark"):
+        rows(text)
+
+
+def test_json_in_json_and_segments(tmp_path: Path):
+    pairs = [
+        {
+            "segments": [
+                {"label": False, "text": "A tale, please."},
+                {"label": True, "text": f"{k} {TALE}</s>"},
+            ]
+        }
+        for k in range(4)
+    ]
+    titled = {f"T{k}": [TALE * 2, TALE] * (1 + k % 2) for k in range(4)}
+    twice = "".join(json.dumps(json.dumps({"text": f"{k} {TALE}"})) + "\n" for k in range(4))
+    for text in ("".join(json.dumps(pair) + "\n" for pair in pairs), twice):
+        (tmp_path / "a.jsonl").write_text(text)
+        assert [story.text for story in open_stories(tmp_path / "a.jsonl")] == [
+            f"{k} {TALE}" for k in range(4)
+        ]
+    (tmp_path / "b.json").write_text(json.dumps(titled))
+    assert [story.title for story in open_stories(tmp_path / "b.json")] == list(titled)
+
+
 def test_rows_that_do_not_fit_are_an_error_with_their_line():
     good = "".join(f'{k},"{TALE}",x\n' for k in range(90))
     with pytest.raises(FabulaError, match="a:92: this row has more fields"):
@@ -173,6 +202,9 @@ def test_cells(value: object, text: str):
             ]
         },
         {"train": [{"text": "a"}], "test": [{"text": "b"}]},
+        json.dumps({"text": "a"}) + "\n" + json.dumps({"text": "b"}),
+        "[{'text': 'a'}, {'text': 'b'}]",
+        "['a', \"b\"]",
         {
             "kind": "Listing",
             "data": {
@@ -182,11 +214,8 @@ def test_cells(value: object, text: str):
     ],
 )
 def test_rows_of_json(wrapped: object):
-    found = [
-        row
-        for _, value in values_of(io.StringIO(json.dumps(wrapped, indent=1)), "a")
-        for row in rows_of(value)
-    ]
+    text = wrapped if isinstance(wrapped, str) else json.dumps(wrapped, indent=1)
+    found = [row for _, value in values_of(io.StringIO(text), "a") for row in rows_of(value)]
     assert [row["text"] for row in found] == ["a", "b"]
 
 
@@ -224,6 +253,31 @@ def test_rows_of_one_story_are_joined(tmp_path: Path):
     jokes = "".join(json.dumps({"genre": "sea", "text": text}) + "\n" for text in sentences)
     (tmp_path / "b.jsonl").write_text(jokes)
     assert len(list(open_stories(tmp_path / "b.jsonl"))) == 10
+
+
+def test_a_title_only_in_the_first_row_of_a_story(tmp_path: Path):
+    """Merged cells of a spreadsheet are empty below the first."""
+    lines = [
+        f"{title},Paragraph {k} of {place}."
+        for place in ("quay", "lamp")
+        for k, title in enumerate([place, "", "", ""])
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["title,text", *lines]))
+    found = [(story.title, story.text.count("\n")) for story in open_stories(tmp_path / "a.csv")]
+    assert found == [("quay", 3), ("lamp", 3)]
+
+
+def test_tables_without_a_telling_name(tmp_path: Path):
+    tales = [f"{number} {TALE * (3 + number)}" for number in range(4)]
+    tabbed = "".join(f"Title {k}\t{tale}\n" for k, tale in enumerate(tales))
+    quoted = "\n\n".join(f'"{tale}\n\nThe end of it."' for tale in tales)
+    for text in (tabbed, quoted):
+        (tmp_path / "a.txt").write_text(text)
+        source = open_stories(tmp_path / "a.txt")
+        assert source.plans[0].format == "csv"
+        assert [story.text[:40] for story in source] == [tale[:40] for tale in tales]
+    (tmp_path / "a.txt").write_text("".join(f"Mara\t{tale}\n" for tale in tales))  # who says it
+    assert open_stories(tmp_path / "a.txt").plans[0].format == "text"
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fabula.corpus.documents.document import Document, LeftOut, is_divider
 from fabula.errors import FabulaError
 
-__all__ = ["DOCUMENTS", "Document", "LeftOut", "document_kind", "is_divider", "read_document"]
+__all__ = ["DOCUMENTS", "Document", "LeftOut", "document_kind", "is_divider", "read_document", "why_no_story"]
 
 DOCUMENTS = {
     "docx": "Word documents (.docx)",
@@ -45,6 +45,8 @@ _REFUSED = {
         "convert it, for example with pandoc: pandoc -f mediawiki book.wiki -o book.docx",
     ),
     "twine": ("this is a story for Twine", "export its passages as text, a file each"),
+    "game": ("this is the script of a game", "save the text of its scenes, a file each"),
+    "manuskript": ("this is a Manuskript project", "compile it in Manuskript to .docx or text"),
     "yaml": ("this is YAML", "save the stories as JSON Lines, an object a line"),
     "subtitles": ("these are subtitles", "save their text without the times"),
     "clippings": ("these are the clippings of a Kindle", "name a file of whole stories"),
@@ -52,6 +54,8 @@ _REFUSED = {
     "lfs": ("this is a pointer of Git LFS, and not the file itself", "get the file with git lfs pull"),
 }
 """Kinds that are recognised but not read: what each is, and what the user can do."""
+
+_NO_STORIES = {"xls", "ppt", "code", "log", "notebook", "sqlite", "pickle"}
 
 _HEADS = (
     (b"{\\rtf", "rtf"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"), (b"\xffWPC", "wpd"),
@@ -74,6 +78,14 @@ _TEXTS = (
         "log",
     ),
     (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b"), "twine"),
+    (
+        re.compile(
+            r"(?ms)\A(?:(?=.*^={2,}[ \t]*\w+[ \t]*=*[ \t]*$)(?=.*^[^\n]*-> ?\w+[ \t]*$)"  # Ink
+            r"|(?=.*^label \w+[^\n]*:[ \t]*$)(?=.*^[ \t]+(?:scene |show |jump |menu:|\w* ?\"))"  # Ren'Py
+            r"|(?=.*^[ \t]*\*(?:label|goto) \w+[ \t]*$)(?=.*^[ \t]*\*(?:choice|finish|page_break)\b))"  # ChoiceScript
+        ),
+        "game",
+    ),
     (re.compile(r"\A(?:<\?xml[^>]*>\s*)?<FinalDraft\b"), "screenplay"),
     (
         re.compile(r"\A\s*\{\s*\"(?:cells\"\s*:\s*\[\s*\{\s*\"|nbformat|metadata\"\s*:\s*\{\s*\"kernelspec)"),
@@ -86,7 +98,10 @@ _TEXTS = (
         "code",
     ),
     (
-        re.compile(r"\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b"),
+        re.compile(
+            r"\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b|\A\[Script Info\]"
+            r"|\A(?:\d+:\d\d:\d\d\.\d{3},\d+:\d\d:\d\d\.\d{3}\n(?:\S.*\n)*\s*){3}|\A(?:\[\w{2,6}: ?[^\]\n]*\]\s*\n)*(?:\[\d\d:\d\d\.\d\d+\].*\n){3}"
+        ),
         "subtitles",
     ),
     (
@@ -109,6 +124,13 @@ def document_kind(head: bytes) -> str:
     """What kind of document a file is, by its first bytes (16 KiB or more): a key of DOCUMENTS, the name of a kind that
     `read_document` refuses with a hint, or "" for anything else."""
     return _zip_kind(head) if head.startswith(b"PK\x03\x04") else _head_kind(head)
+
+
+def why_no_story(kind: str) -> str:
+    """What a file of this kind is, if it hardly holds stories that are missing from other files beside it; "" otherwise."""
+    return (
+        _REFUSED[kind][0].removeprefix("this is ").removeprefix("these are ") if kind in _NO_STORIES else ""
+    )
 
 
 def _head_kind(head: bytes) -> str:
@@ -159,6 +181,8 @@ def _zip_kind(head: bytes) -> str:
             return "pages"
         if name.endswith(".scrivx"):
             return "scrivener"
+        if name == "MANUSKRIPT":
+            return "manuskript"
     if len(names) == 1 and names[0].lower().endswith(".fb2"):
         return "fb2"
     return ""

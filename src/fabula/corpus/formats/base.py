@@ -223,10 +223,12 @@ def part_stories(parts: Sequence[Part], plan: FilePlan, log: ReadingLog) -> Iter
 
 
 def _with_end_apart(part: Part) -> list[Part]:
-    """A text in two parts, cut between paragraphs: the second is about its last tenth."""
-    places = [match.end() for match in re.finditer(r"\n\s*", part.text)]
+    """A text in two parts, cut between paragraphs, or else between sentences: the second is about its last tenth."""
     wanted = (1 - LAST_SHARE) * len(part.text)
-    near = min(places, key=lambda place: abs(place - wanted), default=0)
+    near = 0
+    for border in (r"\n\s*", r"[.!?…][\"”’')]*\s+|[。！？][」』”]?"):
+        places = [match.end() for match in re.finditer(border, part.text)]
+        near = near or min(places, key=lambda place: abs(place - wanted), default=0)
     if near < 0.5 * len(part.text) or count_words(part.text) < 100:
         return [part]
     line = part.line + part.text.count("\n", 0, near)

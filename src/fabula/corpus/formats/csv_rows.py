@@ -9,12 +9,7 @@ from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample, not_utf8
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, too_long
-from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS
-from fabula.corpus.tables.delimited import find_dialect, is_markdown, read_rows
-
-_BESIDE = {*TITLE_COLUMNS, "id", "author", "date", "url", "score", "split", "index"}
-"""Names of columns that are common next to the text: a text and such a column make a table, whatever the file's
-name."""
+from fabula.corpus.tables.delimited import find_dialect, has_header, is_markdown, read_rows
 
 _SAMPLE_LINES = 50_000
 """Number of lines from which the dialect is detected."""
@@ -28,7 +23,9 @@ class Csv(RowFormat):
     def detect(self, sample: Sample) -> bool:
         return (
             sample.suffix in (".csv", ".tsv", ".tab", ".psv")
-            or _has_header(sample.text)
+            or has_header(sample.text)
+            or _has_tabs(sample.text)
+            or _QUOTED_FIELDS.match(sample.text) is not None
             or is_markdown(sample.text.lstrip().split("\n", 3))
         )
 
@@ -55,12 +52,20 @@ def _bounded_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
         yield line
 
 
-def _has_header(text: str) -> bool:
-    """Whether a file with another suffix begins with the names of a table's columns."""
-    first = text.lstrip("\ufeff").partition("\n")[0].strip()
-    for delimiter in (",", ";", "\t", "|"):
-        names = [name.strip().strip('"').casefold() for name in first.split(delimiter)]
-        plain = all(re.fullmatch(r"[\w .-]{1,30}", name) for name in names)
-        if plain and len(set(names)) == len(names) > 1 and {*names} & {*TEXT_COLUMNS} and {*names} & _BESIDE:
-            return True
-    return False
+def _has_tabs(text: str) -> bool:
+    """Whether each line has the same number of tabs, and a title before the first one (no number, time or name that
+    recurs): a table, whatever the file's name."""
+    lines = text.rstrip("\n").split("\n")[:_TABBED_LINES]
+    firsts = {line.partition("\t")[0].strip() for line in lines}
+    return (
+        len(lines) > 2
+        and len({line.count("\t") for line in lines}) == 1
+        and "\t" in lines[0]
+        and len(firsts) >= 0.8 * len(lines)
+        and not any(re.search(r"\d\d:\d\d|^\W*\d*\W*$|^__label__", first) for first in firsts)
+    )
+
+
+_TABBED_LINES = 200
+_QUOTED_FIELDS = re.compile(r'\ufeff?(?:"(?:[^"]|""){150,}"[ \t]*\n\s*){3}')
+"""Long texts in quotation marks, one after another: a table with one column."""

@@ -11,7 +11,7 @@ from fabula.corpus.lines import FileRange, decode
 from fabula.corpus.tables.json_values import flat, load_value, rows_of, values_of
 from fabula.errors import FabulaError
 
-_OPENING = re.compile(r'\s*(?:\{\s*["\'}]|\[\s*(?:[{"\]]|\[\s*[\["{\]\d]))')
+_OPENING = re.compile(r'\s*(?:\{\s*["\'}]|\[\s*(?:[{"\'\]]|\[\s*[\["{\]\d])|"\{\\"\w)')
 
 
 class JsonLines(RowFormat):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from email.message import EmailMessage
 
-from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample
+from fabula.corpus.formats.base import FilePlan, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange
 from fabula.corpus.splitting.wrapping import unwrap
@@ -16,6 +16,8 @@ _HEADERS = re.compile(
 )
 _OF_MAIL = re.compile(rb"(?m)^(?:Message-ID|MIME-Version|Received|Return-Path):", re.IGNORECASE)
 _MESSAGE = re.compile(rb"(?m)^From \S.*\d{4}[^\r\n\d]{0,8}\r?\n(?=[A-Z][\w-]+:)")
+_SIGNATURE = re.compile(r"(?:\n|\A)--[ \u00a0]*\n(?:.{0,80}(?:\n|\Z)){0,8}\Z")
+"""The sender's name and address below the line that mail programs put before it."""
 
 
 class Mail(RowFormat):
@@ -34,7 +36,11 @@ class Mail(RowFormat):
         for start, end in zip(starts, [*ends, len(data)], strict=False):
             line, place = line + data.count(b"\n", place, start), start
             message = email.message_from_bytes(data[start:end], policy=email.policy.default)
-            yield line, {"title": str(message.get("subject", "")), "text": _body(message)}
+            text = _body(message)
+            if signature := _SIGNATURE.search(text):
+                log.removals.append(ReaderRemoval(plan.name, line, "signature", signature[0].strip()))
+                text = text[: signature.start()]
+            yield line, {"title": str(message.get("subject", "")), "text": unwrap(text)}
 
 
 def _body(message: EmailMessage) -> str:
@@ -52,4 +58,4 @@ def _body(message: EmailMessage) -> str:
         text = data.decode(found.get_content_charset("utf-8"), "replace")
     except LookupError:  # the character set is unknown
         text = data.decode("utf-8", "replace")
-    return unwrap(re.sub(r"(?m)^>(>*From )", r"\1", text.replace("\r\n", "\n")))
+    return re.sub(r"(?m)^>(>*From )", r"\1", text.replace("\r\n", "\n"))

@@ -74,9 +74,15 @@ def _joined_rows(rows: Iterator[Row], plan: FilePlan, log: ReadingLog) -> Iterat
     """Rows in which those of one story are joined to one."""
     columns = plan.columns
     (column,), is_log = columns.text, columns.is_log
-    for _, group in itertools.groupby(
-        rows, key=lambda row: [row[1].get(name) for name in columns.group or ()]
-    ):
+    last: dict[str, Any] = {}
+
+    def key(row: Row) -> list[Any]:  # an empty cell, as of merged cells, repeats the one above
+        last.update(
+            (name, row[1][name]) for name in columns.group or () if row[1].get(name) not in (None, "")
+        )
+        return list(last.values())
+
+    for _, group in itertools.groupby(rows, key=key):
         first: Row | None = None
         texts: list[str] = []
         size = 0

@@ -81,7 +81,9 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        return self.prior * (self.quality.score(self.split.kind == "headings") if self.quality else 1.0)
+        """Pieces under headings and between wide gaps may be verse, whose beginnings and ends are no evidence."""
+        may_be_verse = self.split.kind == "headings" or (self.split.num_blank > 1 and _are_verse(self.texts))
+        return self.prior * (self.quality.score(may_be_verse) if self.quality else 1.0)
 
     @property
     def ends(self) -> set[str]:
@@ -113,6 +115,16 @@ class ReadingQuestion(FabulaError):
     readings: tuple[Reading, ...] = ()
 
 
+def _are_verse(texts: Sequence[str]) -> bool:
+    """Whether most lines of most pieces are short."""
+    lines = [[line for line in text.split("\n") if line.strip()] for text in texts]
+    short = sum(len(own) >= _VERSE_LINES and sum(map(len, own)) < _VERSE_CHARS * len(own) for own in lines)
+    return short >= 0.8 * len(texts)
+
+
+_VERSE_LINES, _VERSE_CHARS = 4, 50
+
+
 def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     """The way to cut files into stories, and why.
 
@@ -123,12 +135,8 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     if len(texts) == len(samples) and (markers := find_markers(texts)):
         return markers, f"{markers.start or markers.end} marks them"
     for sample in samples:
-        if what := _what_before_lines((sample.text or "").split("\n")):
-            raise FabulaError(
-                f"each line begins with {what}",
-                where=sample.name,
-                hint="remove them, or read the file as --format csv",
-            )
+        if sample.text is not None:
+            _refuse_lines(sample.text.split("\n"), sample.name)
     candidates = sorted(find_candidates(samples), key=lambda candidate: -candidate.score)
     best = candidates[0]
     if best.split.kind == "blank-lines":  # the gaps before headings: headings say more
@@ -166,18 +174,35 @@ def _is_even(lines: Candidate) -> bool:
 _MANY_LINES = 20
 
 
-def _what_before_lines(lines: Sequence[str]) -> str:
-    """What a program has put before each line, or ""."""
+def _refuse_lines(lines: Sequence[str], name: str) -> None:
+    """
+    Raises:
+        FabulaError: a program has put something before each line, all words are numbers, or the comments of readers stand
+            below the text.
+    """
     filled = [line for line in lines if line.strip()]
-    if len(filled) < 3:
-        return ""
-    if all(re.match(r"__label__\S+ ", line) for line in filled):
-        return "a label for fastText"
-    numbers = [
-        int(found[1]) for line in lines[: len(filled)] if (found := re.match(r"\s*(\d+)(?:\t|: )", line))
-    ]
-    counts = sum(after == here + 1 for here, after in itertools.pairwise(numbers))
-    return "its number" if counts >= 0.98 * (len(filled) - 1) else ""
+    if len(filled) > 2:
+        numbers = [
+            int(found[1]) for line in lines[: len(filled)] if (found := re.match(r"\s*(\d+)(?:\t|: )", line))
+        ]
+        counts = sum(after == here + 1 for here, after in itertools.pairwise(numbers))
+        is_labelled = all(re.match(r"__label__\S+ ", line) for line in filled)
+        if is_labelled or counts >= 0.98 * (len(filled) - 1):
+            what = "each line begins with " + ("a label for fastText" if is_labelled else "its number")
+            raise FabulaError(what, where=name, hint="remove them, or read the file as --format csv")
+    words = " ".join(filled[:50]).split()
+    if len(words) > 20 and sum(word.isdecimal() for word in words) >= 0.95 * len(words):
+        hint = "name the file with the text that they were made from"
+        raise FabulaError("this file holds numbers, like the ids of tokens", where=name, hint=hint)
+    comment = _COMMENT.match(filled[-1]) if filled else None
+    if comment and any(comment[1] in line for line in filled[:-1] if not line.startswith(comment[1])):
+        what = f"the comments of readers stand at the end of this text ({filled[-1][:40]!r})"
+        hint = f"download it from Google Docs as .docx, or delete the comments and their marks such as {comment[1]}"
+        raise FabulaError(what, where=name, hint=hint)
+
+
+_COMMENT = re.compile(r"(\[[a-z]{1,2}\])\S")
+"""A comment as Google Docs writes it below a text."""
 
 
 def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
@@ -187,6 +212,10 @@ def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
         FabulaError: there are no such places.
     """
     candidates = find_candidates(samples)
+    if split_at not in ("chapters", "scenes", "blank-lines", "lines", "files"):
+        for candidate in candidates:
+            if candidate.split.split_at == split_at:
+                return candidate.split
     wraps = any(sample.width for sample in samples)
     is_text = all(sample.text is not None for sample in samples)
     if split_at == "files":
@@ -307,10 +336,9 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         found.append(
             (Split("separator", end=line, unwrap=wraps), prior, f"{line!r} stands on lines of its own")
         )
-    for mark, name in (("\f", "form feeds"), ("\x1e", "record separators")):
-        if sum((sample.text or "").count(mark) for sample in samples) > 1:
-            prior = 0.5 if several else 0.85
-            found.append((Split("markers", end=mark, unwrap=wraps), prior, f"{name} stand between them"))
+    for mark, why in _marks_within_lines(samples):
+        prior = 0.5 if several else 0.85
+        found.append((Split("markers", end=mark, unwrap=wraps), prior, why))
     for num_blank in _gaps(samples):
         prior = 0.5 if several else 0.8 if num_blank == 1 else 0.87
         why = (
@@ -326,6 +354,33 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         )
         found.append((Split("lines", start=_bullet(samples)), prior, why))
     return found
+
+
+def _marks_within_lines(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:
+    """Marks that need no lines of their own, each with the reason: form feeds, unless they begin pages; record separators;
+    and signs such as "####" that nearly always follow the end of a sentence."""
+    found = []
+    texts = [sample.text or "" for sample in samples]
+    for mark, name in (("\f", "form feeds"), ("\x1e", "record separators")):
+        if sum(text.count(mark) for text in texts) > 1 and not (
+            mark == "\f" and any(map(_has_pages, samples))
+        ):
+            found.append((mark, f"{name} stand between them"))
+    marks = [match for text in texts for match in _GLUED.finditer(text)]
+    for mark, count in Counter(match["glued"] or match["other"] for match in marks).most_common(3):
+        if count > 2 and sum(match["glued"] == mark for match in marks) >= 0.9 * count:
+            found.append((mark, f"{mark!r} stands between them"))
+    return found
+
+
+_GLUED = re.compile(
+    r"(?m)(?<=[.!?…\"”’'*)])[ \t]*(?P<glued>([#=~@%|+^])\2{2,}|<(?!br|hr|nl|newline)\w{2,20}>(?=[ \t]*$))|(?P<other>[#=~@%|+^]{3,})"
+)
+
+
+def _has_pages(sample: ReadSample) -> bool:
+    """Whether page numbers or running heads were found in a text."""
+    return any(reason in ("page-number", "running-head") for _, reason, _ in sample._found.removed)
 
 
 def _bullet(samples: Sequence[ReadSample]) -> str:

@@ -139,7 +139,11 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
         return not has_title or not re.search(r"[.!?。！？]\W*$", text)
     lines = [line for line in text.split("\n") if line.strip()]
     if has_title:  # a list of contents has page numbers
-        return sum(bool(re.search(r"[\s.]\d{1,4}\s*$", line)) for line in lines) >= max(3, 0.5 * len(lines))
+        numbered = sum(bool(re.search(r"[\s.]\d{1,4}\s*$", line)) for line in lines)
+        is_legal = count_words(text) < 40 and re.search(
+            r"(?i)\bcopyright\b|©|\bisbn\b|all rights reserved", text
+        )
+        return bool(is_legal) or numbered >= max(3, 0.5 * len(lines))
     sentences = [
         line
         for line in lines

@@ -21,13 +21,13 @@ _CHAPTER = re.compile(
     rf"(?:chapter|ch(?:ap)?\.|story|tale|episode|scene|section|letter|canto|stave|day|night|kapitel|chapitre|cap[íi]tulo|capitolo|hoofdstuk"
     rf"|rozdzia[łl]|kapitola|fejezet|глава|рассказ|kap\.|розділ|раздел|poglavlje|bölüm|luku|kapittel|chương|κεφάλαιο|פרק|अध्याय|บทที่|ตอนที่)"
     rf"\s*(?:no\.?\s*|#\s*)?{_NUMBER}\b[.:)]?{_TITLE}"
-    rf"|(?:the\s+)?{_NUMBER}(?:\.|st|nd|rd|th)?\s+(?:chapter|story|tale|kapitel|глава|fejezet|bölüm|luku|κεφάλαιο)\b[.:]?{_TITLE.replace('title', 'title2')}"
+    rf"|(?:the\s+)?(?:{_NUMBER}|\w{{2,16}}tes)(?:\.|st|nd|rd|th)?\s+(?:chapter|story|tale|kapitel|глава|fejezet|bölüm|luku|κεφάλαιο)\b[.:]?{_TITLE.replace('title', 'title2')}"
     r"|(?:الفصل|الجزء|अध्याय)\s+\S+(?:\s+\S+)?",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
     r"(?:prologue|prolog|epilogue|epilog|interlude|intermission|foreword|preface|introduction|afterword|coda|postscript"
-    r"|пролог|эпилог|prólogo|epílogo|vorwort|nachwort)(?:\s+\d+)?[.:]?(?:\s*[:.–—-]\s*\S.{0,60})?",
+    r"|пролог|эпилог|prólogo|epílogo|vorwort|nachwort|(?:chapitre|cap[íi]tulo|capitolo|hoofdstuk|rozdzia[łl]|kapitola|глава|розділ)\s+\w{4,16})(?:\s+\d+)?[.:]?(?:\s*[:.–—-]\s*\S.{0,60})?",
     re.IGNORECASE,
 )
 RUN_IN = re.compile(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fabula.corpus.splitting.split import Split
+from fabula.errors import FabulaError
 
 _STARTS = {
     "<sos>", "<|startoftext|>", "<s>", "<bos>", "<|begin_of_text|>", "<|bos|>", "<|sos|>", "<|start|>", "<start>", "<story>",
@@ -64,9 +65,28 @@ def find_markers(texts: Sequence[str]) -> Split | None:
             return Split("markers", start=start, end=end)
     elif end and not start and (counts[end] > 1 or end.startswith("<|")):
         return Split("markers", end=end)
-    elif start and not end and counts[start] > 1 and not _inside_prose(texts, start, start):
+    elif (
+        start
+        and not end
+        and counts[start] > 1
+        and (_begins_lines(texts, start) or not _inside_prose(texts, start, start))
+    ):
         return Split("markers", start=start)
     return _own_markers(texts, counts) or _line_pair(texts)
+
+
+def refuse_odd_marks(text: str, name: str, markers: Split) -> None:
+    """
+    Raises:
+        FabulaError: a mark is written in another way than the others, as `<|endoftext>` is among `<|endoftext|>`.
+    """
+    marks = {markers.start, markers.end} - {""} if markers.kind == "markers" else set[str]()
+    for letters in {re.sub(r"\W", "", mark) for mark in marks if mark.startswith("<")}:
+        for found in re.finditer(rf"(?i)<[|/ ]*{letters}\b[| ]*>?", text) if len(letters) > 2 else ():
+            if found[0].strip() not in marks:
+                what = f"this mark is written {found[0]!r}, not {' or '.join(sorted(marks))}"
+                line = text.count("\n", 0, found.start()) + 1
+                raise FabulaError(what, where=name, line=line, hint="write all marks in the same way")
 
 
 def _most_common(counts: Counter[str], known: set[str]) -> str:
@@ -82,6 +102,13 @@ def _inside_prose(texts: Sequence[str], start: str, end: str) -> bool:
         pieces = re.split(f"{re.escape(start)}.*?(?:{re.escape(end)}|$)", text, flags=re.DOTALL)
         outside += sum(len(piece.strip()) for piece in pieces)
     return outside > 0.3 * total and start.lower() not in ("<sos>", "<|startoftext|>")
+
+
+def _begins_lines(texts: Sequence[str], start: str) -> bool:
+    """Whether a mark stands only at the beginnings of lines."""
+    return all(
+        len(re.findall(rf"(?m)^[ \t]*{re.escape(start)}", text)) == text.count(start) for text in texts
+    )
 
 
 def _own_markers(texts: Sequence[str], counts: Counter[str]) -> Split | None:

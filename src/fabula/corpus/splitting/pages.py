@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading
+
 Removed = tuple[int, str, str]
 """Line number from 1, reason, text."""
 
@@ -14,7 +16,7 @@ _PAGE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _PAGE_HEAD = re.compile(
-    r"\s*(?:(?P<left>\d{1,4})(?:\s{2,}|\t|\s+[|•·]\s+)\S.{1,60}|\S.{1,60}?(?:\s{2,}|\t|\s+[|•·]\s+)(?P<right>\d{1,4}))\s*"
+    r"\s*(?:(?P<left>\d{1,4})(?:\s{2,}|\t|\s+[|•·/]\s+)\S.{1,60}|\S.{1,60}?(?:\s{2,}|\t|\s+[|•·/]\s+)(?P<right>\d{1,4}))\s*"
 )
 """A page number next to a running head."""
 
@@ -67,13 +69,21 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
     for border in borders:
         near += _neighbours(lines, border, found)
     forms = Counter(_form(lines[number]) for number in set(near))
+    chapters = Counter(lines[number].strip() for number in set(near) if _is_chapter(lines[number]))
     for number in near:
         form = _form(lines[number])
+        if chapters[lines[number].strip()] == 1:  # a page break before each chapter
+            continue
         if forms[form] >= max(3, 0.25 * len(borders)) and len(form) < 80 and number not in found:
             found[number] = (
                 "page-number" if _PAGE_NUMBER.fullmatch(lines[number].strip("\f")) else "running-head"
             )
     return found
+
+
+def _is_chapter(line: str) -> bool:
+    heading = find_heading(line.strip(), False)
+    return heading is not None and heading.level in (PART, CHAPTER)
 
 
 def _breaks_text(lines: Sequence[str], numbered: Sequence[tuple[int, int]]) -> bool:

@@ -59,6 +59,13 @@ def _between(value: float, low: float, high: float) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
+def _is_broken(text: str) -> float:
+    """1 if a text does not end like a sentence; between 0 and 1 in scripts whose sentences have no full stop."""
+    if re.search(r"[.!?…。！？」』\"”’'*»~)\]।-]\s*$", text):
+        return 0.0
+    return 0.6 if re.search(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]\s*$", text) else 1.0
+
+
 def quality(texts: Sequence[str]) -> Quality:
     """The quality of pieces of text; there must be at least one."""
     words = [count_words(text) for text in texts]
@@ -68,6 +75,6 @@ def quality(texts: Sequence[str]) -> Quality:
         median_words=median(words),
         short=sum(number < SHORT_WORDS for number in words) / count,
         in_speech=sum(bool(re.match(r"\W*[a-zа-яß-ÿ]|[\"“‘'«„—–「『-]", text)) for text in texts) / count,
-        broken=sum(not re.search(r"[.!?…。！？」』\"”’'*»~)\]-]\s*$", text) for text in texts) / count,
+        broken=sum(map(_is_broken, texts)) / count,
         repeated=1 - len({" ".join(text.split()).casefold() for text in texts}) / count,
     )

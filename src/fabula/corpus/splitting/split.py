@@ -70,7 +70,7 @@ class Split:
         }.get(self.kind, "")
         if self.kind == "pattern":
             return f"{self.start}|{self.end}" if self.end else self.start
-        return name or self.end or self.start
+        return name or {"\f": "\\f", "\x1e": "\\x1e"}.get(self.end, self.end) or self.start
 
     @property
     def pattern(self) -> re.Pattern[str] | None:

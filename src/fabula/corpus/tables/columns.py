@@ -227,8 +227,10 @@ def _find_group(
     for name in names:
         if name in text or not _GROUP.fullmatch(_bare(name)):
             continue
-        values = [str(row.get(name)) for row in rows]
-        runs = 1 + sum(here != after for here, after in itertools.pairwise(values))
+        values = [row.get(name) for row in rows]
+        runs = 1 + sum(
+            here != after and after not in (None, "") for here, after in itertools.pairwise(values)
+        )
         if 3 * runs <= len(rows):  # three rows or more with each value
             found.append(name)
     return tuple(found) or None

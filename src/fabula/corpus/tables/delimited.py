@@ -15,7 +15,7 @@ from typing import Literal
 
 from fabula.corpus import lines as limits
 from fabula.corpus.lines import too_long
-from fabula.corpus.tables.columns import looks_like_header
+from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS, looks_like_header
 from fabula.errors import FabulaError
 
 Quoting = Literal["doubled", "escaped", "none", "markdown"]
@@ -200,12 +200,28 @@ def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
         ):
             return Dialect(delimiter, "none", _unique(header), len(header), joins_rest=True, skip=skip)
     rows = [[line] for line in filled]
-    if _has_quoted(rows) or not _same_kind(filled):
+    if has_header(filled[0]) or _has_quoted(rows) or not _same_kind(filled):
         line, what = _first_fault(lines)
         hint = "write a quotation mark inside a field as two, or save the table as JSON Lines"
         raise FabulaError(what, where=name, line=line + skip, hint=hint)
     header = looks_like_header(rows)
     return Dialect("", "none", (filled[0],) if header else (), 1, skip=skip)
+
+
+def has_header(text: str) -> bool:
+    """Whether a text begins with the names of a table's columns, whatever the file's name."""
+    first = text.lstrip("\ufeff").partition("\n")[0].strip()
+    for delimiter in (",", ";", "\t", "|"):
+        names = [name.strip().strip('"').casefold() for name in first.split(delimiter)]
+        plain = all(re.fullmatch(r"[\w .-]{1,30}", name) for name in names)
+        if plain and len(set(names)) == len(names) > 1 and {*names} & {*TEXT_COLUMNS} and {*names} & _BESIDE:
+            return True
+    return False
+
+
+_BESIDE = {*TITLE_COLUMNS, "id", "author", "date", "url", "score", "split", "index"}
+"""Names of columns that are common next to the text: a text and such a column make a table, whatever the file's
+name."""
 
 
 def _has_quoted(rows: list[list[str]]) -> bool:

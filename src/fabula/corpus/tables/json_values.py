@@ -25,13 +25,15 @@ _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
 
 
 def load_value(text: str) -> Any:
-    """The value of JSON text, or of a Python literal of a list, dictionary or bytes.
+    """The value of JSON text (also of JSON that was written as a text of JSON), or of a Python literal of a list, dictionary
+    or bytes.
 
     Raises:
         ValueError: it is neither. RecursionError: it is nested too deeply.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
     except ValueError:
         if not text.lstrip().startswith(("{'", '{"', "['", '["', "b'", 'b"', "[{'")):
             raise
@@ -82,6 +84,9 @@ def values_of(file: IO[str], name: str) -> Iterator[tuple[int, Any]]:
         FabulaError: it is not JSON, ends in the middle, or has a value of more than `MAX_VALUE_CHARS`.
     """
     buffer = _Buffer(file)
+    if buffer.next("\ufeff \t\r\n") and buffer.text.startswith(("['", "[{'", "{'"), buffer.position):
+        yield from ((1, value) for value in _python_values(buffer, name))
+        return
     in_array = buffer.next("\ufeff \t\r\n") == "["
     buffer.move_to(buffer.position + in_array)
     while (first := buffer.next(" \t\r\n,\x1e")) and not (in_array and first == "]"):
@@ -90,6 +95,17 @@ def values_of(file: IO[str], name: str) -> Iterator[tuple[int, Any]]:
         buffer.move_to(end)
     if in_array and not first:
         raise _cut_short(name, buffer.line)
+
+
+def _python_values(buffer: _Buffer, name: str) -> list[Any]:
+    """The items of a list, or the dictionary, that Python printed."""
+    buffer.read(MAX_VALUE_CHARS)
+    try:
+        value = load_value(buffer.text)
+    except (ValueError, RecursionError):
+        what = "this is neither JSON nor a list or dictionary of Python"
+        raise FabulaError(what, where=name, hint="write the stories with json.dump") from None
+    return value if isinstance(value, list) else [value]
 
 
 def _next_value(buffer: _Buffer, name: str) -> tuple[Any, int]:
@@ -161,6 +177,10 @@ def rows_of(value: Any) -> list[dict[str, Any]]:
     if len(inner) > 2 and len(texts) == len(inner) and not {key.casefold() for key in value} & _FIELDS:
         return [{"title": key, "text": item} for key, item in value.items()]
     lists = len(inner) > 1 and all(isinstance(item, list) for item in inner)
+    if len(inner) > 2 and lists and all(isinstance(one, str) for item in inner for one in item):
+        long = all(sum(map(len, item)) >= 100 for item in inner)
+        if long and not {key.casefold() for key in value} & _FIELDS:  # titles, each with its paragraphs
+            return [{"title": key, "text": item} for key, item in value.items()]
     if (
         lists
         and len({len(item) for item in inner}) == 1

@@ -187,7 +187,8 @@ def _role(message: dict[str, Any]) -> str:
             value = value.get("role") or value.get("name")
         if isinstance(value, str):
             return value.lower()
-    return ""
+    label = message.get("label")  # of axolotl's segments: whether the model learns it
+    return "" if not isinstance(label, bool) else "assistant" if label else "user"
 
 
 def _content(message: dict[str, Any]) -> str:
