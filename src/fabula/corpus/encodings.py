@@ -246,7 +246,9 @@ def _fits_thai(char: str, before: str, after: str) -> float:
         return float("\u0e01" <= after <= "\u0e2e")
     if char == "\u0e31" or "\u0e34" <= char <= "\u0e3a" or "\u0e47" <= char <= "\u0e4e":
         return float("\u0e01" <= before <= "\u0e4e" and not "\u0e40" <= before <= "\u0e46")
-    return 1.0 if char in _THAI_COMMON and ("\u0e00" < before < "\u0e5c" or "\u0e00" < after < "\u0e5c") else 0.2
+    return (
+        1.0 if char in _THAI_COMMON and ("\u0e00" < before < "\u0e5c" or "\u0e00" < after < "\u0e5c") else 0.2
+    )
 
 
 def _fits_hangul(char: str, before: str, after: str) -> float:
