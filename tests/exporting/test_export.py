@@ -82,7 +82,9 @@ def test_gguf(model: Path, tmp_path: Path):
     assert fields["tokenizer.ggml.tokens"] == tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     modelfile = (tmp_path / "f32" / "Modelfile").read_text()
     assert modelfile.startswith("FROM ./model.gguf\n")
-    assert "PARAMETER top_p 0.9\nPARAMETER num_predict 300" in modelfile
+    # Ollama would fill in what is not named from its own defaults (top_k 40, a repetition penalty of 1.1).
+    for line in ("temperature 1.0", "top_k 0", "top_p 0.9", "repeat_penalty 1.0", "num_predict 300"):
+        assert f"PARAMETER {line}\n" in modelfile
     # llama.cpp's own tokenizer reads text as ours does, and its greedy story is ours.
     from xllamacpp.xllamacpp import CommonParams, Server  # pyright: ignore[reportMissingImports]
 

@@ -118,23 +118,53 @@ def test_pickled_and_other_files_are_not_bases(tmp_path: Path):
             locate_base(tmp_path / name)
 
 
-def test_an_adapter_is_merged_with_its_base(tmp_path: Path):
+def make_adapter(base: Path, folder: Path, *, names: str) -> Any:
+    """Write an adapter of the model in `base` to `folder`, whose configuration names the base `names`; returns the model."""
     peft = pytest.importorskip("peft", reason="needs peft")
-    base = make_model("llama", tmp_path / "base")
     model: Any = peft.get_peft_model(
         load_model(base), peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
     )
-    model.save_pretrained(tmp_path / "adapter")
-    config = tmp_path / "adapter" / "adapter_config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(base)}))
-    folder = find_model(tmp_path / "adapter")
+    model.save_pretrained(folder)
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": names}))
+    return model.eval()
+
+
+def test_an_adapter_is_merged_with_its_base(tmp_path: Path):
+    base = make_model("llama", tmp_path / "base")
+    model = make_adapter(base, tmp_path / "adapter", names=str(base))
     ids = torch.tensor([[5, 9, 77, 31]])
-    with torch.inference_mode():
-        assert torch.allclose(load_model(folder)(ids).logits, model.eval()(ids).logits, atol=1e-4)
-    load_tokenizer(folder)
+    for has_config in (False, True):  # some trainers put the base's config.json beside it
+        if has_config:
+            shutil.copy(base / "config.json", tmp_path / "adapter")
+        folder = find_model(tmp_path / "adapter")
+        with torch.inference_mode():
+            assert torch.allclose(load_model(folder)(ids).logits, model(ids).logits, atol=1e-4)
+        load_tokenizer(folder)
+    shutil.copy(base / "model.safetensors", tmp_path / "adapter")
+    with pytest.raises(FabulaError, match=r"both a model and an adapter .*; move adapter_config.json out"):
+        find_model(tmp_path / "adapter")
+    (tmp_path / "adapter" / "model.safetensors").unlink()
+    (tmp_path / "adapter" / "config.json").unlink()
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
     with pytest.raises(FabulaError, match="never loaded"):
         locate_base(tmp_path / "adapter")
+
+
+def test_an_adapter_without_its_base_says_where_it_is_named(tmp_path: Path):
+    make_adapter(
+        make_model("llama", tmp_path / "base"), tmp_path / "out" / "checkpoint-5", names="/gone/base"
+    )
+    with pytest.raises(
+        FabulaError, match=r"/gone/base, is not at hand .*base_model_name_or_path in adapter_"
+    ):
+        locate_base(tmp_path / "out" / "checkpoint-5")
+    with pytest.raises(FabulaError, match=r"--base .*checkpoint-5"):
+        find_model(tmp_path / "out")
+    own = tmp_path / "out" / "checkpoint-5" / "adapter_config.json"
+    own.write_text(json.dumps({"base_model_name_or_path": str(own.parent)}))
+    with pytest.raises(FabulaError, match="does not name its base"):
+        locate_base(own.parent)
 
 
 def test_a_trainers_folder_names_its_last_checkpoint(tiny_gpt2_dir: Path, tmp_path: Path):
@@ -154,6 +184,95 @@ def test_a_mistyped_run_folder_is_no_unknown_model(tmp_path: Path, monkeypatch: 
         locate_model("runs/other")
     with pytest.raises(FabulaError, match="unknown model 'user/model'"):
         locate_model("user/model")
+
+
+def test_folders_of_other_kinds_say_what_to_type(tmp_path: Path):
+    for name, expected in (
+        ("model_index.json", "makes images"),
+        ("stories.Q4_K_M.gguf", "name the GGUF file in it: --base .*stories.Q4_K_M.gguf"),
+        ("consolidated.00.pth", "never loaded"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(b"something")
+        with pytest.raises(FabulaError, match=f"no config.json; .*{expected}"):
+            find_model(tmp_path / name)
+
+
+def test_a_file_of_a_model_names_its_folder(tiny_gpt2_dir: Path):
+    with pytest.raises(FabulaError, match=f"name its folder: --base {tiny_gpt2_dir}"):
+        locate_base(tiny_gpt2_dir / "model.safetensors")
+
+
+class FakeHub:
+    """The hub's two functions that fabula calls, for one repository in a folder."""
+
+    def __init__(self, repository: str, files: Path, snapshots: Path) -> None:
+        self.repository, self.files, self.snapshots = repository, files, snapshots
+
+    def snapshot_download(self, repository: str, *, allow_patterns: list[str], **_: Any) -> str:
+        assert repository == self.repository
+        self.snapshots.mkdir(exist_ok=True)
+        for file in self.files.iterdir():
+            if any(file.match(pattern) for pattern in allow_patterns):
+                shutil.copy(file, self.snapshots)
+        return str(self.snapshots)
+
+    def list_repo_files(self, repository: str) -> list[str]:
+        assert repository == self.repository
+        return sorted(file.name for file in self.files.iterdir())
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    import huggingface_hub
+
+    (tmp_path / "repository").mkdir()
+    fake = FakeHub("ada/stories", tmp_path / "repository", tmp_path / "snapshot")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", fake.list_repo_files)
+    return fake
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada/stories",
+        "https://huggingface.co/ada/stories",
+        "huggingface.co/ada/stories/",
+        "https://hf.co/ada/stories/tree/main?x=1",
+    ],
+)
+def test_the_address_of_a_page_on_the_hub_is_a_base(hub: FakeHub, address: str):
+    make_model("llama", hub.files)
+    assert locate_base(address) == hub.snapshots
+    assert {file.name for file in hub.snapshots.iterdir()} >= {"config.json", "model.safetensors"}
+
+
+def test_an_adapter_on_the_hub_is_merged(hub: FakeHub, tmp_path: Path):
+    base = make_model("llama", tmp_path / "base")
+    make_adapter(base, hub.files, names=str(base))
+    assert find_model("ada/stories").name.startswith("adapter-")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pytorch_model.bin", "pickled .*M.from_pretrained"),
+        ("tf_model.h5", "TensorFlow"),
+        ("stories.Q8_0.gguf", "GGUF files only; `hf download ada/stories stories.Q8_0.gguf .*--base stories"),
+    ],
+)
+def test_other_weights_on_the_hub_say_what_to_type(hub: FakeHub, name: str, expected: str):
+    (hub.files / name).write_bytes(b"something")
+    with pytest.raises(FabulaError, match=expected):
+        locate_base("ada/stories")
+
+
+@pytest.mark.parametrize(("name", "meant"), [("GPT2", "gpt2"), ("smollm2-135", "smollm2-135m")])
+def test_a_mistyped_short_name_is_suggested(name: str, meant: str):
+    with pytest.raises(FabulaError, match=f"did you mean {meant}\\?"):
+        locate_base(name)
 
 
 def test_a_gpt_2_simple_folder_is_told_how_to_convert(tmp_path: Path):

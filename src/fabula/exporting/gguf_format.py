@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fabula.errors import FabulaError
 from fabula.exporting import k_quants
 from fabula.files import read_json
+from fabula.generation.settings import SamplingSettings
 from fabula.models.decoder import Array, Decoder, Layer, Linear, Norm, decoder_of, unsupported
 from fabula.models.load import context_length_of, load_model
 from fabula.models.story_format import find_story_format
@@ -364,14 +365,18 @@ def predict(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> ND
 
 
 def _modelfile(folder: Path, context_length: int, end: str) -> str:
-    """The Modelfile: the prompt without chat markers, the model's settings, and a stop at the token that ends a
-    story."""
-    path = folder / "generation_config.json"
-    stated = read_json(path) if path.is_file() else {}
-    names = {"temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",
-             "repetition_penalty": "repeat_penalty", "max_new_tokens": "num_predict"}  # fmt: skip
-    settings = {"num_ctx": context_length, "stop": json.dumps(end, ensure_ascii=False)} | {
-        theirs: stated[ours] for ours, theirs in names.items() if stated.get(ours) is not None
+    """The Modelfile: the prompt without chat markers, all settings that fabula writes with, since Ollama has defaults of its
+    own, and a stop at the token that ends a story."""
+    settings = SamplingSettings.of_model(folder)
+    parameters = {
+        "num_ctx": context_length,
+        "stop": json.dumps(end, ensure_ascii=False),
+        "temperature": settings.temperature,
+        "top_k": settings.top_k,
+        "top_p": settings.top_p,
+        "min_p": settings.min_p,
+        "repeat_penalty": settings.repetition_penalty,
+        "num_predict": settings.max_new_tokens,
     }
-    lines = [f"PARAMETER {name} {value}" for name, value in settings.items()]
+    lines = [f"PARAMETER {name} {value}" for name, value in parameters.items()]
     return "\n".join(["FROM ./model.gguf", 'TEMPLATE """{{ .Prompt }}"""', *lines]) + "\n"

@@ -2,7 +2,7 @@
 model's folder is never run."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ MODEL_FILES = (
 )
 """The files of a model and its tokenizer. Subfolders hold other formats of the same weights."""
 
-ADAPTER = "adapter_config.json"
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 OWN_ATTENTION = (None, "eager", "sdpa", "flex_attention")
 """Attention implementations that come with torch and transformers."""
@@ -40,6 +40,9 @@ SLACK = 1_000_000
 both cost next to nothing."""
 
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "pytorch_model.pt")
+
+OTHER_LIBRARIES = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax"}
+"""Weights that transformers no longer reads."""
 
 
 def check_model_folder(folder: Path) -> None:
@@ -60,9 +63,9 @@ def check_model_folder(folder: Path) -> None:
     if (folder / ADAPTER).exists():
         # transformers would load the base model that it names, wherever that is
         raise FabulaError(
-            f"this folder holds an adapter ({ADAPTER})",
+            f"this folder holds both a model and an adapter ({ADAPTER})",
             where=folder,
-            hint="name the adapter with --base, and it is merged with its base",
+            hint=f"move {ADAPTER} out of it to take the model",
         )
     config = read_json(folder / "config.json")
     kind = config.get("model_type") if isinstance(config, dict) else None
@@ -85,22 +88,60 @@ def check_model_folder(folder: Path) -> None:
             hint="GPT-2, Llama, Qwen are",
         )
     if not list(folder.glob("*.safetensors")):
-        pickled = [name for name in PICKLED if (folder / name).exists()]
-        if pickled:
-            raise FabulaError(
-                f"all weights are pickled ({pickled[0]}), and loading a pickle can run any code",
-                where=folder,
-                hint=safe_copy_hint(folder),
-            )
-        raise FabulaError("this folder has no weights (model.safetensors)", where=folder)
+        names = [path.name for path in folder.iterdir()]
+        refuse_other_weights(names, folder)
+        raise FabulaError(
+            "this folder has no weights (model.safetensors)", where=folder, hint=what_to_type(folder)
+        )
     _check_fields(config, folder)
     _check_weights(folder, config)
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds a peft adapter and no model; some trainers put the base's config.json beside it."""
+    weights = [path.name for path in folder.glob("*.safetensors")]
+    return (folder / ADAPTER).is_file() and (
+        weights == [ADAPTER_WEIGHTS] or not (folder / "config.json").is_file()
+    )
+
+
+def refuse_other_weights(names: Iterable[str], model: str | Path) -> None:
+    """Say what to type for a model that has no weights in safetensors.
+
+    Args:
+        names: of its files.
+        model: its folder, or its repository on the hub.
+
+    Raises:
+        FabulaError: the weights are pickled, or of a library that transformers no longer reads.
+    """
+    if pickled := [name for name in PICKLED if name in names]:
+        raise FabulaError(
+            f"all weights are pickled ({pickled[0]}), and loading a pickle can run any code",
+            where=model,
+            hint=safe_copy_hint(model),
+        )
+    for name, library in OTHER_LIBRARIES.items():
+        if name in names:
+            raise FabulaError(
+                f"the weights are those of {library} ({name})",
+                where=model,
+                hint="transformers below 5 can load them and save them as safetensors",
+            )
+
+
 def what_to_type(folder: Path) -> str:
     """What to do about a folder without config.json, if its kind is recognised; else ""."""
+    if (folder / "model_index.json").is_file():
+        return "its model_index.json is that of a pipeline that makes images"
+    if ggufs := sorted(folder.glob("*.gguf")):
+        return f"name the GGUF file in it: --base {ggufs[0]}"
     checkpoints = sorted(
-        (path for path in folder.glob("checkpoint-*") if (path / "config.json").is_file()),
+        (
+            path
+            for path in folder.glob("checkpoint-*")
+            if any((path / name).is_file() for name in ("config.json", ADAPTER))
+        ),
         key=lambda path: (len(path.name), path.name),
     )
     if checkpoints:
@@ -114,6 +155,8 @@ def what_to_type(folder: Path) -> str:
             " `transformers-cli convert --model_type gpt2 --tf_checkpoint FOLDER/model-N --config FOLDER/hparams.json"
             " --pytorch_dump_output OUT` makes a model that can be saved as safetensors"
         )
+    if list(folder.glob("*.pth")):
+        return "weights in *.pth files are pickled and never loaded; the model's page on the hub may have safetensors"
     return ""
 
 
@@ -193,7 +236,8 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
     most_parts = max(MANY_PARTS, len(shapes), *(max(shape, default=0) for shape in shapes.values() if shape))
     for name, value in _fields(config):
         most = most_parts if "expert" in name else max(MANY_PARTS, len(shapes))
-        if ("layer" in name or "expert" in name) and isinstance(value, int) and value > most:
+        counts_parts = ("layer" in name or "expert" in name) and "size" not in name
+        if counts_parts and isinstance(value, int) and value > most:
             raise FabulaError(
                 f"the weights do not fit config.json: {name} = {value:,}, and the files hold {len(shapes):,} tensors",
                 where=folder,

@@ -11,12 +11,10 @@ from typing import Any
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, cache_place, fingerprint, hash_file, hash_path, read_json
 from fabula.install import missing_extra
-from fabula.models.check import ADAPTER, check_model_folder
+from fabula.models.check import ADAPTER, ADAPTER_WEIGHTS, check_model_folder
 from fabula.models.load import load_model
 from fabula.models.quiet import quiet
 from fabula.progress import OnProgress, Progress, silent
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 NOT_OF_THE_MODEL = ("quantization_config", "_name_or_path", "_model_name_or_path")
 """Fields of a configuration that only say which file it was read from."""
@@ -91,7 +89,7 @@ def adapter_base_name(folder: Path) -> str:
     """
     config = read_json(folder / ADAPTER)
     name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or Path(name).resolve() == folder.resolve():
         raise FabulaError("this adapter does not name its base", where=folder / ADAPTER)
     return name
 

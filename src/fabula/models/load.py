@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from fabula.defaults import MAX_SCORING_CONTEXT
 from fabula.errors import FabulaError
 from fabula.models.check import check_model_folder
 from fabula.models.quiet import quiet
@@ -54,13 +55,14 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
 def context_length_of(config: Any) -> int:
     """The longest sequence, in tokens, that a model of this configuration reads at once.
 
-    A sliding window is no limit: text before it still reaches a layer through the layers below.
+    A sliding window is no limit: text before it still reaches a layer through the layers below. A configuration that states no
+    length is that of an architecture without a limit (BLOOM, Mamba), for which it is `MAX_SCORING_CONTEXT`.
     """
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         length = getattr(config, name, None)
         if isinstance(length, int) and length > 0:
             return length
-    raise FabulaError(f"the configuration of this {config.model_type} model states no context length")
+    return MAX_SCORING_CONTEXT
 
 
 def fuse_activations(model: Any) -> None:
