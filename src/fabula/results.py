@@ -161,6 +161,8 @@ class TrainingCounts(Record):
     """Fraction of the positions in the windows that held no story."""
     best_step: int
     """Step whose weights became the model; 0 for the base model's own."""
+    tuned_share: float = 1.0
+    """Share of these weights in the model; the rest is the base's."""
     val_loss: float
     """Cross-entropy of these weights on held-out stories, in nats per token."""
     bits_per_byte: float

@@ -146,6 +146,24 @@ def test_a_finished_model_is_trained_further_where_that_is_asked_for(
     assert again.counts.base_bits_per_byte == pytest.approx(further.counts.bits_per_byte, rel=1e-6)
 
 
+def test_a_mixture_with_the_base_becomes_the_model_where_it_is_better(
+    undisturbed: TrainResult, tiny_corpus_dir: Path, tmp_path: Path
+):
+    too_fast = {"learning_rate": 0.03, "schedule": "constant", "num_epochs": 1, "num_validations": 1}
+    results = {}
+    for share in (0.7, 1.0):
+        recipe = QUICK.model_copy(update={**too_fast, "tuned_share": share})
+        results[share] = train(tiny_corpus_dir, tmp_path / str(share), base=undisturbed.model, recipe=recipe)
+    base, mixed, tuned = (
+        load_file(folder / "model.safetensors")
+        for folder in (undisturbed.model, results[0.7].model, results[1.0].model)
+    )
+    assert all(torch.equal(mixed[name], torch.lerp(tuned[name], base[name], 0.3)) for name in mixed)
+    counts = {share: result.counts for share, result in results.items()}
+    assert [counts[share].tuned_share for share in counts] == [0.7, 1.0]
+    assert counts[0.7].val_loss < counts[1.0].val_loss
+
+
 def test_what_cannot_be_continued_is_one_clear_line(
     undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):

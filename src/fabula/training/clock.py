@@ -35,7 +35,7 @@ class Clock:
         self.first_step: float | None = None
         """The reading when the first step began."""
         self._began = began
-        self._reserve = 0.0  # for the final validation and for saving
+        self._reserve = 0.0  # for the last validations and for saving
         self._validation_seconds = 0.0
         self._logged = 0.0  # the reading at the last row of training loss
         self._saved = time.monotonic()
@@ -98,9 +98,9 @@ class Clock:
         self._rated += seconds
         self._validation_seconds = seconds
 
-    def reserve(self) -> float:
-        """Reserve time for the final validation and for saving, from what the last ones took. Returns what both took,
+    def reserve(self, num_validations: int) -> float:
+        """Reserve time for the last validations and for saving, from what the last ones took. Returns what both took,
         in seconds; every worker has to call this at the same point."""
         seconds, save_seconds = self.workers.from_first([self._validation_seconds, self._save_seconds])
-        self._reserve = 1.5 * seconds + save_seconds
+        self._reserve = (num_validations + 0.5) * seconds + save_seconds
         return seconds + save_seconds

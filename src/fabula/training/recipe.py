@@ -138,6 +138,13 @@ class Recipe(Record):
         default="best",
         description="Which weights become the model: those of the best validation, or the last.",
     )
+    tuned_share: float = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="When a base model has been trained, weights that are this share trained and otherwise the base's are scored too,"
+        " and become the model if they predict the held-out stories better; 1 for never.",
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
         description="'auto' is bf16 if the CPU or the GPU supports it, or else fp32 on a CPU and fp16 on a GPU.",

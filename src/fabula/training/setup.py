@@ -95,6 +95,13 @@ class Setup:
         return _is_sharded(self.recipe, self.workers)
 
     @property
+    def mixes(self) -> bool:
+        """Whether a mixture of the base's weights and the trained ones is scored at the end."""
+        recipe = self.recipe
+        possible = self.job.base is not None and not recipe.lora_rank and not self.is_sharded
+        return possible and recipe.keep == "best" and recipe.tuned_share < 1
+
+    @property
     def is_writer(self) -> bool:
         """Whether this worker saves checkpoints and writes samples: the first one, or all where weights are sharded."""
         return self.workers.is_first or self.is_sharded

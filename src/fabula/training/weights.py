@@ -88,6 +88,14 @@ def set_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
             parameters[name].copy_(value)
 
 
+@torch.no_grad()
+def mix_weights(model: nn.Module, base: nn.Module, tuned_share: float) -> None:
+    """Mix the base's weights into those of a model that was trained from it, in place."""
+    before = dict(base.named_parameters())
+    for name, value in trained_weights(model).items():
+        value.lerp_(before[name].to(value), 1 - tuned_share)
+
+
 def optimizers_for(model: Any, recipe: Recipe, learning_rate: float) -> list[torch.optim.Optimizer]:
     """AdamW for the trained weights; with recipe.optimizer "muon", Muon for the matrices inside the layers and AdamW
     for the rest. Vectors (biases, normalisation) have no weight decay.
