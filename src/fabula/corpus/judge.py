@@ -50,6 +50,9 @@ _TOKEN = re.compile(
 )
 """Tokens of models, which no story holds."""
 
+_CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}")
+"""Letters as mail, addresses and programs write them."""
+
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
 _NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
@@ -72,7 +75,7 @@ class Examination:
 
     Attributes:
         num_examined: number of examined stories.
-        oddities: number of these with each oddity ("markup", "json", "binary", "page_numbers", "running_heads").
+        oddities: number of these with each oddity ("markup", "json", "codes", "binary", "page_numbers", "running_heads").
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
         lines: in how many of these each line occurs.
@@ -114,6 +117,8 @@ def oddities(text: str) -> list[str]:
         found.append("markup")
     if _is_json(text):
         found.append("json")
+    if len(_CODE.findall(text)) >= 3:
+        found.append("codes")
     if len(_BINARY.findall(text)) > BINARY_SHARE * len(text):
         found.append("binary")
     if _has_page_numbers(text):
@@ -187,6 +192,7 @@ def other_languages(beginnings: Sequence[tuple[str, str, str]]) -> tuple[str, Co
 _SAYINGS = {
     "markup": "hold markup or tags",
     "json": "are JSON",
+    "codes": "hold letters written as codes, such as =E2=80=99 or \\u2019",
     "binary": "hold control characters or signs of a wrong encoding",
     "page_numbers": "have page numbers in lines of their own",
     "running_heads": "have a line in capitals that recurs, as a running head does",
@@ -269,9 +275,9 @@ def stop_if_flagrant(examined: Examination, source: str) -> None:
     """Stop if most of the input is not stories.
 
     Raises:
-        FabulaError: at least half of the stories are markup, JSON or binary.
+        FabulaError: at least half of the stories are markup, JSON, binary or hold letters written as codes.
     """
-    for oddity in ("markup", "json", "binary"):
+    for oddity in ("markup", "json", "codes", "binary"):
         if examined.share(oddity) >= FLAGRANT:
             raise FabulaError(
                 f"{examined.share(oddity):.0%} of the stories {_SAYINGS[oddity]} (the first: {examined.examples[oddity]})",

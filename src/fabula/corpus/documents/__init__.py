@@ -35,6 +35,7 @@ _REFUSED = {
     "scrivener": ("this is a Scrivener project", "compile it in Scrivener to .docx or .txt"),
     "screenplay": ("this is a screenplay of Final Draft", "export it as text or PDF"),
     "notebook": ("this is a notebook with code", "save the stories as text or JSON Lines"),
+    "json5": ("this is JSON with comments", "remove the comments"),
     "code": ("this is a program", "save the texts in it as JSON, or a story a file"),
     "log": ("this is a log that a program wrote", "name a file of stories"),
     "sqlite": ("this is an SQLite database", "export the table with the stories as CSV"),
@@ -91,6 +92,7 @@ _TEXTS = (
         re.compile(r"\A\s*\{\s*\"(?:cells\"\s*:\s*\[\s*\{\s*\"|nbformat|metadata\"\s*:\s*\{\s*\"kernelspec)"),
         "notebook",
     ),
+    (re.compile(r"\A(?:\s*(?://.*|/\*(?s:.*?)\*/))+\s*(?:\[\s*[{\[\"]|\{\s*\")"), "json5"),
     (
         re.compile(
             r"\A(?:\s*(?://.*|/\*(?s:.*?)\*/|[\"']use strict[\"'];?))*\s*(?:(?:export\s+(?:default\s+)?)?(?:const|let|var)\s+\w+\s*=|export default [\[{]|module\.exports\s*=|import .+ from [\"']|window\.[\w.\[\]\"']+\s*=)"

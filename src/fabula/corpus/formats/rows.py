@@ -116,8 +116,8 @@ def row_stories(
         text = piece.text.strip()
         if is_tokenised([text]):
             text = restore(text)
-        if columns.mark:
-            text = text.removesuffix(columns.mark).rstrip()
+        if any(columns.marks):
+            text = text.removeprefix(columns.marks[0]).removesuffix(columns.marks[1]).strip()
         if not text or _REMOVED.fullmatch(text) or _NO_VALUE.fullmatch(text):
             continue
         if len(text) > limits.MAX_STORY_BYTES:

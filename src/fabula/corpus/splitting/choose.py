@@ -336,6 +336,10 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         found.append(
             (Split("separator", end=line, unwrap=wraps), prior, f"{line!r} stands on lines of its own")
         )
+    for form in _numbered_lines(samples):
+        found.append(
+            (Split("pattern", start=form, unwrap=wraps), 0.9, f"lines like {form!r} count the stories")
+        )
     for mark, why in _marks_within_lines(samples):
         prior = 0.5 if several else 0.85
         found.append((Split("markers", end=mark, unwrap=wraps), prior, why))
@@ -354,6 +358,16 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         )
         found.append((Split("lines", start=_bullet(samples)), prior, why))
     return found
+
+
+def _numbered_lines(samples: Sequence[ReadSample]) -> list[str]:
+    """Patterns for lines in brackets or between signs that say where a story ends, and count ("[END OF STORY 3]")."""
+    lines = {line.strip() for sample in samples for line in (sample.text or "").split("\n") if len(line) < 80}
+    forms = Counter(re.sub(r"\d+", "0", line) for line in lines if _END_LINE.fullmatch(line))
+    return [re.escape(form).replace("0", r"\d+") for form, count in forms.most_common(2) if count > 2]
+
+
+_END_LINE = re.compile(r"[\[(<{=*~#-]+.{0,20}\bend\b\D{0,30}\d+\W*", re.IGNORECASE)
 
 
 def _marks_within_lines(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:

@@ -113,7 +113,8 @@ def _cuts(block: Block, split: Split, pattern: re.Pattern[str] | None) -> bool:
 
 def _names(block: Block, split: Split) -> bool:
     """Whether the block at a cut is a title, not just a mark."""
-    if split.kind == "pattern" and (split.end or block.text.strip() == split.start.strip()):
+    is_end = re.search(r"(?i)\bend\b", block.text) is not None
+    if split.kind == "pattern" and (split.end or is_end or block.text.strip() == split.start.strip()):
         return False
     return block.kind != "divider" and bool(re.search(r"\w", block.text))
 

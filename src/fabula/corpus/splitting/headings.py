@@ -40,7 +40,7 @@ _HAN = re.compile(
     r"第\s*[0-9０-９零〇一二三四五六七八九十百千两]+\s*[章回节節話话卷部篇集](?:\s*[:：、.]?\s*\S.{0,40})?|(?:序章|楔子|尾声|尾聲|番外)(?:\s*\S.{0,30})?|제\s*\d+\s*[장화부편막회](?:[\s:.]+\S.{0,40})?"
 )
 _DECORATED = re.compile(
-    r"(?P<mark>[=*~#_+•◆★☆-]{2,})\s*(?P<text>[^\W_](?:.{0,78}[\w!?.)\"”’])?)\s*(?P=mark)|(?:title|titel|story title|название)\s*:\s*(?P<named>\S.{0,78})",
+    r"(?P<mark>[=*~#_+•◆★☆-]{2,})\s*(?P<text>[^\W_](?:.{0,78}[\w!?.)\"”’])?)\s*(?P=mark)|==> (?P<file>\S.{0,78}) <==|(?:title|titel|story title|название)\s*:\s*(?P<named>\S.{0,78})",
     re.IGNORECASE,
 )
 NUMBER_LINE = re.compile(
@@ -134,7 +134,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
     if alone and _NAMED.fullmatch(plain):
         return Heading(CHAPTER, plain)
     if match := _DECORATED.fullmatch(line):
-        text = (match["text"] or match["named"]).strip()
+        text = (match["text"] or match["file"] or match["named"]).strip()
         if not _NOT_TITLE.fullmatch(text):
             return Heading(DECORATED, text)
     if alone:

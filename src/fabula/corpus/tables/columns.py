@@ -49,7 +49,7 @@ class Columns:
         formats: how the text of each column in `text` is written.
         unused: columns with prose that are not read.
         joint: the separator between the texts of several columns.
-        mark: a marker at the end of every text that is not part of the story ("END", "###"), or "".
+        marks: markers at the beginning and at the end of every text that are no part of the story ("<s>", "END"), or "".
         group: columns whose equal values mark the rows of one story (a sentence or paragraph a row); () if all rows are
             one text; None if each row is a story.
         typical_words: the typical number of words of a text.
@@ -60,7 +60,7 @@ class Columns:
     split: str = ""
     formats: tuple[FieldFormat, ...] = ()
     unused: tuple[str, ...] = ()
-    mark: str = ""
+    marks: tuple[str, str] = ("", "")
     joint: str = "\n"
     prompt: str = ""
     group: tuple[str, ...] | None = None
@@ -153,7 +153,10 @@ def choose_columns(
         if column is not None
         else [name for name in names if name not in (*text, title) and _typical(values[name]) >= 12]
     )
-    ends = [plain_text(value, formats[-1]) for value in values.get(text[-1], [])] if text else []
+    beginnings, ends = (
+        [plain_text(value, format) for value in values.get(name, [])]
+        for name, format in ((text[0], formats[0]), (text[-1], formats[-1]))
+    )
     typical = sum(_typical(values.get(name, [])) for name in text)
     group = (
         _find_group(names, rows, text, typical)
@@ -168,7 +171,7 @@ def choose_columns(
         "" if split in text else split,
         formats,
         tuple(unused),
-        _common_mark(ends),
+        (_common_mark(_START_MARK, beginnings), _common_mark(_END_MARK, ends)),
         " " if by_sentence else "\n",
         group=group,
         typical_words=typical,
@@ -376,10 +379,12 @@ _END_MARK = re.compile(
     r"(?:\s|(?<=[.!?…\"”]))([\[<(#*|]{0,3}(?:END|STOP|EOS|EOT|DONE)[\])>#*|]{0,3}|#{3,}|<\|?[\w/]+\|?>|-{3,})\s*$"
 )
 
+_START_MARK = re.compile(r"\A\s*(<\|?\w+\|?>|\[[A-Z]{2,}\])")
 
-def _common_mark(texts: Sequence[str]) -> str:
-    """The marker at the end of all texts, as in files made for a fine-tuning service."""
-    found = [match[1].strip() for text in texts if (match := _END_MARK.search(text))]
+
+def _common_mark(form: re.Pattern[str], texts: Sequence[str]) -> str:
+    """The marker at the beginning or at the end of all texts, as in files made for a fine-tuning service."""
+    found = [match[1].strip() for text in texts if (match := form.search(text))]
     if len(texts) < 3 or len(found) < 0.95 * len(texts) or len(set(found)) != 1:
         return ""
     mark = found[0]

@@ -18,9 +18,9 @@ from fabula.corpus.lines import too_long
 from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS, looks_like_header
 from fabula.errors import FabulaError
 
-Quoting = Literal["doubled", "escaped", "none", "markdown"]
+Quoting = Literal["doubled", "escaped", "single", "none", "markdown"]
 
-_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITERS = (",", ";", "\t", "|", "~", "^")
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _EXCEL_HINT = re.compile(r"sep=(.)\s*")
 
@@ -32,7 +32,7 @@ class Dialect:
     Attributes:
         delimiter: separator of fields; "" if each line is a row with a single field.
         quoting: how a quotation mark is written inside a quoted field: doubled, after a backslash, or "none" where
-            quotation marks are part of the text; "markdown" is a table of Markdown.
+            quotation marks are part of the text; "single" with single ones around fields; "markdown" is a table of Markdown.
         header: the columns' names; () if the file has no header line.
         num_fields: number of fields in each row. With `joins_rest`, everything after the delimiter number `num_fields`
             - 1 is one field: prose with unquoted delimiters.
@@ -86,7 +86,8 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
     tried = [
         found
         for delimiter in ([told] if told else _DELIMITERS)
-        for quoting in ("doubled", "escaped", "none")
+        if delimiter not in "~^" or delimiter in lines[0]
+        for quoting in ("doubled", "escaped", "single", "none")
         if (found := _try(lines, delimiter, quoting, whole)) is not None
     ]
     if tried:
@@ -174,9 +175,11 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
         return None
     if quoting == "none" and not any('"' in line for line in lines):
         return None  # the same as "doubled"
+    if quoting == "single" and sum(f"{delimiter}'" in line for line in lines) < 0.9 * (len(rows) - 1):
+        return None
     marks = sum(value.count('"') % 2 for row in rows for value in row)
     shares = times / len(rows)
-    preferred = {"doubled": 2, "escaped": 1, "none": 0}[quoting]
+    preferred = {"single": 3, "doubled": 2, "escaped": 1, "none": 0}[quoting]
     odd_none = quoting == "none" and sum(value[:1] == '"' for row in rows for value in row) > max(
         1, len(rows) // 10
     )
@@ -211,7 +214,7 @@ def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
 def has_header(text: str) -> bool:
     """Whether a text begins with the names of a table's columns, whatever the file's name."""
     first = text.lstrip("\ufeff").partition("\n")[0].strip()
-    for delimiter in (",", ";", "\t", "|"):
+    for delimiter in _DELIMITERS:
         names = [name.strip().strip('"').casefold() for name in first.split(delimiter)]
         plain = all(re.fullmatch(r"[\w .-]{1,30}", name) for name in names)
         if plain and len(set(names)) == len(names) > 1 and {*names} & {*TEXT_COLUMNS} and {*names} & _BESIDE:
@@ -288,6 +291,8 @@ def read_rows(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tup
         for line, row in rows:
             if is_header:
                 is_header = False
+            elif len(row) == len(names) > 1 and tuple(row) == dialect.header:
+                continue  # files with a header each were put together
             elif len(row) == len(names):
                 yield line + dialect.skip, dict(zip(names, row, strict=True))
             elif any(value.strip() for value in row):
@@ -348,6 +353,8 @@ def _parsed(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tuple
 def _reader(lines: Iterable[str], delimiter: str, quoting: Quoting):
     if quoting == "none":
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    if quoting == "single":
+        return csv.reader(lines, delimiter=delimiter, quotechar="'", strict=True)
     if quoting == "escaped":
         return csv.reader(lines, delimiter=delimiter, doublequote=False, escapechar="\\", strict=True)
     return csv.reader(lines, delimiter=delimiter, strict=True)

@@ -24,6 +24,13 @@ _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
 """Names of fields of a record: an object with long texts under other names maps titles to stories."""
 
 
+_OF_ONE_RECORD = {
+    "messages", "conversations", "conversation", "chapters", "parts", "episodes", "turns", "dialog", "dialogue", "paragraphs", "paras",
+    "blocks", "lines", "sentences", "segments", "ops",
+}  # fmt: skip
+"""Names of lists whose items are parts of one record."""
+
+
 def load_value(text: str) -> Any:
     """The value of JSON text (also of JSON that was written as a text of JSON), or of a Python literal of a list, dictionary
     or bytes.
@@ -243,18 +250,7 @@ def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
         )
     ):
         rows = lists[key]
-        is_talk = key.lower() in (
-            "messages",
-            "conversations",
-            "conversation",
-            "chapters",
-            "parts",
-            "episodes",
-            "turns",
-            "dialog",
-            "dialogue",
-        )
-        if not is_talk and isinstance(rows[0], dict):
+        if key.lower() not in _OF_ONE_RECORD and isinstance(rows[0], dict):
             return [row for item in rows for row in rows_of(item)]
     inner = value.get("data")
     if isinstance(inner, dict) and not texts and ("kind" in value or len(value) == 1):

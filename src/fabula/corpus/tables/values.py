@@ -1,6 +1,7 @@
 """Turns a cell of a table into text: strings, HTML, lists of paragraphs, chapters, chat messages."""
 
 import html
+import itertools
 import re
 from collections.abc import Sequence
 from statistics import median
@@ -137,8 +138,17 @@ def _markdown_text(text: str) -> str:
 
 
 def _joined(texts: Sequence[str]) -> list[CellText]:
-    filled = [clean for text in texts if (clean := _any_text(text).strip())]
-    return [CellText("\n".join(filled))] if filled else []
+    text = _together([_any_text(text) for text in texts])
+    return [CellText(text)] if text else []
+
+
+def _together(texts: Sequence[str]) -> str:
+    """Pieces of a text as one: paragraphs, or, if there is white space between most of them already, parts of paragraphs."""
+    borders = list(itertools.pairwise(texts))
+    loose = sum(here[-1:].isspace() or after[:1].isspace() for here, after in borders)
+    if 2 * loose > len(borders):
+        return "".join(texts).strip()
+    return "\n".join(filter(None, (text.strip() for text in texts)))
 
 
 def _chapter(item: Any) -> list[CellText]:
@@ -172,7 +182,7 @@ def _text_of(value: Any) -> str:
     if isinstance(value, str):
         return _any_text(value)
     if isinstance(value, list):
-        return "\n".join(filter(None, (_text_of(item) for item in value)))
+        return _together([_text_of(item) for item in value])
     return _longest(value) if isinstance(value, dict) else ""
 
 
