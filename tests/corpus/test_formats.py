@@ -165,6 +165,7 @@ def test_aozora(tmp_path: Path):
         (b"The fox ran.\n*choice\n  #Go on\n    *goto quay\n*label quay\n", "script of a game"),
         (b'<?xml version="1.0"?>\n<FinalDraft DocumentType="Script"><Content/></FinalDraft>', "screenplay"),
         (b'{"cells": [{"cell_type": "code", "source": ["import os"]}], "nbformat": 4}', "notebook"),
+        (b'// from Quay\n[\n{"text": "The fox ran."}\n]\n', "JSON with comments"),
         (b'// mine\nconst stories = [\n"The fox ran.",\n"The gull flew."\n];\n', "program"),
         (b'window.YTD.tweets.part0 = [ {"tweet": {"full_text": "The fox ran."}} ]', "program"),
         (b"2023-03-02T10:00:01 INFO server.py:1 handled in 1 ms\n" * 9, "log"),

@@ -42,6 +42,8 @@ def test_the_next_step_can_be_typed(tmp_path: Path) -> None:
         (r"{\rtf1\ansi\fs24 It rained.\par It poured.\par}", ["markup"]),
         ("It rained. <SEP> It poured.", ["markup"]),
         ('{"title": "Rain", "body": "It rained."}', ["json"]),
+        ("It=E2=80=99s rain. It=E2=80=99s late. She=E2=80=99s out.", ["codes"]),
+        ("It\\u2019s rain. It\\u2019s late. She\\u2019s out.", ["codes"]),
         ("It rained\ufffd\ufffd\ufffd.", ["binary"]),
         ("\n".join(f"It rained on day {n}.\n{n}" for n in range(11, 20)), ["page_numbers"]),
         ("\n".join(f"It rained on day {n}.\nTHE RAINY TALE" for n in range(9)), ["running_heads"]),

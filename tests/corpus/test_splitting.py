@@ -102,6 +102,8 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n".join(f"{number}/10\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\x1e\n".join(BLANK),
         "\n".join(f"{text}####" for text in BLANK),
+        "\n\n".join(f"{text}\n\n[END OF STORY {number}]" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"==> {number}.txt <==\n{text}" for number, text in enumerate(BLANK, 1)),
         " #### ".join(FLAT),
         "".join(f"<s>{text}\n" for text in BLANK),
         "".join(f"<pad>{text}<pad>\n" for text in BLANK),

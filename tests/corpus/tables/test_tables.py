@@ -94,6 +94,37 @@ def test_cells_without_a_value_are_no_stories(tmp_path: Path):
     assert len(list(open_stories(tmp_path / "a.tsv"))) == 4
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "title~text\n" + "".join(f"T{k}~{TALE}\n" for k in range(4)),
+        "title^text\n" + "".join(f"T{k}^{TALE}\n" for k in range(4)),
+        "title,text\n" + "".join(f"'T{k}','{TALE}'\n" for k in range(4)),
+        "".join(f'title,text\nT{k},"{TALE}"\n' for k in range(4)),
+    ],
+)
+def test_rarer_dialects(text: str):
+    assert rows(text) == [{"title": f"T{k}", "text": TALE} for k in range(4)]
+
+
+def test_markers_in_cells_are_no_part_of_stories(tmp_path: Path):
+    texts = [f"<s>{k} {TALE}</s>" for k in range(4)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert [story.text for story in open_stories(tmp_path / "a.jsonl")] == [f"{k} {TALE}" for k in range(4)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"insert": "The fox "}, {"insert": "ran", "attributes": {"bold": True}}, {"insert": " on.\n"}, {"insert": "It slept.\n"}],
+        [{"type": "p", "children": [{"text": "The fox "}, {"text": "ran"}, {"text": " on."}]}, {"type": "p", "children": [{"text": "It slept."}]}],
+        [{"type": "p", "text": "The fox ran on."}, {"type": "p", "text": "It slept."}],
+    ],
+)  # fmt: skip
+def test_pieces_of_paragraphs(value: list):
+    assert plain_text(value, find_format([value])) == "The fox ran on.\nIt slept."
+
+
 def test_a_header_whose_rows_do_not_fit_is_no_prose():
     text = "id,title,text\n" + "".join(
         f'{k},"T","She said, \\"Go,\\" and "no, stay," and {TALE}"\n' for k in range(5)

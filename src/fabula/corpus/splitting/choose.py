@@ -143,8 +143,11 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
         is_same = [other for other in candidates[1:] if other.split.kind == "headings" and _same(best, other)]
         best = next((other for other in is_same if other.score > best.score - CLOSE / 2), best)
     rivals = [other for other in candidates[1:] if not _same(best, other)]
-    if rivals and best.split.kind != "headings" and best.score - rivals[0].score < CLOSE:
-        raise _question(samples, best, rivals[0])
+    near = [rival for rival in rivals if best.score - rival.score < CLOSE]
+    if near and best.split.kind != "headings":
+        raise _question(
+            samples, best, next((rival for rival in near if rival.split.kind == "scenes"), near[0])
+        )
     if best.quality is None and len(samples) == 1:
         for rival in rivals:  # stories that consist of speech look like the paragraphs of one text
             if (
@@ -501,10 +504,14 @@ def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -
         if len(samples) == 1
         else "where stories begin can be seen in two ways"
     )
+    hint = f"type {one.split.option} or {other.split.option}"
+    if one.split.kind == other.split.kind == "separator":
+        both = "|".join(re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", way.split.end) for way in (one, other))
+        hint += f", or {Split('pattern', start=both).option} for both"
     question = ReadingQuestion(
         what,
         where=samples[0].name if len(samples) == 1 else None,
-        hint=f"type {one.split.option} or {other.split.option}",
+        hint=hint,
         details="\n".join(parts),
     )
     question.readings = tuple(readings)

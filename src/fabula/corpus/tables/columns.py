@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -337,8 +338,8 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
     beside = [name for name in ordered[1:] if _bare(name) not in TITLE_COLUMNS]
     if beside and main[beside[0]] >= max(8, 0.15 * main[ordered[0]]):
         near = [ordered[0], *(name for name in beside if main[name] >= max(8, 0.15 * main[ordered[0]]))]
-        both = ",".join(name for name in names if name in near)
-        hint = f"name one with --column {near[0]}, or several to join with --column {both}"
+        both = shlex.quote(",".join(name for name in names if name in near))
+        hint = f"name one with --column {shlex.quote(near[0])}, or several to join with --column {both}"
         what = f"{len(near)} columns hold texts ({', '.join(near[:6])})"
         raise FabulaError(what, where=where, hint=hint)
     return (ordered[0],)

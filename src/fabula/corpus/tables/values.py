@@ -143,12 +143,17 @@ def _joined(texts: Sequence[str]) -> list[CellText]:
 
 
 def _together(texts: Sequence[str]) -> str:
-    """Pieces of a text as one: paragraphs, or, if there is white space between most of them already, parts of paragraphs."""
+    """Pieces of a text as one: paragraphs, or parts of paragraphs if there is white space between most of them already and
+    some end within a sentence."""
     borders = list(itertools.pairwise(texts))
     loose = sum(here[-1:].isspace() or after[:1].isspace() for here, after in borders)
-    if 2 * loose > len(borders):
-        return "".join(texts).strip()
-    return "\n".join(filter(None, (text.strip() for text in texts)))
+    filled = [stripped for text in texts if (stripped := text.strip())]
+    within = sum(text[-1].isalnum() or text[-1] == "," for text in filled)
+    return (
+        "".join(texts).strip()
+        if 2 * loose > len(borders) and 5 * within >= len(filled)
+        else "\n".join(filled)
+    )
 
 
 def _chapter(item: Any) -> list[CellText]:
