@@ -48,7 +48,7 @@ def test_only_what_an_extra_lacks_is_installed(monkeypatch: pytest.MonkeyPatch):
     def version(name: str) -> str:
         if name in ("openvino", "uvicorn"):
             raise PackageNotFoundError(name)
-        return "1.0"
+        return {"pyyaml": "6.0.2", "starlette": "1.7"}[name]
 
     monkeypatch.setattr(install, "version", version)
     (requirement,) = missing_requirements("serve")
@@ -56,6 +56,12 @@ def test_only_what_an_extra_lacks_is_installed(monkeypatch: pytest.MonkeyPatch):
     error = str(missing_extra("the page needs a web server", "serve", where="--port"))
     assert error == f"--port: the page needs a web server; type: {install_command([requirement])}"
     assert shlex.split(install_command([requirement]))[-1] == requirement
+
+
+def test_a_package_of_an_extra_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(install, "version", lambda name: "0.1")
+    (requirement,) = missing_requirements("export", ["onnx"])
+    assert requirement.startswith("onnx")
 
 
 def test_of_an_extra_only_the_packages_that_are_needed_are_named(monkeypatch: pytest.MonkeyPatch):

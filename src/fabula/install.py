@@ -58,7 +58,8 @@ def as_typed(text: str) -> str:
 
 
 def missing_requirements(extra: str, packages: Collection[str] = ()) -> list[str]:
-    """The requirements of an extra that are not installed, as pip takes them; of these packages, or of all that it names."""
+    """The requirements of an extra that are not installed, or too old, as pip takes them; of these packages, or of all
+    that it names."""
     from packaging.requirements import Requirement
 
     missing = []
@@ -70,8 +71,10 @@ def missing_requirements(extra: str, packages: Collection[str] = ()) -> list[str
         if packages and requirement.name not in packages:
             continue
         try:
-            version(requirement.name)
+            is_there = requirement.specifier.contains(version(requirement.name), prereleases=True)
         except PackageNotFoundError:
+            is_there = False
+        if not is_there:
             missing.append(f"{requirement.name}{requirement.specifier}")
     return missing
 

@@ -35,7 +35,9 @@ def model(tiny_gpt2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         else:
             torch.nn.init.normal_(parameter, std=0.25)
     loaded.save_pretrained(folder)
-    (folder / "generation_config.json").write_text('{"eos_token_id": 0, "top_p": 0.9, "max_new_tokens": 300}')
+    (folder / "generation_config.json").write_text(
+        '{"eos_token_id": 0, "do_sample": true, "top_p": 0.9, "max_new_tokens": 300}'
+    )
     return folder
 
 

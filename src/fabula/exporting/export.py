@@ -15,7 +15,7 @@ from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.exporting.fidelity import Fidelity, compare, longest_contexts
 from fabula.files import atomic_folder, library_versions, write_json
-from fabula.install import missing_extra
+from fabula.install import missing_extra, missing_requirements
 from fabula.models.find import find_model
 from fabula.models.load import context_length_of, load_model
 from fabula.models.records import weights_mark
@@ -47,7 +47,9 @@ FORMATS = {
     ),
     "ctranslate2": Format(module="ctranslate2_format", libraries=("ctranslate2",), default="int8"),
     "onnx": Format(
-        module="onnx_format", libraries=("onnx", "onnx_ir", "onnxscript", "onnxruntime"), default="int8"
+        module="onnx_format",
+        libraries=("onnx", "onnx_ir", "onnxscript", "onnxruntime", "torch"),
+        default="int8",
     ),
 }
 
@@ -92,8 +94,9 @@ def export(
         raise FabulaError(
             "this folder has unexpected files", where=target, hint="name another folder with --out"
         )
-    if missing := [name for name in chosen.libraries if find_spec(name) is None]:
-        raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export", packages=missing)
+    absent = [name for name in chosen.libraries if find_spec(name) is None]
+    if missing := absent or missing_requirements("export", chosen.libraries):
+        raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export", packages=chosen.libraries)
     format_module = import_module(f"fabula.exporting.{chosen.module}")
     quantize = quantize or chosen.default
     if quantize not in format_module.QUANTIZATIONS:

@@ -40,7 +40,7 @@ class Precision:
             if device.type == "mps":
                 wanted = "fp32"
             elif device.type != "cuda":
-                able = torch.cpu.get_capabilities()
+                able = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 cannot tell
                 wanted = "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
             else:
                 wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
