@@ -16,7 +16,7 @@ from fabula.evaluation.coherence import coherence_bits, middle_of
 from fabula.evaluation.known_words import KnownWords
 from fabula.evaluation.options import TuningOptions
 from fabula.evaluation.people import PeoplesStories
-from fabula.evaluation.tune import SAMPLERS, apply_settings, choose, tune
+from fabula.evaluation.tune import PENALTY, SAMPLERS, apply_settings, choose, tune
 from fabula.evaluation.word_lists import is_word, language_of
 from fabula.evaluation.writing import measure_story
 from fabula.generation.settings import SamplingSettings
@@ -162,6 +162,7 @@ def test_tune_sweeps_and_remembers(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
     options = TuningOptions(num_settings=1, num_stories=2, max_new_tokens=8)
     tuning = tune(model, tiny_corpus_dir, out=tmp_path, options=options)
     assert [each.sampler for each in tuning.candidates] == list(SAMPLERS)
+    assert {each.settings.repetition_penalty for each in tuning.candidates} == {PENALTY}
     chosen = tuning.best
     found = SamplingSettings.of_model(model)
     assert found.max_new_tokens == SamplingSettings().max_new_tokens

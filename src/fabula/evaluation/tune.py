@@ -30,33 +30,31 @@ from fabula.progress import OnProgress, Progress, silent
 from fabula.results import TUNING, Candidate, Tuning, WrittenStory
 from fabula.story import Story
 
-PENALTY = {"repetition_penalty": 1.1}
-"""What is tried with temperatures of 0.8 and less: without it, passages repeat themselves (docs/writing.md)."""
-
 SAMPLERS: dict[str, list[dict[str, float]]] = {
-    "temperature": [{"temperature": t, **PENALTY} for t in (0.6, 0.7, 0.5, 0.8)]
-    + [{"temperature": t} for t in (0.9, 1.0)],
+    "temperature": [{"temperature": t} for t in (0.6, 0.7, 0.5, 0.8, 0.9, 1.0)],
     "top_k": [
-        {"top_k": k, "temperature": t, **PENALTY} for k, t in ((50, 0.6), (20, 0.7), (50, 0.7), (50, 0.8))
-    ]
-    + [{"top_k": k, "temperature": t} for k, t in ((20, 0.9), (100, 1))],
+        {"top_k": k, "temperature": t}
+        for k, t in ((50, 0.6), (20, 0.7), (50, 0.7), (50, 0.8), (20, 0.9), (100, 1))
+    ],
     "top_p": [
-        {"top_p": p, "temperature": t, **PENALTY}
-        for p, t in ((0.9, 0.7), (0.95, 0.7), (0.9, 0.6), (0.9, 0.8), (0.95, 0.8))
-    ]
-    + [{"top_p": 0.8, "temperature": 1}],
+        {"top_p": p, "temperature": t}
+        for p, t in ((0.9, 0.7), (0.95, 0.7), (0.9, 0.6), (0.9, 0.8), (0.95, 0.8), (0.8, 1))
+    ],
     "min_p": [
-        {"min_p": p, "temperature": t, **PENALTY}
-        for p, t in ((0.1, 0.6), (0.05, 0.7), (0.1, 0.8), (0.05, 0.8))
-    ]
-    + [{"min_p": p, "temperature": 1} for p in (0.1, 0.2)],
+        {"min_p": p, "temperature": t}
+        for p, t in ((0.1, 0.6), (0.05, 0.7), (0.1, 0.8), (0.05, 0.8), (0.1, 1), (0.2, 1))
+    ],
     "repetition_penalty": [
         {"repetition_penalty": r, "top_p": 0.95, "temperature": t}
         for r, t in ((1.1, 0.6), (1.15, 0.5), (1.05, 0.6), (1.15, 0.6), (1.05, 0.8), (1, 0.8))
     ],
 }
-"""What is tried of each sampler, the safest first, since a run with little time tries only these. What is not named is switched off.
-Temperatures above 0.8 are few: in blind readings (docs/writing.md) 0.6 read better than 0.8."""
+"""What is tried of each sampler, the safest first, since a run with little time tries only these. What is not named is switched off,
+but for `PENALTY`. Temperatures above 0.8 are few: in blind readings (docs/writing.md) 0.6 read better than 0.8."""
+
+PENALTY, PENALISED_TEMPERATURE = 1.1, 0.8
+"""The repetition penalty that is tried with temperatures up to this one: without it, passages repeat themselves
+(docs/writing.md)."""
 
 SHORT_TUNING = TuningOptions(num_settings=3, num_stories=8, max_new_tokens=100)
 """The tuning that is part of a run: at most 12,000 tokens."""
@@ -150,12 +148,12 @@ def make_plan(model: str | Path, corpus: str | Path, options: TuningOptions) -> 
             where=source.path,
             hint=f"at least {MIN_PEOPLE} are needed",
         )
+    off = SamplingSettings(max_new_tokens=options.max_new_tokens, top_p=1.0, whole_sentences=False)
+    penalised = off.with_changes(repetition_penalty=PENALTY)
     tried = [
         (
             sampler,
-            SamplingSettings(
-                max_new_tokens=options.max_new_tokens, top_p=1.0, whole_sentences=False
-            ).with_changes(**changes),
+            (penalised if changes["temperature"] <= PENALISED_TEMPERATURE else off).with_changes(**changes),
         )
         for sampler, grid in SAMPLERS.items()
         for changes in grid[: options.num_settings]
