@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import tiny_story
 from tiny_models import chat_tokenizer, make_model
 
+from fabula.corpus.clean import clean
 from fabula.defaults import BASE
 from fabula.errors import FabulaError
 from fabula.models import find, wheel
@@ -20,6 +22,8 @@ from fabula.models.find import default_base, find_model, is_at_hand, locate_base
 from fabula.models.load import load_model
 from fabula.progress import Progress
 from fabula.tokens.tokenizer import load_tokenizer
+from fabula.training.predict import predict_training
+from fabula.training.train import train
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +155,22 @@ def test_an_adapter_is_merged_with_its_base(tmp_path: Path):
         locate_base(tmp_path / "adapter")
 
 
+def test_an_adapter_with_tokens_of_its_own_is_merged(tmp_path: Path):
+    """Its tokenizer has more tokens than the base, and its weights hold their embeddings."""
+    peft = pytest.importorskip("peft", reason="needs peft")
+    base = make_model("llama", tmp_path / "base")
+    model, tokenizer = load_model(base), load_tokenizer(base)
+    tokenizer.add_tokens(["<sos>", "<nl>"])
+    model.resize_token_embeddings(len(tokenizer))
+    lora = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
+    lora.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(base)}))
+    merged = load_model(find_model(tmp_path / "adapter"))
+    assert torch.equal(merged.get_input_embeddings().weight, model.get_input_embeddings().weight)
+
+
 def test_an_adapter_without_its_base_says_where_it_is_named(tmp_path: Path):
     make_adapter(
         make_model("llama", tmp_path / "base"), tmp_path / "out" / "checkpoint-5", names="/gone/base"
@@ -184,6 +204,19 @@ def test_a_mistyped_run_folder_is_no_unknown_model(tmp_path: Path, monkeypatch: 
         locate_model("runs/other")
     with pytest.raises(FabulaError, match="unknown model 'user/model'"):
         locate_model("user/model")
+
+
+def test_a_training_names_the_folder_before_its_tokenizer(tmp_path: Path):
+    (tmp_path / "out" / "checkpoint-7").mkdir(parents=True)
+    (tmp_path / "out" / "checkpoint-7" / "config.json").write_text("{}")
+    (tmp_path / "stories.txt").write_text("\n\n\n".join(f"Story {n}. {tiny_story(n, 9)}" for n in range(12)))
+    clean(tmp_path / "stories.txt", tmp_path / "corpus")
+    for work in (
+        lambda: train(tmp_path / "corpus", tmp_path / "model", base=tmp_path / "out"),
+        lambda: predict_training(tmp_path / "corpus", base=tmp_path / "out"),
+    ):
+        with pytest.raises(FabulaError, match=r"--base .*checkpoint-7"):
+            work()
 
 
 def test_folders_of_other_kinds_say_what_to_type(tmp_path: Path):

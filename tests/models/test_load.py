@@ -75,6 +75,16 @@ def test_pickled_weights_only(model_dir: Path):
     refused(model_dir, "pickled")
 
 
+def test_a_pointer_of_git_lfs(model_dir: Path):
+    (model_dir / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    refused(model_dir, "pointer of Git LFS.*git lfs pull")
+
+
+def test_quantised_weights(model_dir: Path):
+    change_config(model_dir, quantization_config={"quant_method": "gptq", "bits": 4})
+    refused(model_dir, r"quantised \(gptq\).*name the model that they were made from")
+
+
 def test_no_causal_language_model(model_dir: Path):
     change_config(model_dir, architectures=["GPT2ForSequenceClassification"])
     refused(model_dir, "not a causal language model")

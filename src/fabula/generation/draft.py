@@ -260,7 +260,7 @@ class Draft:
         for token in drawn:
             self.ids.append(token)
             if token not in self.engine.end_ids:
-                self._add(self._decoder.step(self.engine.text_tokenizer, token) or "")
+                self._add(self._decode(token))
         if self.settings.num_candidates > 1:
             self._nats.append(0.0 if len(drawn) > 1 else loss_of(logits_V, drawn[0]))
         self._finish_if_due(is_ended=drawn[-1] in self.engine.end_ids)
@@ -341,6 +341,14 @@ class Draft:
         self._forbidden.setdefault(step, set()).add(drawn)
         self._decoder = DecodeStream(self.ids, skip_special_tokens=True)
         self._must_reread = True
+
+    def _decode(self, token: int) -> str:
+        """The text that can be shown once this token was drawn."""
+        try:
+            return self._decoder.step(self.engine.text_tokenizer, token) or ""
+        except Exception:  # tokens that stand for bytes made up no character: tokenizers then reads those before in another way
+            self._decoder = DecodeStream([token], skip_special_tokens=True)
+            return self.engine.vocabulary.spell([token]).decode(errors="ignore")
 
     def _add(self, text: str) -> None:
         healed = min(self._num_healed, len(text))

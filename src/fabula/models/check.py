@@ -93,6 +93,12 @@ def check_model_folder(folder: Path) -> None:
         raise FabulaError(
             "this folder has no weights (model.safetensors)", where=folder, hint=what_to_type(folder)
         )
+    if isinstance(quantised := config.get("quantization_config"), dict):
+        raise FabulaError(
+            f"these weights are quantised ({quantised.get('quant_method')}), and such weights cannot be trained",
+            where=folder,
+            hint="name the model that they were made from",
+        )
     _check_fields(config, folder)
     _check_weights(folder, config)
 
@@ -232,6 +238,12 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
                     part = tensors.get_slice(name)
                     shapes[name], dtypes[name] = tuple(part.get_shape()), part.get_dtype()
         except (SafetensorError, OSError, ValueError) as error:
+            if file.read_bytes()[:24] == b"version https://git-lfs.":
+                raise FabulaError(
+                    "this file is a pointer of Git LFS, not the weights",
+                    where=file,
+                    hint="fetch them with `git lfs pull`",
+                ) from None
             raise FabulaError(f"this weight file is damaged ({error})", where=file) from None
     most_parts = max(MANY_PARTS, len(shapes), *(max(shape, default=0) for shape in shapes.values() if shape))
     for name, value in _fields(config):

@@ -1,7 +1,7 @@
 """Converts bases that are not model folders: GGUF files, and adapters with their base. Each is converted once, to a
 folder in the cache."""
 
-import json
+import warnings
 from collections import Counter
 from contextlib import redirect_stderr
 from io import StringIO
@@ -100,7 +100,7 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
     Raises:
         FabulaError: peft is not installed, the adapter is pickled, or it does not fit the base.
     """
-    from fabula.tokens.tokenizer import TOKENIZER_FILES  # loads transformers
+    from fabula.tokens.tokenizer import TOKENIZER_FILES, load_tokenizer  # loads transformers
 
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise FabulaError(
@@ -116,26 +116,21 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
             Progress("base", message=f"merging the adapter in {folder.name} with its base {base.name}")
         )
         model = load_model(base)
+        own_tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES)
+        tokenizer = load_tokenizer(folder if own_tokenizer else base)
         try:
-            with quiet():
+            with quiet(), warnings.catch_warnings(action="ignore", category=FutureWarning):
+                if (
+                    len(tokenizer) > model.config.vocab_size
+                ):  # tokens were added, and their embeddings trained
+                    model.resize_token_embeddings(len(tokenizer))
                 model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
         except Exception as error:  # peft raises many kinds
-            message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            message = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise FabulaError(f"the adapter does not fit its base ({message})", where=folder) from None
-        own_tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES)
         merged.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(merged) as partial, quiet():
             model.save_pretrained(partial)
-            _copy_tokenizer(folder if own_tokenizer else base, partial)
+            tokenizer.save_pretrained(partial)
     check_model_folder(merged)
     return merged
-
-
-def _copy_tokenizer(source: Path, folder: Path) -> None:
-    from transformers import AutoTokenizer
-
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-    if len(tokenizer) > config["vocab_size"]:
-        raise FabulaError("the adapter's tokenizer has more tokens than its base", where=source)
-    tokenizer.save_pretrained(folder)

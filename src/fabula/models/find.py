@@ -157,9 +157,9 @@ def locate_model(model: str | Path, on_progress: OnProgress = silent) -> Path:
     return found
 
 
-def find_model(model: str | Path) -> Path:
+def find_model(model: str | Path, on_progress: OnProgress = silent) -> Path:
     """`locate_model`, with a check that fabula can load the model (see `check_model_folder`)."""
-    folder = locate_model(model)
+    folder = locate_model(model, on_progress)
     check_model_folder(folder)
     return folder
 

@@ -125,7 +125,7 @@ def run(
         named = None if stories is None else str(stories)
     else:
         named = str(stories[0]) if len(stories) == 1 else tuple(map(str, stories))
-    from fabula.models.find import default_base, locate_base
+    from fabula.models.find import default_base, find_model
 
     reading = reading or ReadingOptions()
     source = sample_stories() if named is None else named
@@ -143,7 +143,7 @@ def run(
     folder = run_folder(arguments) if out is None else Path(out)
     check_is_run_folder(folder)
     check_keeps_model(folder, arguments)
-    found = locate_base(base_name, silent if base is None else on_progress)
+    found = find_model(base_name, silent if base is None else on_progress)
     with sole_owner(folder), EventLog(folder, on_progress) as log:
         return run_stages(source, arguments, found, folder, log)
 

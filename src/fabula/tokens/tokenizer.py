@@ -29,7 +29,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     folder = Path(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise FabulaError(
-            "this folder has no tokenizer (tokenizer.json, or vocab.json with merges.txt)", where=folder
+            "this folder has no tokenizer (tokenizer.json, or vocab.json with merges.txt)",
+            where=folder,
+            hint="copy that of its base model there",
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -43,10 +45,25 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         tokenizer.eos_token is None and tokenizer.sep_token is not None
     ):  # BERT's sep_token, which some GPT-2 models use
         tokenizer.bos_token, tokenizer.eos_token = tokenizer.cls_token, tokenizer.sep_token
+    if not tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False):
+        raise FabulaError(
+            "the tokenizer has no vocabulary",
+            where=folder,
+            hint='for a BERT vocab.txt, write {"tokenizer_class": "BertTokenizer"} to tokenizer_config.json',
+        )
+    if tokenizer.eos_token is None and (end := _end_of_config(folder)) is not None:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     if tokenizer.eos_token_id is None:
         raise FabulaError("the tokenizer has no end-of-text token (eos_token)", where=folder)
     _check_ids(tokenizer, folder)
     return tokenizer
+
+
+def _end_of_config(folder: Path) -> int | None:
+    """The end-of-text token that a model's configuration names; its tokenizer may not know it."""
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    end = config.get("eos_token_id") if isinstance(config, dict) else None
+    return end if isinstance(end, int) else None
 
 
 def _check_ids(tokenizer: Any, folder: Path) -> None:

@@ -8,7 +8,7 @@ from fabula.corpus.store import Corpus, open_corpus
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_path
-from fabula.models.find import default_base, locate_base
+from fabula.models.find import default_base, find_model
 from fabula.progress import OnProgress, silent
 from fabula.results import TrainingManifest
 from fabula.training.recipe import Recipe, load_recipe
@@ -107,7 +107,7 @@ def plan(
     if is_continued:
         folder = out
     elif init is None:
-        folder = locate_base(base, on_progress) if base else locate_base(default_base(on_progress))
+        folder = find_model(base, on_progress) if base else find_model(default_base(on_progress))
     start = folder or Path(init or "")
     origin = hash_path(start) if start.exists() else init
     config = {"recipe": resolved.model_dump(mode="json"), "seed": seed, "max_minutes": max_minutes}

@@ -20,7 +20,7 @@ from fabula.defaults import RECIPE
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST
 from fabula.models.check import weight_files
-from fabula.models.find import default_base, locate_base
+from fabula.models.find import default_base, find_model
 from fabula.progress import silent
 from fabula.training.memory import count_parameters, memory_gb, smaller_recipe
 from fabula.training.recipe import Recipe, load_recipe
@@ -142,7 +142,7 @@ def predict_training(
 
     sample = _sample(stories)
     base = base or default_base()
-    disk, found = _existing(Path(out)), locate_base(base)
+    disk, found = _existing(Path(out)), find_model(base)
     asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     free = psutil.virtual_memory().available / 1e9
     smaller = None if torch.cuda.is_available() else smaller_recipe(asked, *count_parameters(found), free)
