@@ -98,7 +98,7 @@ def test_a_vocabulary_that_is_not_read_is_refused(tmp_path: Path):
     """transformers takes GPT-2's tokenizer for a GPT-2, and finds nothing in BERT's vocab.txt."""
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n")
     (tmp_path / "config.json").write_text('{"model_type": "gpt2", "vocab_size": 7}')
-    with pytest.raises(FabulaError, match="no vocabulary; .*BertTokenizer"):
+    with pytest.raises(FabulaError, match=r"no vocabulary; .*BertTokenizer"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     assert load_tokenizer(tmp_path).eos_token == "[SEP]"
