@@ -41,6 +41,9 @@ both cost next to nothing."""
 
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "pytorch_model.pt")
 
+LFS_POINTER = b"version https://git-lfs."
+"""How a file begins that Git LFS has not fetched."""
+
 OTHER_LIBRARIES = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax"}
 """Weights that transformers no longer reads."""
 
@@ -238,7 +241,7 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
                     part = tensors.get_slice(name)
                     shapes[name], dtypes[name] = tuple(part.get_shape()), part.get_dtype()
         except (SafetensorError, OSError, ValueError) as error:
-            if file.read_bytes()[:24] == b"version https://git-lfs.":
+            if file.is_file() and file.open("rb").read(len(LFS_POINTER)) == LFS_POINTER:
                 raise FabulaError(
                     "this file is a pointer of Git LFS, not the weights",
                     where=file,

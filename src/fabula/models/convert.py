@@ -120,9 +120,8 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
         tokenizer = load_tokenizer(folder if own_tokenizer else base)
         try:
             with quiet(), warnings.catch_warnings(action="ignore", category=FutureWarning):
-                if (
-                    len(tokenizer) > model.config.vocab_size
-                ):  # tokens were added, and their embeddings trained
+                # Tokens that were added, with embeddings in the adapter's weights.
+                if len(tokenizer) > model.config.vocab_size:
                     model.resize_token_embeddings(len(tokenizer))
                 model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
         except Exception as error:  # peft raises many kinds
