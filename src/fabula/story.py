@@ -14,16 +14,21 @@ _UNSPACED = (
 _ANY_UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+_ANY_SPACE = re.compile(r"\s")
 _ASCII = bytes(range(128))
+_SPACE_OR_NOT = bytes(32 if byte < 128 and chr(byte).isspace() else 33 for byte in range(256))
 
 
 def count_words(text: str) -> int:
     """Number of words: runs of characters between white space. Text in a script without spaces counts by its length."""
-    if text.isascii():
-        return len(text.split())
+    encoded = text.encode(errors="replace")
     # Deleting the ASCII characters first is ten times as fast as searching the whole text.
-    if not _ANY_UNSPACED.search(text.encode(errors="ignore").translate(None, _ASCII).decode()):
-        return len(text.split())
+    rest = "" if text.isascii() else encoded.translate(None, _ASCII).decode()
+    if not _ANY_UNSPACED.search(rest):
+        if _ANY_SPACE.search(rest):
+            return len(text.split())
+        marked = encoded.translate(_SPACE_OR_NOT)  # twice as fast as splitting
+        return marked.count(b" !") + marked.startswith(b"!")
     num_words = 0.0
     for script, mean_length in _UNSPACED:
         num_words += sum(map(len, script.findall(text))) / mean_length

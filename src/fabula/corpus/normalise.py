@@ -31,6 +31,11 @@ _SEGMENT = 100_000
 _UNUSUAL = re.compile(r"[^\t\n\x20-\x7e‘’“”–—…]")
 _ORDINARY = bytes([9, 10, *range(0x20, 0x7F)])
 _BROKEN = re.compile(f"[\x80-\x9f{re.escape(''.join(map(chr, [*CONTROL_CHARS, *LIGATURES])))}]")
+# All that ftfy calls bad has two neighbours that are not ASCII, or one of these letters; quotes and dashes may be neighbours.
+_ODD_RUN = re.compile(
+    _BROKEN.pattern + r"|[ÂÃŒœ]|[^\x00-\x7f‘’“”–—…][^\x00-\x7f]|[^\x00-\x7f][^\x00-\x7f‘’“”–—…]"
+)
+_APART = bytes(32 if byte in _ORDINARY else byte for byte in range(256))
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _LINE_ENDS = re.compile(r"\r\n?|[\v\u0085\u2028\u2029]")
 _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u00ad]")
@@ -83,28 +88,43 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
             text = _count(_LINE_ENDS, "\n", text, counts, "line_ends")
         if _INVISIBLE.search(rest):
             text = _count(_INVISIBLE, "", text, counts, "invisible")
-        paragraphs = text.split("\n")
-        for number, paragraph in enumerate(paragraphs):
-            if _UNUSUAL.search(paragraph) and _needs_ftfy(paragraph):
-                fixed = _fix(paragraph)
-                if fixed != paragraph:
-                    counts["unicode"] += 1
-                    paragraphs[number] = fixed
-        text = "\n".join(paragraphs)
+        is_odd = _may_need_ftfy(text)
+        if is_odd:
+            paragraphs = text.split("\n")
+            for number, paragraph in enumerate(paragraphs):
+                if _UNUSUAL.search(paragraph) and _needs_ftfy(paragraph):
+                    fixed = _fix(paragraph)
+                    if fixed != paragraph:
+                        counts["unicode"] += 1
+                        paragraphs[number] = fixed
+            text = "\n".join(paragraphs)
         # This is last, because a no-break space is evidence of wrong decoding.
-        text = _count(_SPACES, " ", text, counts, "spaces")
+        if is_odd or _SPACES.search(rest):
+            text = _count(_SPACES, " ", text, counts, "spaces")
     if "\n" in text:
         joined = unwrap(text)
-        counts["line_wraps"] += text.count("\n") - joined.count("\n")
-        text = joined
+        if joined is not text:
+            counts["line_wraps"] += text.count("\n") - joined.count("\n")
+            text = joined
     elif "\\n" in text and _WRITTEN_END.search(text):
         text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")
-    if "[/" in text:
+    if "[" in text and "[/" in text:
         text, counts["bbcode"] = without_bbcode(text)
     if markdown:
         text = _count(_ESCAPE, r"\1", text, counts, "markdown")
         text = _count(_SUPERSCRIPT, lambda match: match[1] or "", text, counts, "markdown")
     return text.strip(), +counts
+
+
+def _may_need_ftfy(text: str) -> bool:
+    """Whether a paragraph of a text may need ftfy: it has an odd run of characters that are not ASCII, or a mark that
+    combines with the letter before it."""
+    runs = b" ".join(set(text.encode().translate(_APART).split())).decode()
+    return (
+        _ODD_RUN.search(runs) is not None
+        or any(map(unicodedata.combining, set(runs)))
+        or not unicodedata.is_normalized("NFC", runs)
+    )
 
 
 def _needs_ftfy(paragraph: str) -> bool:

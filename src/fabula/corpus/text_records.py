@@ -209,12 +209,12 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
 
 def with_newlines(text: str) -> str:
     """`<nl>`, `<NL>` and `<newline>`, with at most one space on either side, become a newline."""
+    usual = text.replace(" <nl> ", "\n")
+    if "<" not in usual:
+        return usual
     for token in ("<newline>", "<NL>", "<NEWLINE>"):
-        if token in text:
-            text = text.replace(token, "<nl>")
+        text = text.replace(token, "<nl>")
     first, *rest = text.split("<nl>")
-    if not rest:
-        return text
     lines = [first]
     for part in rest:
         if lines[-1][-1:].isspace():

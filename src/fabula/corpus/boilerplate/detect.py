@@ -19,6 +19,7 @@ from fabula.corpus.boilerplate.evidence import (
     MAX_CHARS,
     MAX_EVIDENCE,
     ScoredParagraph,
+    has_sign,
     score_paragraph,
 )
 from fabula.corpus.boilerplate.narrator import NARRATION_CHARS, is_in_first_person, raise_in_first_person
@@ -366,10 +367,10 @@ def _is_scant(note: Sequence[ScoredParagraph]) -> bool:
 def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     """A note in the last sentences of a paragraph of story."""
     start = max(paragraph.start, paragraph.end - LAST_CHARS)
-    last = [score_paragraph(piece, rule_set, "tail") for piece in pieces(text, start, paragraph.end)]
+    last = pieces(text, start, paragraph.end)
     start = max(paragraph.start, paragraph.end - INLINE_CHARS)
     labelled = "EDIT" in text[start : paragraph.end] or "Edit" in text[start : paragraph.end]
-    if not labelled and not any(one.evidence or one.paragraph.is_divider for one in last):
+    if not labelled and not any(one.is_divider or has_sign(one, rule_set) for one in last):
         return []
     parts = pieces(text, start, paragraph.end)
     story_end = parts[0].end

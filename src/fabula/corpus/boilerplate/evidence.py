@@ -141,31 +141,32 @@ class SignIndex:
         by_letters: for the longest run of letters in a key, the keys. Any text that contains the key has this run within
             one word, so that most keys need not be searched for.
         longest: length of the longest of these runs.
-        by_word: for each word seen so far, the keys that may match around it.
+        seen: the words seen so far, and `by_word`: the keys that may match around each of them, if there are any.
     """
 
     signs: tuple[tuple[str, Sign], ...]
     by_key: dict[str, list[int]]
     by_letters: dict[str, list[str]]
     longest: int
+    seen: set[str]
     by_word: dict[str, list[str]]
 
     def candidates(self, folded: str, words: Sequence[str]) -> list[int]:
         """The signs of which a key occurs in a folded paragraph that consists of these words."""
-        keys = set(self.by_letters[""])
-        for word in set(words):
-            found = self.by_word.get(word)
-            if found is None:
-                parts = {
-                    word[start:end]
-                    for start in range(len(word))
-                    for end in range(start + 1, min(start + self.longest, len(word)) + 1)
-                }
-                found = [key for part in parts & self.by_letters.keys() for key in self.by_letters[part]]
-                if len(self.by_word) < MAX_WORDS:
-                    self.by_word[word] = found
-            if found:
-                keys.update(found)
+        distinct = set(words)
+        if len(self.seen) > MAX_WORDS:
+            self.seen.clear()
+            self.by_word.clear()
+        for word in distinct - self.seen:
+            parts = {
+                word[start:end]
+                for start in range(len(word))
+                for end in range(start + 1, min(start + self.longest, len(word)) + 1)
+            }
+            if found := [key for part in parts & self.by_letters.keys() for key in self.by_letters[part]]:
+                self.by_word[word] = found
+        self.seen.update(distinct)
+        keys = set(self.by_letters[""]).union(*(self.by_word[word] for word in distinct & self.by_word.keys()))
         return sorted({i for key in keys if key in folded for i in self.by_key[key]})
 
     def evidence(self, folded: str, words: Sequence[str]) -> dict[str, float]:
@@ -192,7 +193,7 @@ def sign_index(rule_set: str, where: str) -> SignIndex:
             if key not in by_key:
                 by_letters.setdefault(max(_LETTERS.findall(key), key=len, default=""), []).append(key)
             by_key.setdefault(key, []).append(i)
-    return SignIndex(signs, by_key, by_letters, max(map(len, by_letters)), {})
+    return SignIndex(signs, by_key, by_letters, max(map(len, by_letters)), set(), {})
 
 
 def score_paragraph(
@@ -224,6 +225,14 @@ def score_paragraph(
         scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD[rule_set])
     scored.score += min(sum(scored.evidence.values()), MAX_EVIDENCE)
     return scored
+
+
+def has_sign(paragraph: Paragraph, rule_set: str) -> bool:
+    """Whether `score_paragraph` finds a sign in a short paragraph at the tail; mostly decided by the keys alone."""
+    folded = fold(paragraph.raw)
+    return bool(sign_index(rule_set, "tail").candidates(folded, words(folded))) and bool(
+        score_paragraph(paragraph, rule_set, "tail").evidence
+    )
 
 
 def _is_english(words: Sequence[str]) -> bool:

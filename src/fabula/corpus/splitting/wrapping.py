@@ -144,8 +144,9 @@ _SECOND = {
 
 def unwrap(text: str) -> str:
     """A text whose lines were broken at one width, with each paragraph on a line; any other text as it is."""
-    if max(map(len, text.split("\n", _MIN_PAIRS)[:_MIN_PAIRS])) > MAX_WIDTH:
-        return text  # for most texts the first lines decide
+    first_lines = text[: _MIN_PAIRS * (MAX_WIDTH + 1)].split("\n")[:_MIN_PAIRS]
+    if max(map(len, first_lines)) > MAX_WIDTH:
+        return text  # most texts
     lines = text.split("\n")
     width = wrap_width(lines)
     if not width:
