@@ -2,13 +2,14 @@
 
 import itertools
 import random
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabula.corpus.dedup import find_near_duplicates, grams, jaccard, signatures, word_hashes
+from fabula.corpus.dedup import find_near_duplicates, grams, jaccard, signatures, split_words, word_hashes
 from fabula.corpus.options import SIMILARITY
 
 
@@ -35,6 +36,19 @@ def test_jaccard_is_that_of_word_5_grams() -> None:
     sets = [{tuple(words[start : start + 5]) for start in range(len(words) - 4)} for words in (one, other)]
     wanted = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
     assert measured(" ".join(one), " ".join(other)) == wanted == 0.5
+
+
+@given(
+    st.text(
+        st.one_of(
+            st.sampled_from("aZ09_ \n\t.,'’“—…éÉßİ²½漢,\u0301\u00a0"),
+            st.characters(exclude_categories=["Cs"]),
+        )
+    )
+)
+@settings(max_examples=500, deadline=None)
+def test_words_are_runs_of_letters_digits_and_underscores(text: str) -> None:
+    assert split_words(text) == [word.encode() for word in re.findall(r"\w+", text.lower())]
 
 
 def test_case_and_punctuation_do_not_matter() -> None:

@@ -1,13 +1,16 @@
 """The summary and the warnings about the stories after reading."""
 
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made import clean, command, stories_file, story
 
 from fabula.corpus.judge import first_line, oddities, script_of
-from fabula.corpus.ledger import LeftOutRow
+from fabula.corpus.ledger import LeftOutRow, RepairRow
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.story import count_words
@@ -133,6 +136,32 @@ def test_chinese_stories_are_long_enough(tmp_path: Path) -> None:
     path = stories_file(tmp_path / "a.jsonl", [f"{text}{number}" for number in "一二三四"])
     assert clean(path, None, rules="none", filters={"min_words": 50}, copies="ignore").counts.num_kept == 4
     assert script_of(text) == "Chinese or Japanese"
+
+
+@given(st.text(st.sampled_from("aé—’“ \n\r\t\v\f\x1c\x1f\x7f\x85\u00a0\u2003\u2028\u200b")))
+def test_words_are_counted_at_white_space(text: str) -> None:
+    assert count_words(text) == len(text.split())
+
+
+def test_joined_lines_are_in_the_ledger_with_their_number(tmp_path: Path) -> None:
+    """Of a whole text, of stories between markers and of a mail, whether the reader or the repair joins them."""
+    texts = [textwrap.fill(story(number), 60) for number in range(6)]
+    inputs = {
+        "chapters.txt": "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(texts, 1)),
+        "marked.txt": "\n".join(f"<sos>\n{text}\n<eos>" for text in texts),
+        "rows.jsonl": "\n".join(json.dumps({"text": text}) for text in texts),
+    }
+    for name, content in inputs.items():
+        (tmp_path / name).write_text(content)
+        out = tmp_path / f"{name}.corpus"
+        counts = clean(tmp_path / name, out, rules="none").counts
+        rows = [row for row in open_corpus(out).ledger() if isinstance(row, RepairRow)]
+        assert counts.num_read == 6, name
+        assert sum(row.count for row in rows) == sum(text.count("\n") for text in texts), name
+        assert counts.repairs == {"line_wraps": sum(row.count for row in rows)}, name
+        assert {(row.repaired, row.source) for row in rows} == {("line_wraps", name)}
+        assert all("\n" not in one.text for one in open_corpus(out).stories()), name
+        assert counts.num_left_out == {}, name
 
 
 def test_what_the_reader_left_out_is_in_the_ledger(tmp_path: Path) -> None:

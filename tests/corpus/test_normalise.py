@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fabula.corpus.normalise import _CONFIG, REPAIRS, _needs_ftfy, normalise
+from fabula.corpus.normalise import _CONFIG, REPAIRS, _may_need_ftfy, _needs_ftfy, normalise
 
 USUAL = string.ascii_letters + string.digits + string.punctuation + " \t\n‘’“”–—…"
 
@@ -60,6 +60,16 @@ def test_ftfy_would_not_change_text_that_is_not_passed_to_it(text: str) -> None:
 def test_ftfy_changes_nothing_where_it_is_not_asked(text: str) -> None:
     if not _needs_ftfy(text):
         assert ftfy.fix_and_explain(text, _CONFIG).text == text
+
+
+ODD = "éèœŒÃ©â€™ÂàÀ£°ˆ\u0301ﬁ\x85\x00\x7fИЖГВя日本ｱ가각\u1161’“—… aZ"
+
+
+@given(st.text(st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"]))))
+@settings(max_examples=2000, deadline=None)
+def test_no_paragraph_needs_ftfy_in_a_text_that_does_not(text: str) -> None:
+    if not _may_need_ftfy(text):
+        assert not _needs_ftfy(text)
 
 
 @given(st.text())

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fabula.corpus import dedup, split
-from fabula.corpus.formats.base import ReaderRemoval
+from fabula.corpus.formats.base import LINE_WRAPS, ReaderRemoval
 from fabula.corpus.judge import MAX_EXAMINED, Examination, first_line, judge, stop_if_flagrant
-from fabula.corpus.ledger import DroppedRow, LeftOutRow, restore
+from fabula.corpus.ledger import DroppedRow, LeftOutRow, RepairRow, restore
 from fabula.corpus.plan import Plan
 from fabula.corpus.read import StorySource
 from fabula.corpus.review import Review, certainty
@@ -201,12 +201,18 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
     review = Review({name: f"your own: {rule.pattern}" for name, rule in plan.cleaning.own.items()})
     with CorpusWriter(folder) as writer:
         for removal in read.left_out:
-            row = LeftOutRow(
-                left_out=removal.reason, source=removal.source, source_line=removal.line, text=removal.text
-            )
-            writer.write_row(row)
+            source, line = removal.source, removal.line
+            if removal.reason == LINE_WRAPS:
+                tally.repairs[LINE_WRAPS] += int(removal.text)
+                writer.write_row(_joined_row(source, line, int(removal.text)))
+            else:
+                writer.write_row(
+                    LeftOutRow(left_out=removal.reason, source=source, source_line=line, text=removal.text)
+                )
         for number, one in enumerate(spool):
             tally.add_read(one.repairs)
+            if num_joined := one.repairs.get(LINE_WRAPS):
+                writer.write_row(_joined_row(one.story.source, one.story.source_line, num_joined))
             if not is_kept[number]:
                 row = _dropped_row(spool, clusters, number, one)
                 writer.write_row(row)
@@ -227,6 +233,10 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
     with (folder / REVIEW).open("w", encoding="utf-8", newline="\n") as file:
         file.write(review.render(plan.source.title, counts))
     return counts
+
+
+def _joined_row(source: str, line: int, num_joined: int) -> RepairRow:
+    return RepairRow(repaired=LINE_WRAPS, source=source, source_line=line, count=num_joined)
 
 
 def _dropped_row(spool: Spool, clusters: Clusters, number: int, one: CleanedStory) -> DroppedRow:
@@ -260,7 +270,7 @@ class Tally:
         self._first_lines: list[str] = []
         self._num_words: list[int] = []
         self._num_read = self._train_words = self._num_doubts = self._num_doubtful = 0
-        self._repairs: Counter[str] = Counter()
+        self.repairs: Counter[str] = Counter()
         self._splits: Counter[str] = Counter()
         self._removals: Counter[str] = Counter()
         self._words: Counter[str] = Counter()
@@ -268,7 +278,7 @@ class Tally:
     def add_read(self, repairs: Mapping[str, int]) -> None:
         """Count a story that was read, and its repairs."""
         self._num_read += 1
-        self._repairs.update(repairs)
+        self.repairs.update(repairs)
 
     def add_kept(self, number: int, one: CleanedStory) -> None:
         """Count a story that is kept, its removals and its doubts."""
@@ -314,12 +324,14 @@ class Tally:
             words_by_rule=dict(sorted(self._words.items())),
             words_removed=self._words.total(),
             words_kept=sum(self._num_words),
-            repairs=dict(sorted(self._repairs.items())),
+            repairs=dict(sorted(self.repairs.items())),
             splits={name: self._splits[name] for name in split.NAMES if self._splits[name]},
             format=plan.source.description,
             rule_set=plan.cleaning.rules,
             rule_set_reason=plan.rule_set_reason,
-            num_left_out=dict(sorted(Counter(one.reason for one in left_out).items())),
+            num_left_out=dict(
+                sorted(Counter(one.reason for one in left_out if one.reason != LINE_WRAPS).items())
+            ),
             median_words=median_words,
             first_lines=tuple(self._first_lines),
             warnings=tuple(warnings),

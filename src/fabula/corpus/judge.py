@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from fabula.corpus.dedup import split_words
 from fabula.corpus.filters import language_of
 from fabula.corpus.formats.base import ReaderRemoval
 from fabula.errors import FabulaError
@@ -20,7 +21,11 @@ EXAMINED_CHARS = 8000
 """Characters of each that are examined."""
 
 BEGINNING_CHARS = 1000
-"""Characters of each from which its language is told."""
+"""Characters of each whose words are compared first, to find stories in other languages."""
+
+COMMON, KNOWN = 0.4, 0.1
+"""Shares of the stories that a word occurs in: a story in another language has few of the words of the first share, and of the
+second."""
 
 FEW_WORDS = 40
 """A smaller median number of words is too short for stories."""
@@ -79,7 +84,7 @@ class Examination:
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
         lines: in how many of these each line occurs.
-        beginnings: the place, the script and the first characters of each story.
+        beginnings: the place, the script and the examined text of each story.
     """
 
     num_examined: int = 0
@@ -103,7 +108,7 @@ class Examination:
             self.examples.setdefault(oddity, f"{story.source}:{story.source_line}")
         if script := script_of(text):
             self.scripts[script] += 1
-        self.beginnings.append((f"{story.source}:{story.source_line}", script, text[:BEGINNING_CHARS]))
+        self.beginnings.append((f"{story.source}:{story.source_line}", script, text))
 
     def share(self, oddity: str) -> float:
         """Share of the stories with an oddity."""
@@ -164,8 +169,8 @@ def script_of(text: str) -> str:
 def other_languages(beginnings: Sequence[tuple[str, str, str]]) -> tuple[str, Counter[str], str]:
     """The language of most stories, how many are in each of the others, and the place of the first of these.
 
-    Only stories that have few of the words that most stories have are tested by py3langid, whose model takes half a second
-    to load.
+    Only stories that have few of the words that most stories have, and few of the words of the others, are tested by
+    py3langid, whose model takes half a second to load.
     """
     common_script = Counter(script for _, script, _ in beginnings).most_common(1)
     same = [
@@ -173,20 +178,32 @@ def other_languages(beginnings: Sequence[tuple[str, str, str]]) -> tuple[str, Co
     ]
     if len(same) < 2:
         return "", Counter(), ""
-    told = [text.lower().split() for _, text in same]
-    times = Counter(word for words in told for word in set(words))
-    common = {word for word, count in times.items() if count >= 0.4 * len(same)}
-    shares = [
-        sum(map(common.__contains__, words)) / len(words) if len(words) >= 20 else 1.0 for words in told
-    ]
-    usual = sorted(shares)[len(shares) * 3 // 4]
-    suspects = [at for at, share in enumerate(shares) if share < 0.5 * usual]
+    told = [split_words(text[:BEGINNING_CHARS]) for _, text in same]
+    suspects = _with_few(told, told, COMMON)
+    if suspects and len(suspects) <= FLAGRANT * len(same):
+        rest = [words for at, words in enumerate(told) if at not in suspects]
+        longer = [split_words(same[at][1]) for at in suspects]
+        suspects = [suspects[at] for at in _with_few(longer, rest, KNOWN)]
     if not suspects or len(suspects) > FLAGRANT * len(same):
         return "", Counter(), ""
-    usually = language_of(" ".join(text for at, (_, text) in enumerate(same) if at not in suspects)[:20_000])
+    others_text = (text[:BEGINNING_CHARS] for at, (_, text) in enumerate(same) if at not in suspects)
+    usually = language_of(" ".join(others_text)[:20_000])
     languages = {at: language_of(same[at][1]) for at in suspects}
     others = [at for at in suspects if languages[at] != usually]
     return usually, Counter(languages[at] for at in others), same[others[0]][0] if others else ""
+
+
+def _with_few(texts: Sequence[list[bytes]], stories: Sequence[list[bytes]], common: float) -> list[int]:
+    """Which texts have less than half as many of the words that occur in a share `common` of the stories as is usual in a
+    story."""
+    times = Counter(word for words in stories for word in set(words))
+    known = {word for word, count in times.items() if count >= common * len(stories)}
+
+    def share(words: list[bytes]) -> float:
+        return sum(map(known.__contains__, words)) / len(words) if len(words) >= 20 else 1.0
+
+    usual = sorted(map(share, stories))[len(stories) * 3 // 4]
+    return [at for at, words in enumerate(texts) if share(words) < 0.5 * usual]
 
 
 _SAYINGS = {

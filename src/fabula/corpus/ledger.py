@@ -142,7 +142,18 @@ class LeftOutRow(Result):
     text: str
 
 
-LedgerRow = RemovalRow | DroppedRow | LeftOutRow
+class RepairRow(Result):
+    """A ledger row for lines broken at one width that were joined, in a file or in a story."""
+
+    repaired: str
+    """The name of the repair, as in the manifest."""
+    source: str
+    source_line: int
+    count: int
+    """Number of line ends that were taken out."""
+
+
+LedgerRow = RemovalRow | DroppedRow | LeftOutRow | RepairRow
 
 
 def parse_row(value: Any, where: str | Path = "", line: int | None = None) -> LedgerRow:
@@ -151,7 +162,7 @@ def parse_row(value: Any, where: str | Path = "", line: int | None = None) -> Le
     Raises:
         FabulaError: it is not a row of the ledger.
     """
-    kinds = {"dropped": DroppedRow, "left_out": LeftOutRow}
+    kinds = {"dropped": DroppedRow, "left_out": LeftOutRow, "repaired": RepairRow}
     keys = kinds.keys() & (value if isinstance(value, dict) else {})
     kind = kinds[keys.pop()] if keys else RemovalRow
     return kind.of(value, where, line)

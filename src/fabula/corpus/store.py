@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fabula.corpus.ledger import DroppedRow, LedgerRow, LeftOutRow, Removal, RemovalRow, parse_row, restore
+from fabula.corpus.ledger import DroppedRow, LedgerRow, Removal, RemovalRow, parse_row, restore
 from fabula.errors import FabulaError
 from fabula.files import MANIFEST, Manifest, atomic_file, natural_order
 from fabula.results import CorpusManifest, read_rows
@@ -210,7 +210,7 @@ class Corpus:
                 ) from None
 
     def ledger(self) -> Iterator[LedgerRow]:
-        """The rows of the ledger: removals, dropped stories, and what was left out while reading.
+        """The rows of the ledger: removals, dropped stories, joined lines, and what was left out while reading.
 
         Raises:
             FabulaError: a row is damaged.
@@ -226,7 +226,9 @@ class Corpus:
             FabulaError: no story has this id, or several do.
         """
         rows = [
-            row for row in self.ledger() if not isinstance(row, LeftOutRow) and row.story.startswith(story)
+            row
+            for row in self.ledger()
+            if isinstance(row, RemovalRow | DroppedRow) and row.story.startswith(story)
         ]
         found = {one.id: one for one in self.stories() if one.id.startswith(story)}
         ids = {row.story for row in rows} | set(found)

@@ -7,7 +7,6 @@ from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import make_story
 from fabula.corpus.lines import Begins, Lines, decode, too_long
 from fabula.corpus.splitting.split import Split
-from fabula.corpus.splitting.wrapping import unwrap
 from fabula.errors import FabulaError
 from fabula.story import Story
 
@@ -230,7 +229,5 @@ def text_stories(records: Iterator[Raw], name: str, split: Split) -> Iterator[St
         text = decode(raw, name, line, offset)
         if has_tokens:
             text = with_newlines(text.strip().removeprefix(split.start).removesuffix(split.end))
-        if split.unwrap:
-            text = unwrap(text)
         if text := text.strip():
             yield make_story(text, name, line)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fabula.corpus.ledger import LeftOutRow, RemovalRow
+from fabula.corpus.ledger import DroppedRow, RemovalRow
 from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.verdict import fits_endings
@@ -194,7 +194,7 @@ def summarise_cleaning(corpus: Path) -> CleaningSummary | None:
     }
     dropped: dict[str, list[Example]] = {reason: [] for reason in counts.num_dropped}
     for row in Corpus(corpus, manifest).ledger():
-        if isinstance(row, LeftOutRow):
+        if not isinstance(row, RemovalRow | DroppedRow):
             continue
         examples = rules[row.rule].examples if isinstance(row, RemovalRow) else dropped[row.dropped]
         if len(examples) < NUM_EXAMPLES:

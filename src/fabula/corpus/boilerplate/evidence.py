@@ -166,7 +166,9 @@ class SignIndex:
             if found := [key for part in parts & self.by_letters.keys() for key in self.by_letters[part]]:
                 self.by_word[word] = found
         self.seen.update(distinct)
-        keys = set(self.by_letters[""]).union(*(self.by_word[word] for word in distinct & self.by_word.keys()))
+        keys = set(self.by_letters[""]).union(
+            *(self.by_word[word] for word in distinct & self.by_word.keys())
+        )
         return sorted({i for key in keys if key in folded for i in self.by_key[key]})
 
     def evidence(self, folded: str, words: Sequence[str]) -> dict[str, float]:

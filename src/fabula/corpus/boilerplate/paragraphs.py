@@ -22,7 +22,7 @@ _DIVIDER_MARKS = re.compile(r"[-–—_=~*] ?[-–—_=~*]")
 _PIECE = re.compile(
     r"(?<=[.!?…\"”’*_~])\s+(?=[^\s)\]])|\s+(?=[*_(\[^~]{0,4}(?:EDIT|Edit)\b(?! ?\d{0,2}[.!?]))|(?<!\])\s+(?=\^?[(\[][^()\[\]]{0,200}[)\]]\W{0,3}$)"
 )
-_MARKS = re.compile(r"[*_~^\\`]")
+_MARKS = "*_~^\\`"
 _SPACED = re.compile(r" (?=(?:n't|'s|'m|'re|'ve|'ll|'d)\b)")
 _STRAIGHT = {"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "}
 # Quoted speech, and italics in the middle of a paragraph, are a character's words, not the author's. The closing mark
@@ -59,10 +59,15 @@ def fold(text: str) -> str:
     """
     small = text.startswith("^")
     text = _EDIT.sub("EDIT\x02", _SPOKEN.sub('""', text)) if "EDIT" in text else _SPOKEN.sub('""', text)
-    for mark, plain in _STRAIGHT.items():
-        text = text.replace(mark, plain)  # several times as fast as str.translate
-    text = " ".join(_MARKS.sub("", text.lower()).split())
-    text = _SPACED.sub("", text)
+    if not text.isascii():
+        for mark, plain in _STRAIGHT.items():
+            text = text.replace(mark, plain)  # several times as fast as str.translate
+    text = text.lower()
+    for mark in _MARKS:
+        text = text.replace(mark, "")
+    text = " ".join(text.split())
+    if " n't" in text or " '" in text:
+        text = _SPACED.sub("", text)
     return "\x01" + text if small else text
 
 

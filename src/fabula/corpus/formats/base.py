@@ -59,6 +59,10 @@ class Sample:
         return "." + name.rpartition(".")[2] if "." in name else ""
 
 
+LINE_WRAPS = "line_wraps"
+"""The reason for line ends that are left out because lines are broken at one width."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReaderRemoval:
     """Something that was left out while reading, before there was a story that it belonged to.
@@ -67,7 +71,7 @@ class ReaderRemoval:
         source: the file, as in `Story.source`.
         line: its 1-based line, row or block; 0 for a whole file.
         reason: why, in a word ("front-matter", "page-number", "empty-row").
-        text: what was left out, or a description if it is not text.
+        text: what was left out, or a description if it is not text; for `LINE_WRAPS`, how many line ends were joined.
     """
 
     source: str

@@ -2,7 +2,7 @@
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import DOCUMENTS, document_kind, read_document
-from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
+from fabula.corpus.formats.base import LINE_WRAPS, DocumentFormat, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.sources.ao3 import is_ao3, without_ao3
 from fabula.corpus.splitting.text_blocks import text_blocks
 
@@ -26,16 +26,19 @@ class OfficeDocument(DocumentFormat):
         if is_ao3(document.blocks):
             document = without_ao3(document)
         log.removals += [ReaderRemoval(name, out.line, out.reason, out.text) for out in document.left_out]
-        return _without_wraps(document.blocks)
+        return _without_wraps(document.blocks, name, log)
 
 
-def _without_wraps(blocks: list[Block]) -> list[Block]:
+def _without_wraps(blocks: list[Block], name: str, log: ReadingLog) -> list[Block]:
     """The blocks of a document, or those of its text if its lines are broken as in plain text (`pre` on a web page)."""
     if sum(block.text.count("\n") for block in blocks) < len(blocks):
         return blocks
     text = "\n\n".join("* * *" if block.kind == "divider" else block.text for block in blocks)
     found = text_blocks(text)
-    return found.blocks if found.width else blocks
+    if not found.num_joined:
+        return blocks
+    log.leave_out(name, [(1, LINE_WRAPS, str(found.num_joined))])
+    return found.blocks
 
 
 class UnreadDocument(DocumentFormat):

@@ -1,15 +1,15 @@
 """Mail, mailboxes (mbox) and pages that a browser saved in one file (MHTML), with one story per message."""
 
-import email
-import email.policy
 import re
 from collections.abc import Iterator
-from email.message import EmailMessage
+from typing import TYPE_CHECKING
 
 from fabula.corpus.formats.base import FilePlan, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange
-from fabula.corpus.splitting.wrapping import unwrap
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 _HEADERS = re.compile(
     rb"(?:From \S[^\r\n]*\r?\n)?(?:[A-Z][\w-]{1,40}:[ \t][^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*){3,}"
@@ -29,6 +29,9 @@ class Mail(RowFormat):
         return headers is not None and _OF_MAIL.search(headers[0]) is not None
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
+        import email  # is slow to import
+        import email.policy
+
         data = plan.read_bytes()
         starts = [found.end() for found in _MESSAGE.finditer(data)] or [0]
         ends = [found.start() for found in _MESSAGE.finditer(data)][1:]
@@ -40,10 +43,10 @@ class Mail(RowFormat):
             if signature := _SIGNATURE.search(text):
                 log.removals.append(ReaderRemoval(plan.name, line, "signature", signature[0].strip()))
                 text = text[: signature.start()]
-            yield line, {"title": str(message.get("subject", "")), "text": unwrap(text)}
+            yield line, {"title": str(message.get("subject", "")), "text": text}
 
 
-def _body(message: EmailMessage) -> str:
+def _body(message: "EmailMessage") -> str:
     """The text of a message, or the text of its HTML if it has no plain text."""
     found = message.get_body(("plain", "html"))
     if found is None:

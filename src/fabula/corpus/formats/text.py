@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from fabula.corpus import lines as limits
-from fabula.corpus.formats.base import FilePlan, Format, ReadingLog, Sample, part_stories
+from fabula.corpus.formats.base import LINE_WRAPS, FilePlan, Format, ReadingLog, Sample, part_stories
 from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere, decode, too_long
 from fabula.corpus.splitting.cut import Part, cut_blocks
 from fabula.corpus.splitting.split import Split
@@ -70,15 +70,14 @@ def _parts(text: str, plan: FilePlan, log: ReadingLog) -> list[Part]:
     """The stories in a whole text; what is not story goes to the log."""
     split = plan.split
     if split.kind == "file":
-        body, removed = whole_text(text, split.unwrap)
+        body, removed, num_joined = whole_text(text, split.unwrap)
         parts = [Part("", body, 1)]
     else:
         found = text_blocks(text, split.pattern)
         parts, left_out = cut_blocks(found.blocks, split)
-        removed = [*found.removed, *left_out]
-        if found.width:
-            told = f"lines broken at {found.width} characters were joined to paragraphs"
-            removed.append((1, "line-wraps", told))
+        removed, num_joined = [*found.removed, *left_out], found.num_joined
+    if num_joined:
+        removed.append((1, LINE_WRAPS, str(num_joined)))
     log.leave_out(plan.name, removed)
     return parts
 

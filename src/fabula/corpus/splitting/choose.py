@@ -56,9 +56,9 @@ class ReadSample:
         return self.document if self.text is None else self._found.blocks
 
     @property
-    def width(self) -> int:
-        """The width at which the lines of a text are broken, or 0."""
-        return self._found.width
+    def is_wrapped(self) -> bool:
+        """Whether the lines of a text are broken at one width."""
+        return self._found.num_joined > 0
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def choose_named(split_at: str, samples: Sequence[ReadSample]) -> Split:
         for candidate in candidates:
             if candidate.split.split_at == split_at:
                 return candidate.split
-    wraps = any(sample.width for sample in samples)
+    wraps = any(sample.is_wrapped for sample in samples)
     is_text = all(sample.text is not None for sample in samples)
     if split_at == "files":
         return candidates[-1].split
@@ -288,7 +288,7 @@ def find_candidates(samples: Sequence[ReadSample]) -> list[Candidate]:
         for split, prior, why in _line_splits(samples, several):
             add(split, prior, why)
     whole = tuple("\n".join(cut_sample(sample, WHOLE)) for sample in samples)
-    wraps = any(sample.width for sample in samples)
+    wraps = any(sample.is_wrapped for sample in samples)
     why = "a folder of files" if several else "no line separates stories"
     found.append(Candidate(replace(WHOLE, unwrap=wraps), why, 0.72 if several else 0.35, whole, None))
     return found
@@ -333,7 +333,7 @@ def _best_level(found: Sequence[Candidate]) -> Candidate:
 def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Split, float, str]]:
     """The ways to cut plain text by its lines."""
     found: list[tuple[Split, float, str]] = []
-    wraps = any(sample.width for sample in samples)
+    wraps = any(sample.is_wrapped for sample in samples)
     for line, is_scene in _repeated_lines(samples):
         prior = (0.5 if several else 0.85) if is_scene else (0.8 if several else 0.9)
         found.append(

@@ -31,12 +31,12 @@ class TextBlocks:
     Attributes:
         blocks: in order; `level` of a heading as in `headings`.
         removed: page numbers, running heads and licences.
-        width: the width at which its lines were broken (and are joined), or 0.
+        num_joined: number of line ends that were taken out because its lines were broken at one width.
     """
 
     blocks: list[Block]
     removed: list[Removed]
-    width: int
+    num_joined: int
 
 
 def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks:
@@ -47,13 +47,33 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     removed += _without_fields(lines)
     _close_double_spacing(lines)
     width = wrap_width([line for line in lines if line is not None])
-    blocks = _checked(_all_blocks(lines, width, pattern, {}))
+    blocks, num_joined = _unwrapped(_all_blocks(lines, pattern, {}), width)
+    blocks = _checked(blocks)
     num_headings = sum(block.kind == "heading" for block in blocks)
     items = {} if num_headings else _items(lines)
     items = items or _titled(lines, RUN_IN)
     if len(items) > 2 * num_headings:
-        blocks = _all_blocks(lines, width, pattern, items)
-    return TextBlocks(blocks, sorted(removed), width)
+        blocks, num_joined = _unwrapped(_all_blocks(lines, pattern, items), width)
+    return TextBlocks(blocks, sorted(removed), num_joined)
+
+
+def _unwrapped(blocks: Sequence[Block], width: int) -> tuple[list[Block], int]:
+    """The blocks, with paragraphs that are broken at a width (not 0) joined, and the number of line ends taken out."""
+    found: list[Block] = []
+    num_joined = 0
+    for block in blocks:
+        lines = block.text.split("\n")
+        if block.kind != "paragraph":
+            found.append(block)
+        elif width:
+            texts = joined(lines, width)
+            num_joined += len(lines) - sum(text.count("\n") + 1 for text in texts)
+            found += [replace(block, text=text) for text in texts]
+        elif sum(line[0].isspace() for line in lines) > 0.5 * len(lines):
+            found.append(replace(block, text="\n".join(line.strip() for line in lines)))
+        else:
+            found.append(block)
+    return found, num_joined
 
 
 def _without_fields(lines: list[str | None]) -> list[Removed]:
@@ -101,7 +121,7 @@ _MIN_DOUBLE = 40
 
 
 def _all_blocks(
-    lines: Sequence[str | None], width: int, pattern: re.Pattern[str] | None, items: Mapping[int, str]
+    lines: Sequence[str | None], pattern: re.Pattern[str] | None, items: Mapping[int, str]
 ) -> list[Block]:
     """The blocks of lines, of which None are left out; `items` are numbers before text, which become headings."""
     blocks: list[Block] = []
@@ -110,7 +130,7 @@ def _all_blocks(
         if line is None:
             continue
         if group and (number in items or not line.strip()):
-            blocks += _group_blocks(group, width, pattern)
+            blocks += _group_blocks(group, pattern)
             group = []
         if number in items:
             name = items[number].strip(" .):—–-")
@@ -151,9 +171,7 @@ _CAPITALS = re.compile(r"(?=[^a-z]{4})[A-Z][A-Z'’ -]{1,50}[A-Z][.:](?:[—–-
 _ITEM = re.compile(r" {0,3}(\d{1,5})[.)]\s+(?=\S)")
 
 
-def _group_blocks(
-    group: Sequence[tuple[int, str]], width: int, pattern: re.Pattern[str] | None
-) -> list[Block]:
+def _group_blocks(group: Sequence[tuple[int, str]], pattern: re.Pattern[str] | None) -> list[Block]:
     """The blocks of lines without a blank one between them."""
     blocks: list[Block] = []
     start = 0
@@ -164,7 +182,7 @@ def _group_blocks(
         heading = find_heading(group[1][1].strip("#*| \t"), True)
         if heading:
             title = Block("heading", heading.text, min(heading.level, DECORATED), group[1][0])
-            return [title, *_group_blocks(group[3:], width, pattern)]
+            return [title, *_group_blocks(group[3:], pattern)]
     if len(group) == 2 and _UNDERLINE.fullmatch(group[1][1]):
         heading = find_heading(group[0][1].strip(), True)
         if heading:
@@ -180,25 +198,18 @@ def _group_blocks(
             heading = Heading(1, stripped)
         if heading is None and not is_divider(stripped):
             continue
-        blocks += _paragraphs(group[start:at], width)
+        blocks += _paragraph(group[start:at])
         start = at + 1
         if heading:
             blocks.append(Block("heading", heading.text, heading.level, number))
         else:
             blocks.append(Block("divider", "", 0, number))
-    return blocks + _paragraphs(group[start:], width)
+    return blocks + _paragraph(group[start:])
 
 
-def _paragraphs(group: Sequence[tuple[int, str]], width: int) -> list[Block]:
-    if not group:
-        return []
-    number = group[0][0]
-    lines = [line for _, line in group]
-    if width:
-        return [Block("paragraph", text, 0, number) for text in joined(lines, width)]
-    if sum(line[0].isspace() for line in lines) > 0.5 * len(lines):
-        lines = [line.strip() for line in lines]
-    return [Block("paragraph", "\n".join(lines), 0, number)]
+def _paragraph(group: Sequence[tuple[int, str]]) -> list[Block]:
+    """The lines as one block, if there are any."""
+    return [Block("paragraph", "\n".join(line for _, line in group), 0, group[0][0])] if group else []
 
 
 def _checked(blocks: list[Block]) -> list[Block]:
@@ -228,11 +239,13 @@ def _checked(blocks: list[Block]) -> list[Block]:
     return made
 
 
-def whole_text(text: str, is_wrapped: bool) -> tuple[str, list[Removed]]:
-    """A text that is not cut, without page numbers and licences, with broken lines joined."""
+def whole_text(text: str, is_wrapped: bool) -> tuple[str, list[Removed], int]:
+    """A text that is not cut, without page numbers and licences, with broken lines joined; what was removed from it; and
+    the number of line ends taken out."""
+    if is_wrapped:
+        found = text_blocks(text)
+        blocks = (DIVIDER if block.kind == "divider" else block.text for block in found.blocks)
+        return "\n\n".join(blocks), found.removed, found.num_joined
     lines, removed = without_pages(text.split("\n"))
     removed += without_gutenberg(lines)
-    if is_wrapped:
-        blocks = text_blocks(text).blocks
-        return "\n\n".join(DIVIDER if block.kind == "divider" else block.text for block in blocks), removed
-    return "\n".join(line for line in lines if line is not None), removed
+    return "\n".join(line for line in lines if line is not None), removed, 0
