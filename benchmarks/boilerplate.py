@@ -213,7 +213,14 @@ def score(data: Path) -> None:
 
 def score_sites(data: Path) -> None:
     """Of the cases in the manner of many sites: those that the detector was tuned on, and those that it was not."""
-    for name in ("dev.txt", "heldout.txt", "independent.jsonl", "usual.txt"):
+    for name in (
+        "dev.txt",
+        "heldout.txt",
+        "independent.jsonl",
+        "usual.txt",
+        "first_sight.txt",
+        "first_sight_heldout.txt",
+    ):
         counts: dict[str, list[tuple[int, int, int, int]]] = {}
         for case in site_cases(name):
             found = find_boilerplate(case.text, case.site if case.site in RULE_SETS else "web")

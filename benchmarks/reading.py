@@ -131,6 +131,7 @@ def compare(other: Path, stories: Path, rounds: int, rules: str, copies: str) ->
     for number in range(rounds):
         for name in list(roots) if number % 2 else reversed(roots):
             runs[name].append(clean(stories, roots[name], "--rules", rules, "--copies", copies))
+        print(*(f"{name} {runs[name][-1][1]:.2f} cpu-s" for name in roots), flush=True)
     for at, what in enumerate(("wall", "cpu")):
         now, before = ([run[at] for run in runs[name]] for name in roots)
         ratios = [one / two for one, two in zip(now, before, strict=True)]

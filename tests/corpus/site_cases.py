@@ -3,7 +3,8 @@
 A file of cases has a line `@site` before each case. Boilerplate is between ⟦ and ⟧; `{a}` is a story of `bodies.txt`.
 `heldout.txt` was written before the detector was tuned on `dev.txt`, and is only for the figure that is published.
 `independent.jsonl` has 80 cases by a writer who knew nothing of the detector, many of them stories that look like notes.
-`usual.txt` has 50 cases as a sample of such sites would carry them, a third of them without a note.
+`usual.txt` has 50 cases as a sample of such sites would carry them, a third of them without a note. `first_sight.txt` and
+`first_sight_heldout.txt` have 30 more each, half of them without a note; the second is only for the figure that is published.
 """
 
 import json
