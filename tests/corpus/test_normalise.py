@@ -68,6 +68,7 @@ ODD = "éèœŒÃ©â€™ÂàÀ£°ˆ\u0301ﬁ\x85\x00\x7fИЖГВя日本ｱ�
 @given(st.text(st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"]))))
 @settings(max_examples=2000, deadline=None)
 def test_no_paragraph_needs_ftfy_in_a_text_that_does_not(text: str) -> None:
+    text = text.replace("\v", "").replace("\r", "")  # are line ends by then
     if not _may_need_ftfy(text):
         assert not _needs_ftfy(text)
 
