@@ -66,7 +66,7 @@ class CachedBatch(Batch):
 
     def step(self, rows: Sequence[int], input_ids: Sequence[int]) -> None:
         if list(rows) != list(range(len(self._mask_BT))):
-            kept = torch.tensor(rows, device=self._model.device)
+            kept: Any = torch.tensor(rows, device=self._model.device)
             self._cache.reorder_cache(kept)
             self._mask_BT = self._mask_BT[kept]
         positions_B1 = self._mask_BT.sum(dim=1, keepdim=True)
