@@ -155,8 +155,7 @@ def choose_columns(
         else [name for name in names if name not in (*text, title) and _typical(values[name]) >= 12]
     )
     beginnings, ends = (
-        [plain_text(value, format) for value in values.get(name, [])]
-        for name, format in ((text[0], formats[0]), (text[-1], formats[-1]))
+        [plain_text(value, formats[place]) for value in values.get(text[place], [])] for place in (0, -1)
     )
     typical = sum(_typical(values.get(name, [])) for name in text)
     group = (
