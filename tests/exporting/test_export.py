@@ -181,7 +181,7 @@ def test_onnx(model: Path, tmp_path: Path):
     np.testing.assert_allclose(logits[:, -1], original_logits(model, ids.tolist()), atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama", "llama-grouped"])
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
 def test_onnx_stores_the_embeddings_in_8_bits(name: str, tmp_path: Path):
     """Once, also if the output shares them; nothing of their size is left in full precision."""
     onnx = pytest.importorskip("onnx", reason="the extra [export] is not installed")

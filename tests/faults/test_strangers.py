@@ -35,7 +35,7 @@ def test_a_configuration_is_refused_before_it_is_followed(
 def test_adapters_and_links_lead_nowhere(tiny_gpt2_dir: Path, tmp_path: Path):
     model = Path(shutil.copytree(tiny_gpt2_dir, tmp_path / "model"))
     (model / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere"}')
-    with pytest.raises(FabulaError, match="holds an adapter"):
+    with pytest.raises(FabulaError, match="holds both a model and an adapter"):
         load_model(model)
     (model / "adapter_config.json").unlink()
     (model / "tokenizer.json").rename(tmp_path / "tokenizer.json")

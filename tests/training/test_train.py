@@ -40,7 +40,7 @@ QUICK = Recipe(
     precision="fp32",
 )
 
-NUM_KILLS = int(os.environ.get("FABULA_KILLS", "4"))
+NUM_KILLS = int(os.environ.get("FABULA_KILLS", "3"))
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["fabula.training.loop", "fabula.corpus.store", "peft"])

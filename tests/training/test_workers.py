@@ -27,6 +27,9 @@ from fabula.training.workers import Workers
 
 QUICK = Recipe(batch_tokens=256, context_length=64, precision="fp16", max_grad_norm=0)
 
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["fabula.training.loop", "fabula.corpus.store", "peft"])
+
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor, put together if it is split over the workers."""
@@ -85,9 +88,8 @@ def overflow_in_one_worker(
 def test_in_float16_all_workers_skip_the_same_steps(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, sharding: str, port: int
 ):
-    context = multiprocessing.get_context("spawn")
     workers = [
-        context.Process(
+        processes.Process(
             target=overflow_in_one_worker,
             args=(tiny_corpus_dir, tiny_gpt2_dir, tmp_path, sharding, rank, port),
         )
@@ -132,10 +134,9 @@ def train_and_kill_the_other(corpus: Path, base: Path, out: Path, rank: int, por
 def test_a_worker_ends_when_another_one_was_killed(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, port: int
 ):
-    context = multiprocessing.get_context("spawn")
     arguments = (tiny_corpus_dir, tiny_gpt2_dir, tmp_path)
     workers = [
-        context.Process(target=train_and_kill_the_other, args=(*arguments, rank, port)) for rank in (0, 1)
+        processes.Process(target=train_and_kill_the_other, args=(*arguments, rank, port)) for rank in (0, 1)
     ]
     for worker in workers:
         worker.start()
@@ -167,10 +168,9 @@ def train_and_halt_the_other(
 def test_a_worker_that_waits_for_one_that_hangs_can_be_stopped(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, port: int, patience: float, num_signals: int
 ):
-    context = multiprocessing.get_context("spawn")
     arguments = (tiny_corpus_dir, tiny_gpt2_dir, tmp_path, patience)
     workers = [
-        context.Process(target=train_and_halt_the_other, args=(*arguments, rank, port)) for rank in (0, 1)
+        processes.Process(target=train_and_halt_the_other, args=(*arguments, rank, port)) for rank in (0, 1)
     ]
     for worker in workers:
         worker.start()
