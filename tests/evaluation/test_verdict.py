@@ -275,12 +275,14 @@ def test_what_it_writes_is_told_beside_people():
     stuck = verdict_on(writing(ended=0.25, looping=0.5, spread=0.1), writing(ended=0.9))
     assert len(stuck.learned) == 1
     assert stuck.not_learned == [
-        "Endings: few of its stories come to an end (25\u00a0% end within the length allowed, 90\u00a0% of people's).",
+        "Endings: fewer of its stories come to an end than of people's (25\u00a0% end within the length allowed, 90\u00a0% of people's).",
         "Loops: 50\u00a0% of its stories get stuck and repeat themselves.",
     ]
     good = verdict_on(writing(ended=0.85, spread=0.1), writing(ended=0.9))
     assert good.not_learned == []
     assert good.learned[0].startswith("Endings: its stories end as often as people's")
+    by_chance = verdict_on(writing(ended=0.8, spread=0.1), writing(ended=1.0, spread=0.2))
+    assert by_chance.not_learned == []
     silent = verdict_on(None, None)
     assert (silent.learned, silent.not_learned) == ([], [])
 

@@ -288,8 +288,8 @@ def judge_endings(figures: EvaluationFigures) -> list[Aspect]:
         return []
     own, people = writing.measures.ended_share, human.measures.ended_share
     shares = f"{format_percent(own.value, 0)} end within the length allowed, {format_percent(people.value, 0)} of people's"
-    if highest(own) < people.value:
-        return [(False, f"Endings: few of its stories come to an end ({shares}).")]
+    if highest(own) < lowest(people):
+        return [(False, f"Endings: fewer of its stories come to an end than of people's ({shares}).")]
     if own.value < people.value / 2:  # among so few stories that this shows nothing
         return []
     return [(True, f"Endings: its stories end as often as people's ({shares}).")]
