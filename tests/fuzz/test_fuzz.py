@@ -4,7 +4,7 @@ ever found."""
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from targets import NAMES, WORDS, check, seeds
 
@@ -36,6 +36,9 @@ def test_good_inputs(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 @given(pieces=st.lists(PIECES, max_size=30))
+@example(pieces=[])
+@example(pieces=[b"\xef\xbb\xbf"])
+@example(pieces=[b"\n", b"\n"])
 def test_any_bytes(name: str, pieces: list[bytes]) -> None:
     check(bytes([NAMES.index(name)]) + b"".join(pieces))
 

@@ -86,7 +86,7 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
     tried = [
         found
         for delimiter in ([told] if told else _DELIMITERS)
-        if delimiter not in "~^" or delimiter in lines[0]
+        if delimiter not in "~^" or delimiter in "".join(lines[:1])
         for quoting in ("doubled", "escaped", "single", "none")
         if (found := _try(lines, delimiter, quoting, whole)) is not None
     ]
