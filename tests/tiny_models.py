@@ -139,8 +139,7 @@ TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
 def make_model(name: str, folder: Path, *, seed: int = 0) -> Path:
     """Write the model of this name in `SHAPES` to `folder`, with its tokenizer. The weights are random, and so large
     that everything that a position attends to changes its prediction."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     architecture, shape = SHAPES[name]
     tokenizer = TOKENIZERS.get(name, gappy_tokenizer)()
@@ -152,6 +151,15 @@ def make_model(name: str, folder: Path, *, seed: int = 0) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    save_random(config, tokenizer, folder, seed)
+    return folder
+
+
+def save_random(config: Any, tokenizer: Any, folder: Path, seed: int = 0) -> None:
+    """Write a model of this configuration with random weights, and its tokenizer, to `folder`."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -160,4 +168,3 @@ def make_model(name: str, folder: Path, *, seed: int = 0) -> Path:
                 torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_story
-from tiny_models import GROUPED, SHAPE, gappy_tokenizer
-from transformers import AutoConfig, AutoModelForCausalLM
+from tiny_models import GROUPED, SHAPE, gappy_tokenizer, save_random
+from transformers import AutoConfig
 
 from fabula.generation.engines import load_engine
 from fabula.generation.transformers_engine import CachedBatch, RereadBatch, TransformersEngine
@@ -52,14 +52,7 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder, tokenizer = tmp_path_factory.mktemp(request.param), gappy_tokenizer()
     shape = {**SHAPES[request.param], "vocab_size": len(tokenizer), "pad_token_id": None}
     config = AutoConfig.for_model(request.param, bos_token_id=0, eos_token_id=0, **shape)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        for parameter in model.parameters():
-            if parameter.ndim >= 2:
-                torch.nn.init.normal_(parameter, std=0.2)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_random(config, tokenizer, folder)
     return request.param, folder
 
 

@@ -227,9 +227,12 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _check_weights(folder: Path, config: dict[str, Any]) -> None:
-    """Compare the headers of the weight files with the file sizes and with config.json."""
-    import torch
+def _read_headers(folder: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """The shape and the data type of each tensor in the weight files.
+
+    Raises:
+        FabulaError: a file is damaged, or a pointer of Git LFS.
+    """
     from safetensors import SafetensorError, safe_open
 
     shapes: dict[str, tuple[int, ...]] = {}
@@ -248,6 +251,14 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
                     hint="fetch them with `git lfs pull`",
                 ) from None
             raise FabulaError(f"this weight file is damaged ({error})", where=file) from None
+    return shapes, dtypes
+
+
+def _check_weights(folder: Path, config: dict[str, Any]) -> None:
+    """Compare the headers of the weight files with the file sizes and with config.json."""
+    import torch
+
+    shapes, dtypes = _read_headers(folder)
     most_parts = max(MANY_PARTS, len(shapes), *(max(shape, default=0) for shape in shapes.values() if shape))
     for name, value in _fields(config):
         most = most_parts if "expert" in name else max(MANY_PARTS, len(shapes))
