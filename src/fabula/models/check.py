@@ -244,7 +244,7 @@ def _read_headers(folder: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, s
                     part = tensors.get_slice(name)
                     shapes[name], dtypes[name] = tuple(part.get_shape()), part.get_dtype()
         except (SafetensorError, OSError, ValueError) as error:
-            if file.is_file() and file.open("rb").read(len(LFS_POINTER)) == LFS_POINTER:
+            if file.is_file() and _begins_with(file, LFS_POINTER):
                 raise FabulaError(
                     "this file is a pointer of Git LFS, not the weights",
                     where=file,
@@ -252,6 +252,11 @@ def _read_headers(folder: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, s
                 ) from None
             raise FabulaError(f"this weight file is damaged ({error})", where=file) from None
     return shapes, dtypes
+
+
+def _begins_with(file: Path, start: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(start)) == start
 
 
 def _check_weights(folder: Path, config: dict[str, Any]) -> None:
