@@ -3,12 +3,15 @@
 import itertools
 import random
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fabula.corpus import dedup
 from fabula.corpus.dedup import find_near_duplicates, grams, jaccard, signatures, split_words, word_hashes
 from fabula.corpus.options import SIMILARITY
 
@@ -23,7 +26,7 @@ def copies(texts: list[str], similarity: float = SIMILARITY) -> tuple[list[int],
 
 
 def measured(one: str, other: str) -> float:
-    return jaccard(np.unique(grams(word_hashes(one))), np.unique(grams(word_hashes(other))))
+    return jaccard(np.unique(grams(*word_hashes([one]))), np.unique(grams(*word_hashes([other]))))
 
 
 def prose(seed: int, num_words: int) -> list[str]:
@@ -49,6 +52,17 @@ def test_jaccard_is_that_of_word_5_grams() -> None:
 @settings(max_examples=500, deadline=None)
 def test_words_are_runs_of_letters_digits_and_underscores(text: str) -> None:
     assert split_words(text) == [word.encode() for word in re.findall(r"\w+", text.lower())]
+
+
+@given(st.lists(st.text(st.sampled_from("ab漢é0 ."), max_size=90), max_size=8))
+@settings(deadline=None)
+def test_a_word_has_the_same_hash_wherever_it_is_looked_up(texts: list[str]) -> None:
+    """Words of all lengths, new ones and ones of the table, alone and with others."""
+    with mock.patch.object(dedup, "NUM_SLOTS", 4), mock.patch.object(dedup, "MAX_AT_ONCE", 3):
+        found = word_hashes([*texts, *texts])
+    for text, hashes in zip([*texts, *texts], found, strict=True):
+        words = split_words(text) or [text.encode()]
+        assert hashes.tolist() == [xxhash.xxh3_64_intdigest(word) for word in words]
 
 
 def test_case_and_punctuation_do_not_matter() -> None:
@@ -131,7 +145,7 @@ def test_every_member_is_like_its_head(texts: list[str], draw: random.Random) ->
     again, _ = copies([texts[number] for number in order])
 
     def words(number: int) -> bytes:
-        return word_hashes(texts[number]).tobytes()
+        return word_hashes([texts[number]])[0].tobytes()
 
     assert {words(number) for number in kept} == {words(order[number]) for number in again}
 

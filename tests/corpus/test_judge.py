@@ -3,12 +3,14 @@
 import json
 import textwrap
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made import clean, command, stories_file, story
 
+from fabula.corpus import judge
 from fabula.corpus.judge import first_line, oddities, script_of
 from fabula.corpus.ledger import LeftOutRow, RepairRow
 from fabula.corpus.store import open_corpus
@@ -106,6 +108,17 @@ def test_a_language_other_than_most_is_named(tmp_path: Path) -> None:
         "2 of 11 stories are not in the language of most (en): fr 1, de 1 (the first: a.jsonl:10); --language en drops them"
     ]
     assert not any("language" in one for one in clean(stories_file(path, texts[:9]), None).counts.warnings)
+
+
+def test_the_plainest_english_needs_no_look_at_its_language() -> None:
+    tales = [
+        "Once there was a king who had it all, and he gave bread to them and looked at the fire, as it is told."
+    ]
+    tales = tales * 9 + [
+        "Look, fire! Fire burns. Fire cooks. Fire gives warmth. It is a friend and it is ours. Look, fire!"
+    ]
+    with mock.patch.object(judge, "language_of", side_effect=AssertionError):
+        assert judge.other_languages([(f"a:{at}", "Latin", tale) for at, tale in enumerate(tales)])[1] == {}
 
 
 def test_files_that_are_not_read_are_named_and_in_the_ledger(tmp_path: Path) -> None:

@@ -42,17 +42,12 @@ _FACTORS = np.array(
 )
 
 
-class _WordHashes(dict[bytes, int]):
-    """XXH3 of words, each computed once."""
+NUM_SLOTS, MAX_TABLE_BYTES, MAX_AT_ONCE = 1 << 18, 64, 1 << 16
+"""The number of words in the table of hashes, the most bytes of a word in it, and the number of words looked up at once."""
 
-    def __missing__(self, word: bytes) -> int:
-        if len(self) > 1_000_000:
-            self.clear()
-        value = self[word] = xxhash.xxh3_64_intdigest(word)
-        return value
-
-
-_hashes = _WordHashes()
+_table_keys, _table_hashes = np.zeros(NUM_SLOTS, np.uint64), np.zeros(NUM_SLOTS, np.uint64)
+_FIRST_BYTES = np.frombuffer(b"".join(bytes([255] * size + [0] * (8 - size)) for size in range(9)), np.uint64)
+"""Masks of the first 0 to 8 bytes of eight."""
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
@@ -63,21 +58,75 @@ def _mix(values: np.ndarray) -> np.ndarray:
 
 def split_words(text: str) -> list[bytes]:
     """The words of a text in lower case: runs of letters, digits and underscores."""
+    return _only_words(text).split()
+
+
+def _only_words(text: str) -> bytes:
+    """The words of a text in lower case, with one or more spaces between them."""
     if not text.isascii():
         text = text.lower()
         rest = set(text.encode(errors="replace").translate(None, _ASCII).decode())
         marks = [character for character in rest if not character.isalnum()]
         if len(marks) > MANY_MARKS:
-            return [word.encode() for word in _WORD.findall(text)]
+            return " ".join(_WORD.findall(text)).encode(errors="replace")
         for mark in marks:
             text = text.replace(mark, " ")  # fifty times as fast as str.translate
-    return text.encode(errors="replace").translate(_WORD_BYTES).split()  # three times as fast as the pattern
+    return text.encode(errors="replace").translate(_WORD_BYTES)  # three times as fast as the pattern
 
 
-def word_hashes(text: str) -> np.ndarray:
-    """A hash of each word of a text [num_words], in order; a hash of the whole text if it has no word."""
-    words = split_words(text) or [text.encode()]
-    return np.fromiter(map(_hashes.__getitem__, words), np.uint64, len(words))
+def word_hashes(texts: Sequence[str]) -> list[np.ndarray]:
+    """For each text, a hash of each of its words [num_words], in order; a hash of the whole text if it has no word."""
+    parts = [_only_words(text) for text in texts]
+    data = np.frombuffer(b" ".join([b"", *parts, bytes(8)]), np.uint8)
+    edges = np.flatnonzero(np.diff(data[:-8] != ord(" "))) + 1
+    starts, lengths = edges[::2], edges[1::2] - edges[::2]
+    found = [
+        _look_up(data, starts[first : first + MAX_AT_ONCE], lengths[first : first + MAX_AT_ONCE])
+        for first in range(0, len(starts), MAX_AT_ONCE)
+    ]
+    hashes = np.concatenate([np.zeros(0, np.uint64), *found])
+    ends = np.searchsorted(starts, np.cumsum([len(part) + 1 for part in parts]))
+    return [
+        one if len(one) else np.array([xxhash.xxh3_64_intdigest(text.encode())], np.uint64)
+        for text, one in zip(texts, np.split(hashes, ends), strict=False)
+    ]
+
+
+def _look_up(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """XXH3 of the words at `starts` of `data` (both arrays [num_words]), computed only for words that the table lacks.
+
+    The table is searched for all words at once, by keys that numpy makes of eight bytes at a time. Different words of up
+    to eight bytes have different keys, and longer ones nearly always.
+    """
+    blocks = np.ndarray((len(data) - 7,), np.uint64, data, strides=(1,))  # the eight bytes from each place on
+    keys = _mix((blocks[starts] & _FIRST_BYTES[np.minimum(lengths, 8)]) * _FACTORS[0])
+    longer = np.flatnonzero(lengths > 8)
+    for at in range(8, MAX_TABLE_BYTES, 8):
+        block = blocks[starts[longer] + at] & _FIRST_BYTES[np.minimum(lengths[longer] - at, 8)]
+        keys[longer] = _mix((keys[longer] + block) * _FACTORS[1])
+        longer = longer[lengths[longer] > at + 8]
+        if not len(longer):
+            break
+    slots = (keys % np.uint64(NUM_SLOTS)).astype(np.int64)
+    hashes = _table_hashes[slots]
+    missing = _table_keys[slots] != keys
+    missing[longer] = False
+    if missing.any():
+        places = np.flatnonzero(missing)
+        _, first, which = np.unique(keys[places], return_index=True, return_inverse=True)
+        computed = _hash_each(data, starts[places[first]], lengths[places[first]])
+        hashes[places] = computed[which]
+        _table_keys[slots[places]], _table_hashes[slots[places]] = keys[places], hashes[places]
+    hashes[longer] = _hash_each(data, starts[longer], lengths[longer])
+    return hashes
+
+
+def _hash_each(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    ends = starts + lengths
+    digests = (
+        xxhash.xxh3_64_intdigest(data[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
+    return np.fromiter(digests, np.uint64, len(starts))
 
 
 def grams(words: np.ndarray) -> np.ndarray:
@@ -100,8 +149,7 @@ def signatures(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     if not texts:
         return np.zeros((0, 2), np.uint64), np.zeros((0, NUM_BANDS), np.uint64)
     keys, gram_hashes = [], []
-    for text in texts:
-        words = word_hashes(text)
+    for words in word_hashes(texts):
         keys.append(np.frombuffer(xxhash.xxh3_128_digest(words.tobytes()), np.uint64))
         gram_hashes.append(grams(words))
     offsets = np.cumsum([0, *map(len, gram_hashes)], dtype=np.uint64)
@@ -182,7 +230,7 @@ def find_near_duplicates(
 
     @lru_cache(maxsize=128)
     def gram_set(story: int) -> np.ndarray:
-        return np.unique(grams(word_hashes(text_of(story))))
+        return np.unique(grams(*word_hashes([text_of(story)])))
 
     members: dict[int, list[int]] = {}
     starts = np.flatnonzero(np.r_[True, stories[1:] != stories[:-1]])
