@@ -122,11 +122,9 @@ def _look_up(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.nd
 
 
 def _hash_each(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    ends = starts + lengths
-    digests = (
-        xxhash.xxh3_64_intdigest(data[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-    )
-    return np.fromiter(digests, np.uint64, len(starts))
+    raw, ends = data.data, starts + lengths
+    places = zip(starts.tolist(), ends.tolist(), strict=True)
+    return np.fromiter((xxhash.xxh3_64_intdigest(raw[a:b]) for a, b in places), np.uint64, len(starts))
 
 
 def grams(words: np.ndarray) -> np.ndarray:
