@@ -46,8 +46,8 @@ def test_no_arguments_show_help():
         (["write", "m", "--temp", "1"], "did you mean --temperature?"),
         (["write", "m", "--max-length", "9"], "did you mean --max-new-tokens?"),
         (["train", "c", "--output", "m"], "did you mean --out?"),
-        (["train", "c", "--epochs", "3"], "write `num_epochs = ...` into my.toml and add --recipe my.toml"),
-        (["run", "--weight-decay", "0"], "write `weight_decay = ...` into my.toml"),
+        (["train", "c", "--epochs", "3"], "it is a field of the recipe: add --recipe default,num_epochs=..."),
+        (["run", "--weight-decay", "0"], "add --recipe default,weight_decay=..."),
     ],
 )
 def test_a_mistyped_word_is_refused_with_a_suggestion(arguments: list[str], suggestion: str):

@@ -51,6 +51,21 @@ def test_an_unknown_recipe_is_one_clear_line():
         load_recipe("lore")
 
 
+def test_fields_behind_a_name_replace_those_of_the_recipe(tmp_path: Path):
+    changed = load_recipe("lora,learning_rate=3e-05,precision=bf16,learning_rate=1e-05")
+    assert changed == load_recipe("lora").model_copy(update={"learning_rate": 1e-05, "precision": "bf16"})
+    path = tmp_path / "mine.toml"
+    path.write_text("num_epochs = 2\n")
+    assert load_recipe(f"{path},lora_rank=4") == Recipe(num_epochs=2, lora_rank=4)
+    for name, expected in (
+        ("default,lr=1", "unknown field 'lr'"),
+        ("default,lora_rank", "whole number"),
+        ("lore,lora_rank=4", "did you mean lora"),
+    ):
+        with pytest.raises(FabulaError, match=expected):
+            load_recipe(name)
+
+
 @pytest.mark.parametrize(
     ("schedule", "middle"), [("linear", 0.5), ("cosine", 0.5), ("cooldown", 1.0), ("constant", 1.0)]
 )

@@ -229,7 +229,7 @@ def suggest_option(mistyped: str, known: list[str]) -> str:
 
         field = SAME_FIELD.get(mistyped, mistyped.removeprefix("--").replace("-", "_"))
         if field in Recipe.model_fields:
-            return f"it is a field of a recipe: write `{field} = ...` into my.toml and add --recipe my.toml"
+            return f"it is a field of the recipe: add --recipe default,{field}=..."
     return did_you_mean(mistyped, known)
 
 

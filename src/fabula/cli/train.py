@@ -1,7 +1,6 @@
 """`fabula train`."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,6 @@ from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP
 from fabula.defaults import RECIPE, SEED
 from fabula.formatting import format_duration
 from fabula.install import command
-
-SLOWER = "slower.toml"
 
 
 def train(
@@ -58,6 +55,8 @@ def train(
     Run it again to resume a training that was stopped. A finished model is never replaced unless you ask for it.
     """
     from fabula.evaluation.verdict import FEW_STEPS, describe_failure
+    from fabula.results import TrainingLog
+    from fabula.training.recipe import load_recipe
     from fabula.training.train import train as train_model
 
     with context.obj as terminal:
@@ -96,25 +95,10 @@ def train(
         if max_minutes is not None:
             again += ["--max-minutes", f"{max_minutes:g}"]
         print("Next:  add stories, or try a third of the learning rate:")
-        print(f"  {_slower_recipe(recipe, result.log)}")
-        print(f"  {command('train', corpus, '--out', out, *again, '--recipe', SLOWER)}")
+        rate = load_recipe(recipe).learning_rate or max(
+            row.learning_rate for row in TrainingLog.load(result.log).steps
+        )
+        slower = f"{recipe},learning_rate={rate / 3:.2g}"
+        print(f"  {command('train', corpus, '--out', out, *again, '--recipe', slower)}")
     else:
         print(f"Next:  {command('write', result.model, 'Once upon a time,')}")
-
-
-def _slower_recipe(name: str, log: Path) -> str:
-    """The shell command that writes the recipe, with a third of this training's learning rate, to the file `SLOWER`."""
-    import tomli_w
-
-    from fabula.results import TrainingLog
-    from fabula.training.recipe import load_recipe
-
-    recipe = load_recipe(name)
-    rate = recipe.learning_rate or max(row.learning_rate for row in TrainingLog.load(log).steps)
-    changed = recipe.model_dump(mode="json", exclude_defaults=True) | {
-        "learning_rate": float(f"{rate / 3:.2g}")
-    }
-    lines = tomli_w.dumps(changed).splitlines()
-    return " && ".join(
-        f"echo {shlex.quote(line)} {'>>' if number else '>'} {SLOWER}" for number, line in enumerate(lines)
-    )

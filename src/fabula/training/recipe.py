@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fabula.config import Record
+from fabula.config import Record, read_toml
 from fabula.errors import FabulaError, did_you_mean
 
 WARMUP_SHARE = 0.05
@@ -218,16 +218,21 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """A recipe that comes with fabula ("default", "frozen", "lora", "notebook"), or one in a TOML file.
+    """A recipe that comes with fabula ("default", "frozen", "lora", "notebook"), or one in a TOML file. Fields that are to differ may
+    follow: "default,num_epochs=3".
 
     Raises:
         FabulaError: there is no such recipe or file, a field is unknown, or a value is out of range.
     """
     text = str(name)
-    if text in recipe_names():
-        return Recipe.read(RECIPES / f"{text}.toml")
-    if text.endswith(".toml") or Path(text).is_file():
-        return Recipe.read(text)
-    raise FabulaError(
-        f"unknown recipe {text!r}", hint=f"{did_you_mean(text, recipe_names())} (or name a .toml file)"
-    )
+    start, *changes = [text] if Path(text).is_file() else text.split(",")
+    if start in recipe_names():
+        path = RECIPES / f"{start}.toml"
+    elif start.endswith(".toml") or Path(start).is_file():
+        path = Path(start)
+    else:
+        raise FabulaError(
+            f"unknown recipe {start!r}", hint=f"{did_you_mean(start, recipe_names())} (or name a .toml file)"
+        )
+    changed = {field: value for field, _, value in (change.partition("=") for change in changes)}
+    return Recipe.parse(read_toml(path) | changed, where=name if changes else path)
