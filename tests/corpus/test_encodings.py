@@ -40,7 +40,7 @@ ARABIC = "كان يا ما كان صياد عجوز يعيش في قرية صغ�
 @pytest.mark.parametrize(
     ("text", "encodings"),
     [
-        (ENGLISH, "utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 utf-32-le windows-1252 mac-roman"),
+        (ENGLISH, "utf-7 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 utf-32-le windows-1252 mac-roman"),
         (UKRAINIAN, "windows-1251 koi8-u cp1125 iso8859-5"),
         (THAI, "utf-8 cp874"),
         (FRENCH.replace("Hélène", "sa sœur"), "windows-1252 iso8859-15"),

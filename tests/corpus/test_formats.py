@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.read import open_stories
 from fabula.errors import FabulaError
 from fabula.story import Story
@@ -123,6 +124,49 @@ def test_templates_of_fine_tuning(tmp_path: Path, template: str):
     assert [story.prompt for story in stories] == [f"About quay {k}" for k in range(6)]
 
 
+@pytest.mark.parametrize("template", ["llama-2", "chatml", "alpaca", "separator", "labels"])
+def test_templates_in_the_cells_of_a_table(tmp_path: Path, template: str):
+    rows = [{"text": TEMPLATES[template].format(k=k, tale=tale)} for k, tale in enumerate(TALES)]
+    assert texts(read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))) == TALES
+
+
+def test_a_mail_that_only_goes_with_its_attachment(tmp_path: Path):
+    mail = email.message.EmailMessage()
+    mail["From"] = mail["To"] = "a@example.org"
+    mail["Subject"] = "Tales"
+    mail["Message-ID"] = "<1@example.org>"
+    mail.set_content("Here they are.")
+    mail.add_attachment(b"PK", maintype="application", subtype="zip", filename="tales.zip")
+    with pytest.raises(FabulaError, match=r"in the attachment .tales\.zip."):
+        read(tmp_path / "a.eml", mail.as_bytes())
+
+
+def test_what_a_browser_saves_beside_its_pages_is_passed_over(tmp_path: Path):
+    for k, tale in enumerate(TALES):
+        (tmp_path / f"{k}.html").write_text(f"<html><body>{paragraphs(tale)}</body></html>")
+    (tmp_path / "0_files").mkdir()
+    (tmp_path / "0_files" / "ad.html").write_text("<html><body><p>Buy boats.</p></body></html>")
+    (tmp_path / "blank.html").write_text("<html><body></body></html>")
+    (tmp_path / "index.html").write_text("<html><body><p>My tales</p><a href='0.html'>One</a></body></html>")
+    source, log = open_stories(tmp_path), ReadingLog()
+    assert [(one.source, one.text) for one in source.passed_over] == [
+        ("0_files/ad.html", "a part of the web page beside it")
+    ]
+    found = [story for part in source.ranges() for story in source.read(part, log)]
+    assert [text.replace("\n\n", "\n") for text in texts(found)] == TALES
+    assert {one.source: one.text for one in log.removals if one.line == 0} == {
+        "blank.html": "there is no text in this document",
+        "index.html": "a page of links",
+    }
+
+
+def test_an_unpacked_book_is_refused(tmp_path: Path):
+    (tmp_path / "META-INF").mkdir()
+    (tmp_path / "META-INF" / "container.xml").write_text("<container/>")
+    with pytest.raises(FabulaError, match="an unpacked e-book"):
+        open_stories(tmp_path)
+
+
 def test_arrow(tmp_path: Path):
     pa = pytest.importorskip("pyarrow")
     table = pa.table({"n": list(range(6)), "text": TALES})
@@ -169,6 +213,11 @@ def test_aozora(tmp_path: Path):
         (b'// mine\nconst stories = [\n"The fox ran.",\n"The gull flew."\n];\n', "program"),
         (b'window.YTD.tweets.part0 = [ {"tweet": {"full_text": "The fox ran."}} ]', "program"),
         (b"2023-03-02T10:00:01 INFO server.py:1 handled in 1 ms\n" * 9, "log"),
+        (b"<html><body><tw-storydata name='Quay'><tw-passagedata>The fox ran.</tw-passagedata></tw-storydata></body></html>", "Twine"),
+        (b'{"doc_id": "1A", "email": "a@example.org"}', "Google Drive"),
+        (b"bplist00" + bytes(60), "web archive"),
+        (b"The%20fox%20ran%20down%20to%20the%20quay%20and%20looked%20at%20the%20boats.\n" * 9, "encoded"),
+        (b"\x1b[1mOne\x1b[0m\n\nThe fox ran.\n" * 9, "colours"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],

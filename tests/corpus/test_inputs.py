@@ -84,6 +84,16 @@ def test_archives_in_archives(tmp_path: Path) -> None:
         open_stories(tmp_path / "3.zip")
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstandard.compress])
+def test_a_compressed_archive(tmp_path: Path, pack) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(5):
+            archive.writestr(f"{number}.txt", story(number))
+    (tmp_path / "a.zip.gz").write_bytes(pack(buffer.getvalue()))
+    assert [one.text for one in open_stories(tmp_path / "a.zip.gz")] == [story(number) for number in range(5)]
+
+
 def test_archives_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(40))
     with pytest.raises(FabulaError, match="7z archives are not read; unpack it, and name the folder"):

@@ -71,6 +71,13 @@ def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
     assert "markup" in clean(path, tmp_path / "out", rules="none", force=True).counts.warnings[0]
 
 
+def test_a_mark_in_most_stories_stops(tmp_path: Path) -> None:
+    texts = [f"A stranger sells lamp {n}. <endprompt> {story(n)}" for n in range(6)]
+    with pytest.raises(FabulaError, match="the mark '<endprompt>' is in 100% of the stories"):
+        clean(stories_file(tmp_path / "a.jsonl", texts), tmp_path / "out")
+    assert clean(stories_file(tmp_path / "a.jsonl", texts), tmp_path / "out", force=True)
+
+
 def test_control_characters_in_most_stories_stop(tmp_path: Path) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number).replace("e", "\x02") for number in range(6)])
     with pytest.raises(FabulaError, match="100% of the stories hold control characters"):

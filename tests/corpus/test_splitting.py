@@ -15,7 +15,7 @@ from fabula.corpus.read import StorySource, open_stories
 from fabula.corpus.splitting.choose import ReadSample, choose_split
 from fabula.corpus.splitting.cut import cut_blocks
 from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading, roman_value
-from fabula.corpus.splitting.markers import find_markers
+from fabula.corpus.splitting.markers import find_markers, with_newlines
 from fabula.corpus.splitting.pages import without_gutenberg, without_pages
 from fabula.corpus.splitting.split import Split
 from fabula.corpus.splitting.wrapping import unwrap, wrap_width
@@ -309,9 +309,69 @@ def test_the_licence_of_project_gutenberg_goes() -> None:
     assert lines[1:] == ["The snow, said he", "not she, of snake_case."]
 
 
+@given(st.integers(1, 900), st.sampled_from(["{p. 0}", "[Pg 0]", "[page 0]"]))
+def test_marks_of_pages_within_lines_and_numbers_of_verses_go(first: int, mark: str) -> None:
+    marked = [f"He lit {mark.replace('0', str(first + number))} the lamp." for number in range(9)]
+    verse = [
+        f"The tide came in{' ' * 9}{number}" if number % 5 == 0 else "and took the lamp"
+        for number in range(5, 40)
+    ]
+    kept, removed = without_pages(marked)
+    assert kept == ["He lit the lamp."] * 9
+    assert [text for _, _, text in removed] == [mark.replace("0", str(first + number)) for number in range(9)]
+    assert {*without_pages(verse)[0]} == {"The tide came in", "and took the lamp"}
+    years = ["In    1907", "In    1871", "In    1902", "In    1899", "He went."]
+    assert without_pages(years) == (years, [])
+
+
 @given(
-    st.lists(st.lists(st.sampled_from(SENTENCES), min_size=8, max_size=14), min_size=3, max_size=6),
-    st.integers(55, 100),
+    st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=9),
+    st.sampled_from(["<nl>", " <NL> ", "[NL]", " ¶ ", "<newline> ", " <|newline|> "]),
+)
+def test_tokens_for_the_ends_of_lines(lines: list[str], token: str) -> None:
+    assert with_newlines(token.join(lines)) == "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ("{n}\n", ""),  # in a text without blank lines
+        ("\n★ {t}\n\n", "{t}"),
+        ("\n//-----//\n// {t}\n// Story: Quay\n//-----//\n\n", "{t}: Story: Quay"),
+        ('\n<story id="{n}" title="{t}">\n', ""),
+        ("\n-----8<-----\n", ""),
+    ],
+)
+def test_rarer_ways_to_part_stories(tmp_path: Path, head: str, title: str) -> None:
+    end = "\n</story>" if "<story" in head else ""
+    text = "\n".join(
+        head.format(n=number, t=TITLES[number - 1]) + "\n".join(story) + end
+        for number, story in enumerate(STORIES, 1)
+    )
+    if head.endswith("8<-----\n"):
+        text = text.removeprefix(head)
+    source = source_of(tmp_path, text)
+    assert [story.text.split() for story in source] == [flat.split() for flat in FLAT]
+    if title:
+        assert [story.title for story in source] == [title.format(t=name) for name in TITLES]
+
+
+def test_a_line_that_recurs_in_one_text_is_asked_about() -> None:
+    text = "\n\n".join(f"pell\n\nWell-known member\n\n{text}\n\nReply" for text in BLANK)
+    with pytest.raises(
+        FabulaError, match=r"--split-at '(?:Well-known member|pell|Reply)'"
+    ):
+        choose_split([ReadSample("a.txt", text)])
+
+
+def test_chinese_paragraphs_of_a_line_are_not_joined() -> None:
+    lines = ["　　" + "海边的老人有一条没有桨的船。" * (4 + number % 3) for number in range(40)]
+    assert unwrap("\n".join(lines)) == "\n".join(lines)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(SENTENCES), min_size=24, max_size=30), min_size=3, max_size=6),
+    st.integers(55, 150),
 )
 def test_broken_lines_are_joined(paragraphs: list[list[str]], width: int) -> None:
     whole = [" ".join(sentences) for sentences in paragraphs]

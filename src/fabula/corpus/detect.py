@@ -129,6 +129,10 @@ def _why_not(name: str, names: set[str]) -> str:
         PurePosixPath(name).with_suffix("") == path.with_name(beside) for name in names
     ):
         return "notes on the file beside it"
+    for parent in path.parents:
+        page = str(parent).removesuffix("_files")
+        if page != str(parent) and not names.isdisjoint({page + ".html", page + ".htm"}):
+            return "a part of the web page beside it"
     if path.suffix.lower() in _NO_STORIES or path.name in _OF_DATASETS:
         return "no stories"
     return "about the files" if _ABOUT.fullmatch(path.name) and len(names) > 2 else ""
@@ -199,7 +203,7 @@ def plan_prose(
     if others:
         spread = [others[len(others) * part // _MAX_SAMPLED] for part in range(_MAX_SAMPLED)]
         sampled = others if len(others) <= _MAX_SAMPLED else spread
-        read = [_read_sample(plan, samples[plan.name]) for plan in sampled]
+        read = [_read_sample(plan, samples[plan.name], len(plans) == 1) for plan in sampled]
         read = [sample for sample in read if sample.blocks or (sample.text or "").strip()] or read
         split, why = (
             choose_split(read) if split_at is None else (choose_named(split_at, read), "named by you")
@@ -226,12 +230,16 @@ def _chapters(plans: Sequence[FilePlan]) -> list[FilePlan]:
     return made
 
 
-def _read_sample(plan: FilePlan, sample: Sample) -> ReadSample:
+def _read_sample(plan: FilePlan, sample: Sample, is_alone: bool) -> ReadSample:
     format = FORMATS[plan.format]
     if isinstance(format, DocumentFormat):
-        return ReadSample(
-            plan.name, document=tuple(format.blocks(plan.read_bytes(), plan.name, ReadingLog()))
-        )
+        try:
+            blocks = format.blocks(plan.read_bytes(), plan.name, ReadingLog())
+        except documents.EmptyDocument:
+            if is_alone:
+                raise
+            blocks = []
+        return ReadSample(plan.name, document=tuple(blocks))
     text = sample.text
     if not sample.is_whole:
         text = text[:_SPLIT_CHARS]

@@ -33,6 +33,13 @@ LEGACY = (
 """Encodings of text files before UTF-8; of similar ones, the likelier comes first."""
 
 
+_SEVEN_BIT = (
+    (re.compile(rb"\x1b\$[B@]"), "iso2022_jp"),
+    (re.compile(rb"(?:\+(?:IB[gjkmnstw-z]|AK[0-9A-Z]|AO[a-z])[\w+/]*-.*?){3}", re.DOTALL), "utf-7"),
+)
+"""Encodings that need no bytes beyond ASCII, and what they write for letters and quotation marks."""
+
+
 def is_utf8(name: str) -> bool:
     """Whether `name` is UTF-8, which needs no recoding."""
     return name.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
@@ -69,7 +76,10 @@ def find_encoding(data: bytes, name: str) -> str:
     if b"\0" in data[:4096]:
         return _wide(data[:4096]) or UTF8
     if _decoded(data, UTF8) is not None:
-        return "iso2022_jp" if re.search(rb"\x1b\$[B@]", data) and _decoded(data, "iso2022_jp") else UTF8
+        for form, encoding in _SEVEN_BIT:
+            if form.search(data) and _decoded(data, encoding) is not None:
+                return encoding
+        return UTF8
     found = rank_encodings(data)
     if found and found[0][1] >= ENOUGH:
         return found[0][0]
@@ -292,7 +302,7 @@ def decode_start(head: bytes, encoding: str) -> str:
     return text if "\n" in text else text.translate(_SEPARATORS)
 
 
-_SEPARATORS = {0x2028: "\n", 0x2029: "\n"}
+_SEPARATORS = {0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
 """Unicode's separators of lines and of paragraphs."""
 
 

@@ -166,6 +166,13 @@ def _in_folder(folder: Path, prefix: str, passed_over: list[str]) -> list[InputF
                 where=path.parent,
                 hint="compile it in Scrivener to .docx or .txt",
             )
+        if name in ("META-INF/container.xml", "[Content_Types].xml"):
+            kind = "e-book" if name[0] == "M" else "office document"
+            raise FabulaError(
+                f"this folder is an unpacked {kind}",
+                where=folder,
+                hint="name the file it was unpacked from, or pack it again as a zip",
+            )
         file = _stored(path, prefix + name)
         if path.name.startswith(".") or not file.num_bytes or _BACKUP.fullmatch(path.name):
             passed_over.append(file.name)
@@ -201,7 +208,7 @@ def _unpacked(file: InputFile, passed_over: list[str]) -> list[InputFile]:
     """The members of an archive, and of the archives in it, or the file itself if it is not an archive."""
     with file.open() as opened:
         head = read_up_to(opened, 512)
-        is_zip = head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and not file.compression
+        is_zip = head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
         if is_zip and document_kind(head + read_up_to(opened, 1 << 20)):
             return [file]
     for mark, kind in _REFUSED_ARCHIVES:
@@ -242,9 +249,34 @@ def _depth(file: InputFile) -> int:
     return 1 + _depth(file.outer) if file.outer else 0
 
 
+@contextmanager
+def _open_zip(file: InputFile) -> Iterator[zipfile.ZipFile]:
+    if file.compression:
+        with zipfile.ZipFile(io.BytesIO(_all_bytes(file))) as archive:
+            yield archive
+    else:
+        with file.open() as opened, zipfile.ZipFile(opened) as archive:
+            yield archive
+
+
+@lru_cache(maxsize=1)
+def _all_bytes(file: InputFile) -> bytes:
+    """A compressed zip archive, whose end has to be read first."""
+    with file.open() as opened:
+        data = read_up_to(opened, MAX_TAR_BYTES + 1)
+    if len(data) > MAX_TAR_BYTES:
+        raise _too_large(file.name)
+    return data
+
+
+def _too_large(name: str) -> FabulaError:
+    what = f"this archive holds more than {MAX_TAR_BYTES >> 30} GiB"
+    return FabulaError(what, where=name, hint="unpack it, and name the folder")
+
+
 def _zip_members(file: InputFile) -> dict[str, int]:
     try:
-        with file.open() as opened, zipfile.ZipFile(opened) as archive:
+        with _open_zip(file) as archive:
             return {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
     except _ARCHIVE_DAMAGE as error:
         raise _damaged("this archive", file.name, error) from None
@@ -255,7 +287,7 @@ def _read_member(file: InputFile) -> bytes:
     try:
         if file.archive == "tar":
             return _tar_members(file.outer)[file.member]
-        with file.outer.open() as opened, zipfile.ZipFile(opened) as archive:
+        with _open_zip(file.outer) as archive:
             if archive.getinfo(file.member).flag_bits & 1:
                 raise FabulaError(
                     "this archive is locked with a password",
@@ -283,11 +315,7 @@ def _tar_members(file: InputFile) -> dict[str, bytes]:
                     continue
                 size += member.size
                 if size > MAX_TAR_BYTES:
-                    raise FabulaError(
-                        f"this archive holds more than {MAX_TAR_BYTES >> 30} GiB",
-                        where=file.name,
-                        hint="unpack it, and name the folder",
-                    )
+                    raise _too_large(file.name)
                 content = archive.extractfile(member)
                 found[member.name] = content.read() if content else b""
     except _ARCHIVE_DAMAGE as error:

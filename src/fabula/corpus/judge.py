@@ -56,7 +56,10 @@ _TOKEN = re.compile(
 )
 """Tokens of models, which no story holds."""
 
-_CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}")
+_TAG = re.compile(r"</?[A-Za-z][\w-]{2,24}>|<\|[^|<>\n]{1,24}\|>|\{\{\w{1,24}\}\}|@@\w{1,24}@@")
+"""What may be a mark of the user's own."""
+
+_CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}|\\[\"\'](?!\s)")
 """Letters as mail, addresses and programs write them."""
 
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
@@ -84,7 +87,7 @@ class Examination:
         oddities: number of these with each oddity ("markup", "json", "codes", "binary", "page_numbers", "running_heads").
         scripts: number of these in each script.
         examples: the place of the first story with each oddity.
-        lines: in how many of these each line occurs.
+        lines, tags: in how many of these each line, and each token in angle brackets or the like, occurs.
         beginnings: the place, the script and the examined text of each story.
     """
 
@@ -93,6 +96,7 @@ class Examination:
     scripts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
+    tags: Counter[str] = field(default_factory=Counter)
     beginnings: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, story: Story, num_controls: int = 0) -> None:
@@ -101,6 +105,7 @@ class Examination:
         text = story.text[:EXAMINED_CHARS]
         lines = [line.strip() for line in text.split("\n")]
         self.lines.update({line for line in lines if 8 <= len(line) <= LINE_CHARS and " " in line})
+        self.tags.update(set(_TAG.findall(text)))
         found = oddities(text)
         if num_controls > BINARY_SHARE * len(story.text) and "binary" not in found:
             found.append("binary")
@@ -212,7 +217,7 @@ def _with_few(
 _SAYINGS = {
     "markup": "hold markup or tags",
     "json": "are JSON",
-    "codes": "hold letters written as codes, such as =E2=80=99 or \\u2019",
+    "codes": "hold letters written as codes, such as =E2=80=99, \\u2019 or \\'",
     "binary": "hold control characters or signs of a wrong encoding",
     "page_numbers": "have page numbers in lines of their own",
     "running_heads": "have a line in capitals that recurs, as a running head does",
@@ -304,6 +309,13 @@ def stop_if_flagrant(examined: Examination, source: str) -> None:
                 where=source,
                 hint="see whether --format names the right format, or add --force to take them as they are",
             )
+    tag, times = examined.tags.most_common(1)[0] if examined.tags else ("", 0)
+    if times >= max(3, FLAGRANT * examined.num_examined):
+        raise FabulaError(
+            f"the mark {tag!r} is in {times / examined.num_examined:.0%} of the stories",
+            where=source,
+            hint="write what stands before and behind it in columns of their own, or add --force to take it as text",
+        )
 
 
 def overview(counts: CleaningCounts) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import make_story
 from fabula.corpus.lines import Begins, Lines, decode, too_long
+from fabula.corpus.splitting.markers import with_newlines
 from fabula.corpus.splitting.split import Split
 from fabula.errors import FabulaError
 from fabula.story import Story
@@ -204,22 +205,6 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
             yield first, offset, b"".join(block)
 
     return records
-
-
-def with_newlines(text: str) -> str:
-    """`<nl>`, `<NL>` and `<newline>`, with at most one space on either side, become a newline."""
-    usual = text.replace(" <nl> ", "\n")
-    if "<" not in usual:
-        return usual
-    for token in ("<newline>", "<NL>", "<NEWLINE>"):
-        text = text.replace(token, "<nl>")
-    first, *rest = text.split("<nl>")
-    lines = [first]
-    for part in rest:
-        if lines[-1][-1:].isspace():
-            lines[-1] = lines[-1][:-1]
-        lines.append(part[1:] if part[:1].isspace() else part)
-    return "\n".join(lines)
 
 
 def text_stories(records: Iterator[Raw], name: str, split: Split) -> Iterator[Story]:

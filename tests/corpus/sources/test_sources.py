@@ -28,6 +28,16 @@ def test_tokenised_text_is_restored(tokenised: str, written: str):
     assert restore(tokenised) == written
 
 
+@pytest.mark.parametrize(
+    "head", ["10:{k}\tmara\t", "[00:{k}:07] MARA: ", "(10:{k} PM) mara_q: ", "10:{k} <mara> "]
+)
+def test_messages_with_only_a_time(head: str):
+    said = [f"The fox ran to quay {k} and looked at it." for k in range(10, 20)]
+    log = "\n".join(head.format(k=k) + line for k, line in enumerate(said, 10))
+    assert is_chat(log.split("\n"))
+    assert [block.text for block in read_chat(log).blocks] == said
+
+
 def test_writing_prompts_keep_the_published_split(tmp_path: Path):
     (tmp_path / "valid.wp_target").write_text("He ran . <newline> She sat .\n", encoding="utf-8")
     (story,) = open_stories(tmp_path / "valid.wp_target")

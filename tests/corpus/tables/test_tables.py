@@ -397,6 +397,35 @@ def test_beginning_middle_and_end_are_asked_about():
         choose_columns(list(posts), [posts] * 5, None, "a")
 
 
+def test_the_three_heads_of_a_survey_are_refused():
+    table = 'a,b\n"A name","Your story"\n"{""ImportId"":""1""}","{""ImportId"":""2""}"\nQuay,The fox ran.\n'
+    with pytest.raises(FabulaError, match="lines 2 and 3 describe the columns"):
+        rows(table)
+
+
+def test_lists_of_words_are_refused():
+    with pytest.raises(FabulaError, match="lists of words"):
+        chosen([{"tokens": ["The", "fox", "ran", "."] * 20}] * 5)
+
+
+def test_the_beginnings_of_the_columns_are_shown():
+    rows = [{"a": f"The fox ran {k}. " * 20, "b": f"The gull flew {k}. " * 20} for k in range(9)]
+    with pytest.raises(FabulaError, match="2 columns hold texts") as caught:
+        chosen(rows)
+    assert caught.value.details.count("\n") == 7
+    assert "    The gull flew 0. The gull flew 0." in caught.value.details
+
+
+def test_the_sections_of_a_book_are_its_chapters(tmp_path: Path):
+    sections = [
+        {"heading": f"Part {k}", "paragraphs": [{"type": "p", "text": f"The fox ran {k}. " * 30}] * 2}
+        for k in range(4)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"title": "Quay", "sections": sections}))
+    stories = list(open_stories(tmp_path / "a.json"))
+    assert [(story.title, story.part) for story in stories] == [(f"Part {k}", k + 1) for k in range(4)]
+
+
 def test_json_that_is_cut_short():
     for text in ('[{"text": "a"},', '[{"text": "a"', '[{"text": "a'):
         with pytest.raises(FabulaError, match="incomplete"):

@@ -83,6 +83,11 @@ SITE_RULES: tuple[Rule, ...] = (
                 r"don't forget to (?:vote|comment|follow|review|add this)|\bhit that (?:star|vote|like)|\bkudos (?:and|&) comments\b|comments (?:and|&|are) (?:kudos|love)",
             ),
             sign(
+                CERTAIN,
+                "translator|editor|errors",
+                r"^\W{0,4}(?:translator|translation|editor|proofreader)s? ?: ?\S.{0,80}$|\bif you find any errors\b.{0,120}\blet us know\b",
+            ),
+            sign(
                 LIKELY,
                 "everyone|guys|all|loves|lovelies|no hate|update|guest|to be cont",
                 r"^\W{0,4}(?:hey+|hi+|hello+|heya)\W{1,3}(?:everyone|everybody|guys|y'all|you all|my loves|lovelies)\b",

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from fabula.corpus.documents.document import Document, LeftOut, is_divider
 from fabula.errors import FabulaError
 
-__all__ = ["DOCUMENTS", "Document", "LeftOut", "document_kind", "is_divider", "read_document", "why_no_story"]
+__all__ = [
+    "DOCUMENTS",
+    "Document",
+    "EmptyDocument",
+    "LeftOut",
+    "document_kind",
+    "is_divider",
+    "read_document",
+    "why_no_story",
+]
 
 DOCUMENTS = {
     "docx": "Word documents (.docx)",
@@ -52,6 +61,8 @@ _REFUSED = {
     "subtitles": ("these are subtitles", "save their text without the times"),
     "clippings": ("these are the clippings of a Kindle", "name a file of whole stories"),
     "pickle": ("this is a pickle, which can run programs", "save the stories as JSON Lines or Parquet"),
+    "pointer": ("this only points to a document of Google Drive", "open it, and download it as .docx"),
+    "webarchive": ("this is a web archive of Safari", "save the page as its source (.html)"),
     "lfs": ("this is a pointer of Git LFS, and not the file itself", "get the file with git lfs pull"),
 }
 """Kinds that are recognised but not read: what each is, and what the user can do."""
@@ -61,7 +72,7 @@ _NO_STORIES = {"xls", "ppt", "code", "log", "notebook", "sqlite", "pickle"}
 _HEADS = (
     (b"{\\rtf", "rtf"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"), (b"\xffWPC", "wpd"),
     (b"AT&TFORM", "djvu"), (b"%!PS", "postscript"), (b"SQLite format 3\0", "sqlite"), (b"\x80\x04\x95", "pickle"),
-    (b"version https://git-lfs", "lfs"),
+    (b"version https://git-lfs", "lfs"), (b"bplist00", "webarchive"),
 )  # fmt: skip
 _PAGE = re.compile(
     r"(?:<\?xml[^>]*>|<!--.*?-->|<\?[^>]*>|\s)*<(?:!doctype\s+html|html|head|body|article|section|main|header|h[1-6]|p|div|meta|title"
@@ -78,7 +89,8 @@ _TEXTS = (
         ),
         "log",
     ),
-    (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b"), "twine"),
+    (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b|<tw-storydata\b"), "twine"),
+    (re.compile(r'\A\{[^{}]{0,400}"doc_id"\s*:[^{}]*\}\s*\Z'), "pointer"),
     (
         re.compile(
             r"(?ms)\A(?:(?=.*^={2,}[ \t]*\w+[ \t]*=*[ \t]*$)(?=.*^[^\n]*-> ?\w+[ \t]*$)"  # Ink
@@ -120,6 +132,10 @@ _TEXTS = (
 """Kinds of text that are not stories."""
 
 _LOCAL_NAME = re.compile(rb"PK\x03\x04.{22}(..)(..)", re.DOTALL)
+
+
+class EmptyDocument(FabulaError):
+    """A document without text. Among other files it is passed over."""
 
 
 def document_kind(head: bytes) -> str:
@@ -209,12 +225,11 @@ def read_document(data: bytes, kind: str, name: str) -> Document:
     except RecursionError:
         raise FabulaError("this document is nested too deeply", where=name) from None
     if not any(block.kind == "paragraph" for block in document.blocks):
-        hint = (
-            "if its pages are pictures (a scan), read them with OCR first"
-            if kind == "pdf"
-            else "is it the right file?"
-        )
-        raise FabulaError("there is no text in this document", where=name, hint=hint)
+        what = "there is no text in this document"
+        if kind == "pdf":  # there may be a story on its pages
+            hint = "if its pages are pictures (a scan), read them with OCR first"
+            raise FabulaError(what, where=name, hint=hint)
+        raise EmptyDocument(what, where=name, hint="is it the right file?")
     return document
 
 

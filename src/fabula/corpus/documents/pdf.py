@@ -216,7 +216,7 @@ def _recurring(outer: list[tuple[int, _Line, bool]], num_pages: int) -> list[str
     reasons = []
     enough = max(3, num_pages // 12) if num_pages > 4 else 2
     for top, value, words, shown, offset, where in parsed:
-        counted = offset is not None and offsets[top, offset] >= 2
+        counted = offset is not None and (offsets[top, offset] >= 2 or (num_pages < 3 and offset == 1))
         times = max(heads[top, words, where], heads[top, words, where + 1])
         if value is not None:
             reasons.append("page_number" if counted else "")

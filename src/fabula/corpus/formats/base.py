@@ -12,6 +12,7 @@ from typing import IO, ClassVar
 import xxhash
 
 from fabula.corpus.blocks import Block
+from fabula.corpus.documents import EmptyDocument
 from fabula.corpus.encodings import UTF8, Recoded, decode_start, is_utf8
 from fabula.corpus.inputs import InputFile, valid_unicode
 from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere
@@ -202,11 +203,26 @@ class DocumentFormat(Format):
         """
 
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
-        blocks = self.blocks(plan.read_bytes(), plan.name, log)
+        try:
+            blocks = self.blocks(plan.read_bytes(), plan.name, log)
+        except EmptyDocument as error:  # a lone one was refused before
+            log.removals.append(ReaderRemoval(plan.name, 0, "file", error.what))
+            return
+        if (
+            plan.format == "html"
+            and plan.split.kind == "file"
+            and not plan.is_alone
+            and sum(count_words(block.text) for block in blocks) < _FEW_WORDS
+        ):
+            log.removals.append(ReaderRemoval(plan.name, 0, "file", "a page of links"))
+            return
         parts, removed = cut_blocks(blocks, plan.split)
         log.leave_out(plan.name, removed)
         yield from part_stories(parts, plan, log)
 
+
+_FEW_WORDS = 12
+"""A web page among others with fewer words, not counting links, holds no story."""
 
 LAST_SHARE = 0.1
 """Share of a single text that becomes a separate story."""

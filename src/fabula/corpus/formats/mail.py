@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fabula.corpus.formats.base import FilePlan, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange
+from fabula.errors import FabulaError
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -18,6 +19,9 @@ _OF_MAIL = re.compile(rb"(?m)^(?:Message-ID|MIME-Version|Received|Return-Path):"
 _MESSAGE = re.compile(rb"(?m)^From \S.*\d{4}[^\r\n\d]{0,8}\r?\n(?=[A-Z][\w-]+:)")
 _SIGNATURE = re.compile(r"(?:\n|\A)--[ \u00a0]*\n(?:.{0,80}(?:\n|\Z)){0,8}\Z")
 """The sender's name and address below the line that mail programs put before it."""
+
+_FEW_WORDS = 100
+"""A mail of fewer words may only go with its attachments."""
 
 
 class Mail(RowFormat):
@@ -43,6 +47,16 @@ class Mail(RowFormat):
             if signature := _SIGNATURE.search(text):
                 log.removals.append(ReaderRemoval(plan.name, line, "signature", signature[0].strip()))
                 text = text[: signature.start()]
+            for attached in message.iter_attachments():
+                if (name := attached.get_filename()) and attached.get_content_maintype() != "image":
+                    log.removals.append(ReaderRemoval(plan.name, 0, "attachment", f"the attachment {name}"))
+                    if len(starts) == 1 and len(text.split()) < _FEW_WORDS:
+                        hint = "save it, and name that file"
+                        raise FabulaError(
+                            f"the stories may be in the attachment {name!r} of this mail",
+                            where=plan.name,
+                            hint=hint,
+                        )
             yield line, {"title": str(message.get("subject", "")), "text": text}
 
 

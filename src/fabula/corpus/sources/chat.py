@@ -8,7 +8,7 @@ from fabula.corpus.documents.document import Collector, Document
 _DATE = r"\d{1,4}[-/.](?:\d{1,2}|\w{3})[-/.]\d{2,4},? \d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[\s\u202f]?[AaPp]\.?[Mm]\.?)?"
 _MESSAGE = re.compile(
     rf"\u200e?(?:(?P<copied>[^\n:]{{1,40}}) [—–] (?:{_DATE}|(?:Today|Yesterday) at \d{{1,2}}:\d{{2}}(?: [AP]M)?)|\[{_DATE}\] (?P<alone>[^:\n]{{1,60}})|(?:\[{_DATE}\] |{_DATE} - )(?P<name>[^:\n]{{1,60}}): (?P<text>.*)"
-    r"|\[?\d{1,2}:\d{2}(?::\d{2})?\]?\s*<[@+~%& ]?(?P<nick>[^>\n]{1,40})>\s(?P<said>.*))"
+    r"|[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?: ?[AP]M)?[\])]?\s*(?:<[@+~%& ]?[^>\n]{1,40}>\s|[^:<>\t\n]{1,40}(?:: |\t))(?P<said>.*))"
 )
 _SECTION = re.compile(r"\{(?:Attachments|Reactions|Embed|Embeds|Stickers|Inline Emoji)\}")
 _RULE = re.compile(r"={20,}")
@@ -20,7 +20,7 @@ _SYSTEM = re.compile(
 """The program's text in place of a message."""
 
 _NOTICE = re.compile(
-    rf"\u200e?(?:{_DATE} - [^:]*|\[?\d{{1,2}}:\d{{2}}(?::\d{{2}})?\]?\s*(?:\*|-!-|-->|<--).*)"
+    rf"\u200e?(?:\d{{4}}[-/.]\d\d?[-/.]\d\d? ?\(\w+\)|{_DATE} - [^:]*|\[?\d{{1,2}}:\d{{2}}(?::\d{{2}})?\]?\s*(?:\*|-!-|-->|<--).*)"
 )
 """A line by the program: who joined and left."""
 

@@ -27,7 +27,7 @@ CLOSE = 0.12
 
 _SCENE_MARK = re.compile(r"[*\s]+|[#~⁂❖•·o\s]+", re.IGNORECASE)
 _THE_END = re.compile(r"\n\W*(?:the end|end|fin|finis|ende|конец)\W*$", re.IGNORECASE)
-_NEWLINE_TOKENS = ("<newline>", "<nl>")
+_NEWLINE_TOKENS = ("<newline>", "<nl>", "¶")
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,13 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
                 and (rival.quality.in_speech > 0.9 or _is_even(rival))
             ):
                 raise _question(samples, best, rival)
+            is_line = (
+                rival.split.kind == "separator"
+                and rival.quality
+                and rival.quality.median_words >= _RECURS_WORDS
+            )
+            if is_line and len(rival.texts) > _RECURS:
+                raise _question(samples, best, rival)
     return best.split, best.why
 
 
@@ -175,6 +182,8 @@ def _is_even(lines: Candidate) -> bool:
 
 
 _MANY_LINES = 20
+_RECURS, _RECURS_WORDS = 3, 80
+"""A line that recurs so often, with so many words between, may separate stories, or be what a site puts around each."""
 
 
 def _refuse_lines(lines: Sequence[str], name: str) -> None:
@@ -193,7 +202,17 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
         if is_labelled or counts >= 0.98 * (len(filled) - 1):
             what = "each line begins with " + ("a label for fastText" if is_labelled else "its number")
             raise FabulaError(what, where=name, hint="remove them, or read the file as --format csv")
+    if sum("\x1b[" in line for line in filled) > 2:
+        hint = "save it without colours"
+        raise FabulaError("this text holds the control codes of a terminal's colours", where=name, hint=hint)
     words = " ".join(filled[:50]).split()
+    if (
+        words
+        and all(map(str.isascii, filled[:50]))
+        and sum(len(word) > _LONG_WORD for word in words) > 0.5 * len(words)
+    ):
+        what = "this is no text but encoded words (base64, or %20 for spaces)"
+        raise FabulaError(what, where=name, hint="decode it first")
     if len(words) > 20 and sum(word.isdecimal() for word in words) >= 0.95 * len(words):
         hint = "name the file with the text that they were made from"
         raise FabulaError("this file holds numbers, like the ids of tokens", where=name, hint=hint)
@@ -203,6 +222,9 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
         hint = f"download it from Google Docs as .docx, or delete the comments and their marks such as {comment[1]}"
         raise FabulaError(what, where=name, hint=hint)
 
+
+_LONG_WORD = 50
+"""In characters; words of a text in an alphabet are shorter."""
 
 _COMMENT = re.compile(r"(\[[a-z]{1,2}\])\S")
 """A comment as Google Docs writes it below a text."""
@@ -423,7 +445,7 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
         counts.update({line: count for line, count in own.items() if count > 1 or len(samples) == 1})
     found = []
     for line, count in counts.most_common(12):
-        letters = bool(re.search(r"\w", line))
+        letters = bool(re.search(r"[^\W\d_]", line))
         if is_divider(line) and count >= 2:
             found.append((line, bool(_SCENE_MARK.fullmatch(line))))
         elif count >= 3 and (not letters or not re.search(r"[a-z].*[.!?,;:\"”’']$|^[\"“‘'—–-]", line)):

@@ -67,6 +67,9 @@ _COUNT = re.compile(
 )
 """The number of words behind a title."""
 
+_SYMBOL = re.compile(r"^[\u2190-\u2bff\u3000-\u3004\U0001f000-\U0001faff\ufe0f]+\s+|\s+$")
+"""A star or a picture before a title."""
+
 _SLUG_LINE = re.compile(r"(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ]")
 """The beginning of a scene in a screenplay, which is part of its text."""
 
@@ -125,7 +128,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         return Heading(CHAPTER, line)
     if _is_sentence(line) and not re.match(r"(?i)chapter|part|глава", line):
         return None
-    plain = line.strip("*_#=~ ").strip()
+    plain = _SYMBOL.sub("", line.strip("*_#=~ "))
     bare = plain.strip("[]<>{} ")
     if match := _PART.fullmatch(bare):
         return Heading(PART, bare) if _is_title_part(match["title"]) else None

@@ -51,6 +51,8 @@ def find_markers(texts: Sequence[str]) -> Split | None:
     For well-known marks one is enough; others count if at least three of a pair alternate with hardly any text outside,
     or if one kind is alone on many lines.
     """
+    if tags := _tag_lines(texts):
+        return tags
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(_TOKEN.findall(text))
@@ -125,14 +127,19 @@ def _own_markers(texts: Sequence[str], counts: Counter[str]) -> Split | None:
     return None
 
 
-def _line_pair(texts: Sequence[str]) -> Split | None:
-    """Lines around each story that say so in words, perhaps with numbers ("START" and "END", "--- BEGIN STORY 3 ---"),
-    or None."""
+def _tag_lines(texts: Sequence[str]) -> Split | None:
+    """Tags with attributes around each story, on their own lines (`<doc id="3" title="The Lamp">`), or None."""
     tags = Counter(name for text in texts for name in _TAG_LINE.findall(text))
-    for name, count in tags.most_common(3):  # with attributes: <doc id="3" title="The Lamp">
+    for name, count in tags.most_common(3):
         closed = sum(len(re.findall(rf"(?m)^[ \t]*</{name}>[ \t]*$", text)) for text in texts)
         if count >= _MIN_OWN and abs(count - closed) <= 1 and name.lower() not in _HTML:
             return Split("pattern", start=rf"<{name}\b[^<>]*>", end=f"</{name}>")
+    return None
+
+
+def _line_pair(texts: Sequence[str]) -> Split | None:
+    """Lines around each story that say so in words, perhaps with numbers ("START" and "END", "--- BEGIN STORY 3 ---"),
+    or None."""
     forms: Counter[str] = Counter()
     for text in texts:
         forms.update(
@@ -169,3 +176,14 @@ def _alternate(texts: Sequence[str], start: str, end: str) -> bool:
         inside += sum(len(part.strip()) for part in parts[2::4])
         outside += sum(len(part.strip()) for part in parts[0::4])
     return outside <= 0.02 * inside
+
+
+_NEWLINE = re.compile(
+    r"\s?(?:<(?:nl|NL|newline|NEWLINE|lf|LF)>|<\|(?:nl|newline)\|>|\[(?:NL|NEWLINE|BR)\]|¶)\s?"
+)
+
+
+def with_newlines(text: str) -> str:
+    """`<nl>`, `<newline>`, `[NL]` and the like, with at most one space on either side, become a newline."""
+    usual = text.replace(" <nl> ", "\n")
+    return _NEWLINE.sub("\n", usual) if "<" in usual or "[" in usual or "¶" in usual else usual

@@ -44,7 +44,29 @@ def without_pages(lines: Sequence[str]) -> tuple[list[str | None], list[Removed]
         kept[number] = None
     for number in heads:
         _close_gap(kept, number)
+    removed += _take_numbers(kept)
     return kept, removed
+
+
+def _take_numbers(lines: list[str | None]) -> list[Removed]:
+    """Take marks of pages within the `lines` ("{p. 12}"), and the numbers of verses at their ends, out of them, if they
+    count up; returns what was taken."""
+    removed: list[Removed] = []
+    for form in (_PAGE_MARK, _VERSE_NUMBER):
+        found = [(at, mark) for at, line in enumerate(lines) if line for mark in form.finditer(line)]
+        values = [int(mark["number"]) for _, mark in found]
+        steps = [after - here for here, after in itertools.pairwise(values)]
+        alike = sum(step > 0 if form is _PAGE_MARK else step in (5, 10) for step in steps)
+        if len(values) < _MIN_PAGES or alike < 0.7 * len(steps):
+            continue
+        for at in {at for at, _ in found}:
+            lines[at] = form.sub("", lines[at] or "")
+        removed += [(at + 1, "page-number", mark[0].strip()) for at, mark in found]
+    return removed
+
+
+_PAGE_MARK = re.compile(r"[{\[](?:p|pg|page)\.? ?(?P<number>\d{1,4})[}\]] ?", re.IGNORECASE)
+_VERSE_NUMBER = re.compile(r"(?<=\S)(?:\t| {2,})(?P<number>\d{1,4})[ \t]*$")
 
 
 def _page_lines(lines: Sequence[str]) -> dict[int, str]:

@@ -63,7 +63,7 @@ def _is_broken(text: str) -> float:
     """1 if a text does not end like a sentence; between 0 and 1 in scripts whose sentences have no full stop."""
     if re.search(r"[.!?…。！？」』\"”’'*»~)\]।-]\s*$", text):
         return 0.0
-    return 0.6 if re.search(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]\s*$", text) else 1.0
+    return 0.3 if re.search(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]\s*$", text) else 1.0
 
 
 def quality(texts: Sequence[str]) -> Quality:

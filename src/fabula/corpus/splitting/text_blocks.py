@@ -165,7 +165,7 @@ def _titled(lines: Sequence[str | None], form: re.Pattern[str]) -> dict[int, str
     return found if len(found) >= 3 and len(set(found.values())) == len(found) else {}
 
 
-_UNDERLINE = re.compile(r"\s*[=~*_#+-]{3,}\s*")
+_UNDERLINE = re.compile(r"\s*[=~*_#+/-]{3,}\s*")
 _SALUTATION = re.compile(r"(?:my |to my )?(?:dear(?:est)?|beloved)\b[^.!?]{0,60}[,:;—-]\s*$", re.IGNORECASE)
 _CAPITALS = re.compile(r"(?=[^a-z]{4})[A-Z][A-Z'’ -]{1,50}[A-Z][.:](?:[—–-]+\s*|\s+)(?=\S.{30})")
 _ITEM = re.compile(r" {0,3}(\d{1,5})[.)]\s+(?=\S)")
@@ -176,13 +176,17 @@ def _group_blocks(group: Sequence[tuple[int, str]], pattern: re.Pattern[str] | N
     blocks: list[Block] = []
     start = 0
     alone = len(group) == 1
-    if (
-        len(group) > 2 and _UNDERLINE.fullmatch(group[0][1]) and _UNDERLINE.fullmatch(group[2][1])
-    ):  # a title in a box
-        heading = find_heading(group[1][1].strip("#*| \t"), True)
+    below = next((at for at in (2, 3, 4) if at < len(group) and _UNDERLINE.fullmatch(group[at][1])), 0)
+    if below and _UNDERLINE.fullmatch(
+        group[0][1]
+    ):  # a title in a box, perhaps with a line or two about the story
+        texts = [line.strip("/#*| \t") for _, line in group[1:below]]
+        heading = find_heading(texts[0], True)
         if heading:
-            title = Block("heading", heading.text, min(heading.level, DECORATED), group[1][0])
-            return [title, *_group_blocks(group[3:], pattern)]
+            title = Block(
+                "heading", ": ".join([heading.text, *texts[1:]]), min(heading.level, DECORATED), group[1][0]
+            )
+            return [title, *_group_blocks(group[below + 1 :], pattern)]
     if len(group) == 2 and _UNDERLINE.fullmatch(group[1][1]):
         heading = find_heading(group[0][1].strip(), True)
         if heading:
@@ -193,7 +197,9 @@ def _group_blocks(group: Sequence[tuple[int, str]], pattern: re.Pattern[str] | N
             return [Block("heading", f"{group[0][1].strip()} {heading.text}", NUMERAL, group[0][0])]
     for at, (number, line) in enumerate(group):
         stripped = line.strip()
-        heading = find_heading(stripped, alone)
+        heading = find_heading(
+            stripped, alone or (len(group) > _MANY_LINES and stripped.rstrip(".").isdecimal())
+        )
         if pattern and pattern.fullmatch(stripped):
             heading = Heading(1, stripped)
         if heading is None and not is_divider(stripped):
@@ -205,6 +211,10 @@ def _group_blocks(group: Sequence[tuple[int, str]], pattern: re.Pattern[str] | N
         else:
             blocks.append(Block("divider", "", 0, number))
     return blocks + _paragraph(group[start:])
+
+
+_MANY_LINES = 20
+"""In a text with so many lines and no blank one between them, a number has no lines of its own."""
 
 
 def _paragraph(group: Sequence[tuple[int, str]]) -> list[Block]:

@@ -4,8 +4,8 @@ import itertools
 import re
 from collections.abc import Sequence
 
-MIN_WIDTH, MAX_WIDTH = 50, 110
-"""Widths at which prose is broken. Narrower lines may be verse."""
+MIN_WIDTH, MAX_WIDTH = 50, 160
+"""Widths at which prose is broken. Narrower lines may be verse, and wider ones are paragraphs."""
 
 MAX_INDENT = 20
 """A line with a larger indent is centred."""
@@ -38,10 +38,15 @@ def wrap_width(lines: Sequence[str]) -> int:
     width = widths[int(0.98 * (len(widths) - 1))]
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         return 0
-    full = sum(len(line) + 1 + len(after.split()[0]) > width - 4 for line, after in pairs)
+    full = sum(len(line) + 1 + _first_word(after) > width - 4 for line, after in pairs)
     # Like the lines of verse and lists.
     begun = sum(after[0].isupper() or not after[0].isalpha() for _, after in pairs)
     return width if full >= 0.85 * len(pairs) and begun < 0.6 * len(pairs) else 0
+
+
+def _first_word(line: str) -> int:
+    """The number of letters at a line's beginning that stay together: one in Chinese and Japanese."""
+    return len(line.split()[0]) if line.lstrip()[0] < "\u2e80" else 1
 
 
 def starts_indented(line: str, before: str) -> bool:
@@ -65,7 +70,7 @@ def joined(lines: Sequence[str], width: int) -> list[str]:
     for number, line in enumerate(lines):
         before = lines[number - 1] if number else ""
         ends = len(before.rstrip()) < 0.7 * width and re.search(r"[.!?…:][\"”’')]*$", before.rstrip())
-        room = len(before.rstrip()) + 1 + len(line.split()[0]) <= width - 8
+        room = len(before.rstrip()) + 1 + _first_word(line) <= width - 8
         is_next = _indent(line) == _indent(before) > 0 and room
         if not number or starts_indented(line, before) or ends or is_next:
             paragraphs.append([])
@@ -76,8 +81,7 @@ def joined(lines: Sequence[str], width: int) -> list[str]:
 def _is_verse(lines: Sequence[str], width: int) -> bool:
     """Whether most lines end although the next word would have fitted."""
     room = sum(
-        len(line.rstrip()) + 1 + len(after.split()[0]) <= width - 8
-        for line, after in itertools.pairwise(lines)
+        len(line.rstrip()) + 1 + _first_word(after) <= width - 8 for line, after in itertools.pairwise(lines)
     )
     return room > 0.6 * (len(lines) - 1)
 

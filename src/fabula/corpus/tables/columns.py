@@ -28,7 +28,7 @@ TITLE_COLUMNS = (
 _SIDE = re.compile(
     r"(?:^|[\W_])(?:prompt|instruction|input|question|summary|abstract|description|desc|notes?|about|bio|tags?|synopsis|blurb"
     r"|author|url|link|comments?|system|context|keywords?|genres?|categor(?:y|ies)|embedding|tokens?|input_ids|html|raw|reason\w*"
-    r"|review|critique|feedback|metadata|meta)(?:$|[\W_])",
+    r"|review|critique|feedback|metadata|meta|excerpt|teaser|preview)(?:$|[\W_])",
     re.IGNORECASE,
 )
 """Columns next to the story: never chosen over another column with prose."""
@@ -267,6 +267,10 @@ def _check_alike(lists: Sequence[Any], name: str, where: str) -> None:
     Raises:
         FabulaError: the lists are no paragraphs but fields without names, such as a prompt and a story.
     """
+    items = [item for cell in lists for item in cell if isinstance(item, str)]
+    if len(items) > 30 * len(lists) and sum(" " not in item.strip() for item in items) > 0.95 * len(items):
+        hint = "name the column with the text that they were made from, or save the text itself"
+        raise FabulaError(f"column {name!r} holds lists of words (tokens), not text", where=where, hint=hint)
     size = len(lists[0])
     if len(lists) < 3 or not 2 <= size <= 5 or any(len(cell) != size for cell in lists):
         return
@@ -340,8 +344,17 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
         both = shlex.quote(",".join(name for name in names if name in near))
         hint = f"name one with --column {shlex.quote(near[0])}, or several to join with --column {both}"
         what = f"{len(near)} columns hold texts ({', '.join(near[:6])})"
-        raise FabulaError(what, where=where, hint=hint)
+        raise FabulaError(what, where=where, hint=hint, details="\n".join(_beginnings(near, rows)))
     return (ordered[0],)
+
+
+def _beginnings(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """For each column its name and the beginnings of its first three texts, for the user to choose."""
+    for name in names[:6]:
+        yield f"--column {shlex.quote(name)}:"
+        for value in [row[name] for row in rows if row.get(name) not in (None, "")][:3]:
+            text = " ".join(plain_text(value, find_format([value])).split())
+            yield f"    {text[:90]}{'...' if len(text) > 90 else ''}  ({words(text):,} words)"
 
 
 def _typical(values: Sequence[Any]) -> float:

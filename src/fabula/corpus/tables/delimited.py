@@ -81,6 +81,11 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
     skip = 1 if lines and _EXCEL_HINT.fullmatch(lines[0]) else _preamble(lines)
     told = found[1] if lines and (found := _EXCEL_HINT.fullmatch(lines[0])) else ""
     lines = lines[skip:]
+    if len(lines) > 2 and '{""ImportId""' in lines[2]:
+        what = "lines 2 and 3 describe the columns, as Qualtrics writes them"
+        raise FabulaError(
+            what, where=name, line=2, hint="delete both, so that only the header line is above the rows"
+        )
     if whole:
         _refuse_cut(lines, name, skip)
     tried = [

@@ -25,7 +25,7 @@ _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
 
 
 _OF_ONE_RECORD = {
-    "messages", "conversations", "conversation", "chapters", "parts", "episodes", "turns", "dialog", "dialogue", "paragraphs", "paras",
+    "messages", "conversations", "conversation", "chapters", "sections", "parts", "episodes", "turns", "dialog", "dialogue", "paragraphs", "paras",
     "blocks", "lines", "sentences", "segments", "ops",
 }  # fmt: skip
 """Names of lists whose items are parts of one record."""

@@ -8,9 +8,10 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from fabula.corpus.tables.json_values import load_value
+from fabula.corpus.tables.templates import is_template, turns
 
-FieldFormat = Literal["plain", "html", "markdown", "list", "chapters", "messages", "log"]
-"""How a cell is written: plain text; HTML; Markdown; a list of paragraphs; a list of chapters; messages of a chat with a model, whose
+FieldFormat = Literal["plain", "html", "markdown", "template", "list", "chapters", "messages", "log"]
+"""How a cell is written: plain text; HTML; Markdown; prompts and answers in a template for fine-tuning; a list of paragraphs; a list of chapters; messages of a chat with a model, whose
 answers are the story; or a log of messages that people wrote."""
 
 _BLOCK_TAG = re.compile(r"<(?:p|div|br|h[1-6]|li|blockquote|section|article|hr|span)\b[^<>]*>", re.IGNORECASE)
@@ -50,6 +51,8 @@ def find_format(values: Sequence[Any]) -> FieldFormat:
     marked = sum(bool(_BLOCK_TAG.search(text)) for text in texts)
     if texts and marked >= max(1, 0.1 * len(texts)):
         return "html"
+    if texts and sum(is_template(text, 1) for text in texts[:20]) >= 0.8 * len(texts[:20]):
+        return "template"
     headed = sum(bool(_MARKDOWN_HEADING.search(text)) for text in texts)
     return "markdown" if len(texts) > 2 and 2 * headed >= len(texts) else "plain"
 
@@ -96,6 +99,8 @@ def cell_texts(value: Any, format: FieldFormat) -> list[CellText]:
     """The texts in a cell: one, or each chapter of a list of chapters."""
     value = decoded(value)
     if isinstance(value, str):
+        if format == "template" and (answers := [turn.text for turn in turns(value) if turn.is_answer]):
+            return _joined(answers)
         if format == "markdown":
             return [CellText(_markdown_text(value))] if value.strip() else []
         return [CellText(field_text(value) if format == "html" else value)] if value.strip() else []
