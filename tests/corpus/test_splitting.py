@@ -358,9 +358,7 @@ def test_rarer_ways_to_part_stories(tmp_path: Path, head: str, title: str) -> No
 
 def test_a_line_that_recurs_in_one_text_is_asked_about() -> None:
     text = "\n\n".join(f"pell\n\nWell-known member\n\n{text}\n\nReply" for text in BLANK)
-    with pytest.raises(
-        FabulaError, match=r"--split-at '(?:Well-known member|pell|Reply)'"
-    ):
+    with pytest.raises(FabulaError, match=r"--split-at '(?:Well-known member|pell|Reply)'"):
         choose_split([ReadSample("a.txt", text)])
 
 
