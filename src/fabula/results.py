@@ -161,8 +161,6 @@ class TrainingCounts(Record):
     """Fraction of the positions in the windows that held no story."""
     best_step: int
     """Step whose weights became the model; 0 for the base model's own."""
-    tuned_share: float = 1.0
-    """Share of these weights in the model; the rest is the base's."""
     val_loss: float
     """Cross-entropy of these weights on held-out stories, in nats per token."""
     bits_per_byte: float
@@ -824,8 +822,6 @@ class RunPlan(Result):
     speeds: Speeds
     train_minutes: float | None
     """Limit on the time of training; None if the run has none."""
-    freeze: float | None
-    """Share of the layers that are frozen because memory was short; None if the recipe decides."""
     seconds: dict[str, float]
     """Predicted time of each stage, in order."""
     memory_gb: float
@@ -840,8 +836,6 @@ class RunRecord(Result):
     command: str | None = None
     """The command line that repeats the run; None for a published model, since the command would name paths."""
     versions: dict[str, str]
-    freeze: float | None = None
-    """Share of the layers that are frozen because memory was short when the run began; None if the recipe decides."""
     plan: RunPlan | None = None
     """None if the run has no time limit."""
     evaluation: EvaluationSizes | None = None

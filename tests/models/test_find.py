@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 from conftest import tiny_story
@@ -124,7 +125,6 @@ def test_pickled_and_other_files_are_not_bases(tmp_path: Path):
 
 def make_adapter(base: Path, folder: Path, *, names: str) -> Any:
     """Write an adapter of the model in `base` to `folder`, whose configuration names the base `names`; returns the model."""
-    peft = pytest.importorskip("peft", reason="needs peft")
     model: Any = peft.get_peft_model(
         load_model(base), peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
     )
@@ -157,13 +157,12 @@ def test_an_adapter_is_merged_with_its_base(tmp_path: Path):
 
 def test_an_adapter_with_tokens_of_its_own_is_merged(tmp_path: Path):
     """Its tokenizer has more tokens than the base, and its weights hold their embeddings."""
-    peft = pytest.importorskip("peft", reason="needs peft")
     base = make_model("llama", tmp_path / "base")
     model, tokenizer = load_model(base), load_tokenizer(base)
     tokenizer.add_tokens(["<sos>", "<nl>"])
     model.resize_token_embeddings(len(tokenizer))
     lora = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
-    lora.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    lora.save_pretrained(str(tmp_path / "adapter"), save_embedding_layers=True)
     tokenizer.save_pretrained(tmp_path / "adapter")
     config = tmp_path / "adapter" / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(base)}))

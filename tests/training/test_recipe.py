@@ -47,13 +47,13 @@ def test_a_bad_recipe_is_one_clear_line(line: str, expected: str, tmp_path):
 
 
 def test_an_unknown_recipe_is_one_clear_line():
-    with pytest.raises(FabulaError, match="did you mean lora"):
-        load_recipe("lore")
+    with pytest.raises(FabulaError, match="did you mean notebook"):
+        load_recipe("notebok")
 
 
 def test_fields_behind_a_name_replace_those_of_the_recipe(tmp_path: Path):
-    changed = load_recipe("lora,learning_rate=3e-05,precision=bf16,learning_rate=1e-05")
-    assert changed == load_recipe("lora").model_copy(update={"learning_rate": 1e-05, "precision": "bf16"})
+    changed = load_recipe("full,learning_rate=3e-05,precision=bf16,learning_rate=1e-05")
+    assert changed == load_recipe("full").model_copy(update={"learning_rate": 1e-05, "precision": "bf16"})
     path = tmp_path / "mine.toml"
     path.write_text("num_epochs = 2\n")
     assert load_recipe(f"{path},lora_rank=4") == Recipe(num_epochs=2, lora_rank=4)
@@ -115,10 +115,22 @@ def test_the_learning_rate_falls_with_size():
     assert rates == sorted(rates, reverse=True)
     assert 5e-5 <= rates[-1] <= rates[0] <= 2e-3
     assert recipe.peak_learning_rate(120_000_000, fresh=True) == 4 * rates[2]
+    adapters = recipe.for_model(135_000_000, fresh=False)
+    assert adapters.peak_learning_rate(4_884_480, fresh=False) == pytest.approx(2e-3, rel=0.01)
+
+
+def test_a_large_base_model_is_trained_by_adapters_unless_the_recipe_says_otherwise():
+    def rank(recipe: Recipe, size: int, fresh: bool = False) -> int | None:
+        return recipe.for_model(size, fresh=fresh).lora_rank
+
+    assert rank(Recipe(), 135_000_000) == 16
+    assert rank(Recipe(), 3_500_000) == rank(Recipe(), 135_000_000, fresh=True) == 0
+    assert rank(Recipe(freeze=0.5), 135_000_000) == rank(load_recipe("full"), 135_000_000) == 0
+    assert rank(load_recipe("notebook"), 135_000_000) == 0
+    assert rank(Recipe(lora_rank=4), 3_500_000) == 4
 
 
 def test_a_lora_adapter_is_added_without_a_warning(tiny_gpt2_dir: Path):
-    pytest.importorskip("peft", reason="the extra [lora] is not installed")
     from fabula.models.load import load_model
     from fabula.training.weights import choose_trained
 

@@ -146,24 +146,6 @@ def test_a_finished_model_is_trained_further_where_that_is_asked_for(
     assert again.counts.base_bits_per_byte == pytest.approx(further.counts.bits_per_byte, rel=1e-6)
 
 
-def test_a_mixture_with_the_base_becomes_the_model_where_it_is_better(
-    undisturbed: TrainResult, tiny_corpus_dir: Path, tmp_path: Path
-):
-    too_fast = {"learning_rate": 0.03, "schedule": "constant", "num_epochs": 1, "num_validations": 1}
-    results = {}
-    for share in (0.7, 1.0):
-        recipe = QUICK.model_copy(update={**too_fast, "tuned_share": share})
-        results[share] = train(tiny_corpus_dir, tmp_path / str(share), base=undisturbed.model, recipe=recipe)
-    base, mixed, tuned = (
-        load_file(folder / "model.safetensors")
-        for folder in (undisturbed.model, results[0.7].model, results[1.0].model)
-    )
-    assert all(torch.equal(mixed[name], torch.lerp(tuned[name], base[name], 0.3)) for name in mixed)
-    counts = {share: result.counts for share, result in results.items()}
-    assert [counts[share].tuned_share for share in counts] == [0.7, 1.0]
-    assert counts[0.7].val_loss < counts[1.0].val_loss
-
-
 def test_what_cannot_be_continued_is_one_clear_line(
     undisturbed: TrainResult, tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):
@@ -538,7 +520,6 @@ def test_freezing_changes_the_upper_layers_only(tiny_corpus_dir: Path, tiny_gpt2
 def test_a_lora_adapter_leaves_frozen_layers_alone(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):
-    pytest.importorskip("peft")
     recipe = QUICK.model_copy(update={"lora_rank": 4, "learning_rate": 1e-2, "freeze": 0.5})
     result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
     before, after = (load_file(folder / "model.safetensors") for folder in (tiny_gpt2_dir, result.model))
@@ -550,7 +531,6 @@ def test_a_lora_adapter_leaves_frozen_layers_alone(
 def test_low_rank_training_is_merged(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
     from transformers import AutoModelForCausalLM
 
-    pytest.importorskip("peft")
     recipe = QUICK.model_copy(update={"lora_rank": 4, "learning_rate": 1e-2})
     result = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe)
     assert result.counts.num_trained < result.counts.num_parameters / 2

@@ -18,7 +18,7 @@ BASE_HELP = "The model to start from: a short name (`fabula bases`), another nam
 BASE_SHOWN = f"{BASE}, or tiny if that is not available"
 """Help and default of --base."""
 
-RECIPE_HELP = "How to train: default, frozen, lora, notebook, or a TOML file; a comma and a field changes it: default,num_epochs=3."
+RECIPE_HELP = "How to train: default, full, notebook, or a TOML file; a comma and a field changes it: default,num_epochs=3."
 
 
 @dataclass(frozen=True)

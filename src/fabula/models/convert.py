@@ -10,7 +10,6 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, cache_place, fingerprint, hash_file, hash_path, read_json
-from fabula.install import missing_extra
 from fabula.models.check import ADAPTER, ADAPTER_WEIGHTS, check_model_folder
 from fabula.models.load import load_model
 from fabula.models.quiet import quiet
@@ -98,7 +97,7 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
     """The model folder of a peft adapter merged with its base.
 
     Raises:
-        FabulaError: peft is not installed, the adapter is pickled, or it does not fit the base.
+        FabulaError: the adapter is pickled, or it does not fit the base.
     """
     from fabula.tokens.tokenizer import TOKENIZER_FILES, load_tokenizer  # loads transformers
 
@@ -106,10 +105,8 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
         raise FabulaError(
             f"this adapter has no {ADAPTER_WEIGHTS}, and pickled weights are never loaded", where=folder
         )
-    try:
-        from peft import PeftModel
-    except ImportError:
-        raise missing_extra("merging an adapter needs peft", "lora") from None
+    from peft import PeftModel  # loads for a second
+
     merged = cache_place("bases") / f"adapter-{fingerprint([hash_path(folder), hash_path(base)])}"
     if not (merged / "config.json").is_file():
         on_progress(

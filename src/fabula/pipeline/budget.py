@@ -17,13 +17,16 @@ from fabula.generation.write import BATCH_SIZE
 from fabula.models.device import best_device
 from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
-from fabula.training.memory import FREE_SHARE, memory_gb
-from fabula.training.recipe import LARGE, Recipe, load_recipe
+from fabula.training.memory import memory_gb
+from fabula.training.recipe import Recipe
 
 EVALUATION_SHARE, LARGEST_EVALUATION = 0.2, 1 / 3
 """Share of a run's minutes that tuning, writing and scoring may take if training needs the rest, and if it does not."""
 
 TRAINING_START_SECONDS = 6.0
+LORA_COST = 1.2
+"""What the gradients of LoRA adapters cost, with what the adapters add to the model, in times of scoring a token."""
+
 REPORT_SECONDS = 2.0
 TOKENS_OF_OTHERS = 500
 """Of the beginning of a story by another author."""
@@ -150,8 +153,6 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
         used: seconds of them that have passed.
     """
     story_bytes = held_out_bytes(corpus)
-    freeze = choose_frozen(recipe, speeds)
-    recipe = recipe if freeze is None else recipe.model_copy(update={"freeze": freeze})
     rest = math.inf if limit is None else limit - used - REPORT_SECONDS
     train = training_seconds(recipe, speeds, corpus)
     spare = math.inf
@@ -165,7 +166,6 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
     return RunPlan(
         speeds=speeds,
         train_minutes=None if limit is None else allowed / 60,
-        freeze=freeze,
         seconds={"prepare": used, "train": min(train, allowed), **evaluation, "report": REPORT_SECONDS},
         memory_gb=memory_gb(recipe, speeds.num_parameters, speeds.num_embedded),
     )
@@ -175,8 +175,9 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
     """Seconds that a training takes where its epochs end it.
 
     A trained token costs as much as scoring one, once more for the gradients of what lies above the lowest trained layer,
-    and again for those of the trained weights.
+    and again for those of the trained weights, which are hardly any with LoRA adapters.
     """
+    recipe = recipe.for_model(speeds.num_parameters, fresh=False)
     num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
     tokens = (
         num_bytes
@@ -184,20 +185,12 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
         * recipe.epochs(speeds.num_parameters, fresh=False, on_cpu=best_device().type == "cpu")
     )
     embedded = speeds.num_embedded / speeds.num_parameters
-    cost = 1 + 2 * (1 - embedded) * (1 - recipe.freeze) + embedded * (1 if recipe.freeze else 2)
+    if recipe.lora_rank:
+        cost = 1 + LORA_COST
+    else:
+        cost = 1 + 2 * (1 - embedded) * (1 - recipe.freeze) + embedded * (1 if recipe.freeze else 2)
     steps = tokens * cost / speeds.tokens_per_second
     return TRAINING_START_SECONDS + steps * (1 + recipe.validation_share)
-
-
-def choose_frozen(recipe: Recipe, speeds: Speeds) -> float | None:
-    """The share of the layers to freeze, that of recipe "frozen", where training all of them would not fit the free memory;
-    None to leave that to the recipe."""
-    import psutil
-
-    free = FREE_SHARE * psutil.virtual_memory().available / 1e9
-    small = recipe.freeze or recipe.lora_rank or speeds.num_parameters < LARGE
-    needed = memory_gb(recipe, speeds.num_parameters, speeds.num_embedded)
-    return None if small or needed <= free else load_recipe("frozen").freeze
 
 
 def describe_plan(plan: RunPlan) -> list[str]:
@@ -217,8 +210,6 @@ def describe_plan(plan: RunPlan) -> list[str]:
         )
     free = psutil.virtual_memory().available / 1e9
     memory = f"about {plan.memory_gb:.1f} GB of memory; {free:.1f} GB is free"
-    if plan.freeze is not None:
-        memory += f", so {plan.freeze:.0%} of the layers keep their weights"
     if plan.memory_gb > free:
         memory += ", which is too little, so the system may stop the run (--base tiny needs 1 GB)"
     return [*lines, memory]

@@ -21,7 +21,6 @@ from fabula.results import LOG, RUN, SAMPLES, Evaluation, RunArguments, RunRecor
 
 if TYPE_CHECKING:
     from fabula.evaluation.models import LoadedModels
-    from fabula.training.recipe import Recipe
     from fabula.training.train import TrainResult
 
 MEASURED_CHARACTERS = 1500
@@ -280,7 +279,7 @@ def train_model(folder: Path, base: Path | None, on_progress: OnProgress) -> "Tr
             folder / "corpus",
             folder / "model",
             base=base or locate_base(record.arguments.base),
-            recipe=recipe_of(record),
+            recipe=record.arguments.recipe,
             seed=record.arguments.seed,
             max_minutes=None if record.plan is None else record.plan.train_minutes,
             # The stories or the recipe file have changed; other arguments were refused before.
@@ -301,28 +300,20 @@ def begin_record(arguments: RunArguments, folder: Path) -> RunRecord:
     )
     if (folder / RUN).exists():
         found = RunRecord.load(folder / RUN)
-        if found.model_copy(update={"freeze": None, "plan": None, "evaluation": None}) == record:
+        if found.model_copy(update={"plan": None, "evaluation": None}) == record:
             return found
     record.save(folder / RUN)
     return record
 
 
-def recipe_of(record: RunRecord) -> "Recipe":
-    """The recipe of the run, with layers frozen if memory is short."""
-    from fabula.training.recipe import load_recipe
-
-    recipe = load_recipe(record.arguments.recipe)
-    return recipe if record.freeze is None else recipe.model_copy(update={"freeze": record.freeze})
-
-
 def plan_stages(
     base: Path, folder: Path, record: RunRecord, loaded: "LoadedModels", clock: RunClock
 ) -> RunRecord:
-    """Predict what each stage will take, and say it. Kept with the run's record are the share of layers to freeze and, for a
-    run with a limit, the plan: other runs leave the same files each time, so nothing measured may stand in them."""
+    """Predict what each stage will take, and say it. The plan of a run with a limit is kept in the run's record; other runs
+    leave the same files each time, so nothing measured may stand in them."""
     from fabula.evaluation.stories import held_out_stories
     from fabula.pipeline.budget import describe_plan, measure_speeds, plan_run
-    from fabula.training.job import CHECKPOINTS
+    from fabula.training.recipe import load_recipe
 
     arguments, plan = record.arguments, record.plan
     limit = None if arguments.max_minutes is None else arguments.max_minutes * 60
@@ -332,14 +323,8 @@ def plan_stages(
         text = held_out_stories(corpus, "validation", 1)[0].text[:MEASURED_CHARACTERS]
         speeds = measure_speeds(base, text, loaded)
         loaded.release()
-        plan = plan_run(recipe_of(record), limit, clock.elapsed(), speeds, corpus)
-        is_begun = (folder / f"model{CHECKPOINTS}").exists()
-        record = record.model_copy(
-            update={
-                "freeze": record.freeze if is_begun else plan.freeze,
-                "plan": None if limit is None else plan,
-            }
-        )
+        plan = plan_run(load_recipe(arguments.recipe), limit, clock.elapsed(), speeds, corpus)
+        record = record.model_copy(update={"plan": None if limit is None else plan})
         record.save(folder / RUN)
     if plan is not None:
         clock.seconds = dict(plan.seconds)

@@ -57,8 +57,6 @@ class State:
     loss_tokens: int = 0
     base_val_loss: float = 0.0
     base_bits_per_byte: float = 0.0
-    tuned_share: float = 1.0
-    """Share of the trained weights in the best ones, which are otherwise the base's."""
     last_val_loss: float = 0.0
     last_bits_per_byte: float = 0.0
 

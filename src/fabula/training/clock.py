@@ -2,6 +2,7 @@
 
 import time
 
+from fabula.training.setup import Sizes
 from fabula.training.workers import Workers
 
 NUM_LOG_ROWS = 500
@@ -16,6 +17,12 @@ CHECKPOINT_SHARE = 0.02
 VALIDATED_SHARE = 0.05
 """Checkpoints after validations take at most this share of the time, unless each takes less than a second."""
 
+WEIGHT_BYTES, CHECKPOINT_BYTES = 4, 12
+"""Bytes of a parameter in the finished model, and of a trained one in a checkpoint, with AdamW's two means."""
+
+BYTES_PER_SECOND = 250e6
+"""Written to the disk, hashes included, until it is measured. A slow disk is assumed."""
+
 
 class Clock:
     """Measures the seconds that one training takes, including those of earlier processes.
@@ -25,9 +32,10 @@ class Clock:
     Args:
         began: `time.monotonic()` when this process began its work.
         limit: seconds that the training may take; None for no limit.
+        sizes: from these follow the seconds that a checkpoint and the finished model are expected to take.
     """
 
-    def __init__(self, workers: Workers, began: float, limit: float | None) -> None:
+    def __init__(self, workers: Workers, began: float, limit: float | None, sizes: Sizes) -> None:
         self.workers = workers
         self.limit = limit
         self.seconds = 0.0
@@ -35,11 +43,12 @@ class Clock:
         self.first_step: float | None = None
         """The reading when the first step began."""
         self._began = began
-        self._reserve = 0.0  # for the last validations and for saving
+        self._reserve = 0.0  # for the last validation and for writing the model
         self._validation_seconds = 0.0
         self._logged = 0.0  # the reading at the last row of training loss
         self._saved = time.monotonic()
-        self._save_seconds = 0.0
+        self._save_seconds = CHECKPOINT_BYTES * sizes.num_trained / BYTES_PER_SECOND
+        self._write_seconds = WEIGHT_BYTES * sizes.num_parameters / BYTES_PER_SECOND
         self._rated = time.monotonic()  # the speed is measured from this time, and from this number of tokens
         self._rated_tokens = 0
 
@@ -98,9 +107,9 @@ class Clock:
         self._rated += seconds
         self._validation_seconds = seconds
 
-    def reserve(self, num_validations: int) -> float:
-        """Reserve time for the last validations and for saving, from what the last ones took. Returns what both took,
-        in seconds; every worker has to call this at the same point."""
+    def reserve(self) -> float:
+        """Reserve time for the last validation, from what the one before took, and for writing the model. Returns what a
+        validation and saving took, in seconds; every worker has to call this at the same point."""
         seconds, save_seconds = self.workers.from_first([self._validation_seconds, self._save_seconds])
-        self._reserve = (num_validations + 0.5) * seconds + save_seconds
+        self._reserve = 1.5 * seconds + self._write_seconds
         return seconds + save_seconds

@@ -40,7 +40,6 @@ def write_model(setup: Setup, state: State) -> None:
         num_trained=setup.sizes.num_trained,
         padding=setup.windows.padding,
         best_step=state.best_step if best else state.step,
-        tuned_share=state.tuned_share,
         val_loss=state.best_val_loss if best else state.last_val_loss,
         bits_per_byte=state.best_bits_per_byte if best else state.last_bits_per_byte,
         base_val_loss=state.base_val_loss,

@@ -8,7 +8,6 @@ import math
 import time
 
 from fabula.errors import FabulaError
-from fabula.models.load import load_model
 from fabula.models.memory import keep_freed_memory
 from fabula.progress import OnProgress, Progress
 from fabula.results import TrainingRow, ValidationRow
@@ -21,7 +20,6 @@ from fabula.training.log import LogWriter
 from fabula.training.setup import Setup, prepare
 from fabula.training.step import compute_gradients, find_divergence, update_weights
 from fabula.training.validation import first_state, score, write_beginning
-from fabula.training.weights import mix_weights, set_weights, trained_weights
 from fabula.training.workers import Workers
 
 
@@ -34,7 +32,8 @@ def fit(job: Job, workers: Workers, on_progress: OnProgress) -> None:
     log = LogWriter(job) if workers.is_first else None
     try:
         with Interrupt(workers.size) as interrupt:
-            loop = Loop(setup, Clock(workers, began, job.limit), log, interrupt, on_progress)
+            clock = Clock(workers, began, job.limit, setup.sizes)
+            loop = Loop(setup, clock, log, interrupt, on_progress)
             loop.run()
     except Interrupted:
         raise KeyboardInterrupt from None
@@ -84,8 +83,6 @@ class Loop:
                 if self.clock.is_save_due():
                     self._save()
                 self._leave_if_asked()
-            if self.setup.mixes and self.state.best_step == self.state.step > 0:
-                self._mix()
         except Interrupted:
             self._save()
             raise
@@ -99,10 +96,12 @@ class Loop:
     def _validated_and_done(self) -> bool:
         """Validate if that is due. Returns whether the training has ended."""
         self.clock.read()
+        if self._progress() >= 1 and self.state.step:
+            self._is_finishing = True  # even if the time that is reserved turns out too long
         due = math.floor(self._progress() * self.state.num_planned_validations) + 1
         if self.state.num_validations < due:
             self._validate(due)
-            if self.clock.is_save_due(validated=True):
+            if not self._is_last() and self.clock.is_save_due(validated=True):
                 self._save()
             self._plan_validations()
             self.clock.read()
@@ -179,6 +178,10 @@ class Loop:
 
     # Validation
 
+    def _is_last(self) -> bool:
+        """Whether no step follows, so that the model is written from the weights in memory, which need no checkpoint."""
+        return self._progress() >= 1 and not self.setup.is_sharded
+
     def _validate(self, due: int) -> None:
         """Score the validation stories, and keep the weights if they are the best so far."""
         began, state = time.monotonic(), self.state
@@ -193,43 +196,18 @@ class Loop:
             )
             self.log.append(row)
         self.state = state.validated(val_loss, bits_per_byte, num_validations=due)
-        if self.state.best_step == state.step > 0 and self.setup.is_writer:
+        is_best = self.state.best_step == state.step > 0
+        if is_best and not self._is_last() and self.setup.is_writer:
             self.checkpoints.save_best(state.step, self.setup.model)
         self._report(val_loss=val_loss, bits_per_byte=bits_per_byte)
         if self.recipe.sample_tokens and state.step and self.setup.is_writer:
             self._say(f"step {state.step:,} writes: {write_beginning(self.setup)}")
         self.clock.validated(time.monotonic() - began)
 
-    def _mix(self) -> None:
-        """Score a mixture of the base's weights and the last ones, which were the best; keep it if it is better.
-
-        In a short training, much of each step is noise, and a mixture is often better than both (Wortsman et al. 2022,
-        arXiv:2109.01903).
-        """
-        setup, state, share = self.setup, self.state, self.recipe.tuned_share
-        stories = setup.validation.first(state.num_validation_stories)
-        tuned = {name: value.clone() for name, value in trained_weights(setup.model).items()}
-        mix_weights(setup.model, load_model(setup.job.base_folder), share)
-        is_better = False
-        try:
-            val_loss, bits_per_byte = score(setup, stories, lambda: self.interrupt.asked)
-            is_better = val_loss < state.best_val_loss
-        finally:
-            if not is_better:
-                set_weights(setup.model, tuned)
-        if is_better:
-            self.state = state.changed(
-                best_val_loss=val_loss, best_bits_per_byte=bits_per_byte, tuned_share=share
-            )
-            self._say(
-                f"a mixture of {share:.0%} of these weights and {1 - share:.0%} of the base's predicts the held-out stories"
-                f" better ({bits_per_byte:.3f} bits per byte), and becomes the model"
-            )
-
     def _plan_validations(self) -> None:
         """If the time is limited, plan only as many validations, each with saving the best weights, as fit into their
         share."""
-        took = self.clock.reserve(1 + self.setup.mixes)
+        took = self.clock.reserve()
         if self.state.num_validations == 1 and self.clock.limit is not None:
             affordable = int(self.recipe.validation_share * self.clock.limit / took)
             planned = max(1, min(self.state.num_planned_validations, affordable))

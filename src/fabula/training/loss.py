@@ -45,7 +45,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         _, weight_wanted, bias_wanted, _ = ctx.needs_input_grad
         loss = hidden_NC.new_zeros((), dtype=torch.float32)
         grad_hidden_NC = torch.empty_like(hidden_NC)
-        grad_weight_VC = weight_VC.new_zeros(weight_VC.shape, dtype=torch.float32) if weight_wanted else None
+        grad_weight_VC = None
         grad_bias_V = (
             bias_V.new_zeros(bias_V.shape, dtype=torch.float32)
             if bias_wanted and bias_V is not None
@@ -66,8 +66,11 @@ class LinearCrossEntropy(torch.autograd.Function):
                 grad_bias_V += gradient_KV.sum(0)
             gradient_KV = gradient_KV.to(hidden_NC.dtype)
             grad_hidden_NC[begin : begin + size] = gradient_KV @ weight_VC
-            if grad_weight_VC is not None:
-                grad_weight_VC += gradient_KV.T @ hidden_KC
+            if weight_wanted:
+                own_VC = (gradient_KV.T @ hidden_KC).float()
+                grad_weight_VC = own_VC if grad_weight_VC is None else grad_weight_VC.add_(own_VC)
+        if weight_wanted and grad_weight_VC is None:  # no position counts
+            grad_weight_VC = torch.zeros_like(weight_VC, dtype=torch.float32)
         ctx.save_for_backward(grad_hidden_NC, grad_weight_VC, grad_bias_V)
         return loss
 
@@ -75,7 +78,7 @@ class LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The gradients from `forward`, times the gradient of the loss."""
-        return *(None if kept is None else kept * grad for kept in ctx.saved_tensors), None
+        return *(None if kept is None else kept.mul_(grad) for kept in ctx.saved_tensors), None
 
 
 class StoryLoss(nn.Module):

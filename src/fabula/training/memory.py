@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from fabula.models.check import weight_files
-from fabula.training.recipe import LARGE, Recipe, load_recipe
+from fabula.training.recipe import Recipe
 
 PROGRAM_GB = 2.1
 """Memory of the program, of the activations of 1,024 tokens and of the scores of 2,048: the use of SmolLM2-135M beyond its
@@ -16,9 +16,6 @@ FREE_SHARE = 0.9
 LORA_SHARE = 0.04
 """Approximate number of parameters of LoRA adapters of rank 16 per parameter of the model."""
 
-SMALLER = ("frozen", "lora")
-"""Recipes for little memory, the better one first."""
-
 
 def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
     """Memory of a training at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its gradient and
@@ -28,7 +25,7 @@ def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
         num_parameters: of the model.
         num_embedded: of them in the embeddings.
     """
-    trained = float(num_parameters)
+    trained, recipe = float(num_parameters), recipe.for_model(num_parameters, fresh=False)
     if recipe.lora_rank:
         trained *= LORA_SHARE
     elif recipe.freeze:
@@ -37,13 +34,10 @@ def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
 
 
 def smaller_recipe(recipe: Recipe, num_parameters: int, num_embedded: int, free_gb: float) -> str | None:
-    """The recipe for little memory that fits into so much free memory, if this one does not; else None. A small model needs
-    little more than the program does, whatever the recipe."""
-    room = FREE_SHARE * free_gb
-    if num_parameters < LARGE or memory_gb(recipe, num_parameters, num_embedded) <= room:
-        return None
-    fitting = (name for name in SMALLER if memory_gb(load_recipe(name), num_parameters, num_embedded) <= room)
-    return next(fitting, None)
+    """The default recipe, which trains adapters for a large model, if it fits into so much free memory and this one does
+    not; else None."""
+    needed, least = (memory_gb(each, num_parameters, num_embedded) for each in (recipe, Recipe()))
+    return "default" if least <= FREE_SHARE * free_gb < needed else None
 
 
 def count_parameters(folder: Path) -> tuple[int, int]:

@@ -159,7 +159,7 @@ def predict_training(
         num_validations, validation_tokens = planned_validations(setup, num_steps)
         took = _measure(setup, began, min(held_out, validation_tokens))
     weights, trained = 4 * sizes.num_parameters, 4 * sizes.num_trained
-    num_validations = min(num_validations, num_steps) + 1 + setup.mixes
+    num_validations = min(num_validations, num_steps) + 1
     training = num_steps * took.step
     checkpoints = min(num_validations * took.checkpoint, took.checkpoint + VALIDATED_SHARE * training)
     on_gpu = setup.workers.device.type == "cuda"

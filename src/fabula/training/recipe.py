@@ -14,7 +14,10 @@ WARMUP_SHARE = 0.05
 """Share of the training in which the learning rate rises, if the recipe does not set warmup_steps."""
 
 LARGE = 50_000_000
-"""Models with at least this many parameters get the batch size and the epochs of a large model."""
+"""Models with at least this many parameters get the batch size, the epochs and the adapters of a large model."""
+
+LORA_RANK = 16
+"""Rank of the adapters of a large base model."""
 
 
 class Recipe(Record):
@@ -60,7 +63,7 @@ class Recipe(Record):
         gt=0,
         le=1,
         description="Peak learning rate; not set: computed from the number of trained parameters N as 0.001 (N / 2.5e6)^-0.4"
-        " for a base model, four times that for a fresh one, within 5e-5 and 2e-3.",
+        " for a base model, 2.6 times that for LoRA adapters, four times that for a fresh model, within 5e-5 and 2e-3.",
     )
     schedule: Literal["linear", "cosine", "cooldown", "constant"] = Field(
         default="linear",
@@ -103,10 +106,11 @@ class Recipe(Record):
         lt=1,
         description="Share of the layers to freeze, from the lowest on; the embeddings are then frozen too.",
     )
-    lora_rank: int = Field(
-        default=0,
+    lora_rank: int | None = Field(
+        default=None,
         ge=0,
-        description="Train a LoRA adapter of this rank for each matrix of the layers that are not frozen; 0 trains the matrices.",
+        description="Train a LoRA adapter of this rank for each matrix of the layers that are not frozen; 0 trains the"
+        " matrices. Not set: 16 for a base model with 50 million parameters or more, else 0.",
     )
     lora_alpha: float = Field(
         default=32.0, gt=0, description="The adapters are scaled by lora_alpha / lora_rank."
@@ -138,13 +142,6 @@ class Recipe(Record):
         default="best",
         description="Which weights become the model: those of the best validation, or the last.",
     )
-    tuned_share: float = Field(
-        default=0.7,
-        gt=0,
-        le=1,
-        description="When a base model has been trained, weights that are this share trained and otherwise the base's are scored too,"
-        " and become the model if they predict the held-out stories better; 1 for never.",
-    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
         description="'auto' is bf16 if the CPU or the GPU supports it, or else fp32 on a CPU and fp16 on a GPU.",
@@ -168,6 +165,13 @@ class Recipe(Record):
         description="Compile the model with torch.compile; worthwhile only on a GPU in long runs.",
     )
 
+    def for_model(self, num_parameters: int, *, fresh: bool) -> "Recipe":
+        """This recipe with its `lora_rank`: adapters for a large base model, where they learn more in the same time."""
+        if self.lora_rank is not None:
+            return self
+        rank = 0 if fresh or self.freeze or num_parameters < LARGE else LORA_RANK
+        return self.model_copy(update={"lora_rank": rank})
+
     def batch_size(self, context_length: int, num_parameters: int, *, on_cpu: bool) -> int:
         """Windows in an optimiser step."""
         usual = 2048 if num_parameters < LARGE else 512 if on_cpu else 4096
@@ -183,8 +187,8 @@ class Recipe(Record):
         """The learning rate after the warm-up, for a model with this many trained parameters."""
         if self.learning_rate is not None:
             return self.learning_rate
-        rate = 1e-3 * (num_parameters / 2.5e6) ** -0.4
-        return min(max(4 * rate if fresh else rate, 5e-5), 2e-3)
+        factor = 4 if fresh else 2.6 if self.lora_rank else 1
+        return min(max(factor * 1e-3 * (num_parameters / 2.5e6) ** -0.4, 5e-5), 2e-3)
 
     def learning_rate_factor(self, progress: float, step: int, num_steps: float) -> float:
         """Learning rate at this step as a share of its peak, when `progress` (0 to 1) of the training is done.
@@ -218,7 +222,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """A recipe that comes with fabula ("default", "frozen", "lora", "notebook"), or one in a TOML file. Fields that are to differ may
+    """A recipe that comes with fabula ("default", "full", "notebook"), or one in a TOML file. Fields that are to differ may
     follow: "default,num_epochs=3".
 
     Raises:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from fabula.tokens.windows import Windows
 from fabula.training.data import ValidationStories, make_fresh_base, training_tokens, validation_stories
 from fabula.training.job import Job
 from fabula.training.loss import StoryLoss, as_tensors
+from fabula.training.memory import count_parameters
 from fabula.training.precision import Precision
 from fabula.training.recipe import Recipe
 from fabula.training.sharding import shard
@@ -95,13 +96,6 @@ class Setup:
         return _is_sharded(self.recipe, self.workers)
 
     @property
-    def mixes(self) -> bool:
-        """Whether a mixture of the base's weights and the trained ones is scored at the end."""
-        recipe = self.recipe
-        possible = self.job.base is not None and not recipe.lora_rank and not self.is_sharded
-        return possible and recipe.keep == "best" and recipe.tuned_share < 1
-
-    @property
     def is_writer(self) -> bool:
         """Whether this worker saves checkpoints and writes samples: the first one, or all where weights are sharded."""
         return self.workers.is_first or self.is_sharded
@@ -142,11 +136,13 @@ def _order(seed: int, epoch: int, num_windows: int) -> np.ndarray:
 
 def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     """Make the setup of a job. All its random numbers follow from the job's seed."""
-    recipe, fresh = job.recipe, job.base is None
+    fresh = job.base is None
     if fresh:
         if workers.is_first:
             make_fresh_base(job.base_folder, job.corpus, job.init, job.seed, on_progress)
         workers.barrier()
+    recipe = job.recipe.for_model(count_parameters(job.base_folder)[0], fresh=fresh)
+    job = replace(job, recipe=recipe)
     tokenizer = load_tokenizer(job.base_folder)
     loss, precision, story_format, context_length, num_parameters = _load(job, workers, tokenizer)
     on_progress(Progress("train", message=story_format.describe(tokenizer)))

@@ -85,9 +85,9 @@ def write_beginning(setup: Setup) -> str:
 
 
 def planned_validations(setup: Setup, num_steps: float) -> tuple[int, float]:
-    """How many validations a training of this many steps has, without those of the base and of the mixture with it, and how
-    many tokens each scores, so that all take the recipe's share of the time. If the time is limited, there are fewer validations rather than fewer
-    than `MIN_TOKENS` tokens in each: a choice of weights by one or two stories is not reproducible.
+    """How many validations a training of this many steps has, without that of the base, and how many tokens each scores, so
+    that all take the recipe's share of the time. If the time is limited, there are fewer validations rather than fewer than
+    `MIN_TOKENS` tokens in each: a choice of weights by one or two stories is not reproducible.
 
     Scoring a token takes about half as long as training on it: a third, but longer stories are read twice, in
         overlapping windows.
@@ -97,8 +97,8 @@ def planned_validations(setup: Setup, num_steps: float) -> tuple[int, float]:
     count = recipe.num_validations
     if setup.job.limit is not None:
         enough = min(MIN_TOKENS, setup.validation.num_tokens)
-        count = max(1, min(count, int(num_tokens / enough) - 1 - setup.mixes))
-    return count, num_tokens / (count + 1 + setup.mixes)
+        count = max(1, min(count, int(num_tokens / enough) - 1))
+    return count, num_tokens / (count + 1)
 
 
 def expected_steps(setup: Setup) -> float:

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from fabula.errors import FabulaError
-from fabula.install import missing_extra
 from fabula.training.recipe import Recipe
 
 
@@ -55,10 +54,9 @@ def layers_of(model: Any) -> list[nn.Module]:
 
 
 def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise missing_extra("training a LoRA adapter needs peft", "lora") from None
+    from peft import LoraConfig, get_peft_model  # loads for a second
+
+    assert recipe.lora_rank is not None
     names = [re.escape(name) for name, module in model.named_modules() if module in frozen]
     config = LoraConfig(
         r=recipe.lora_rank,
@@ -86,14 +84,6 @@ def set_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     with torch.no_grad():
         for name, value in weights.items():
             parameters[name].copy_(value)
-
-
-@torch.no_grad()
-def mix_weights(model: nn.Module, base: nn.Module, tuned_share: float) -> None:
-    """Mix the base's weights into those of a model that was trained from it, in place."""
-    before = dict(base.named_parameters())
-    for name, value in trained_weights(model).items():
-        value.lerp_(before[name].to(value), 1 - tuned_share)
 
 
 def optimizers_for(model: Any, recipe: Recipe, learning_rate: float) -> list[torch.optim.Optimizer]:
