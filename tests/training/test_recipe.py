@@ -60,7 +60,7 @@ def test_fields_behind_a_name_replace_those_of_the_recipe(tmp_path: Path):
     for name, expected in (
         ("default,lr=1", "unknown field 'lr'"),
         ("default,lora_rank", "whole number"),
-        ("lore,lora_rank=4", "did you mean lora"),
+        ("fulll,lora_rank=4", "did you mean full"),
     ):
         with pytest.raises(FabulaError, match=expected):
             load_recipe(name)
