@@ -11,6 +11,9 @@ from torch import nn
 from fabula.errors import FabulaError
 from fabula.training.recipe import Recipe
 
+WITHOUT_ADAPTERS = ("falcon_h1", "falcon_mamba", "mamba", "mamba2")
+"""Architectures whose layers peft refuses to adapt."""
+
 
 def set_dropout(model: Any, dropout: float) -> None:
     """Set every dropout of the model, those inside attention included."""
@@ -67,7 +70,9 @@ def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
         fan_in_fan_out=model.config.model_type == "gpt2",
         task_type="CAUSAL_LM",
     )
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft about transformers
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # peft's, about transformers and about layers that it adapts itself to
         return get_peft_model(model, config)
 
 
