@@ -1,5 +1,6 @@
 """Architectures that the fast engine does not cover: scored, trained and written as the model itself predicts."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from fabula.tokens.cache import TokenisedStories
 from fabula.tokens.tokenizer import encode, load_tokenizer
 from fabula.tokens.windows import Windows
 from fabula.training.loss import StoryLoss, as_tensors
+from fabula.training.recipe import Recipe
+from fabula.training.weights import WITHOUT_ADAPTERS, choose_trained, trained_weights
 
 GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4}
 EXPERTS = {**GROUPED, "num_experts_per_tok": 2}
@@ -85,6 +88,28 @@ def test_scoring_and_training_give_the_models_own_losses(base: tuple[str, Path])
         batches = (windows.batch([number], 0) for number in range(len(windows)))
         found = sum(float(loss(*as_tensors(batch, torch.device("cpu")))) for batch in batches)
     assert found == pytest.approx(sum(own.sum() for own in expected), rel=1e-4)
+
+
+def test_adapters_are_trained_and_merged(base: tuple[str, Path]):
+    name, folder = base
+    recipe = Recipe(lora_rank=2)
+    if name in WITHOUT_ADAPTERS:
+        with pytest.raises(ValueError, match="incompatible"):
+            choose_trained(load_model(folder), recipe)
+        return
+    with warnings.catch_warnings(action="error"):
+        model = choose_trained(load_model(folder), recipe)
+    model.eval()  # without dropout
+    adapters = trained_weights(model)
+    assert all("lora_" in key for key in adapters)
+    ids = np.arange(20)
+    before = own_logits(model, ids)
+    generator = torch.Generator().manual_seed(0)
+    for weight in adapters.values():
+        weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
+    adapted = own_logits(model, ids)
+    assert (adapted - before).abs().max() > 0.01
+    assert own_logits(model.merge_and_unload(), ids) == pytest.approx(adapted, abs=2e-3)
 
 
 def test_writing_sees_the_models_own_logits(base: tuple[str, Path]):

@@ -13,8 +13,8 @@ weights in whole runs, rounded up (docs/training.md)."""
 FREE_SHARE = 0.9
 """Share of the free memory that a training may plan to fill."""
 
-LORA_SHARE = 0.04
-"""Approximate number of parameters of LoRA adapters of rank 16 per parameter of the model."""
+LORA_SHARE = 0.0025
+"""Approximate number of parameters of LoRA adapters per parameter of the model and unit of rank."""
 
 
 def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
@@ -27,7 +27,7 @@ def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
     """
     trained, recipe = float(num_parameters), recipe.for_model(num_parameters, fresh=False)
     if recipe.lora_rank:
-        trained *= LORA_SHARE
+        trained *= LORA_SHARE * recipe.lora_rank
     elif recipe.freeze:
         trained = (num_parameters - num_embedded) * (1 - recipe.freeze)
     return (4 * num_parameters + 12 * trained) / 1e9 + PROGRAM_GB

@@ -63,7 +63,7 @@ def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
     names = [re.escape(name) for name, module in model.named_modules() if module in frozen]
     config = LoraConfig(
         r=recipe.lora_rank,
-        lora_alpha=round(recipe.lora_alpha),
+        lora_alpha=round(recipe.lora_alpha or 2 * recipe.lora_rank),
         lora_dropout=recipe.dropout,
         target_modules="all-linear",
         exclude_modules=rf"({'|'.join(names)})\..*" if names else None,
