@@ -116,17 +116,14 @@ def test_the_learning_rate_falls_with_size():
     assert 5e-5 <= rates[-1] <= rates[0] <= 2e-3
     assert recipe.peak_learning_rate(120_000_000, fresh=True) == 4 * rates[2]
     adapters = recipe.for_model(135_000_000, fresh=False)
-    assert adapters.peak_learning_rate(135_000_000, fresh=False) == 2e-3
-    assert adapters.peak_learning_rate(1_500_000_000, fresh=False) == 10 * recipe.peak_learning_rate(
-        1_500_000_000, fresh=False
-    )
+    assert adapters.peak_learning_rate(9_768_960, fresh=False) == pytest.approx(1.5e-3, rel=0.01)
 
 
 def test_a_large_base_model_is_trained_by_adapters_unless_the_recipe_says_otherwise():
     def rank(recipe: Recipe, size: int, fresh: bool = False) -> int | None:
         return recipe.for_model(size, fresh=fresh).lora_rank
 
-    assert rank(Recipe(), 135_000_000) == 64
+    assert rank(Recipe(), 135_000_000) == 32
     assert rank(Recipe(), 3_500_000) == rank(Recipe(), 135_000_000, fresh=True) == 0
     assert rank(Recipe(freeze=0.5), 135_000_000) == rank(load_recipe("full"), 135_000_000) == 0
     assert rank(load_recipe("notebook"), 135_000_000) == 0

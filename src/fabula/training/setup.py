@@ -168,7 +168,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         steps_per_epoch=steps_per_epoch,
         num_epochs=num_epochs,
         num_steps=max(1, math.ceil(num_epochs * steps_per_epoch)),
-        learning_rate=recipe.peak_learning_rate(num_parameters if recipe.lora_rank else num_trained, fresh),
+        learning_rate=recipe.peak_learning_rate(num_trained, fresh),
     )
     return Setup(
         job=job,
