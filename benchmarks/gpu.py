@@ -1,10 +1,11 @@
 """Training on this machine's GPU: speed, memory, and the same losses as on the CPU. Takes about ten minutes on any card.
 
-    python benchmarks/gpu.py [--out gpu.md] [--seconds 45]
+    python benchmarks/gpu.py [--out gpu.md] [--seconds 35]
     python benchmarks/gpu.py --device cpu      # tries the script itself, with models of 3 M parameters
 
-Prints a table, and writes it to `--out`. Models have random weights in the shapes of GPT-2 (124 M) and Llama 3.2 (1.2 B),
-except the first part, which trains the bundled base for 20 steps on the CPU and on the GPU. Tokens are those of stories,
+Prints a table, and writes it to `--out`. Models have random weights in the shapes of GPT-2 (124 M), SmolLM2 (135 M) and Llama
+3.2 (1.2 B), except the first part, which trains the bundled base for 20 steps on the CPU and on the GPU. Attention is by
+segment where torch's kernel for it runs, or else, and in the rows that say so, with a mask. Tokens are those of stories,
 without padding. A token takes 6 N + 12 L C T operations (Chowdhery et al. 2022, appendix B: N parameters, L layers of
 width C, T positions in a window); MFU is their number per second over that of a 8192 x 8192 matrix product in the same
 format, measured first. Memory is the peak of what torch allocated; "states" are 16 bytes for each trained parameter
@@ -37,6 +38,17 @@ NUM_STEPS = 20
 WARM_UP = 3
 
 GPT2: dict[str, Any] = {"model_type": "gpt2", "vocab_size": 50257}
+SMOLLM2: dict[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+}
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
     "vocab_size": 128256,
@@ -52,23 +64,34 @@ LLAMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table: a model and what its recipe changes."""
+    """One row of the table: a model and what its recipe changes.
+
+    Attributes:
+        shape: of the model; empty for the bundled base.
+        attention: "mask" or "segments" to insist on one, "" for what a training would use.
+    """
 
     name: str
     shape: dict[str, Any]
     changes: dict[str, Any]
+    attention: str = ""
 
 
 CASES = [
     Case("GPT-2, 512 positions", GPT2, {"context_length": 512}),
     Case("the same, compiled", GPT2, {"context_length": 512, "compile": True}),
     Case("GPT-2, 1,024 positions", GPT2, {"context_length": 1024}),
+    Case("the same, with a mask", GPT2, {"context_length": 1024}, "mask"),
     Case("GPT-2, activations computed twice", GPT2, {"context_length": 1024, "gradient_checkpointing": True}),
+    Case("SmolLM2, 512 positions", SMOLLM2, {"context_length": 512}),
+    Case("SmolLM2, 4,096 positions", SMOLLM2, {"context_length": 4096}),
+    Case("the same, with a mask", SMOLLM2, {"context_length": 4096}, "mask"),
     Case("Llama 3.2 1B, LoRA of rank 16", LLAMA, {"context_length": 1024, "lora_rank": 16}),
     Case("Llama 3.2 1B, all weights", LLAMA, {"context_length": 1024, "gradient_checkpointing": True}),
 ]
 CPU_CASES = [
-    Case("bundled base, 128 positions", {}, {"context_length": 128}),
+    Case("bundled base, 128 positions", {}, {"context_length": 128}, "mask"),
+    Case("the same, by segment", {}, {"context_length": 128}, "segments"),
     Case("the same, compiled", {}, {"context_length": 128, "compile": True}),
 ]
 
@@ -83,9 +106,9 @@ class Bench:
 
     def base(self, shape: dict[str, Any]) -> Path:
         """A model of this shape with random weights; the bundled one if no shape is given."""
-        folder = self.folder / shape.get("model_type", "tiny")
         if not shape:
             return self.tiny
+        folder = self.folder / f"{shape['model_type']}-{shape['vocab_size']}"
         if not folder.is_dir():
             torch.manual_seed(0)
             config = AutoConfig.for_model(**shape, bos_token_id=0, eos_token_id=0)
@@ -129,6 +152,10 @@ class Bench:
     def measure(self, case: Case, seconds: float, rates: dict[torch.dtype, float]) -> str:
         """The row of a case."""
         setup = self.prepare(self.base(case.shape), case.changes, self.device)
+        if case.attention == "mask":
+            setup.loss.inner.set_attn_implementation("sdpa")
+        elif case.attention:
+            assert setup.loss.attend_by_segment()
         size = choose_micro_batch_size(setup)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -153,6 +180,7 @@ class Bench:
             str(dtype).removeprefix("torch."),
             f"{sizes.num_parameters / 1e6:.0f} M",
             f"{sizes.batch_size}, {min(size, sizes.batch_size)} at once",
+            "segments" if setup.loss.attends_by_segment else "mask",
             f"{rate:,.0f}",
             f"{each * rate / rates[dtype]:.1%}",
             memory,
@@ -183,14 +211,18 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="file for the table")
     parser.add_argument(
-        "--seconds", type=float, default=45.0, help="time for each row, after its first steps"
+        "--seconds", type=float, default=35.0, help="time for each row, after its first steps"
     )
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     options = parser.parse_args()
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("torch finds no CUDA device here; --device cpu tries the script without one")
     on_gpu, device = options.device == "cuda", torch.device(options.device)
-    name = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} CPU threads"
+    if on_gpu and not torch.cuda.is_available():
+        why = "finds no GPU that its driver can use" if torch.version.cuda else "is a build without CUDA"
+        raise SystemExit(f"torch {torch.__version__} {why}; --device cpu tries the script without one")
+    name = f"{torch.get_num_threads()} CPU threads"
+    if on_gpu:
+        gpu = torch.cuda.get_device_properties(device)
+        name = f"{gpu.name} ({gpu.total_memory / 1e9:.1f} GB, compute capability {gpu.major}.{gpu.minor})"
     lines = [f"{time.strftime('%Y-%m-%d')}, {name}, torch {torch.__version__}, {platform.platform()}", ""]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), device)
@@ -202,15 +234,15 @@ def main() -> None:
         )
         lines += [f"Matrix product, 10^12 operations per second: {shown}.", ""]
         lines.append(
-            "| model | format | parameters | windows in a step | tokens/s | MFU | memory, GB | states, GB |"
+            "| model | format | parameters | windows in a step | attention | tokens/s | MFU | memory, GB | states, GB |"
         )
-        lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         print("\n".join(lines), flush=True)
         for case in CASES if on_gpu else CPU_CASES:
             try:
                 row = bench.measure(case, options.seconds, rates)
             except torch.OutOfMemoryError:
-                row = f"| {case.name} | out of memory {'| ' * 6}|"
+                row = f"| {case.name} | out of memory {'| ' * 7}|"
             if on_gpu:
                 torch.cuda.empty_cache()
             torch.compiler.reset()

@@ -142,6 +142,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if "out of memory" in str(error).lower():
+            fail("the GPU is out of memory; try --recipe lora, a smaller model or a shorter context_length")
         for number in FROM_THE_SYSTEM:  # libraries in Rust wrap the system's error in one of their own
             if os.strerror(number) in str(error):
                 fail(WHAT_TO_DO.get(number, os.strerror(number)))

@@ -1,5 +1,6 @@
 """What a process computes on: a GPU of NVIDIA or AMD, Apple's GPU (MPS), or the processor."""
 
+import psutil
 import torch
 
 
@@ -14,6 +15,13 @@ def best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def free_memory_gb() -> float:
+    """The free memory, in GB, of what a process computes on: an NVIDIA or AMD GPU's own, or the machine's."""
+    device = best_device()
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return free / 1e9
 
 
 def device_name(device: torch.device) -> str:

@@ -14,7 +14,7 @@ from fabula.evaluation.stories import held_out_stories
 from fabula.evaluation.tune import SAMPLERS, SHORT_TUNING
 from fabula.formatting import format_duration
 from fabula.generation.write import BATCH_SIZE
-from fabula.models.device import best_device
+from fabula.models.device import best_device, free_memory_gb
 from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
 from fabula.training.memory import memory_gb
@@ -167,7 +167,9 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
         speeds=speeds,
         train_minutes=None if limit is None else allowed / 60,
         seconds={"prepare": used, "train": min(train, allowed), **evaluation, "report": REPORT_SECONDS},
-        memory_gb=memory_gb(recipe, speeds.num_parameters, speeds.num_embedded),
+        memory_gb=memory_gb(
+            recipe, speeds.num_parameters, speeds.num_embedded, on_gpu=best_device().type == "cuda"
+        ),
     )
 
 
@@ -195,8 +197,6 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
 
 def describe_plan(plan: RunPlan) -> list[str]:
     """The prediction in lines of text."""
-    import psutil
-
     total = sum(plan.seconds.values())
     parts = [
         f"{STAGE_NAMES[name]} {format_duration(seconds)}"
@@ -208,7 +208,7 @@ def describe_plan(plan: RunPlan) -> list[str]:
         lines.append(
             "--max-minutes limits the whole run; you can also stop it at any time and continue with the same command"
         )
-    free = psutil.virtual_memory().available / 1e9
+    free = free_memory_gb()
     memory = f"about {plan.memory_gb:.1f} GB of memory; {free:.1f} GB is free"
     if plan.memory_gb > free:
         memory += ", which is too little, so the system may stop the run (--base tiny needs 1 GB)"

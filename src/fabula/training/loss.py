@@ -11,13 +11,15 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fabula.errors import FabulaError
+from fabula.models.quiet import quiet
 from fabula.tokens.windows import IGNORED, WindowBatch
+from fabula.training.attention import BY_SEGMENT, segment_offsets
 
 TOLERANCE = 1e-3
 """Largest difference between logits, in units of their standard deviation, that rounding explains."""
 
 
-CHUNK = defaultdict(lambda: 2048, cpu=512)
+CHUNK = defaultdict(lambda: 1024, cpu=512)
 """Positions whose logits are in memory at once, by device."""
 
 
@@ -108,30 +110,38 @@ class StoryLoss(nn.Module):
         gathered."""
         return work()
 
+    @property
+    def attends_by_segment(self) -> bool:
+        """Whether attention computes each segment on its own, without a mask."""
+        return self.inner.config._attn_implementation == BY_SEGMENT
+
     def forward(
         self,
         input_ids_BT: torch.Tensor,
-        labels_BT: torch.Tensor,
         position_ids_BT: torch.Tensor,
         segment_ids_BT: torch.Tensor,
+        offsets: torch.Tensor,
+        counted_N: torch.Tensor,
+        targets_N: torch.Tensor,
     ) -> torch.Tensor:
-        """The sum over all targets of -ln p, in nats."""
+        """The sum over all targets of -ln p, in nats. The arguments come from `as_tensors`."""
         inner, arguments = self.inner, {"input_ids": input_ids_BT, "use_cache": False}
         if self.packs:
             arguments["position_ids"] = position_ids_BT
-            arguments["attention_mask"] = self._mask(segment_ids_BT)
+            arguments["attention_mask"] = self._attention_mask(segment_ids_BT, offsets)
         if not self.fused:
-            logits_BTV = inner(**arguments).logits
-            return functional.cross_entropy(
-                logits_BTV.flatten(0, 1).float(), labels_BT.flatten(), ignore_index=IGNORED, reduction="sum"
-            )
+            logits_NV = inner(**arguments).logits.flatten(0, 1).index_select(0, counted_N)
+            return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
         hidden_BTC = inner.base_model(**arguments).last_hidden_state
-        counted_BT = labels_BT != IGNORED
         head = inner.get_output_embeddings()
-        hidden_NC = hidden_BTC[counted_BT]
+        hidden_NC = hidden_BTC.flatten(0, 1).index_select(0, counted_N)
         if torch.is_autocast_enabled(hidden_NC.device.type):
             hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
-        return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, labels_BT[counted_BT])
+        return LinearCrossEntropy.apply(hidden_NC, head.weight, head.bias, targets_N)
+
+    def _attention_mask(self, segment_ids_BT: torch.Tensor, offsets: torch.Tensor) -> Any:
+        """What keeps attention within segments: a mask, or their offsets in the form that `attend_by_segment` takes."""
+        return offsets[None, None, None] if self.attends_by_segment else self._mask(segment_ids_BT)
 
     def _mask(self, segment_ids_BT: torch.Tensor) -> Any:
         """[B, 1, T, T]: which positions (last axis) each position attends to: those of its own segment, up to itself.
@@ -166,9 +176,7 @@ class StoryLoss(nn.Module):
         model = self.inner
         was_training = model.training
         model.eval()
-        head = model.get_output_embeddings()
-        ids_BT = torch.from_numpy(np.random.default_rng(0).integers(0, head.weight.shape[0], (2, 7)))
-        ids_BT = ids_BT.to(head.weight.device)
+        head, ids_BT = model.get_output_embeddings(), self._checked_ids()
         if not model(input_ids=ids_BT).logits.isfinite().all():
             raise FabulaError("the weights of this base model give logits that are not numbers")
         weight = head.weight.clone()
@@ -188,18 +196,44 @@ class StoryLoss(nn.Module):
             f"a {model.config.model_type} model cannot be trained on stories: its logits do not agree"
         )
 
+    @torch.no_grad()
+    def attend_by_segment(self) -> bool:
+        """Let attention compute each segment on its own. Returns False, and leaves the mask, if the architecture does not
+        support that."""
+        model = self.inner
+        before, was_training = model.config._attn_implementation, model.training
+        if not (self.packs and model._supports_flash_attn):  # those that do name their sliding windows
+            return False
+        with quiet():
+            model.set_attn_implementation(BY_SEGMENT)
+        model.eval()
+        agrees = self.attends_by_segment and self._agrees(
+            self._checked_ids(), model.get_output_embeddings().weight
+        )
+        model.train(was_training)
+        if not agrees:
+            model.set_attn_implementation(before)
+        return agrees
+
+    def _checked_ids(self) -> torch.Tensor:
+        """[2, 7]: the tokens of the two segments that `_agrees` tries."""
+        weight_VC = self.inner.get_output_embeddings().weight
+        ids_BT = np.random.default_rng(0).integers(0, weight_VC.shape[0], (2, 7))
+        return torch.from_numpy(ids_BT).to(weight_VC.device)
+
     def _agrees(self, ids_BT: torch.Tensor, head_weight: torch.Tensor) -> bool:
         model, arguments = self.inner, {"input_ids": ids_BT}
-        alone = model(input_ids=ids_BT).logits.float()
-        if self.packs:
-            positions = torch.arange(7, device=ids_BT.device).repeat(2)[None]
-            segments = torch.tensor([1, 2], device=ids_BT.device).repeat_interleave(7)[None]
-            arguments = {
-                "input_ids": ids_BT.reshape(1, -1),
-                "position_ids": positions,
-                "attention_mask": self._mask(segments),
-            }
         try:
+            if self.packs:
+                positions = torch.arange(7, device=ids_BT.device).repeat(2)[None]
+                segments = torch.tensor([1, 2], device=ids_BT.device).repeat_interleave(7)[None]
+                offsets = torch.tensor([0, 7, 14], dtype=torch.int32, device=ids_BT.device)
+                arguments = {
+                    "input_ids": ids_BT.reshape(1, -1),
+                    "position_ids": positions,
+                    "attention_mask": self._attention_mask(segments, offsets),
+                }
+            alone = model(input_ids=ids_BT).logits.float()
             if self.fused:
                 logits = functional.linear(
                     model.base_model(**arguments).last_hidden_state,
@@ -215,6 +249,18 @@ class StoryLoss(nn.Module):
 
 
 def as_tensors(batch: WindowBatch, device: torch.device) -> list[torch.Tensor]:
-    """The four arrays of a batch on `device`, in the order that `StoryLoss` takes them."""
-    arrays = (batch.input_ids, batch.labels, batch.position_ids, batch.segment_ids)
-    return [torch.from_numpy(array).to(device, non_blocking=True) for array in arrays]
+    """What `StoryLoss` takes, on `device`: tokens, positions and segments, all [B, T]; the offsets of the segments, [S + 1];
+    the places of the N targets among the B T positions, and the targets.
+
+    What depends on the labels is computed here: on a GPU, the program would have to wait for it.
+    """
+    counted_N = np.flatnonzero(batch.labels != IGNORED)
+    arrays = (
+        batch.input_ids,
+        batch.position_ids,
+        batch.segment_ids,
+        segment_offsets(batch.segment_ids),
+        counted_N,
+        batch.labels.ravel()[counted_N],
+    )
+    return [torch.from_numpy(array).to(device, non_blocking=device.type == "cuda") for array in arrays]

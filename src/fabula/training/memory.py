@@ -13,13 +13,15 @@ weights in whole runs, rounded up (docs/training.md)."""
 FREE_SHARE = 0.9
 """Share of the free memory that a training may plan to fill."""
 
-LORA_SHARE = 0.0025
-"""Approximate number of parameters of LoRA adapters per parameter of the model and unit of rank."""
+LORA_PARAMETERS = 31
+"""Approximate number of parameters of LoRA adapters for each unit of rank, per square root of the model's: an adapter has
+as many as its matrix has rows and columns, times the rank."""
 
 
-def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
-    """Memory of a training at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its gradient and
-    AdamW's two means), and `PROGRAM_GB`.
+def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int, *, on_gpu: bool = False) -> float:
+    """Memory of a training in one process at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its
+    gradient and AdamW's two means), and `PROGRAM_GB`. On a GPU, also 2 bytes for the copy of each weight in 16 bits that
+    products read, or 4 for a trained output layer, whose gradient is there twice. It is the GPU's memory then.
 
     Args:
         num_parameters: of the model.
@@ -27,16 +29,23 @@ def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int) -> float:
     """
     trained, recipe = float(num_parameters), recipe.for_model(num_parameters, fresh=False)
     if recipe.lora_rank:
-        trained *= LORA_SHARE * recipe.lora_rank
+        trained = LORA_PARAMETERS * recipe.lora_rank * num_parameters**0.5
     elif recipe.freeze:
         trained = (num_parameters - num_embedded) * (1 - recipe.freeze)
-    return (4 * num_parameters + 12 * trained) / 1e9 + PROGRAM_GB
+    copies = 0.0
+    if on_gpu:
+        copies = 2 * num_parameters + (2 * num_embedded if trained == num_parameters else 0)
+    return (4 * num_parameters + 12 * trained + copies) / 1e9 + PROGRAM_GB
 
 
-def smaller_recipe(recipe: Recipe, num_parameters: int, num_embedded: int, free_gb: float) -> str | None:
+def smaller_recipe(
+    recipe: Recipe, num_parameters: int, num_embedded: int, free_gb: float, *, on_gpu: bool = False
+) -> str | None:
     """The default recipe, which trains adapters for a large model, if it fits into so much free memory and this one does
     not; else None."""
-    needed, least = (memory_gb(each, num_parameters, num_embedded) for each in (recipe, Recipe()))
+    needed, least = (
+        memory_gb(each, num_parameters, num_embedded, on_gpu=on_gpu) for each in (recipe, Recipe())
+    )
     return "default" if least <= FREE_SHARE * free_gb < needed else None
 
 

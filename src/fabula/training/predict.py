@@ -59,7 +59,7 @@ class TrainingPrediction:
             figures but `memory_gb` are those of this recipe. None if the asked one fits, or if none does.
         smaller_memory_gb: its peak memory; None if there is no such recipe.
         disk_gb: checkpoints and model together, at most.
-        free_memory_gb, free_disk_gb: what is free on this machine now.
+        free_memory_gb, free_disk_gb: what is free on this machine now (on a GPU: of the GPU).
         device: the device that the training would run on.
     """
 
@@ -133,10 +133,9 @@ def predict_training(
     Raises:
         FabulaError: the stories or the base cannot be read, or there is only one story.
     """
-    import psutil
     import torch
 
-    from fabula.models.device import device_name
+    from fabula.models.device import best_device, device_name, free_memory_gb
     from fabula.training.clock import VALIDATED_SHARE
     from fabula.training.validation import planned_validations
 
@@ -144,8 +143,8 @@ def predict_training(
     base = base or default_base()
     disk, found = _existing(Path(out)), find_model(base)
     asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    free = psutil.virtual_memory().available / 1e9
-    smaller = None if torch.cuda.is_available() else smaller_recipe(asked, *count_parameters(found), free)
+    free, size, on_gpu = free_memory_gb(), count_parameters(found), best_device().type == "cuda"
+    smaller = smaller_recipe(asked, *size, free, on_gpu=on_gpu)
     with _scratch(disk, SCRATCH_FACTOR * _weight_bytes(found)) as temporary:
         began = time.monotonic()
         setup = _prepare(sample.texts, Path(temporary), base, load_recipe(smaller) if smaller else asked)
@@ -162,7 +161,6 @@ def predict_training(
     num_validations = min(num_validations, num_steps) + 1
     training = num_steps * took.step
     checkpoints = min(num_validations * took.checkpoint, took.checkpoint + VALIDATED_SHARE * training)
-    on_gpu = setup.workers.device.type == "cuda"
     memory = torch.cuda.max_memory_allocated() if on_gpu else _peak_memory()
     return TrainingPrediction(
         num_stories=sample.num_stories,
@@ -171,7 +169,7 @@ def predict_training(
         num_steps=num_steps,
         tokens_per_second=took.tokens_per_second,
         seconds=took.start + training + num_validations * took.validation + checkpoints,
-        memory_gb=memory_gb(asked, *count_parameters(found)) if smaller else memory / 1e9,
+        memory_gb=memory_gb(asked, *size, on_gpu=on_gpu) if smaller else memory / 1e9,
         smaller_recipe=smaller,
         smaller_memory_gb=memory / 1e9 if smaller else None,
         # Two checkpoints of 12 bytes per trained weight and one being written, two copies of the best weights, and the

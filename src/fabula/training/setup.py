@@ -19,6 +19,7 @@ from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
+from fabula.training.attention import kernel_problem
 from fabula.training.data import ValidationStories, make_fresh_base, training_tokens, validation_stories
 from fabula.training.job import Job
 from fabula.training.loss import StoryLoss, as_tensors
@@ -145,8 +146,10 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     recipe = _recipe_for(job)
     job = replace(job, recipe=recipe)
     tokenizer = load_tokenizer(job.base_folder)
-    loss, precision, story_format, context_length, num_parameters = _load(job, workers, tokenizer)
+    loss, precision, story_format, context_length, num_parameters, problem = _load(job, workers, tokenizer)
     on_progress(Progress("train", message=story_format.describe(tokenizer)))
+    if problem is not None:
+        on_progress(Progress("train", message=f"packed windows need a mask for attention, since {problem}"))
     model, on_cpu = loss.model, workers.device.type == "cpu"
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     num_trained = sum(parameter.numel() for parameter in trained)
@@ -202,6 +205,7 @@ class _Loaded(NamedTuple):
     story_format: StoryFormat
     context_length: int
     num_parameters: int
+    attention_problem: str | None
 
 
 def _load(job: Job, workers: Workers, tokenizer: Any) -> _Loaded:
@@ -235,7 +239,24 @@ def _load_whole(job: Job, place: torch.device, device: torch.device, tokenizer: 
     model = choose_trained(plain, recipe)
     precision = Precision.choose(recipe.precision, device)
     precision.choose_attention(plain, context_length)
-    return _Loaded(StoryLoss(model), precision, story_format, context_length, num_parameters)
+    loss = StoryLoss(model)
+    problem = attention_problem(loss, recipe, precision.dtype, device)
+    return _Loaded(loss, precision, story_format, context_length, num_parameters, problem)
+
+
+def attention_problem(
+    loss: StoryLoss, recipe: Recipe, dtype: torch.dtype, device: torch.device
+) -> str | None:
+    """Let attention compute each segment on its own where torch has a fast kernel for it, which is on GPUs. Returns why a GPU
+    has to use a mask instead, if it has to."""
+    if device.type != "cuda" or not loss.packs or recipe.windows == "truncated":
+        return None
+    if recipe.dropout:
+        return "torch's kernel for it has no dropout"
+    problem = kernel_problem(loss.inner.config, dtype, device)
+    if problem is None and not loss.attend_by_segment():
+        return "this architecture does not support torch's kernel for it"
+    return problem
 
 
 def _is_sharded(recipe: Recipe, workers: Workers) -> bool:
@@ -261,8 +282,8 @@ def _windows(
 def choose_micro_batch_size(setup: Setup) -> int:
     """How many windows go through the model at once: the recipe's number, or what suits the machine.
 
-    On a GPU a step is tried with one window and with two, and the number follows from the memory that they took. It is
-    saved in the checkpoints, so that a resumed run adds up the same sums.
+    On a GPU a step is tried with one window and with two, and the number follows from the memory that they took. (The first
+    of three tries makes the gradients, which stay.) It is saved in the checkpoints, so that a resumed run adds up the same sums.
     """
     recipe, workers, sizes = setup.recipe, setup.workers, setup.sizes
     most = max(1, -(-sizes.batch_size // workers.size))
@@ -271,7 +292,7 @@ def choose_micro_batch_size(setup: Setup) -> int:
     if workers.device.type != "cuda":
         return min(most, max(1, CPU_TOKENS // sizes.context_length))
     peaks = []
-    for size in (1, 2):
+    for size in (1, 1, 2):
         torch.cuda.reset_peak_memory_stats()
         windows = list(range(min(size, len(setup.windows))))
         tensors = as_tensors(setup.windows.batch(windows, setup.pad_id), workers.device)
@@ -280,8 +301,9 @@ def choose_micro_batch_size(setup: Setup) -> int:
         loss.backward()
         peaks.append(torch.cuda.max_memory_allocated())
     setup.model.zero_grad(set_to_none=True)
-    each = max(1, peaks[1] - peaks[0])
+    each = max(1, peaks[2] - peaks[1])
     # AdamW's two means, which are not allocated yet.
     states = 8 * sizes.num_trained // setup.writers.size
-    free = torch.cuda.get_device_properties(workers.device).total_memory - peaks[0] - states
+    own = torch.cuda.mem_get_info(workers.device)[0] + torch.cuda.memory_reserved(workers.device)
+    free = own - peaks[1] - states
     return min(most, max(1, int(GPU_SHARE * free / each)))

@@ -1,0 +1,192 @@
+"""Attention within the segments of packed windows, without a mask: torch's varlen kernel computes each segment on its own.
+
+Legend: B windows, T positions, N = B T positions in a row, S segments, H heads (query; key and value may have fewer), D
+width of a head.
+"""
+
+import inspect
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # before torch 2.10
+    varlen_attn = None
+
+BY_SEGMENT = "fabula_by_segment"
+"""Name of `attend_by_segment` among the attention implementations of transformers."""
+
+MIN_CAPABILITY = (8, 0)
+"""Oldest GPU that torch's flash-attention kernels run on: Ampere."""
+
+CHECKED_LENGTHS = (100, 3, 1, 200)
+"""Segments that the kernel is tried on."""
+
+KERNEL_TOLERANCE = 0.05
+"""Largest difference, as a share of the largest value, that rounding to 16 bits explains."""
+
+
+def segment_offsets(segment_ids_BT: np.ndarray) -> np.ndarray:
+    """int32 [S + 1]: where each segment begins when all windows stand in one row, and the end. The padding of a window is a
+    segment, too."""
+    begins_BT = np.ones(segment_ids_BT.shape, dtype=bool)
+    begins_BT[:, 1:] = segment_ids_BT[:, 1:] != segment_ids_BT[:, :-1]
+    return np.append(np.flatnonzero(begins_BT), segment_ids_BT.size).astype(np.int32)
+
+
+def attend_by_segment(
+    module: Any,
+    query_BHTD: torch.Tensor,
+    key_BHTD: torch.Tensor,
+    value_BHTD: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention in the form that transformers calls it. The result is [B, T, H, D].
+
+    Models hand a mask of four dimensions on to their attention as it is. So the segments of packed windows come as
+    `attention_mask`: their offsets, int32 [1, 1, 1, S + 1]. Any other mask, as in scoring and writing, goes to torch's
+    usual attention.
+
+    Raises:
+        ValueError: dropout, or something in `others` that torch's kernel cannot compute, such as capped scores.
+    """
+    if attention_mask is None or attention_mask.dtype != torch.int32:
+        return sdpa_attention_forward(
+            module, query_BHTD, key_BHTD, value_BHTD, attention_mask, dropout, scaling, **others
+        )
+    unknown = [name for name in ("softcap", "s_aux", "position_bias") if others.get(name) is not None]
+    if dropout or unknown:
+        raise ValueError(f"attention by segment has no {', '.join(unknown) or 'dropout'}")
+    B, _, T, _ = query_BHTD.shape
+    device = query_BHTD.device.type
+    # Autocast covers torch's own attention, but neither this function nor the kernel.
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else value_BHTD.dtype
+    query_NHD, key_NHD, value_NHD = (
+        each.transpose(1, 2).flatten(0, 1).to(dtype) for each in (query_BHTD, key_BHTD, value_BHTD)
+    )
+    attend = _attend_in_turn if dtype == torch.float32 or device == "cpu" else _attend_with_kernel
+    out_NHD = attend(query_NHD, key_NHD, value_NHD, attention_mask.flatten(), T, scaling, sliding_window)
+    return out_NHD.unflatten(0, (B, T)), None
+
+
+def _attend_with_kernel(
+    query_NHD: torch.Tensor,
+    key_NHD: torch.Tensor,
+    value_NHD: torch.Tensor,
+    offsets: torch.Tensor,
+    longest: int,
+    scaling: float | None,
+    sliding_window: int | None,
+) -> torch.Tensor:
+    """[N, H, D]: torch's kernel, which takes 16-bit formats on a GPU. No segment has more than `longest` positions."""
+    assert varlen_attn is not None
+    out_NHD = varlen_attn(
+        query_NHD,
+        key_NHD,
+        value_NHD,
+        offsets,
+        offsets,
+        longest,
+        longest,
+        scale=scaling,
+        # The number of earlier positions and of later ones that a position sees; -1 for all.
+        window_size=(sliding_window - 1 if sliding_window else -1, 0),
+        enable_gqa=query_NHD.shape[1] != key_NHD.shape[1],
+    )
+    assert isinstance(out_NHD, torch.Tensor)
+    return out_NHD
+
+
+def _attend_in_turn(
+    query_NHD: torch.Tensor,
+    key_NHD: torch.Tensor,
+    value_NHD: torch.Tensor,
+    offsets: torch.Tensor,
+    longest: int,
+    scaling: float | None,
+    sliding_window: int | None,
+) -> torch.Tensor:
+    """[N, H, D]: what `_attend_with_kernel` computes, one segment after another, in any format on any device."""
+    parts = []
+    for begin, end in pairwise(offsets.tolist()):
+        query, key, value = (
+            each[begin:end].transpose(0, 1)[None] for each in (query_NHD, key_NHD, value_NHD)
+        )
+        near = None
+        if sliding_window is not None and sliding_window < end - begin:
+            near = torch.ones(end - begin, end - begin, dtype=torch.bool, device=query.device)
+            near = near.tril().triu(1 - sliding_window)
+        out = scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=near,
+            is_causal=near is None,
+            scale=scaling,
+            enable_gqa=query_NHD.shape[1] != key_NHD.shape[1],
+        )
+        parts.append(out[0].transpose(0, 1))
+    return torch.cat(parts)
+
+
+AttentionInterface.register(BY_SEGMENT, attend_by_segment)
+AttentionMaskInterface.register(BY_SEGMENT, sdpa_mask)
+
+
+def kernel_problem(config: Any, dtype: torch.dtype, device: torch.device) -> str | None:
+    """Why torch's kernel cannot be used for a model of this configuration; None if it gives the same attention and gradients
+    on this device as each segment alone."""
+    if device.type != "cuda" or dtype == torch.float32:
+        return f"torch has no kernel for it in {str(dtype).removeprefix('torch.')} on this device"
+    if varlen_attn is None or "enable_gqa" not in inspect.signature(varlen_attn).parameters:
+        return f"torch {torch.__version__} is too old for it"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < MIN_CAPABILITY:
+        return "this GPU has compute capability {}.{}, and torch's kernel for it needs {}.{}".format(
+            *capability, *MIN_CAPABILITY
+        )
+    try:
+        difference = _kernel_difference(config, dtype, device)
+    except (RuntimeError, ValueError) as error:
+        return f"torch's kernel for it fails ({str(error).strip().splitlines()[0]})"
+    if not difference <= KERNEL_TOLERANCE:
+        return f"torch's kernel for it is wrong here by {difference:.2g} of the largest value"
+    return None
+
+
+def _kernel_difference(config: Any, dtype: torch.dtype, device: torch.device) -> float:
+    """Largest difference between attention or a gradient from torch's kernel and from `_attend_in_turn`, as a share of the
+    largest value. Tried with a sliding window, too."""
+    config = config.get_text_config()
+    num_heads = config.num_attention_heads
+    num_key_heads = getattr(config, "num_key_value_heads", None) or num_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // num_heads
+    offsets = torch.tensor([0, *np.cumsum(CHECKED_LENGTHS)], dtype=torch.int32, device=device)
+    generator = torch.Generator().manual_seed(0)
+    inputs = [
+        torch.randn(sum(CHECKED_LENGTHS), heads, head_dim, generator=generator).to(device, dtype)
+        for heads in (num_heads, num_key_heads, num_key_heads)
+    ]
+    differences = []
+    for sliding_window in (None, 17):
+        results = []
+        for attend, format_ in ((_attend_with_kernel, dtype), (_attend_in_turn, torch.float32)):
+            leaves = [each.to(format_, copy=True).requires_grad_() for each in inputs]
+            query, key, value = leaves
+            out = attend(query, key, value, offsets, max(CHECKED_LENGTHS), None, sliding_window)
+            results.append([out.detach(), *torch.autograd.grad(out.float().square().sum(), leaves)])
+        for found, expected in zip(*results, strict=True):
+            scale = expected.abs().max()
+            differences.append(float((found.float() - expected).abs().max() / scale))
+    return max(differences)
