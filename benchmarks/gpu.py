@@ -77,17 +77,24 @@ class Case:
     attention: str = ""
 
 
+FULL = {"lora_rank": 0}
 CASES = [
-    Case("GPT-2, 512 positions", GPT2, {"context_length": 512}),
-    Case("the same, compiled", GPT2, {"context_length": 512, "compile": True}),
-    Case("GPT-2, 1,024 positions", GPT2, {"context_length": 1024}),
-    Case("the same, with a mask", GPT2, {"context_length": 1024}, "mask"),
-    Case("GPT-2, activations computed twice", GPT2, {"context_length": 1024, "gradient_checkpointing": True}),
-    Case("SmolLM2, 512 positions", SMOLLM2, {"context_length": 512}),
-    Case("SmolLM2, 4,096 positions", SMOLLM2, {"context_length": 4096}),
-    Case("the same, with a mask", SMOLLM2, {"context_length": 4096}, "mask"),
+    Case("GPT-2, 512 positions", GPT2, {"context_length": 512, **FULL}),
+    Case("the same, compiled", GPT2, {"context_length": 512, "compile": True, **FULL}),
+    Case("GPT-2, 1,024 positions", GPT2, {"context_length": 1024, **FULL}),
+    Case("the same, with a mask", GPT2, {"context_length": 1024, **FULL}, "mask"),
+    Case(
+        "GPT-2, activations computed twice",
+        GPT2,
+        {"context_length": 1024, "gradient_checkpointing": True, **FULL},
+    ),
+    Case("SmolLM2, 512 positions", SMOLLM2, {"context_length": 512, **FULL}),
+    Case("SmolLM2, 4,096 positions", SMOLLM2, {"context_length": 4096, **FULL}),
+    Case("the same, with a mask", SMOLLM2, {"context_length": 4096, **FULL}, "mask"),
     Case("Llama 3.2 1B, LoRA of rank 16", LLAMA, {"context_length": 1024, "lora_rank": 16}),
-    Case("Llama 3.2 1B, all weights", LLAMA, {"context_length": 1024, "gradient_checkpointing": True}),
+    Case(
+        "Llama 3.2 1B, all weights", LLAMA, {"context_length": 1024, "gradient_checkpointing": True, **FULL}
+    ),
 ]
 CPU_CASES = [
     Case("bundled base, 128 positions", {}, {"context_length": 128}, "mask"),

@@ -293,13 +293,13 @@ def failing(*_: Any) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("patches", "change", "dtype", "says"),
     [
-        ({}, {"dropout": 0.1}, torch.bfloat16, "torch's kernel for it has no dropout"),
-        ({}, {}, torch.float32, "torch has no kernel for it in float32 on this device"),
-        ({"varlen_attn": None}, {}, torch.bfloat16, f"torch {torch.__version__} is too old for it"),
-        ({"MIN_CAPABILITY": (9, 0)}, {}, torch.bfloat16, "this GPU has compute capability 8.6, and torch's kernel for it needs 9.0"),
-        ({"_attend_with_kernel": failing}, {}, torch.bfloat16, "torch's kernel for it fails (no kernel image is available)"),
-        ({"_attend_with_kernel": wrong}, {}, torch.bfloat16, "torch's kernel for it is wrong here by"),
-        ({"_attend_with_kernel": off_by_one}, {}, torch.bfloat16, "torch's kernel for it is wrong here by"),
+        ({}, {"dropout": 0.1}, torch.bfloat16, "torch's varlen kernel has no dropout"),
+        ({}, {}, torch.float32, "torch's varlen kernel does not compute in float32"),
+        ({"varlen_attn": None}, {}, torch.bfloat16, "torch's varlen kernel needs torch 2.12"),
+        ({"MIN_CAPABILITY": (9, 0)}, {}, torch.bfloat16, "torch's varlen kernel needs compute capability 9.0, and this GPU has 8.6"),
+        ({"_attend_with_kernel": failing}, {}, torch.bfloat16, "torch's varlen kernel fails here (no kernel image is available)"),
+        ({"_attend_with_kernel": wrong}, {}, torch.bfloat16, "torch's varlen kernel is wrong here, by"),
+        ({"_attend_with_kernel": off_by_one}, {}, torch.bfloat16, "torch's varlen kernel is wrong here, by"),
     ],
 )  # fmt: skip
 def test_otherwise_it_says_why_and_keeps_the_mask(

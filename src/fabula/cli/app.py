@@ -143,7 +143,9 @@ def main() -> None:
         if debug:
             raise
         if "out of memory" in str(error).lower():
-            fail("the GPU is out of memory; try --recipe lora, a smaller model or a shorter context_length")
+            fail(
+                "the GPU is out of memory; try a smaller model, a shorter context_length or gradient_checkpointing"
+            )
         for number in FROM_THE_SYSTEM:  # libraries in Rust wrap the system's error in one of their own
             if os.strerror(number) in str(error):
                 fail(WHAT_TO_DO.get(number, os.strerror(number)))

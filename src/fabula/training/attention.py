@@ -145,23 +145,23 @@ AttentionMaskInterface.register(BY_SEGMENT, sdpa_mask)
 
 
 def kernel_problem(config: Any, dtype: torch.dtype, device: torch.device) -> str | None:
-    """Why torch's kernel cannot be used for a model of this configuration; None if it gives the same attention and gradients
-    on this device as each segment alone."""
-    if device.type != "cuda" or dtype == torch.float32:
-        return f"torch has no kernel for it in {str(dtype).removeprefix('torch.')} on this device"
+    """Why torch's kernel cannot be used for a model of this configuration on this GPU; None if it gives the attention and the
+    gradients of each segment alone."""
+    if dtype == torch.float32:
+        return f"torch's varlen kernel does not compute in {str(dtype).removeprefix('torch.')}"
     if varlen_attn is None or "enable_gqa" not in inspect.signature(varlen_attn).parameters:
-        return f"torch {torch.__version__} is too old for it"
+        return f"torch's varlen kernel needs torch 2.12, and this is {torch.__version__}"
     capability = torch.cuda.get_device_capability(device)
     if capability < MIN_CAPABILITY:
-        return "this GPU has compute capability {}.{}, and torch's kernel for it needs {}.{}".format(
-            *capability, *MIN_CAPABILITY
+        return "torch's varlen kernel needs compute capability {}.{}, and this GPU has {}.{}".format(
+            *MIN_CAPABILITY, *capability
         )
     try:
         difference = _kernel_difference(config, dtype, device)
     except (RuntimeError, ValueError) as error:
-        return f"torch's kernel for it fails ({str(error).strip().splitlines()[0]})"
+        return f"torch's varlen kernel fails here ({str(error).strip().splitlines()[0]})"
     if not difference <= KERNEL_TOLERANCE:
-        return f"torch's kernel for it is wrong here by {difference:.2g} of the largest value"
+        return f"torch's varlen kernel is wrong here, by {difference:.2g} of the largest value"
     return None
 
 

@@ -252,10 +252,10 @@ def attention_problem(
     if device.type != "cuda" or not loss.packs or recipe.windows == "truncated":
         return None
     if recipe.dropout:
-        return "torch's kernel for it has no dropout"
+        return "torch's varlen kernel has no dropout"
     problem = kernel_problem(loss.inner.config, dtype, device)
     if problem is None and not loss.attend_by_segment():
-        return "this architecture does not support torch's kernel for it"
+        return "this architecture cannot use torch's varlen kernel"
     return problem
 
 
