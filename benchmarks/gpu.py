@@ -90,7 +90,7 @@ CASES = [
     Case("SmolLM2, 512 positions", SMOLLM2, {"context_length": 512}),
     Case("SmolLM2, 4,096 positions", SMOLLM2, {"context_length": 4096}),
     Case("the same, with a mask", SMOLLM2, {"context_length": 4096}, "mask"),
-    Case("Llama 3.2 1B, LoRA of rank 16", LLAMA, {"context_length": 1024, "lora_rank": 16}),
+    Case("Llama 3.2 1B, LoRA of rank 32", LLAMA, {"context_length": 1024, "lora_rank": 32}),
     Case("Llama 3.2 1B, all weights", LLAMA, {"context_length": 1024, "gradient_checkpointing": True}),
 ]
 CPU_CASES = [
