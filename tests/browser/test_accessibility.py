@@ -59,8 +59,9 @@ def findings_in_both_schemes(page: Page) -> list[str]:
     return found
 
 
-def test_axe_finds_nothing(browser: Browser, axe: str, address: str, tiny_corpus_dir: Path):
-    context = browser.new_context(viewport={"width": 1280, "height": 860})
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(browser: Browser, axe: str, address: str, tiny_corpus_dir: Path, width: int):
+    context = browser.new_context(viewport={"width": width, "height": 844})
     page = context.new_page()
     page.goto(address)
     expect(page.locator("#model-name")).not_to_be_empty()
@@ -90,7 +91,6 @@ def test_axe_finds_nothing(browser: Browser, axe: str, address: str, tiny_corpus
         page.locator(f"#tab-{tab}").click()
         expect(page.locator(f"#{tab}")).to_be_visible()
         assert findings_in_both_schemes(page) == []
-    page.set_viewport_size({"width": 390, "height": 844})
     page.locator("#tab-write").click()
     page.route("**/write", lambda route: route.abort())
     page.locator("#go").click()

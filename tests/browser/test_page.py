@@ -367,6 +367,21 @@ def test_files(open_page: OpenPage, tmp_path: Path):
     (tmp_path / "plain.txt").write_bytes("Drei Brüder\r\nzogen".encode())
     page.locator("#file").set_input_files(tmp_path / "plain.txt")
     expect(page.locator("#story")).to_have_value("Drei Brüder\nzogen")
+    (tmp_path / "old.txt").write_bytes("“Drei Brüder”".encode("cp1252"))
+    page.locator("#file").set_input_files(tmp_path / "old.txt")
+    expect(page.locator("#story")).to_have_value("“Drei Brüder”")
+    odd = "1. *She* & <b>he</b> &lt; they\n- # `it` 3 < 4"
+    page.locator("#story").fill(odd)
+    saved("#as-markdown")
+    page.locator("#file").set_input_files(
+        max(tmp_path.glob("*.md"), key=lambda path: path.stat().st_mtime_ns)
+    )
+    expect(page.locator("#story")).to_have_value(odd.replace("\n", "\n\n"))
+    (tmp_path / "story.docx").write_bytes(b"PK\x03\x04\0\0")
+    page.locator("#file").set_input_files(tmp_path / "story.docx")
+    expect(page.locator("#problem")).to_contain_text("story.docx is not a text file")
+    page.locator("#file").set_input_files(tmp_path / "plain.txt")
+    expect(page.locator("#story")).to_have_value("Drei Brüder\nzogen")
     (tmp_path / "broken.json").write_text("{")
     page.locator("#file").set_input_files(tmp_path / "broken.json")
     expect(page.locator("#problem")).to_contain_text("broken.json is not a saved story")
@@ -464,7 +479,13 @@ def test_the_shelf(open_page: OpenPage):
     page.locator("#find").fill("")
     rows.nth(1).locator(".delete").click()
     expect(rows).to_have_count(2)  # one, and the offer to undo the removal
-    rows.nth(0).get_by_text("Put it back").click()
+    page.locator(".delete").click()
+    expect(page.locator("#shelf .deleted")).to_have_count(2)
+    page.locator("#tab-write").click()
+    page.locator("#tab-stories").click()
+    for _ in range(2):
+        page.get_by_text("Put it back").first.click()
+    expect(page.locator(".delete")).to_have_count(2)
     page.locator("#shelf .open", has_text="The lamp").click()
     expect(page.locator("#story")).to_have_value("Ada found a lamp.")
     expect(page.locator("#name")).to_have_value("The lamp")
@@ -489,6 +510,76 @@ def test_two_tabs_write_one_story_in_turn(open_page: OpenPage):
     two.wait_for_timeout(600)
     one.locator("#take").click()
     expect(one.locator("#story")).to_have_value("Now the second.")
+
+
+def test_tabs_that_do_not_hear_of_each_other_keep_both_versions(open_page: OpenPage):
+    one = open_page()
+    one.locator("#story").fill("Ada.")
+    one.wait_for_timeout(600)
+    two = one.context.new_page()
+    two.add_init_script("delete window.BroadcastChannel")
+    two.goto(one.url)
+    expect(two.locator("#story")).to_have_value("Ada.")
+    two.locator("#story").fill("Ada, from the second tab.")
+    two.wait_for_timeout(600)
+    one.locator("#story").fill("Ada, from the first tab.")
+    expect(one.locator("#elsewhere")).to_be_visible()
+    expect(one.locator("#status")).to_contain_text("Your version is on the shelf")
+    one.locator("#tab-stories").click()
+    rows = one.locator("#shelf .open")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("(from another tab)")
+    rows.nth(0).click()
+    expect(one.locator("#story")).to_have_value("Ada, from the first tab.")
+
+
+def test_another_story_is_begun_while_the_model_writes(open_page: OpenPage, engine: HeldEngine):
+    page = open_page()
+    engine.seconds_a_step = 0.03
+    set_range(page, "max_new_tokens", 400)
+    page.locator("#story").fill("Once")
+    page.locator("#go").click()
+    expect(page.locator("#mirror .last")).not_to_be_empty()
+    page.locator("#menu summary").click()
+    page.locator("#new").click()
+    expect(page.locator("#status")).to_contain_text("new story")
+    page.wait_for_timeout(300)
+    assert story(page) == ""
+    page.locator("#three").click()
+    expect(page.locator("#continuations")).to_be_visible()
+    page.locator("#tab-stories").click()
+    page.locator("#shelf .open").click()
+    expect(page.locator("#continuations")).to_be_hidden()
+    expect(page.locator("#story")).to_have_value(re.compile("^Once."))
+    page.locator("#again").click()  # the passage that was cut short is one of its alternatives
+    expect(page.locator("#which")).to_have_text("2/2")
+
+
+def test_the_last_act_before_a_reload_can_be_undone(open_page: OpenPage):
+    page = open_page()
+    written = write(page)
+    page.locator("#undo").click()
+    page.locator("#name").fill("The lamp")
+    page.reload()
+    expect(page.locator("#model-name")).not_to_be_empty()
+    expect(page.locator("#name")).to_have_value("The lamp")
+    assert story(page) == "Once upon a time"
+    page.locator("#redo").click()
+    assert story(page) == written
+
+
+def test_a_browser_that_stores_nothing_says_so(browser: Browser, address: str):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.add_init_script("Object.defineProperty(window, 'indexedDB', { get() { throw new Error(); } })")
+        page.goto(address)
+        expect(page.locator("#problem")).to_contain_text("This browser stores no stories")
+        page.locator("#story").fill("Ada found a lamp.")
+        asked: list[str] = []
+        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+        page.close(run_before_unload=True)
+        page.wait_for_event("close")
+        assert asked == ["beforeunload"]
 
 
 def test_word_and_epub_files_are_read_as_documents(open_page: OpenPage, tmp_path: Path):

@@ -174,6 +174,40 @@ def test_odd_words_get_an_answer(page: str, word: str, status: int):
     assert b"Traceback" not in answer
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_ask_for_nothing(page: str, studio: str, site: str):
+    """Not even for what they could not read, such as a picture that is a large file of this server."""
+    for address, path in ((page, "/model.json"), (studio, "/api/bases")):
+        host = urlsplit(address).netloc
+
+        def status(
+            mode: str, fetch_site: str, path: str = path, address: str = address, host: str = host
+        ) -> int | None:
+            head = f"sec-fetch-site: {fetch_site}\r\nsec-fetch-mode: {mode}\r\nconnection: close\r\n\r\n"
+            return status_of(send(address, f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{head}".encode()))
+
+        assert [status(mode, site) for mode in ("no-cors", "cors", "websocket")] == [403] * 3
+        assert status("cors", "same-origin") == status("navigate", "none") == 200
+        assert status("navigate", site, "/") == 200  # a link
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["elsewhere.example", "127.0.0.1.elsewhere.example", "localhost.elsewhere.example", "127.0.0.1@elsewhere.example",
+     "127.0.0.1:80:elsewhere.example", "localhost.", "127.1", "0", "", "127.0.0.1\r\nhost: elsewhere.example"],
+)  # fmt: skip
+def test_a_name_that_was_made_to_point_here(either: str, host: str):
+    path = "/v1/models" if taker(either) == "/v1/completions" else "/"
+    answer = send(either, f"GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+    assert status_of(answer) == 400
+
+
+def test_a_socket_that_wants_to_be_upgraded(either: str, capfd: pytest.CaptureFixture[str]):
+    head = f"GET / HTTP/1.1\r\nhost: {urlsplit(either).netloc}\r\nconnection: close, upgrade\r\nupgrade: websocket\r\n\r\n"
+    assert status_of(send(either, head.encode())) in (200, 400, 404)
+    answers(either)
+
+
 def test_an_origin_that_is_no_address(page: str):
     status, answer = ask(page, "/write", {"text": "x"}, JSON + "origin: http://[::1\r\n")
     assert (status, b"other sites" in answer) == (403, True)

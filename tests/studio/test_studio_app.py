@@ -1,12 +1,16 @@
 """The studio over HTTP: files in, decisions, jobs, files out; and what it refuses."""
 
+import io
 import json
 import random
 import shutil
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,10 +208,59 @@ def test_a_project_takes_so_many_files(root: Path, monkeypatch: pytest.MonkeyPat
         take_chunk(project, "c", b"x", 0, 1, 100)
 
 
+def archive_of(*files: tuple[str | zipfile.ZipInfo, str]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files:
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def test_archives_write_and_read_nothing_elsewhere(studio: str, root: Path):
+    """Names that lead out of the archive, links, and an entity of a document that names a file."""
+    link = zipfile.ZipInfo("link.txt")
+    link.external_attr = 0o120777 << 16
+    secret = root.parent / "secret.txt"
+    secret.write_text("root: a secret. " * 40)
+    names = ("../../out.txt", str(root.parent / "out.txt"), "C:\\out.txt")
+    story = "Wren carried the lamp along the quay, and nobody saw her go. " * 30
+    text = archive_of(*((name, f"{name} {story}") for name in names), (link, str(secret)))
+    entity = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "{secret.as_uri()}">]>'
+    kind = "http://schemas.openxmlformats.org"
+    document = archive_of(
+        ("word/document.xml", f'{entity}<w:document xmlns:w="{kind}/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>{story}&e;</w:t></w:r></w:p></w:body></w:document>'),
+        ("_rels/.rels", f'<Relationships xmlns="{kind}/package/2006/relationships"><Relationship Id="r" Type="{kind}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>'),
+    )  # fmt: skip
+    for name, data in (("a.zip", text), ("b.docx", document)):
+        _, made = send(studio, "/api/projects", {"name": name})
+        assert put(studio, made["name"], name, data)[0] == 200
+        _, read = send(studio, f"/api/projects/{made['name']}/read", {})
+        assert "a secret" not in str(read)
+    outside = [path for path in root.parent.rglob("*") if path.name == "out.txt"]
+    assert [path for path in outside if not path.is_relative_to(root)] == []
+    for file in root.rglob("*.jsonl"):
+        assert "a secret" not in file.read_text(encoding="utf-8")
+
+
+def test_a_file_that_unpacks_to_more_than_the_memory(root: Path):
+    script = "import fabula.studio_server.work as w, psutil, types; psutil.virtual_memory = lambda: types.SimpleNamespace(available=4e8); print(w.work(['read', {!r}, '{{}}']))"
+    project = Projects(root).create("bomb")
+    (project.inputs / "bomb.zip").write_bytes(archive_of(("bomb.txt", "Wren went home.\n\n" * 20_000_000)))
+    done = subprocess.run(
+        [sys.executable, "-c", script.format(str(project.folder))], capture_output=True, text=True, check=True
+    )
+    assert "more memory than is free" in done.stdout
+
+
 def test_nothing_outside_the_projects_can_be_read(studio: str, root: Path):
     begin(studio)
     link = root / "My tales" / "report.html"
     link.symlink_to(root.parent / "secret.txt")
+    (root.parent / "elsewhere").mkdir()
+    (root.parent / "elsewhere" / "secret.txt").write_text("root: a secret")
+    (root / "My tales" / "gguf").symlink_to(root.parent / "elsewhere")
+    (root / "My tales" / "onnx").mkdir()
+    (root / "My tales" / "onnx" / "link.txt").symlink_to(root.parent / "secret.txt")
     for name in ("..", "%2e%2e", "..%2f", ".studio", "My%20tales%2f..", "%00", "secret.txt", "nothing"):
         for path in ("", "/events", "/removals"):
             status, answer = send(studio, f"/api/projects/{name}{path}")
@@ -221,9 +274,12 @@ def test_nothing_outside_the_projects_can_be_read(studio: str, root: Path):
         "project.json",
         ".lock",
         "model.zip",
+        "gguf.zip",
     ):
         status, answer = send(studio, f"/files/My%20tales/{what}")
         assert (status, b"a secret" in answer) == (404, False), what
+    status, answer = send(studio, "/files/My%20tales/onnx.zip")
+    assert (status, b"a secret" in answer) == (200, False)
     for path in (
         "/secret.txt",
         "/../secret.txt",

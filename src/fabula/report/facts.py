@@ -160,9 +160,10 @@ def likelihood_facts(records: ModelRecords) -> list[tuple[str, str]]:
     if records.tuned is None or records.metrics is None:
         return []
     likelihood = records.tuned.likelihood
-    num_stories = format_number(records.metrics.held_out.num_stories)
+    num_stories = records.metrics.held_out.num_stories
+    stories = "1 story" if num_stories == 1 else f"{format_number(num_stories)} stories"
     facts = [
-        ("Measured on", f"{num_stories} stories that it was not trained on"),
+        ("Measured on", f"{stories} that it was not trained on"),
         ("Bits per byte", format_estimate(likelihood.bits_per_byte)),
     ]
     if records.before is not None:

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -170,7 +170,9 @@ def make_api(
             Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False),
             Middleware(BodyInTime),
         ],
-        exception_handlers=dict.fromkeys((Refusal, FabulaError, HTTPException), answer_error),
+        exception_handlers=dict.fromkeys(
+            (Refusal, FabulaError, HTTPException, ClientDisconnect), answer_error
+        ),
         max_body_size=MAX_BODY_BYTES,
         lifespan=lifespan,
     )

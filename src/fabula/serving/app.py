@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,7 +32,7 @@ from fabula.generation.settings import SamplingSettings
 from fabula.models.records import ModelRecords
 from fabula.report.facts import PageData
 from fabula.serving.generation_queue import Event, Failed, GenerationQueue, Job, Started, Waiting
-from fabula.serving.guard import LOOPBACK, BodyInTime
+from fabula.serving.guard import LOOPBACK, BodyInTime, OwnSite
 from fabula.serving.guess import Guesses
 from fabula.serving.rate import RateMeter
 from fabula.serving.requests import Refusal, check_guard, read_body
@@ -61,6 +61,9 @@ ERROR_PAGE = """<!doctype html>
 <title>fabula</title><link rel="stylesheet" href="/style.css"></head>
 <body><header><h1><a class="brand" href="/">fabula</a></h1></header><main><p id="problem">{}</p></main></body></html>
 """
+
+ERRORS = (Refusal, FabulaError, HTTPException, ClientDisconnect, Exception)
+"""What `answer_error` answers. Nobody reads its answer to a `ClientDisconnect`, which is no error of the server."""
 
 MAX_CONTINUATIONS = 3
 MAX_COPIES_CHARS = 20_000
@@ -162,9 +165,10 @@ def make_app(
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[*place.hosts], www_redirect=False),
             Middleware(OwnHeaders, framed_by=place.framed_by),
+            Middleware(OwnSite),
             Middleware(BodyInTime),
         ],
-        exception_handlers=dict.fromkeys((Refusal, FabulaError, HTTPException, Exception), answer_error),
+        exception_handlers=dict.fromkeys(ERRORS, answer_error),
         lifespan=lifespan,
         max_body_size=8 * page.limits.max_prompt_chars + 10_000,
     )
@@ -191,14 +195,12 @@ class Page:
         shown = {**limits.model_dump(), "context_length": engine.context_length}
         data = PageData.of(records, self.settings, shown, copies=copies is not None)
         self._data = data.model_dump(mode="json")
-        folder = package_files("fabula") / "serving" / "page"
-        self._files = {name: (folder / name).read_bytes() for name in PAGE}
 
     async def show(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
-        if name not in self._files:
+        if name not in PAGE:
             raise HTTPException(404, "There is no such page.")
-        return Response(self._files[name], media_type=PAGE[name], headers={"cache-control": "no-cache"})
+        return page_file("serving", name, PAGE[name])
 
     async def show_data(self, _: Request) -> Response:
         offers = {"guess": self.guesses is not None, "learn": self.learn}
@@ -312,6 +314,16 @@ def as_json(event: Event, job: Job) -> list[dict[str, Any]]:
 
 def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+@cache
+def _page_bytes(package: str, name: str) -> bytes:
+    return (package_files("fabula") / package / "page" / name).read_bytes()
+
+
+def page_file(package: str, name: str, media_type: str) -> Response:
+    """A file of a page of this package."""
+    return Response(_page_bytes(package, name), media_type=media_type, headers={"cache-control": "no-cache"})
 
 
 def answer_error(request: Request, error: Exception) -> Response:

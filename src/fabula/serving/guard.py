@@ -1,10 +1,12 @@
-"""Protection against slow clients and other sites: time limits, and the host names that the server answers to."""
+"""Protection against slow clients and other sites: time limits, host names that the server answers to, and pages that may use it."""
 
 import asyncio
 from collections.abc import Sequence
 
 import h11
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -55,6 +57,23 @@ class TimedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class OwnSite:
+    """Refuses what a page of another site asks for, even where it could not read the answer: it could make the server work.
+    Links from other sites work. Clients that are no browsers do not send these headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+        if scope["type"] == "http" and not is_own and headers.get("sec-fetch-mode") != "navigate":
+            refused = JSONResponse({"message": "Requests from other sites are refused."}, 403)
+            await refused(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 class BodyInTime:

@@ -1,5 +1,6 @@
 """Guess which: pairs of passages, one by a person and one by the model, for people to tell apart."""
 
+import re
 import secrets
 from collections import OrderedDict
 from pathlib import Path
@@ -118,8 +119,10 @@ def make_pair(
     if opening and not continued:
         return None
     story = continued[0] if continued else held_out[number % len(held_out)]
-    by_person = story.text[len(opening) :].strip()
-    by_model = sample.text.strip()
+    # Paragraphs are shown alike: blank lines would tell them apart.
+    by_person, by_model = (
+        re.sub(r"\s*\n\s*", "\n", text.strip()) for text in (story.text[len(opening) :], sample.text)
+    )
     num_words = min(MAX_WORDS, len(by_person.split()), len(by_model.split()))
     if num_words < MIN_WORDS:
         return None

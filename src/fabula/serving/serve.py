@@ -1,6 +1,7 @@
 """Serving the page or the API until it is stopped."""
 
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,9 +76,13 @@ def run_server(app: Any, listening: socket.socket, *, behind_proxy: bool = False
 
     from fabula.serving.guard import MAX_CONNECTIONS, TimedProtocol
 
+    logging.getLogger("asyncio").setLevel(
+        logging.ERROR
+    )  # it warns of every visitor who leaves while the model writes
     config = uvicorn.Config(
         app,
         http=TimedProtocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         proxy_headers=behind_proxy,

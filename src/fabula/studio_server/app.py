@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,18 @@ from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import LEDGER, REVIEW, write_jsonl
 from fabula.defaults import BASE
 from fabula.errors import FabulaError
+from fabula.evaluation.votes import describe_guesses
 from fabula.files import MANIFEST
 from fabula.models.bases import BASE_BY_NAME, TINY, list_bases
-from fabula.models.find import is_at_hand
+from fabula.models.find import find_model, is_at_hand
 from fabula.pipeline.events import read_events
 from fabula.pipeline.run import DECISIONS, sample_stories
 from fabula.publishing.publish import CARD
 from fabula.publishing.upload import find_account
-from fabula.report.render import REPORT
-from fabula.results import METRICS, SAMPLES, Evaluation, read_samples
-from fabula.serving.app import OwnHeaders, Place, answer_error
-from fabula.serving.guard import BodyInTime
+from fabula.report.render import REPORT, render
+from fabula.results import METRICS, SAMPLES, VOTES, Evaluation, read_samples, read_votes
+from fabula.serving.app import ERRORS, PAGE, OwnHeaders, Place, answer_error, page_file
+from fabula.serving.guard import BodyInTime, OwnSite
 from fabula.serving.requests import Refusal, check_origin, read_body
 from fabula.studio_server.desk import Desk
 from fabula.studio_server.jobs import Jobs, Wanted
@@ -79,7 +79,7 @@ EXPORTS = ("gguf", "onnx")
 PUBLISH = ("--progress", "plain", "publish")
 
 SANDBOX = (
-    "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; script-src 'unsafe-inline';"
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline';"
     " style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 """A report contains text from untrusted files. It may run its own script, in a separate origin without any access."""
@@ -188,13 +188,11 @@ def make_studio(
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[*place.hosts], www_redirect=False),
             Middleware(OwnHeaders, framed_by=place.framed_by),
+            Middleware(OwnSite),
             *([Middleware(NeedsKey, key=key)] if key else []),
             Middleware(BodyInTime),
         ],
-        exception_handlers={
-            **dict.fromkeys((Refusal, FabulaError, HTTPException, Exception), answer_error),
-            Stopped: answer_stopped,
-        },
+        exception_handlers={**dict.fromkeys(ERRORS, answer_error), Stopped: answer_stopped},
         lifespan=lifespan,
         max_body_size=CHUNK_BYTES + 100_000,
     )
@@ -207,10 +205,6 @@ class Studio:
         self.projects, self.max_upload_bytes = projects, max_upload_bytes
         self.jobs, self.desk = Jobs(projects), Desk(place)
         self._reader, self._predictor = Worker(), Worker()
-        package = package_files("fabula")
-        self._files = {
-            name: (package / where / "page" / name).read_bytes() for name, (where, _) in PAGES.items()
-        }
 
     async def keep_ticking(self) -> None:
         """Start waiting commands, and detect finished ones."""
@@ -232,9 +226,10 @@ class Studio:
 
     async def page(self, request: Request) -> Response:
         name = request.path_params.get("file", "index.html")
-        if name not in self._files:
+        if name not in PAGES:
             raise HTTPException(404, "There is no such page.")
-        return Response(self._files[name], media_type=PAGES[name][1], headers={"cache-control": "no-cache"})
+        package, media_type = PAGES[name]
+        return page_file(package, name, media_type)
 
     async def list_projects(self, _: Request) -> Response:
         return JSONResponse(await run_in_threadpool(self._list_projects))
@@ -289,6 +284,9 @@ class Studio:
             "steps": [[row.step, row.train_loss, row.tokens_per_second] for row in log.steps],
             "validations": [[row.step, row.val_loss, row.bits_per_byte] for row in log.validations],
             "verdict": metrics.verdict.sentences if metrics else [],
+            "guesses": describe_guesses(read_votes(project.folder / VOTES, metrics.fingerprint))
+            if metrics
+            else None,
             "samples": first_samples(project, metrics),
             "has_report": (project.folder / REPORT).is_file(),
             "has_dry_run": (project.folder / "publish" / "model" / CARD).is_file(),
@@ -499,6 +497,9 @@ class Studio:
         if what not in DOWNLOADS or not is_inside(path, project.folder) or not path.is_file():
             raise HTTPException(404, "There is no such file.")
         if what in VIEWS and "download" not in request.query_params:
+            if what == "report.html" and project.phase()[0] == "done":
+                with suppress(FabulaError):  # of a run of another version the report stays as it was
+                    await run_in_threadpool(render, project.folder)  # with the guesses since it was made
             headers = {"content-security-policy": SANDBOX, "cache-control": "no-cache"}
             return FileResponse(path, media_type="text/html", headers=headers)
         return sent(path, f"{project.name}-{what}")
@@ -521,7 +522,13 @@ class Studio:
         if scope["path"] == scope["root_path"]:
             await RedirectResponse(f"{scope['root_path']}/")(scope, receive, send)
             return
-        app = await run_in_threadpool(self.desk.open, project)
+        name = scope["path"].removeprefix(f"{scope['root_path']}/") or "index.html"
+        if name in PAGE:  # does not wait until the model is loaded
+            if name == "index.html":
+                find_model(project.folder)
+            app = page_file("serving", name, PAGE[name])
+        else:
+            app = await run_in_threadpool(self.desk.open, project)
         await app(scope, receive, send)
 
 
@@ -530,7 +537,10 @@ def first_samples(project: Project, metrics: Evaluation | None) -> list[dict[str
     if metrics is None:
         return []
     written = [one for one in read_samples(project.folder / SAMPLES) if one.model == metrics.models[-1].name]
-    return [{"prompt": one.prompt, "text": one.text} for one in written[:3]]
+    return [
+        {"prompt": one.prompt, "text": one.text + ("" if one.finish_reason == "end" else " …")}
+        for one in written[:3]
+    ]
 
 
 def usual_base() -> str:

@@ -349,7 +349,7 @@ def take_chunk(project: Project, name: str, data: bytes, offset: int, total: int
         raise FabulaError(
             f"a project can have at most {max_bytes / 1e6:,.0f} MB",
             where=name,
-            hint="start the run in a terminal: fabula run FILE",
+            hint="leave some files out",
         )
     if offset + len(data) > total:
         raise FabulaError("the upload has more bytes than announced", where=name)

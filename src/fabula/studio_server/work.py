@@ -65,15 +65,36 @@ def work(words: list[str]) -> dict[str, Any]:
         if words[0] == "read":
             from fabula.studio_server.reading import read_stories
 
+            limit_memory()
             return read_stories(folder, ReadingOptions.parse(json.loads(words[2])))
         from fabula.training.predict import predict_training
 
         found = predict_training(words[1], base=words[2], out=words[3])
         return {**asdict(found), "time": format_duration(found.seconds)}
     except FabulaError as error:
-        return {"error": str(error).replace(f"{(folder / INPUTS).resolve()}{os.sep}", "")}
+        is_for_page = error.hint is not None and "--" not in error.hint  # the page has no options to type
+        shown = FabulaError(
+            error.what, where=error.where, line=error.line, hint=error.hint if is_for_page else None
+        )
+        return {"error": str(shown).replace(f"{(folder / INPUTS).resolve()}{os.sep}", "")}
+    except MemoryError:
+        return {
+            "error": "these files need more memory than is free on this machine: use fewer or smaller ones"
+        }
     except Exception as error:  # whatever fails in a reader or a model, the page shows one sentence
         return {"error": f"that failed ({type(error).__name__})"}
+
+
+def limit_memory() -> None:
+    """Let this process take most of the memory that is free, so that a small archive that unpacks to a huge file ends with an
+    error and not with the machine. Not on Windows."""
+    if sys.platform != "win32":
+        import resource
+
+        import psutil
+
+        most = int(0.8 * psutil.virtual_memory().available)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import { Settings } from "./settings.js";
 import { themeButton } from "./theme.js";
 import { showWords, wordAt } from "./words.js";
 
-const KEPT = "fabula.settings"; // in the browser's own store
+const KEPT = "fabula.settings."; // and the model's name, in the browser's own store
 const COPIES_CHARS = 18000; // of the story's end that is compared with the training stories
 const FOLLOWING_CHARS = 1000; // of the text after the caret that a bridge leads to
 const SAVE_MS = 400;
@@ -19,12 +19,13 @@ const LEAST_WORDS = 50; // of a story that the model shall learn
 const $ = (id) => document.getElementById(id);
 
 const story = new Story({ keepsSpaces: healsPrompt });
-const shelf = new Shelf({ giveUp: () => save(), onTaken: () => { isReader = true; show(); } });
+const shelf = new Shelf({ giveUp: async () => { await stopWriting(); await save(); }, onTaken: () => { isReader = true; show(); } });
 let record = blank(); // what the shelf keeps of the story besides its text
 let isReader = false; // another tab writes this story
 let model = null;
 let settings = null;
 let writing = null; // AbortController of what is being written
+let asked = Promise.resolve(); // settled when nothing is being written
 let rewrites = 0; // since the last new passage; each uses the next seed
 let copied = []; // {start, end, where} in the story
 let continuations = []; // their texts, to choose from
@@ -48,7 +49,7 @@ function show({ keepField = false } = {}) {
   const choosing = !$("continuations").hidden;
   const stays = busy || choosing || isReader;
   field.readOnly = stays;
-  $("name").readOnly = isReader;
+  $("name").readOnly = $("memory").readOnly = $("note").readOnly = isReader;
   if (document.activeElement !== $("name")) $("name").value = record.name;
   $("elsewhere").hidden = !isReader;
   $("openings").hidden = story.text.trim() !== "" || busy || isReader;
@@ -125,8 +126,19 @@ const REASONS = {
 };
 
 // Ask for text between two places of the story.
-async function ask(count, start, end, on) {
+function ask(count, start, end, on) {
   if (!model || writing || isReader) return false;
+  return asked = request(count, start, end, on);
+}
+
+// Another story comes: end what is being written in this one, and what can be chosen for it.
+async function stopWriting() {
+  writing?.abort();
+  await asked;
+  if (!$("continuations").hidden) chooseNone();
+}
+
+async function request(count, start, end, on) {
   const values = { ...settings.values, memory: record.memory, note: record.note };
   const before = healsPrompt ? story.text.slice(0, start) : story.text.slice(0, start).replace(/[ \t]+$/, "");
   const text = ending(before, model.limits.max_prompt_chars);
@@ -145,7 +157,7 @@ async function ask(count, start, end, on) {
       queue: (ahead) => say(ahead ? `${ahead} ${ahead === 1 ? "request is" : "requests are"} before yours.` : "Your request is next."),
       start: (more = 0) => {
         unread = before.length - text.length + more;
-        say(values.following ? "Writing several bridges; the best one is kept …" : "Writing …");
+        say(values.following ? "Writing several bridges, of which the best is kept. This takes longer than to continue …" : "Writing …");
       },
       ...on,
     });
@@ -376,7 +388,7 @@ function changed() {
 }
 
 function save() {
-  saved = saved.then(store).catch((error) => showProblem(error.message));
+  saved = saved.then(store).catch((error) => { isSaved = false; showProblem(error.message); });
   return saved;
 }
 
@@ -384,10 +396,19 @@ async function store() {
   if (isSaved || isReader) return;
   isSaved = true;
   const version = await shelf.write({ ...record, ...story.toJSON(), words: story.numWords });
-  if (version === null) { isReader = true; show(); } else record.version = version;
+  if (version !== null) { record.version = version; return; }
+  isReader = true; // another tab has saved this story since this one read it
+  const name = `${title()} (from another tab)`;
+  await shelf.write({ ...record, ...story.toJSON(), words: story.numWords, id: newId(), version: 0, name });
+  show();
+  say(`Another tab has changed this story. Your version is on the shelf as “${name}”.`);
 }
 
+// Whether the text would be lost if the page were closed.
+const isLost = () => story.text.trim() !== "" && !isReader && (!shelf.isKept || (!isSaved && !saving));
+
 async function openStory(id, { take = false } = {}) {
+  await stopWriting();
   await save();
   const found = await shelf.read(id);
   if (!found) return false;
@@ -395,18 +416,20 @@ async function openStory(id, { take = false } = {}) {
   isReader = !await shelf.hold(id, { take });
   if (take) become(await shelf.read(id) ?? found); // with what the other tab saved when it gave the story up
   shelf.current = id;
+  if (!isSaved) changed();
   show();
   findCopies();
   return true;
 }
 
 function become(found) {
-  record = { ...blank(), ...pick(found) };
-  story.load(found);
-  if (found.draft) story.replace(found.draft.text, found.draft.passages);
+  const { draft } = found;
+  record = { ...blank(), ...pick({ ...found, ...draft }) };
+  story.load(draft?.past ? draft : found);
+  if (draft && !draft.past) story.replace(draft.text, draft.passages);
   copied = [];
   unread = 0;
-  isSaved = !found.draft;
+  isSaved = !draft;
   $("copied").hidden = true;
   $("memory").value = record.memory;
   $("note").value = record.note;
@@ -417,6 +440,7 @@ function become(found) {
 const pick = ({ id, name, version, memory = "", note = "" }) => ({ id, name, version, memory, note });
 
 async function beginStory(content = {}) {
+  await stopWriting();
   await save();
   become({ ...blank(), ...content });
   isReader = false;
@@ -425,6 +449,8 @@ async function beginStory(content = {}) {
   if (story.text) changed();
   show();
 }
+
+let deleted = []; // since the page was loaded: {row, found}, the last one first
 
 async function drawShelf() {
   const wanted = $("find").value.trim().toLowerCase();
@@ -436,19 +462,23 @@ async function drawShelf() {
       element("span", { className: "quiet", textContent: `${row.words.toLocaleString("en")} ${row.words === 1 ? "word" : "words"}, ${new Date(row.changed).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}` })),
     element("button", { className: "delete", textContent: "Delete", ariaLabel: `Delete ${row.name || row.beginning || "the story"}`, onclick: () => remove(row) }))));
   if (!rows.length) $("shelf").replaceChildren(element("li", { className: "quiet", textContent: wanted ? "No name or beginning of a story matches." : "No stories yet." }));
+  $("shelf").prepend(...deleted.map((one) => element("li", { className: "deleted" }, element("span", { textContent: `“${one.row.name || one.row.beginning || "Untitled"}” is deleted. ` }),
+    element("button", { textContent: "Put it back", onclick: async () => {
+      deleted = deleted.filter((other) => other !== one);
+      await shelf.write({ ...one.found, words: one.row.words, version: 0 });
+      drawShelf();
+    } }))));
 }
 
 // Delete a story, and offer to undo this.
 async function remove(row) {
+  if (row.id === record.id) await stopWriting();
   await save();
-  const found = await shelf.read(row.id);
+  deleted.unshift({ row, found: await shelf.read(row.id) });
   await shelf.remove(row.id);
   if (row.id === record.id) await beginStory();
   await drawShelf();
-  const back = element("li", { className: "deleted" }, element("span", { textContent: `“${row.name || row.beginning || "Untitled"}” is deleted. ` }),
-    element("button", { textContent: "Put it back", onclick: async () => { await shelf.remove(row.id); await shelf.write({ ...found, words: row.words, version: 0 }); drawShelf(); } }));
-  $("shelf").prepend(back);
-  back.querySelector("button").focus();
+  $("shelf").querySelector("button").focus();
 }
 
 // ---- files --------------------------------------------------------------------------------------------------------
@@ -467,7 +497,7 @@ function saveAs(ending, content, type) {
 async function openFile(file) {
   try {
     if (file.size > 4e6) throw new Error(`${file.name} is too large for a story (over 4 MB).`);
-    const { settings: values, name, ...content } = readStory(file.name, await file.text());
+    const { settings: values, name, ...content } = readStory(file.name, await file.arrayBuffer());
     await beginStory({ ...content, name: name || file.name.replace(/\.[^.]*$/, "") });
     if (values) settings?.set(values);
     showSettings();
@@ -485,12 +515,12 @@ function showSettings() {
 
 function keepSettings() {
   showSettings();
-  try { localStorage.setItem(KEPT, JSON.stringify({ ...settings.values, seed: settings.seed, bans: $("bans").value })); }
+  try { localStorage.setItem(KEPT + model.name, JSON.stringify({ ...settings.values, seed: settings.seed, bans: $("bans").value })); }
   catch { /* the browser does not store data, or its storage is full */ }
 }
 
 function recallSettings() {
-  try { return JSON.parse(localStorage.getItem(KEPT)); } catch { return null; }
+  try { return JSON.parse(localStorage.getItem(KEPT + model.name)); } catch { return null; }
 }
 
 // ---- events -------------------------------------------------------------------------------------------------------
@@ -590,11 +620,20 @@ $("settings").addEventListener("input", keepSettings);
 
 // While the page closes, the database may refuse writes, so the last words are saved immediately.
 function leave() {
-  if (!isSaved && !isReader) shelf.leave({ id: record.id, version: record.version, text: story.text, passages: story.passages, name: record.name, memory: record.memory, note: record.note });
+  if (!isSaved && !isReader) shelf.leave({ ...record, ...story.toJSON() });
   save();
 }
 addEventListener("pagehide", leave);
 document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); });
+addEventListener("beforeunload", (event) => { if (isLost()) event.preventDefault(); });
+
+addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+addEventListener("drop", (event) => {
+  const [file] = event.dataTransfer.files;
+  if (!file) return;
+  event.preventDefault();
+  openFile(file);
+});
 
 document.addEventListener("keydown", (event) => {
   const mod = event.ctrlKey || event.metaKey;
@@ -659,15 +698,15 @@ function about(sections) {
 
 async function openShelf() {
   await shelf.open();
-  const old = shelf.takeOld();
-  if (old) await beginStory({ text: old.text, passages: old.passages ?? [] });
-  else if (!shelf.current || !await openStory(shelf.current)) await beginStory();
+  if (!shelf.current || !await openStory(shelf.current)) await beginStory();
 }
 
 async function start() {
   $("privacy").textContent = privacy;
   for (const id of ["words-at-caret", "words-key"]) $(id).hidden = !words;
   await openShelf();
+  say("The model is loading …");
+  if (!shelf.isKept) showProblem("This browser stores no stories. Save yours as a file before you close the page.");
   try {
     model = await connect((share, text) => {
       $("loading").hidden = share === null;
@@ -677,7 +716,7 @@ async function start() {
   } catch (error) {
     showProblem(error.message);
     return;
-  } finally { $("loading").hidden = true; }
+  } finally { $("loading").hidden = true; say(""); }
   document.title = `${model.name} · fabula`;
   settings = new Settings($("settings").querySelector(".fields"), model.settings, model.limits);
   const kept = recallSettings();

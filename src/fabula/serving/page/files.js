@@ -14,7 +14,7 @@ const XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n';
 
 // Markdown joins lines, so each line of the story becomes a paragraph; Markdown's own characters are escaped.
 export function markdown(text) {
-  return paragraphs(text).map((line) => line.replace(/[\\`*_[\]<>]/g, "\\$&").replace(/^(#|>|[-+](?=\s)|\d+[.)](?=\s)|={2,}|-{2,})/, "\\$1")).join("\n\n") + "\n";
+  return paragraphs(text).map((line) => line.replace(/[\\`*_[\]]/g, "\\$&").replace(/&(?=#?\w+;)/g, "&amp;").replace(/<(?=[a-z/!?])/gi, "&lt;").replace(/^(\d*)([#>]|[-+.)](?=\s)|={2,}|-{2,})/, "$1\\$2")).join("\n\n") + "\n";
 }
 
 // A Word document (Office Open XML): the title, and a paragraph for each line.

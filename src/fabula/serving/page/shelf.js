@@ -1,8 +1,7 @@
 // The shelf: stories in the browser's own database. A story is written in one tab at a time; the others read it.
 
 const NAME = "fabula";
-const OLD = "fabula.story"; // where an earlier version kept the one story that it had
-const DRAFT = "fabula.draft"; // the last words before the page was left, which the database could not take any more
+const DRAFT = "fabula.draft."; // and a story's id: its last words before the page was left, which the database could not take any more
 const CURRENT = "fabula.current";
 const ANSWER_MS = 200, GIVE_UP_MS = 1500; // that another tab has to answer, and to save
 
@@ -59,8 +58,8 @@ export class Shelf {
 
   async read(id) {
     const found = this.#db ? await this.#ask("stories", "readonly", (store) => store.get(id)) : null;
-    const draft = readLocal(DRAFT);
-    if (draft?.id !== id || draft.version !== (found?.version ?? 0)) return found ?? null;
+    const draft = readLocal(DRAFT + id);
+    if (!draft || draft.version !== (found?.version ?? 0)) return found ?? null;
     return { ...draft, ...found, draft };
   }
 
@@ -78,7 +77,10 @@ export class Shelf {
         change.objectStore("stories").put({ ...record, version });
         change.objectStore("shelf").put(entry);
       };
-      change.oncomplete = () => resolve(result);
+      change.oncomplete = () => {
+        if (result !== null) forgetLocal(DRAFT + record.id);
+        resolve(result);
+      };
       change.onerror = change.onabort = () => reject(new Error("The browser cannot store the story because its storage is full or not available. Save the story as a file."));
     });
   }
@@ -99,17 +101,13 @@ export class Shelf {
   }
 
   // Save the last words immediately while the page closes.
-  leave(record) { writeLocal(DRAFT, record); }
+  leave(record) {
+    const { past, future, ...text } = record;
+    if (!writeLocal(DRAFT + record.id, record)) writeLocal(DRAFT + record.id, text); // without undo, if there is little space
+  }
 
   get current() { return readLocal(CURRENT); }
   set current(id) { writeLocal(CURRENT, id); }
-
-  // Import the story that an earlier version stored, once.
-  takeOld() {
-    const old = readLocal(OLD);
-    try { localStorage.removeItem(OLD); } catch { /* then nothing is stored */ }
-    return typeof old?.text === "string" && old.text ? old : null;
-  }
 
   #answer(message, type) {
     return new Promise((resolve) => {
@@ -136,6 +134,14 @@ function readLocal(name) {
   try { return JSON.parse(localStorage.getItem(name)); } catch { return null; }
 }
 
+function forgetLocal(name) {
+  try { localStorage.removeItem(name); } catch { /* then nothing is stored */ }
+}
+
+// Whether the browser stored it: it may store nothing, or its storage may be full.
 function writeLocal(name, value) {
-  try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* the browser does not store data, or its storage is full */ }
+  try {
+    localStorage.setItem(name, JSON.stringify(value));
+    return true;
+  } catch { return false; }
 }

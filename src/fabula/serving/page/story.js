@@ -132,7 +132,9 @@ export class Story {
   // Load the story that `toJSON` made.
   load({ text = "", passages = [], past = [], future = [] }) {
     this.text = text;
-    this.passages = passages.filter((passage) => isPassage(passage, text)).map((passage) => ({ alternatives: [text.slice(passage.start, passage.end)], index: 0, ...passage }));
+    this.passages = passages.filter((passage) => isPassage(passage, text)).map(({ start, end, alternatives = [], index = -1 }) => ({
+      start, end, alternatives: index < 0 ? [...alternatives, text.slice(start, end)] : alternatives, index: index < 0 ? alternatives.length : index, // it was left while it was being written
+    }));
     [this.#past, this.#future, this.#open, this.#typedAt] = [past, future, null, -Infinity];
   }
 
@@ -184,6 +186,14 @@ export class Story {
   #copy() { return { text: this.text, passages: this.passages.map((passage) => ({ ...passage })) }; }
 }
 
+// The text in UTF-8 or UTF-16, or else in the encoding of older Windows programs.
+function decoded(bytes) {
+  const [first, second] = new Uint8Array(bytes);
+  if (first === 0xff && second === 0xfe) return new TextDecoder("utf-16le").decode(bytes);
+  if (first === 0xfe && second === 0xff) return new TextDecoder("utf-16be").decode(bytes);
+  try { return new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { return new TextDecoder("windows-1252").decode(bytes); }
+}
+
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 // One replacement: the text `removed`, from `start` on, by `inserted`.
@@ -198,9 +208,13 @@ function difference(before, after) {
 
 const isPassage = (passage, text) => Number.isInteger(passage?.start) && Number.isInteger(passage.end) && 0 <= passage.start && passage.start < passage.end && passage.end <= text.length;
 
-// A story from a file: what `save` wrote, or plain text. Throws a sentence for the reader.
-export function readStory(name, content) {
-  if (!name.toLowerCase().endsWith(".json")) return { text: content.replace(/\r\n?/g, "\n"), passages: [] };
+// A story from the bytes of a file: what `save` wrote, Markdown or plain text. Throws a sentence for the reader.
+export function readStory(name, bytes) {
+  const content = decoded(bytes).replace(/\r\n?/g, "\n").trimEnd();
+  if (content.includes("\0")) throw new Error(`${name} is not a text file. Save it as .txt first, or copy its text and paste it here.`);
+  const ending = name.toLowerCase().match(/\.[^.]*$/)?.[0];
+  if (ending === ".md") return { text: content.replace(/\\([!-/:-@[-`{-~])/g, "$1").replace(/&lt;/g, "<").replace(/&amp;/g, "&"), passages: [] };
+  if (ending !== ".json") return { text: content, passages: [] };
   let saved;
   try { saved = JSON.parse(content); } catch { throw new Error(`${name} is not a saved story: it is not valid JSON.`); }
   if (typeof saved?.text !== "string") throw new Error(`${name} is not a saved story: it holds no text.`);

@@ -24,7 +24,10 @@ export async function write({ text, settings, seed, count, signal }, on) {
   let rest = "";
   let open = count;
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error) => {
+      if (error.name === "AbortError") throw error;
+      return { done: true };
+    });
     if (done) break;
     const lines = (rest + value).split("\n");
     rest = lines.pop();

@@ -28,6 +28,8 @@ class ProjectPage {
   prediction = null;
   busy = ""; // what the page waits for: "reading", "predicting"
   problem = "";
+  asked = ""; // "stop" or "finish", until that has happened
+  isLost = false; // the studio did not answer
   progress = null; // the last event with figures
   messages = [];
   publishing = {}; // what was typed into its forms, by field; the account, when it is to be confirmed
@@ -81,7 +83,8 @@ class ProjectPage {
       const [data, { events, next }] = await Promise.all([get(this.path("")), get(this.path(`/events?from=${this.#offset}`))]);
       if (!this.#isOpen) return;
       const before = this.data?.phase;
-      if (before && before !== "reading" && before !== data.phase) this.problem = "";
+      if (this.isLost) Object.assign(this, { isLost: false, problem: "" });
+      if (before && before !== "reading" && before !== data.phase) Object.assign(this, { problem: "", asked: "" });
       this.data = data;
       // The page was loaded while files were being read, so it must ask where stories begin.
       if (before === "reading" && data.phase === "unread" && !this.busy) return this.read(data.reading);
@@ -89,13 +92,17 @@ class ProjectPage {
       events.forEach((event) => this.#take(event));
       if (data.summary && !this.removals) await this.loadRemovals();
       this.draw();
-    } catch (error) { this.say(error.message); }
+    } catch (error) {
+      this.isLost = true;
+      this.say(error.message);
+    }
     if (!this.#isOpen) return;
     const isQuick = this.busy || ["reading", "working", "queued"].includes(this.data?.phase) || Object.values(this.data?.work ?? {}).some((work) => work.is_working || work.is_waiting);
     this.#timer = setTimeout(() => this.look(), isQuick ? QUICK : SLOW);
   }
 
   #take(event) {
+    if (this.asked === "finish" && event.stage !== "train") this.asked = "";
     if (event.outcome) this.progress = null;
     else if (event.total || event.done) this.progress = event;
     const sample = event.message.match(/^step ([\d,]+) writes: ([^]*)$/);
@@ -143,6 +150,14 @@ class ProjectPage {
     this.problem = "";
     try { await work(); } catch (error) { this.problem = error.message; }
     await this.look();
+  }
+
+  // Ask the run to "stop" or to "finish" its training; both take a while.
+  ask(what) {
+    return this.act(async () => {
+      await post(this.path(`/${what}`));
+      this.asked = what;
+    });
   }
 
   async read(reading) {

@@ -41,7 +41,7 @@ const stories = {
       : quiet(hasRun(page) ? "The record of its stories does not exist yet." : "There are no files in this project.");
     const { summary } = data;
     return [
-      tiles(["stories", number(summary.num_kept)], ["words", number(summary.num_words)], ["words in the median story", number(summary.median_words)],
+      tiles(["stories", number(summary.num_kept)], ["words", number(summary.num_words)], ["words per story (median)", number(summary.median_words)],
         ["held out to measure", number(Object.entries(summary.splits).filter(([name]) => name !== "train").reduce((sum, [, count]) => sum + count, 0))]),
       quiet(summary.format),
       summary.warnings.length > 0 && element("ul", { className: "warnings" }, summary.warnings.map((textContent) => element("li", { textContent }))),
@@ -104,8 +104,8 @@ const cleaning = {
     const { data: { summary, num_decisions: count }, removals } = page;
     const dropped = Object.entries(summary.num_dropped);
     const made = [quiet("Author’s notes, promotions and similar text are not part of a story, so they are left out."
-      + (summary.num_removals ? " The least certain ones come first: look at those." + (hasRun(page) ? "" : " What is story you put back with a click.") : "") + ` Rules: ${summary.rules}.`)];
-    if (count && !page.data.improves && !hasRun(page)) made.push(element("p", { className: "told", textContent: `${counted(count, "decision")} of yours; the training obeys them.` }));
+      + (summary.num_removals ? " The least certain removals come first; check those." + (hasRun(page) ? "" : " Put back what belongs to a story.") : "") + ` Rules: ${summary.rules}.`)];
+    if (count && !page.data.improves && !hasRun(page)) made.push(element("p", { className: "told", textContent: `You decided on ${counted(count, "removal")}; the training uses your ${count === 1 ? "decision" : "decisions"}.` }));
     made.push(element("div", { className: "removals" }, (removals?.rows ?? []).slice(0, page.numRemovals).map((row) => removal(page, row))));
     if (removals && page.numRemovals < removals.num_rows)
       made.push(button(`Show more (${number(removals.num_rows - page.numRemovals)})`, () => page.moreRemovals(), { id: "more-removals" }));
@@ -124,7 +124,7 @@ function removal(page, row) {
     element(isBack ? "ins" : "del", { textContent: row.text }), element("span", { className: "context", textContent: cutRight(row.after) }));
   const act = button(isBack ? "Leave it out again" : "Put it back", () => page.decide(row, isBack ? "" : "undo"), { id: `removal-${row.story.slice(0, 12)}-${row.start}`, ariaPressed: String(isBack) });
   return element("article", { className: isBack ? "back" : "" }, text,
-    element("footer", {}, element("span", { className: "quiet", textContent: `${row.why || row.rule}; ${row.place}; ${(100 * row.confidence).toFixed(1)} % certain` }), !hasRun(page) && act));
+    element("footer", {}, element("span", { className: "quiet", textContent: [(row.why || row.rule).replace(/\.$/, ""), row.place, `${Math.floor(1000 * row.confidence) / 10} % certain`].join(" · ") }), !hasRun(page) && act));
 }
 
 const cutLeft = (text) => text.length > 160 ? `… ${text.slice(-160).replace(/^\S*\s/, "")}` : text;
@@ -168,7 +168,7 @@ function baseTable({ bases }, choice) {
     const fits = base.training_gb <= bases.free_gb;
     const radio = element("input", { type: "radio", name: "base", id: `base-${base.name}`, checked: base.name === choice.base, onchange: () => { choice.base = base.name; own.value = ""; } });
     const size = base.num_parameters * 2; // the hub keeps 2 bytes a weight
-    const note = base.name === "tiny" ? "on this machine; a toy to try each step" : base.is_at_hand ? "on this machine" : `to be downloaded, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
+    const note = base.name === "tiny" ? "on this machine; a toy" : base.is_at_hand ? "on this machine" : `to be downloaded, ${size < 1e9 ? `${number(size / 1e6)} MB` : `${number(size / 1e9, 1)} GB`}`;
     return element("tr", { className: fits ? "" : "too-large" },
       element("th", { scope: "row" }, element("label", {}, radio, " ", base.name)),
       element("td", { textContent: `${number(base.num_parameters / 1e6)} M` }), element("td", { textContent: `${number(base.training_gb, 1)} GB${fits ? "" : ": too much"}` }),
@@ -187,7 +187,7 @@ function minutes(choice) {
   const select = element("select", { id: "minutes" }, MINUTES.map(([value, textContent]) => element("option", { value: String(value), textContent, selected: value === choice.max_minutes })));
   if (!MINUTES.some(([value]) => value === choice.max_minutes)) select.append(element("option", { value: String(choice.max_minutes), textContent: `${choice.max_minutes} minutes`, selected: true }));
   select.addEventListener("change", () => { choice.max_minutes = select.value === "null" ? null : Number(select.value); });
-  return element("div", {}, element("label", {}, "Be done in about ", select), quiet("Training takes at least four fifths of it, and the evaluation the rest."));
+  return element("div", {}, element("label", {}, "Finish in about ", select), quiet("At least four fifths of this time are for training, the rest for the evaluation."));
 }
 
 function prediction({ prediction: found }) {
@@ -208,7 +208,7 @@ const training = {
   waits: (page) => hasRun(page) ? "" : "It begins when you press Train.",
   isDone: ({ data }) => data.has_model,
   short: ({ data, progress }) => data.phase === "working" ? `${progress?.total ? `${Math.round(100 * progress.done / progress.total)} %` : ""}` : { queued: "waits", stopped: "stopped", failed: "stopped by an error" }[data.phase] ?? "",
-  key: (page) => [page.data.phase, page.progress, page.data.steps.length, page.data.validations.length, page.samples, page.messages.length],
+  key: (page) => [page.data.phase, page.asked, page.progress, page.data.steps.length, page.data.validations.length, page.samples, page.messages.length],
   draw(page) {
     const { data, samples } = page;
     const speed = data.steps.at(-1)?.[2], first = data.validations[0], best = data.validations.reduce((least, row) => !least || row[2] < least[2] ? row : least, null);
@@ -225,7 +225,7 @@ const training = {
 
 function working(page) {
   const { data, progress } = page;
-  const stop = (label, title) => button(label, () => page.act(() => post(page.path("/stop"))), { id: "stop", title });
+  const stop = (label, title) => button(label, () => page.ask("stop"), { id: "stop", title, disabled: page.asked === "stop" });
   const goOn = button("Go on", () => page.act(() => post(page.path("/start"), { base: data.base })), { className: "primary", id: "go-on" });
   if (data.phase === "queued") return element("div", { className: "row" }, element("p", { textContent: "Another task is running. This one begins when that is done." }), stop("Do not wait", "Remove it from the queue"));
   if (data.phase === "stopped") return element("div", { className: "row" }, element("p", { textContent: "Stopped. Nothing is lost: it can continue from the last checkpoint." }), goOn);
@@ -238,8 +238,9 @@ function working(page) {
   return element("div", {},
     element("p", { textContent: `${STAGES[progress?.stage] ?? "Working"}${unit ? `: ${unit}` : ""}${left}.` }), bar,
     element("div", { className: "row" }, stop("Pause", "Stop after a checkpoint; Go on continues from there"),
-      progress?.stage === "train" && button("End the training now and keep the best", () => page.act(() => post(page.path("/finish"))), { id: "finish" })),
-    quiet("You can close this page and stop the studio; the training continues."));
+      progress?.stage === "train" && button("End the training now and keep the best", () => page.ask("finish"), { id: "finish", disabled: page.asked === "finish" })),
+    quiet({ stop: "It stops after a checkpoint …", finish: "The training ends after this step; then the best weights are evaluated …" }[page.asked]
+      ?? "You can close this page and stop the studio; the training continues."));
 }
 
 const sample = ({ step, text }) => element("article", {}, element("h4", { textContent: `After step ${number(step)}` }), element("p", { className: "prose", textContent: text }));
@@ -252,13 +253,14 @@ const result = {
   waits: needsModel,
   isDone: ({ data }) => data.verdict.length > 0,
   short: () => "",
-  key: ({ data }) => [data.has_model, data.verdict, data.samples, data.has_report, data.improves, data.validations.length],
+  key: ({ data }) => [data.has_model, data.verdict, data.guesses, data.samples, data.has_report, data.improves, data.validations.length],
   draw: (page) => [
     page.data.improves && improvement(page),
     ...page.data.verdict.map((textContent, index) => element("p", { className: index ? "" : "headline", textContent })),
+    page.data.guesses && element("p", { textContent: page.data.guesses }),
     !page.data.verdict.length && quiet("The evaluation is not finished yet."),
     page.data.samples.length > 0 && element("details", { id: "written", open: true }, element("summary", { textContent: "Stories that it wrote in its evaluation" }),
-      page.data.samples.map(({ prompt, text }) => element("article", {}, element("p", { className: "prose" }, element("b", { textContent: prompt }), cutRight(text, 900))))),
+      page.data.samples.map(({ prompt, text }) => element("article", {}, element("p", { className: "prose" }, element("b", { textContent: prompt }), cutRight(text, 500))))),
     page.data.has_report && element("p", {}, element("a", { className: "button", href: page.file("report.html"), target: "_blank", textContent: "Open the report" })),
   ],
 };
@@ -319,8 +321,11 @@ const busyWith = (work) => work.is_working || work.is_waiting;
 
 function output(work, textContent) {
   if (!work.output && !busyWith(work)) return null;
-  return element("div", {}, busyWith(work) && quiet(work.is_waiting ? "It begins when the current task is done." : textContent), work.output && element("pre", { tabIndex: 0, textContent: work.output }));
+  return element("div", {}, busyWith(work) && quiet(work.is_waiting ? "It begins when the current task is done." : textContent), work.output && element("pre", { tabIndex: 0, textContent: inPage(work.output) }));
 }
+
+// What a command printed, without what only applies to a terminal.
+const inPage = (printed) => printed.replace(/^fabula: error: /gm, "").replace(/; to publish it anyway, add --anyway; .*/, ". To publish it anyway, tick the box above; its card then says so.");
 
 // ---- publishing ---------------------------------------------------------------------------------------------------
 

@@ -62,8 +62,17 @@ function home() {
     take(found.filter(isStory));
   });
 
+  let isLost = false; // the studio did not answer
   const refresh = async () => {
-    try { show(list, await get("api/projects")); } catch (error) { problem.textContent = error.message; problem.hidden = false; }
+    try {
+      show(list, await get("api/projects"));
+      if (isLost) problem.hidden = true;
+      isLost = false;
+    } catch (error) {
+      isLost = true;
+      problem.textContent = error.message;
+      problem.hidden = false;
+    }
   };
   refresh();
   const timer = setInterval(refresh, 4000);
