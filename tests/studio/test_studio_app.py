@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,7 +31,7 @@ from fabula.pipeline.events import EventLog
 from fabula.results import RUN, RunRecord
 from fabula.serving.app import Place
 from fabula.studio_server.app import CHUNK_BYTES, make_studio
-from fabula.studio_server.jobs import Jobs, Queue, Wanted
+from fabula.studio_server.jobs import Jobs, Queue, Wanted, Working
 from fabula.studio_server.projects import MAX_FILES, Projects, input_path, take_chunk
 
 JSON = {"content-type": "application/json"}
@@ -438,6 +439,29 @@ def test_a_token_does_not_outlive_the_studio(root: Path):
     jobs.tick()
     assert "restarted before the upload" in jobs.problems["tales"]
     assert jobs.output("tales", "upload") == ""
+
+
+def test_a_command_that_many_threads_see_end_is_followed_by_one(root: Path, monkeypatch: pytest.MonkeyPatch):
+    Projects(root).create("tales")
+    jobs = Jobs(Projects(root))
+    kinds = ["run", "export", "publish", "upload"]
+    begun: list[str] = []
+
+    class Ended:
+        def poll(self) -> int:
+            time.sleep(0.01)
+            return 0
+
+    def start(wanted: Wanted) -> None:
+        begun.append(wanted.kind)
+        jobs._working = Working(wanted, Ended())  # pyright: ignore[reportArgumentType, reportPrivateUsage]
+
+    monkeypatch.setattr(jobs, "_start", start)
+    with ThreadPoolExecutor(16) as pool:
+        for kind in kinds:
+            pool.submit(jobs.submit, Wanted(project="tales", kind=kind, words=[])).result()
+            list(pool.map(lambda _: jobs.tick(), range(16)))
+    assert begun == kinds
 
 
 def test_a_report_is_shown_in_a_sandbox(studio: str, root: Path):

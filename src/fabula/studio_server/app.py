@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 import shutil
 import tempfile
 import zipfile
@@ -209,8 +210,12 @@ class Studio:
     async def keep_ticking(self) -> None:
         """Start waiting commands, and detect finished ones."""
         while True:
-            with suppress(OSError):  # a disk that is full now may not be full later
+            try:
                 await run_in_threadpool(self.jobs.tick)
+            except OSError:  # a disk that is full now may not be full later
+                pass
+            except Exception:  # one command is not to keep the others waiting for ever
+                logging.getLogger(__name__).exception("the queue of the studio")
             await asyncio.sleep(TICK_SECONDS)
 
     def _project(self, request: Request) -> Project:

@@ -7,6 +7,7 @@ kept in a file.
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ class Jobs:
     _working: Working | None = None
     _tokens: dict[str, str] = field(default_factory=dict)
     """Tokens of the hub, by project, until their uploads begin. They are never written to a file."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    """Requests and the clock of the studio call `submit`, `cancel` and `tick` from different threads."""
 
     def __post_init__(self) -> None:
         self._folder = self.projects.root / HIDDEN
@@ -92,16 +95,20 @@ class Jobs:
         Args:
             token: of the hub, which the command gets in its environment; "" for none.
         """
-        self.problems.pop(wanted.project, None)
-        if token:
-            self._tokens[wanted.project] = token
-        if not any((one.project, one.kind) == (wanted.project, wanted.kind) for one in self._queue.waiting):
-            self._queue.waiting.append(wanted)
-            self._save()
-        self.tick()
+        with self._lock:
+            self.problems.pop(wanted.project, None)
+            if token:
+                self._tokens[wanted.project] = token
+            if not self._is_in_queue(wanted.project, wanted.kind):
+                self._queue.waiting.append(wanted)
+                self._save()
+            self.tick()
 
     def is_queued(self, project: Project, kind: str = "run") -> bool:
-        return any(one.project == project.name and one.kind == kind for one in self._queue.waiting)
+        return self._is_in_queue(project.name, kind)
+
+    def _is_in_queue(self, project: str, kind: str) -> bool:
+        return any((one.project, one.kind) == (project, kind) for one in self._queue.waiting)
 
     def is_working(self, project: Project, kind: str) -> bool:
         """Whether a command of this kind, started by this studio, is running for the project."""
@@ -110,7 +117,8 @@ class Jobs:
 
     def is_busy(self, project: Project) -> bool:
         """Whether any command for the project waits or, started by this studio, is running."""
-        wanted = [*self._queue.waiting, *([self._working.wanted] if self._working else [])]
+        working = self._working
+        wanted = [*self._queue.waiting, *([working.wanted] if working else [])]
         return any(one.project == project.name for one in wanted)
 
     def cancel(self, project: Project) -> bool:
@@ -119,12 +127,13 @@ class Jobs:
         Returns:
             Whether there was anything to stop.
         """
-        if self.is_queued(project):
-            self._queue.waiting = [
-                one for one in self._queue.waiting if (one.project, one.kind) != (project.name, "run")
-            ]
-            self._save()
-            return True
+        with self._lock:
+            if self.is_queued(project):
+                self._queue.waiting = [
+                    one for one in self._queue.waiting if (one.project, one.kind) != (project.name, "run")
+                ]
+                self._save()
+                return True
         event = last_event(project.folder)
         process = event.process if event is not None else None
         if process is not None:
@@ -133,18 +142,19 @@ class Jobs:
 
     def tick(self) -> None:
         """Detect that a command has ended, and start the next one if none is running."""
-        if self._working is not None:
-            code = self._working.process.poll()
-            if code is None:
-                return
-            wanted, self._working = self._working.wanted, None
-            if code not in (0, 130):
-                lines = self.output(wanted.project, wanted.kind).strip().splitlines()
-                self.problems[wanted.project] = lines[-1] if lines else f"it exited with code {code}"
-        if self._queue.waiting and not self._is_any_working():
-            wanted = self._queue.waiting.pop(0)
-            self._save()
-            self._start(wanted)
+        with self._lock:
+            if self._working is not None:
+                code = self._working.process.poll()
+                if code is None:
+                    return
+                wanted, self._working = self._working.wanted, None
+                if code not in (0, 130):
+                    lines = self.output(wanted.project, wanted.kind).strip().splitlines()
+                    self.problems[wanted.project] = lines[-1] if lines else f"it exited with code {code}"
+            if self._queue.waiting and not self._is_any_working():
+                wanted = self._queue.waiting.pop(0)
+                self._save()
+                self._start(wanted)
 
     def output(self, project: str, kind: str) -> str:
         """The end of the output of the last command of a kind; "" if there was none."""
