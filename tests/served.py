@@ -60,7 +60,7 @@ def served(app: ASGIApp) -> Iterator[str]:
 
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(app, http=TimedProtocol, log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, http=TimedProtocol, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

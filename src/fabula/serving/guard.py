@@ -67,9 +67,9 @@ class OwnSite:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
-        if scope["type"] == "http" and not is_own and headers.get("sec-fetch-mode") != "navigate":
+        if not is_own and headers.get("sec-fetch-mode") != "navigate":
             refused = JSONResponse({"message": "Requests from other sites are refused."}, 403)
             await refused(scope, receive, send)
         else:

@@ -83,6 +83,7 @@ def run_server(app: Any, listening: socket.socket, *, behind_proxy: bool = False
         app,
         http=TimedProtocol,
         ws="none",
+        lifespan="on",
         log_level="warning",
         access_log=False,
         proxy_headers=behind_proxy,
