@@ -12,7 +12,7 @@ pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
 from made_results import evaluation, model, sample
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 from served import HeldEngine, served
 
 from fabula.corpus.copies import CopyIndex
@@ -578,7 +578,12 @@ def test_a_browser_that_stores_nothing_says_so(browser: Browser, address: str):
         expect(page.locator("#problem")).to_contain_text("This browser stores no stories")
         page.locator("#story").fill("Ada found a lamp.")
         asked: list[str] = []
-        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+        def accept(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            dialog.accept()
+
+        page.on("dialog", accept)
         page.close(run_before_unload=True)
         page.wait_for_event("close")
         assert asked == ["beforeunload"]
