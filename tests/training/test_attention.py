@@ -121,7 +121,7 @@ def _(query: Any, key: Any, value: Any, offsets: Any, _: Any, longest: int, *res
     group = query.shape[1] // key.shape[1]
     key, value = (each.float().repeat_interleave(group, 1) for each in (key, value))
     weights = attention_weights(query.float(), key, offsets, scale or query.shape[2] ** -0.5, left)
-    out = torch.einsum("hnm,mhd->nhd", weights, value).to(query.dtype)
+    out = torch.empty_like(query).copy_(torch.einsum("hnm,mhd->nhd", weights, value))
     return out, torch.empty(out.shape[1], out.shape[0]), torch.zeros(2, dtype=torch.uint64)
 
 
@@ -136,7 +136,8 @@ def _(grad: Any, query: Any, key: Any, value: Any, _: Any, __: Any, offsets: Any
     of_query = torch.einsum("hnm,mhd->nhd", of_scores, keys)
     of_key = torch.einsum("hnm,nhd->mhd", of_scores, query.float()).unflatten(1, (-1, group)).sum(2)
     of_value = torch.einsum("hnm,nhd->mhd", weights, grad.float()).unflatten(1, (-1, group)).sum(2)
-    return tuple(each.to(query.dtype) for each in (of_query, of_key, of_value))
+    gradients = zip((query, key, value), (of_query, of_key, of_value), strict=True)
+    return tuple(torch.empty_like(each).copy_(gradient) for each, gradient in gradients)
 
 
 @pytest.fixture
