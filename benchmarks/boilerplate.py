@@ -220,6 +220,9 @@ def score_sites(data: Path) -> None:
         "usual.txt",
         "first_sight.txt",
         "first_sight_heldout.txt",
+        "second_sight.txt",
+        "second_sight_heldout.txt",
+        "mended.txt",
     ):
         counts: dict[str, list[tuple[int, int, int, int]]] = {}
         for case in site_cases(name):

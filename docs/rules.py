@@ -14,8 +14,9 @@ A note is text in a story's record that is not part of the story. Rules only pro
 its signs, and every sign adds evidence for a note. Speech, block quotes, third-person pronouns and length are evidence for a
 story. The classifier, a small logistic regression on the words of the paragraph, can be evidence for either. A note is the run
 of paragraphs at the beginning or end of a text with the highest total score, if that score is high enough. A divider (`----`,
-`***`, `\\____`) before a note makes the note likelier and is removed with it; a divider before more story stays. Nothing in the
-middle of a text is changed. What a character says (in quotation marks, or in italics within a paragraph) is never a sign.
+`***`, `\\____`) before a note makes the note likelier and is removed with it; a divider before more story stays. Between
+paragraphs of a story, only what carries the author's label, a bracket about the next part, the news of a hiatus and Royal Road's
+notices against theft are notes. What a character says (in quotation marks, or in italics within a paragraph) is never a sign.
 
 Confidence is the probability that the combiner gives to the whole note. `--keep RULE` leaves the findings of a rule in the text.
 

@@ -4,7 +4,9 @@ A file of cases has a line `@site` before each case. Boilerplate is between ⟦ 
 `heldout.txt` was written before the detector was tuned on `dev.txt`, and is only for the figure that is published.
 `independent.jsonl` has 80 cases by a writer who knew nothing of the detector, many of them stories that look like notes.
 `usual.txt` has 50 cases as a sample of such sites would carry them, a third of them without a note. `first_sight.txt` and
-`first_sight_heldout.txt` have 30 more each, half of them without a note; the second is only for the figure that is published.
+`first_sight_heldout.txt` have 30 more each, half of them without a note; `second_sight.txt` and `second_sight_heldout.txt` 30
+each again, 17 of the 60 without a note. The held-out ones are only for the figure that is published. `mended.txt` has 30 stories
+without a note that look like notes, and 29 notes, written while the kinds of mistakes in `second_sight.txt` were mended.
 """
 
 import json

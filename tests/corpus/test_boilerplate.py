@@ -332,10 +332,14 @@ def test_rules_document_is_fresh() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_cases_of_many_sites() -> None:
-    """Over the words of `dev.txt`: F1 of at least 0.96, and nothing of a story is lost."""
+@pytest.mark.parametrize(
+    ("name", "least", "most_lost"),
+    [("dev.txt", 0.97, 0), ("second_sight.txt", 0.96, 0), ("mended.txt", 0.88, 50)],
+)
+def test_cases_of_many_sites(name: str, least: float, most_lost: int) -> None:
+    """Over the words of the cases for tuning: the least F1, and how many words of stories are lost."""
     right = wrong = kept = 0
-    for case in site_cases("dev.txt"):
+    for case in site_cases(name):
         spans = find_boilerplate(case.text, case.site if case.site in RULE_SETS else "web")
         for word in re.finditer(r"\S+", case.text):
             is_note = any(word.start() < b and word.end() > a for a, b in case.boilerplate)
@@ -345,8 +349,8 @@ def test_cases_of_many_sites() -> None:
                 wrong + (found and not is_note),
                 kept + (is_note and not found),
             )
-    assert 2 * right / (2 * right + wrong + kept) >= 0.96
-    assert wrong == 0
+    assert 2 * right / (2 * right + wrong + kept) >= least
+    assert wrong <= most_lost
 
 
 def test_a_story_that_consists_of_posts_is_left_as_it_is() -> None:
@@ -371,7 +375,11 @@ NIGHT = (
 
 @pytest.mark.parametrize(
     "edit",
-    ["EDIT: I knocked back. He is in my car now, and he will not look at me.", "Edit: it knows my name now."],
+    [
+        "EDIT: I knocked back. He is in my car now, and he will not look at me.",
+        "Edit: it knows my name now.",
+        "EDIT: Thank you all for the support. I took the torch. He had left the door open.",
+    ],
 )
 def test_edits_of_a_narrator_who_posts_the_story_are_asked_about(edit: str) -> None:
     spans, doubtful = examine(NIGHT + edit)
@@ -389,6 +397,87 @@ def test_edits_of_a_narrator_who_posts_the_story_are_asked_about(edit: str) -> N
 )
 def test_edits_of_an_author_go_whoever_narrates(edit: str) -> None:
     assert without(NIGHT + edit, "reddit") == " ".join(NIGHT.split())
+
+
+def test_the_last_paragraph_of_a_narrator_stays_above_an_edit() -> None:
+    story = f"{NIGHT}I got the job. I start on the second. I've asked for a desk beside the window.\n\n"
+    for edit in ("EDIT: Wow, thanks for the silver, kind stranger!", "Edit: thank you all for the awards!"):
+        assert without(story + edit, "reddit") == " ".join(story.split())
+
+
+@pytest.mark.parametrize(
+    ("opening", "ending"),
+    [
+        (
+            "I don't usually post here, and my wife says that I should.\n\n",
+            "EDIT: It's three, and nobody has knocked.\n",
+        ),
+        ("", "Leave me a comment if you can think what comes next! I'm at a loss."),
+    ],
+)
+def test_what_a_narrator_may_say_is_asked_about(opening: str, ending: str) -> None:
+    spans, doubtful = examine(opening + NIGHT + ending)
+    assert spans == []
+    assert len(doubtful) == bool(opening) + bool(ending)
+
+
+def test_part_links_take_no_paragraph_of_the_narrator_with_them() -> None:
+    links = "[Part One](https://redd.it/a1) / [Part Two](https://redd.it/b2)\n\n"
+    story = f"It's been nine days since my last post. I'm all right.\n\n{NIGHT}"
+    assert without(links + story, "reddit") == " ".join(story.split())
+
+
+def test_a_letter_to_subscribers_is_a_story_if_it_is_closed_as_a_letter() -> None:
+    letter = "Dear Subscriber,\n\nThank you for renewing your subscription. As a valued reader you will receive tomorrow's issue.\n\n"
+    assert find_boilerplate(f"{letter}{NIGHT}Yours faithfully,\nJ. Pike", "web") == []
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "[Edit: fixed a tense slip, thanks u/saltandrope]",
+        "(Part 2 in the reply to this comment, I hit the limit!)",
+        "Quick heads up: this fic is going on hiatus for two weeks. Chapters resume on the 14th!",
+    ],
+)
+def test_notes_between_paragraphs(note: str) -> None:
+    text = f"{STORIES[0]}\n\n{note}\n\n{STORIES[2]}"
+    assert without(text, "web" if "hiatus" in note else "reddit") == " ".join(
+        f"{STORIES[0]} {STORIES[2]}".split()
+    )
+
+
+def test_what_looks_like_a_note_between_paragraphs() -> None:
+    for part in (
+        "(The band was on hiatus.)",
+        "[Would you like to see the next part? Y/N]",
+        "(Edit that out, said Ann.)",
+    ):
+        assert find_boilerplate(f"{STORIES[0]}\n\n{part}\n\n{STORIES[2]}", "royalroad") == [], part
+
+
+@pytest.mark.parametrize(
+    "line", ["First | Prev | Next", "<< First < Previous | Index | Next >", "[First] [Prev] [Next]"]
+)
+def test_lines_of_navigation(line: str) -> None:
+    for rule_set in ("reddit", "royalroad"):
+        assert without(f"{line}\n\n{STORIES[2]}\n\n{line}", rule_set) == " ".join(STORIES[2].split())
+    assert find_boilerplate(f"{STORIES[2]}\n\nFirst, last, next: he said the words and was home.") == []
+
+
+def test_messages_of_a_game_at_the_head_of_a_story() -> None:
+    messages = "[You have died.]\n\n[Cause: goose.]\n\n[Would you like to continue to the next part? Y/N]\n\n"
+    assert find_boilerplate(messages + STORIES[2], "royalroad") == []
+
+
+def test_a_story_told_in_posts_is_asked_about() -> None:
+    days = [
+        f"*Posted by Wilf on the {day} of May*\n\nThe beans are up. There are two more shoes."
+        for day in (2, 9, 12, 20)
+    ]
+    spans, doubtful = examine("\n\n".join(days), "web")
+    assert spans == []
+    assert doubtful
 
 
 def test_what_a_story_presents_as_written_in_it_stays() -> None:
@@ -448,7 +537,9 @@ def test_notices_against_theft_go_from_the_middle(notice: str) -> None:
 def test_the_heading_above_a_note_belongs_to_the_story() -> None:
     note = "[First](https://redd.it/1) | [Next](https://redd.it/3)\n\n"
     text = f"**Salt Road, Chapter 8**\n\n{note}{STORIES[2]}"
-    assert [text[span.start : span.end].strip() for span in find_boilerplate(text)] == [note.strip()]
+    for rule_set in ("reddit", "ao3", "fanfiction"):
+        found = [text[span.start : span.end].strip() for span in find_boilerplate(text, rule_set)]
+        assert found == [note.strip()]
 
 
 def test_the_heading_below_a_note_belongs_to_the_story() -> None:

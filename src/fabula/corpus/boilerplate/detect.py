@@ -22,7 +22,12 @@ from fabula.corpus.boilerplate.evidence import (
     has_sign,
     score_paragraph,
 )
-from fabula.corpus.boilerplate.narrator import NARRATION_CHARS, is_in_first_person, raise_in_first_person
+from fabula.corpus.boilerplate.narrator import (
+    NARRATION_CHARS,
+    is_in_first_person,
+    raise_in_first_person,
+    says_i,
+)
 from fabula.corpus.boilerplate.paragraphs import (
     END_MARK,
     INLINE_DIVIDER,
@@ -32,7 +37,7 @@ from fabula.corpus.boilerplate.paragraphs import (
     from_the_start,
     pieces,
 )
-from fabula.corpus.boilerplate.rule import CERTAIN
+from fabula.corpus.boilerplate.rule import CERTAIN, HINT
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 6000
@@ -62,6 +67,12 @@ SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE = -3.0, -1.0
 DIVIDER_BEFORE = 3.0
 """The evidence of a divider before a paragraph."""
 
+MIN_UNSIGNED = 4.5
+"""The least score of a paragraph without a sign that belongs to a note although it may as well belong to the story."""
+
+MIN_NARRATED = 5.0
+"""The least sum of a note below a story whose narrator says "I", without a divider, if a narrator might say all of it."""
+
 UNSIGNED_SECTION = -3.0
 """The cost of extending a note over a divider to paragraphs without any sign: they are probably story."""
 
@@ -80,10 +91,10 @@ DOUBTED = 0.5
 UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wattpad": 1.6, "royalroad": 1.6}
 """What is added to `THRESHOLD` if no rule found a sign, or if no divider follows a note at the head; by rule set."""
 
-MIN_AFTER = -5.0
+MIN_AFTER = -3.0
 """A paragraph is not a note if the paragraphs after it add up to less than this."""
 
-MAX_STORY_WITHIN = 8.0
+MAX_STORY_WITHIN = 5.0
 """A note does not extend over paragraphs of story with more evidence than this."""
 
 SCANT_WORDS = 4
@@ -98,6 +109,9 @@ story that consists of posts, edits or letters looks like notes all over, and is
 
 STOP_BELOW = -12.0
 """There can be no note beyond paragraphs that add up to less than this."""
+
+POST_CHARS = 12
+"""Lines that have the first so many characters in common stand above posts of the same kind."""
 
 # A story in the form of a letter: nothing up to the line that closes the letter, or to its postscript, is a note.
 _SALUTATION = re.compile(
@@ -120,18 +134,30 @@ _HEADING = re.compile(
 
 _NUMBERED = re.compile(r"\b(?:chapter|part|book|episode) (?:\d|[ivxl]+\b)", re.IGNORECASE)
 MAX_HEADING = 80
-KEEPS_HEADING = ("reddit", "web", "royalroad", "wattpad")
-"""The rule sets of sites where a chapter's heading above a note is not part of the page's header."""
+
+NARRATED = {"author_note", "thanks"}
+"""Rules whose signs a narrator who posts the story may give, too."""
 
 _POSTED = re.compile(
-    r"^\W{0,4}edit ?\d?\W{0,3}:|\bi(?:'m| am) (?:typing|writing|posting) this|\b(?:i|i've) (?:never |last )?posted\b|\bmy (?:last|first) post\b|"
-    r"\b(?:some|most|many|a lot|a few|those) of you\b|\bfor anyone who missed\b|\b(?:has|does) any(?:one|body) (?:else|know)\b|\bthis sub(?:reddit)?\b",
+    r"^\W{0,4}edit ?\d?\W{0,3}:|\bi (?:don't|do not|rarely|hardly ever) (?:usually |normally |often |really )?post\b|\bi(?:'m| am) (?:typing|writing|posting) this|\b(?:i|i've) (?:never |last )?posted\b|\bmy (?:last|first) post\b|"
+    r"\b(?:some|most|many|a lot|a few|those) of you\b|\bfor anyone who missed\b|\b(?:has|does) any(?:one|body) (?:else|know)\b|\bthis sub(?:reddit)?\b|"
+    r"\b(?:my|this|the) account\b|\bthrowaway\b|\bautomod\b|\b(?:last|first|previous) (?:post|update)\b|\btook (?:me )?so long to update\b|\b(?:this|my) blog\b",
     re.IGNORECASE | re.MULTILINE,
 )
 """What a narrator says who posts the story."""
 
 MIN_EDIT_WORDS, STORY_IN_EDIT = 5, -1.0
 """An edit of at least so many words, of which the classifier's log-odds are below this, reads as story."""
+
+STORY_AT_END = -2.5
+"""An edit whose last sentence scores less than this goes on with the story."""
+
+_MENTIONS_TEXT = re.compile(
+    r"\b(?:prompts?|wp|format\w*|typos?|grammar|grammatical|spelling|english|feedback|critici\w+|critiques?|drafts?|tenses?|paragraphs?|"
+    r"sentences?|comma|ending|fiction|plot|parts?|chapters?|sequel|updates?|subscribers?|newsletter|title|first (?:story|attempt|try|fic)|"
+    r"(?:short|this|my|the|his|your|own) (?:story|stories|writing)|upvot\w+|gold|reddit|there(?:'ll| will| might| may) be more|be (?:gentle|kind|nice)|go easy)\b"
+)
+"""How authors speak of what they wrote; matched against a folded paragraph."""
 
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 
@@ -151,10 +177,17 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
     start = head[-1].end if head else 0
     spans = head + middle.find(text, start, end, rule_set) + tail
     num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
-    if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
+    is_most = max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text)
+    if is_most or _is_told_in_posts(text, spans):
         spans = _doubted(spans)
     spans = [span for span in spans if span.rule not in keep]
     return [span for span in spans if not _is_doubted(span)], [span for span in spans if _is_doubted(span)]
+
+
+def _is_told_in_posts(text: str, spans: Sequence[Span]) -> bool:
+    """Whether the line above a post (`Posted by Wilf on ...`) stands at several places of a story."""
+    heads = {text[one.start : one.end].lstrip()[:POST_CHARS] for one in spans if one.rule == "page_furniture"}
+    return any(text.count(f"\n{head}") > 1 for head in heads)
 
 
 def _confidence(score: float) -> float:
@@ -276,11 +309,18 @@ def _tail(text: str, rule_set: str) -> list[Span]:
                 one.score = STOP_BELOW
     margin = UNSIGNED_MARGIN[rule_set]
     first, score = _best_suffix(scored, PRIORS[rule_set], PRIOR_IN_NOTE, margin)
+    if first < len(scored):
+        narrated = is_in_first_person(text[: scored[first].paragraph.start][-NARRATION_CHARS:])
+        first = _skip_unsigned(scored, first, narrated, label_first=True)
+        if narrated and score < MIN_NARRATED and _may_be_narrated(scored[first:]):
+            signed = any(one.evidence for one in scored[first:])
+            if not _is_divided(scored, first) and (not signed or _POSTED.search(text)):
+                score = min(score, MIN_DOUBTED)
     story, note = scored[:first], scored[first:]
     doubted: list[Span] = []
     if note and not story and not _is_all_note(text, note, rule_set):
         story, note = scored, []
-    elif note and (score < THRESHOLD or _is_by_the_narrator(text[: note[0].paragraph.start], note)):
+    elif note and (score < THRESHOLD or _is_by_the_narrator(text[: note[0].paragraph.start], note, rule_set)):
         doubted = _doubted(_spans(note, note[0].paragraph.start, len(text), score))
         story, note = scored, []
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
@@ -298,8 +338,34 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     return doubted
 
 
+def _is_divided(scored: Sequence[ScoredParagraph], first: int) -> bool:
+    """Whether a divider stands between the note that starts at `first` and the story before it."""
+    return scored[first].paragraph.is_divider or (first > 0 and scored[first - 1].paragraph.is_divider)
+
+
+def _skip_unsigned(
+    scored: Sequence[ScoredParagraph], first: int, narrated: bool, *, label_first: bool
+) -> int:
+    """The start of a note without the paragraphs next to the story that may belong to the story: they have no sign, and they say "I"
+    as the narrator does (`narrated`), or the author's label, which begins a note at the tail (`label_first`), stands below them."""
+    while first + 1 < len(scored) and not _is_divided(scored, first):
+        one, below = scored[first], scored[first + 1]
+        if one.evidence or one.is_under_label or one.score >= MIN_UNSIGNED:
+            break
+        above_label = label_first and below.is_labelled
+        if not above_label and not (narrated and says_i(one.paragraph.raw)):
+            break
+        first += 1
+    return first
+
+
 def _is_letter(text: str) -> bool:
     return any(_SALUTATION.match(line) for line in text[:SALUTATION_CHARS].split("\n"))
+
+
+def _opens_letter(text: str) -> bool:
+    """Whether a text begins as a letter, and the letter is closed further down."""
+    return _is_letter(text) and any(_CLOSING.match(line) for line in text.split("\n"))
 
 
 def _num_links(note: Sequence[ScoredParagraph]) -> int:
@@ -313,15 +379,22 @@ def _is_all_note(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> b
     return at_start and signed and len(text) < MAX_CHARS and not _opens_as_story(note[0], rule_set)
 
 
-def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph]) -> bool:
+def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> bool:
     """Whether the edits below `text` go on with a story that its narrator, who says "I", posts: nothing but their label
     says that they are notes."""
     edits = [one for one in note if one.evidence.get("edit", 0.0) >= CERTAIN]
-    if not edits or any(one.names_the_site for one in note):
+    if not edits:
         return False
-    if not _reads_as_story(edits) and not _POSTED.search(text):
-        return False
+    if not any(_ends_as_story(one, rule_set, STORY_AT_END) and not _mentions_text(one) for one in edits):
+        if any(one.names_the_site for one in note):
+            return False
+        if not _reads_as_story(edits) and not _POSTED.search(text):
+            return False
     return is_in_first_person(text[-NARRATION_CHARS:])
+
+
+def _mentions_text(one: ScoredParagraph) -> bool:
+    return _MENTIONS_TEXT.search(fold(one.paragraph.raw)) is not None
 
 
 def _reads_as_story(edits: Sequence[ScoredParagraph]) -> bool:
@@ -349,13 +422,13 @@ def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
     return not first.evidence and first.score < STORY_BELOW
 
 
-def _ends_as_story(one: ScoredParagraph, rule_set: str) -> bool:
-    """Whether a paragraph with signs of a note ends with a sentence of story."""
+def _ends_as_story(one: ScoredParagraph, rule_set: str, below: float = STORY_BELOW) -> bool:
+    """Whether a paragraph with signs of a note ends with a sentence of story, which scores less than `below`."""
     if one.is_under_label:
         return False
     *others, ending = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
     last = score_paragraph(ending, rule_set, "head")
-    return bool(others) and not last.evidence and last.score < STORY_BELOW
+    return bool(others) and not last.evidence and last.score < below
 
 
 def _is_scant(note: Sequence[ScoredParagraph]) -> bool:
@@ -405,17 +478,32 @@ def _head(text: str, rule_set: str) -> list[Span]:
     if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
         return spans
     first, score = _best_suffix(scored, prior, prior_in_note, margin)
-    note = scored[: first - 1 : -1] if 0 < first < len(scored) else []
-    divided = bool(note) and note[-1].paragraph.is_divider
-    if not note or (not divided and _ends_as_story(note[-1], rule_set)):
+    if not 0 < first < len(scored):
+        return []
+    story = text[scored[first - 1].paragraph.start :][:NARRATION_CHARS]
+    narrated = is_in_first_person(story)
+    first = _skip_unsigned(scored, first, narrated, label_first=False)
+    note = scored[: first - 1 : -1]
+    divided = note[-1].paragraph.is_divider
+    if not divided and (_ends_as_story(note[-1], rule_set) or _opens_letter(text)):
         return []
     start, end = 0, scored[first - 1].paragraph.start
     while len(note) > 1 and _HEADING.fullmatch(note[-1].paragraph.raw):
         end = note.pop().paragraph.start
-    if rule_set in KEEPS_HEADING and len(note) > 1 and _is_heading(note[0]):
+    if len(note) > 1 and _is_heading(note[0]):
         start = note.pop(0).paragraph.end
     spans = _spans(note, start, end, score)
-    return _doubted(spans) if score < THRESHOLD + (0.0 if divided else margin) else spans
+    if score < THRESHOLD + (0.0 if divided else margin) or (
+        not divided and narrated and _may_be_narrated(note)
+    ):
+        return _doubted(spans)
+    return spans
+
+
+def _may_be_narrated(note: Sequence[ScoredParagraph]) -> bool:
+    """Whether a narrator who says "I" might say all of a note: it has no sign that no narrator gives, and mentions no text."""
+    signs = {rule for one in note for rule, evidence in one.evidence.items() if evidence > HINT}
+    return not signs - NARRATED and not any(one.evidence and _mentions_text(one) for one in note)
 
 
 def _is_heading(one: ScoredParagraph) -> bool:

@@ -263,6 +263,8 @@ def narration(raw: str) -> float:
         score -= 2.0
     elif raw[0] == ">":
         score -= 1.5
+    elif raw[0] == "[" and raw[-1] == "]":
+        score -= 2.0  # a game's or a machine's message to a character
     low = raw.lower()
     if "dear diary" in low[:60]:
         score -= 6.0

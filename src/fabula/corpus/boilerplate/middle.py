@@ -1,4 +1,4 @@
-"""Finds notes between paragraphs of a story, and inside them, by an author's label or a site's notice.
+"""Finds notes between paragraphs of a story, and inside them, by an author's label, a site's notice or the news of a hiatus.
 
 An `EDIT:` needs a second sign: narrators who post their story to a forum add edits, too.
 """
@@ -20,7 +20,7 @@ MAX_CANDIDATES = 200
 LEAST_SCORE = 6.0
 """The least score (log-odds) of a note."""
 
-_MARKS = ("A/N", "a/n", "Author", "AUTHOR", "EDIT")  # fast to find
+_MARKS = ("A/N", "a/n", "Author", "AUTHOR", "EDIT", "Edit:", "hiatus", "\n(", "\n[")  # fast to find
 _SITE_MARKS = {
     "fanfiction": ("(AN",),
     "wattpad": ("(AN",),
@@ -65,6 +65,14 @@ def _rule(one: ScoredParagraph) -> str:
     for rule in ("label", "theft_notice"):
         if one.evidence.get(rule, 0.0) >= CERTAIN:
             return rule
+    if (
+        one.evidence.get("part_link", 0.0) >= CERTAIN
+        and one.paragraph.raw[0] in "(["
+        and one.paragraph.raw[-1] in ")]"
+    ):
+        return "part_link"
+    if one.evidence.get("author_note", 0.0) >= CERTAIN and "hiatus" in one.paragraph.raw:
+        return "author_note"
     return "edit" if one.evidence.get("edit", 0.0) >= CERTAIN and one.names_the_site else ""
 
 
@@ -82,6 +90,7 @@ def _candidates(text: str, start: int, end: int, marks: Sequence[str]) -> Iterat
             continue
         at = start
         while len(found) < MAX_CANDIDATES and (at := text.find(mark, at, end)) >= 0:
+            at += mark[0] == "\n"
             last = text.find("\n", at, end)
             last = end if last < 0 else last
             first = max(start, text.rfind("\n", start, at) + 1)

@@ -43,7 +43,7 @@ def raise_in_first_person(scored: Sequence[ScoredParagraph], beyond: str) -> Non
         for one in scored
         if not one.paragraph.is_divider
         and LEAST_SCORE <= one.score <= MOST_SCORE
-        and _count([one.paragraph.raw])[1]
+        and says_i(one.paragraph.raw)
     ]
     if not candidates:
         return
@@ -62,6 +62,11 @@ def is_in_first_person(story: str) -> bool:
     """Whether the narrator of a story says "I"."""
     num_words, num_first = _count(story.split("\n"))
     return num_first >= MAX_SHARE * max(1, num_words)
+
+
+def says_i(paragraph: str) -> bool:
+    """Whether a paragraph says "I", "me" or "my" outside speech."""
+    return _count([paragraph])[1] > 0
 
 
 def _count(paragraphs: Iterable[str]) -> tuple[int, int]:

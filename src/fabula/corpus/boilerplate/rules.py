@@ -174,11 +174,11 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             sign(
                 LIKELY,
-                "my |message me|send me a message|dm me",
+                "my ",
                 r"\b(?:on|at|in|to|over at|over on) my " + OWN + MY_PAGE + r"\b",
                 r"^\W{0,6}my other (?:stories|parts|prompts|work|responses)\b",
-                r"\b(?:dm|message) me\b|send me a message",
             ),
+            sign(HINT, "message me|send me a message|dm me", r"\b(?:dm|message) me\b|send me a message"),
         ),
         examples=("If you enjoyed this, subscribe to /r/my_stories for more!", "*r/my_stories*"),
     ),
@@ -251,6 +251,12 @@ RULE_LIST: tuple[Rule, ...] = (
                 "continu|expand|finish|writ|post|add |adding|updat|edit|turn |turning|complet",
                 r"(?:i'll|i will|i'm going to|i am going to|gonna|i might|i may|i can|i could|i'd|will|might|may|i plan to|i plan on|i hope to|i'm|i am) (?:\w{1,12} ){0,3}?(?:continu\w{0,3}|expand\w{0,3}|finish\w{0,3}|write|writing (?!this)|post\w{0,3}|add\w{0,3}|updat\w{0,3}|edit\w{0,3}|turn\w{0,3}|complete) (?:(?:on|up|out|a|an|the|some|my|another|into|it|of|to|with|more|and) ){0,3}(?:this(?: \w{1,12})?|it|story|parts?(?: \w{1,5})?|more|the rest|sequel|chapters?|later|responses|prompts?)\b[^\n]{0,60}(?:later|tonight|tomorrow|soon|story|part|chapter|when i (?:get|have|can)|if (?:you|there|people|any|i)|after (?:work|class|school|i)|weekend|interest|\bsub\b|prompt|mobile|phone|longer|novel|series)",
                 r"(?:will|i'll) (?:finish|continue|write more|post more|add more)(?: this| it| more)?,? (?:(?:when|once) i|later|tonight|tomorrow|after (?:work|class|school)|in the morning|if )",
+            ),
+            sign(
+                CERTAIN,
+                "next|prev|first|index",
+                r"^(?=.{3,200}$)(?:[\s|/<>«»←→‹›⏮⏭◄►•·\[\]()~–—-]{0,8}(?:first|prev(?:ious)?|next|last|latest|index|home|contents|toc|start|wiki|patreon|discord|royal ?road|chapter list|table of contents)"
+                r"(?: (?:chapter|part|book|story))?(?: \d{1,3})?(?=[\s|/<>«»←→‹›⏮⏭◄►•·\[\]()~–—-]|$)){2,10}[\s|/<>«»←→‹›⏮⏭◄►•·\[\]()~–—-]{0,8}$",
             ),
             sign(STRONG, "tbc", LEAD + r"tbc\W{0,6}$"),
             sign(
@@ -405,6 +411,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"(?:^|[.!?] )\W{0,4}(?:i |and i |but i |so i )?(?:really )?hope (?:that )?"
                 + READERS
                 + r"(?: all| guys| folks)?(?: really| all)? (?:like|enjoy|enjoys|likes|dig|love) (?:it|this|that|this one)[\s!.:;)(<3dp]*$",
+                r"hope (?:it|this|that) (?:made|makes) you (?:smile|laugh|cry|feel|think)\b",
                 r"hope (?:it|this|that)(?:'s| is| was|s| wasn't| isn't| makes| reads)? (?:\w{1,12} ){0,4}?(?:readable|suitable|to your liking|what you (?:wanted|were|had)|enjoyable|close enough|does (?:it|the prompt) justice)\b",
             ),
             sign(
@@ -460,6 +467,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 LEAD
                 + r"(?:disclaimer ?[:,-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])",
             ),
+            sign(STRONG, "obligatory", LEAD + r"obligatory\b"),
             sign(
                 LIKELY,
                 "note|btw|fyi|warning|credit|source|context|reference|tw|cw|nsfw|fun fact|spoiler|backstory|prologue note|clarif",
@@ -499,6 +507,22 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"\b(?:on|from|via|using) (?:the |my )?mobile\b(?! phone)|(?:mobile|phone|app) (?:formatting|format|typing|user|so (?:sorry|excuse|forgive|please|i )|sucks)|(?:blame|damn|stupid|thanks to|thank you|thanks)[^.!?]{0,20}autocorrect|autocorrect[^.!?]{0,30}(?:typo|mistake|error|sorry)",
                 r"\b(?<!i'm )(?<!i am )(?:wrote|written|typed|writing|typing|typed up|posting|posted|did) (?:(?:this|it|that|all|of|up|out|everything|entirely|the whole thing|quickly|in|from|a hurry) ){0,3}(?:on|from|with|using|via) (?:(?:my|a|an|the|crappy|stupid|shitty|old|tiny) ){0,2}(?:mobile|phone|iphone|ipad|tablet|cell)\b",
             ),
+            sign(
+                CERTAIN,
+                "hiatus",
+                r"\b(?:fic|fics|stor(?:y|ies)|chapters?|updates?|updating|posting|series|serial|writing|book)\b[^.!?]{0,60}\bhiatus\b|\bhiatus\b[^.!?]{0,60}\b(?:fic|stor(?:y|ies)|chapters?|updates?|updating|posting|series|writing)\b",
+            ),
+            sign(
+                STRONG,
+                "dyslexi|spellcheck|spell check|harmed|consulted|artistic|creative|licen",
+                r"\b(?:i'm|i am) dyslexic|\bspell ?-?check(?:er)?\b|\b(?:artistic|creative) licen[cs]e\b",
+                r"^\W{0,4}no (?:actual |real )?[\w' ]{1,30} (?:was|were) (?:harmed|hurt|consulted)\b",
+            ),
+            sign(
+                LIKELY,
+                "mistake|typo|error|nonsense|rambling|silliness|puns",
+                r"(?:spot|see|find|notice) (?:a|any) (?:mistakes?|typos?|errors?)\b|^\W{0,4}(?:sorry|forgive|excuse|apologies)(?: for)? (?:the|my) [\w' ]{0,20}\b(?:nonsense|rambling|silliness|puns)\b",
+            ),
             sign(STRONG, "format", r"formatting (?:is|may|might|on mobile|issues?|sucks|errors?|got)"),
             sign(
                 STRONG,
@@ -523,8 +547,8 @@ RULE_LIST: tuple[Rule, ...] = (
             sign(
                 STRONG,
                 "prompt|this sub|subreddit|this thread|wp|other responses|other replies",
-                r"\b(?:this|the|your|great|good|fun|awesome|cool|interesting|nice|amazing|fantastic|neat|other|of|op's|original|lovely|excellent|brilliant|old|another|writing|different|these|my|to|a|love|loved|off|follow\w{0,3}|fit|image|first|similar|any) (?:\w{1,12} )?(?:prompts?|wp)\b(?! (?:appear|blink|flash|cursor|me\b|him|her|them|us\b|reply|attention|action|and|delivery|box|window|screen))",
-                r"\b(?:this sub|this subreddit|this thread|other (?:responses|replies|submissions|answers here))\b|\bwritingprompts?\b|writing prompts?\b|\bprompt (?:made|has|immediately|gave|reminded|really|just|inspired|idea)\b",
+                r"\b(?:this|the|your|great|good|fun|awesome|cool|interesting|nice|amazing|fantastic|neat|other|of|op's|original|lovely|excellent|brilliant|old|another|writing|different|these|my|to|a|love|loved|off|follow\w{0,3}|fit|image|first|similar|any) (?:\w{1,12} )?(?:prompts?|wp)\b(?! (?:appear|blink|flash|cursor|me\b|him\b|her\b|them\b|us\b|reply|attention|action|and|delivery|box|window|screen))",
+                r"\b(?:this sub|this subreddit|this thread(?! (?:has been|was|is) (?:un)?locked)|other (?:responses|replies|submissions|answers here))\b|\bwritingprompts?\b|writing prompts?\b|\bprompt (?:made|has|immediately|gave|reminded|really|just|inspired|idea)\b",
             ),
             sign(
                 STRONG,
@@ -728,12 +752,12 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
-                "story was|story won|piece|photo|image|picture|illustration|artwork|points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
+                "edition|story was|story won|piece|photo|image|picture|illustration|artwork|points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
                 r"\b\d+ points? \d+ \w+ ago\b|\bsubmitted \d+ \w+ ago by\b|^\W{0,4}(?:permalink|embed)\b|\boriginally posted by\b|^\W{0,4}last edited by\b|^\W{0,4}join(?:ed| date) ?:|^\W{0,4}posts ?: ?\d",
                 r"\bre-?(?:printed|published) (?:here )?(?:by|with) (?:kind )?permission\b|\b(?:was )?(?:first|originally|previously) (?:published|appeared) in\b|\b(?:stor(?:y|ies)|fiction|work|writing|poe(?:ms?|try)) (?:has|have) (?:been published|appeared) in\b|^[^.!?]{0,60} is the author of\b",
                 r"^\W{0,4}this (?:story|piece)\b[^.!?]{0,40}\b(?:won|winner|runner-up|finalist|shortlisted|longlisted|placed)\b",
                 r"^\W{0,4}(?:cover |header )?(?:photo|image|picture|illustration|art(?:work)?)s?(?: credits?)?(?: ?:| by | courtesy )",
-                r"^\W{0,4}(?:newer|older) posts? ?:|\[email address\]",
+                r"^\W{0,4}(?:newer|older) posts? ?:|\[email address\]|^\W{0,4}(?:first|second|third|revised) edition\W{0,6}$",
             ),
             sign(
                 STRONG,

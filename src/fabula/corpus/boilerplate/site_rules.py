@@ -89,18 +89,19 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
             sign(
                 LIKELY,
-                "everyone|guys|all|loves|lovelies|no hate|update|guest|to be cont",
+                "everyone|guys|all|loves|lovelies|no hate|update|guest|to be cont|did any|see that coming",
+                r"\bdid any(?:one|body) (?:see|guess|expect|catch) (?:that|this|it)\b[^.!]{0,20}\?|\bsee that coming\?",
                 r"^\W{0,4}(?:hey+|hi+|hello+|heya)\W{1,3}(?:everyone|everybody|guys|y'all|you all|my loves|lovelies)\b",
                 r"^\W{0,4}guest(?: reviewer)?(?: ?\(?\d\)?)? ?:|^\W{0,4}to be continued\W{0,6}$",
                 r"\bno hate\b|\bupdates? (?:every|on) \w{2,9}days?\b",
             ),
             sign(
                 STRONG,
-                "check|on with|on to the|picture|photo|cast|week's|month's|click|qot|aot|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
+                "check|on with|on to the|picture|photo|song|music|video|cast|week's|month's|click|qot|aot|unedited|update|subscribe|reads|chapter|review|poll|shout|story|share|beta|kudos|cover",
                 r"^\W{0,4}[qa]ot[cd]\b|^\W{0,4}un-?edited\b|\bunbeta'?e?'?d\b|^\W{0,4}(?:next )?updates? ?(?::|on |is |will |every )|\b\d[\d.,]{0,6}k? (?:reads|views|reviews|votes|kudos)\b",
                 r"\bnext (?:chapter|update|one) (?:will be (?:up|out|posted|longer)|is (?:up|out|longer|on)|on (?:mon|tues|wednes|thurs|fri|satur|sun)day)",
                 r"^\W{0,4}shout-?outs?(?: to| time)? ?[:!]|\bcheck (?:it|him|her|them) out (?:here|below)\b|\bon (?:with|to) the (?:show|story|chapter|fic)\b|^\W{0,4}(?:right\W{1,3})?on with it\W{0,4}$",
-                r"\b(?:picture|photo) of [^.!?]{1,60}(?:at the top|above|in the media)\b|\bwho would you cast\b|\b(?:this|last) (?:week|month)'s (?:\w+ ){0,3}(?:story|prompt|issue)\b",
+                r"\b(?:picture|photo|song|music|video)s?(?: of| for| by)? [^.!?]{0,60}(?:at the top|above|in the media|up top)\b|\bwho would you cast\b|\b(?:this|last) (?:week|month)'s (?:\w+ ){0,3}(?:story|prompt|issue)\b",
                 r"\bclick (?:here|(?:on )?the [^.!?]{1,30}) (?:to|for) (?:read|see|more)\b|\b(?:support my (?:writing|work)|share it with a friend|you might also like|about the author|author'?s bio|first appeared in|entry was posted|filed under|bookmark the)\b",
             ),
         ),
@@ -128,7 +129,9 @@ SITE_RULES: tuple[Rule, ...] = (
         (
             sign(
                 STRONG,
-                "by |20|19|issue|posted|home|reader|subscriber|friends|winner|runner|finalist|listed|place|prize",
+                "by |20|19|issue|posted|home|reader|subscriber|friends|winner|runner|finalist|listed|place|prize|here's|here is|from ",
+                r"\bhere(?:'s| is) (?:your|this|the|a|another|my) (?:[\w']+ ){0,3}(?:story|tale|fiction)\b|^\W{0,3}(?:good (?:morning|afternoon|evening)|hello|hi|greetings)(?: again)?,? from (?:the|a|my|our|\w+) ?\w*\W{0,3}$",
+                r"^\W{0,3}by \S{2,30} (?:»|on) \w{3} \w{3} \d",
                 r"^\W{0,3}by [a-z][a-z.'-]{1,20}(?: [a-z][a-z.'-]{0,20}){1,3}\W{0,3}$",
                 r"^\W{0,3}(?:(?:january|february|march|april|may|june|july|august|september|october|november|december) \d{1,2},? (?:19|20)\d\d|\d{1,2} [a-z]{3,9} (?:19|20)\d\d)\W{0,3}$",
                 r"^\W{0,3}(?:hello|hi|hey|dear|welcome,?)(?: (?:again|back|my|all|lovely|beloved|fellow|new|old|and))* (?:readers?|subscribers?|friends)\b",
