@@ -218,6 +218,10 @@ def test_aozora(tmp_path: Path):
         (b"bplist00" + bytes(60), "web archive"),
         (b"The%20fox%20ran%20down%20to%20the%20quay%20and%20looked%20at%20the%20boats.\n" * 9, "encoded"),
         (b"\x1b[1mOne\x1b[0m\n\nThe fox ran.\n" * 9, "colours"),
+        (b"---\ntitle: A\ntext: |\n  The fox ran.\n---\ntitle: B\ntext: |\n  The gull flew.\n", "YAML"),
+        (b'[[story]]\ntitle = "A"\ntext = "The fox ran."\n', "TOML"),
+        (b"WARC/1.0\r\nWARC-Type: conversion\r\n\r\nThe fox ran.\r\n", "crawl"),
+        (b"".join(b"0:%02d\nThe fox ran.\n" % k for k in range(9)), "subtitles"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],
@@ -314,6 +318,8 @@ def test_prompts_beside_wp_target(tmp_path: Path):
     (tmp_path / "train.wp_target").write_text(lines)
     stories = list(open_stories(tmp_path / "train.wp_target", prompt_column="prompt"))
     assert [story.prompt for story in stories] == [f"About quay {k}." for k in range(6)]
+    assert open_stories(tmp_path).passed_over
+    assert not open_stories(tmp_path, prompt_column="prompt").passed_over
 
 
 def test_comments_and_settings_of_blogger_are_left_out(tmp_path: Path):
@@ -415,6 +421,11 @@ def test_a_page_of_preformatted_text(tmp_path: Path):
     )
     stories = read(tmp_path / "a.html", f"<html><body><pre>\n{book}\n</pre></body></html>")
     assert texts(stories) == [" ".join(((tale + " ") * 3).split()) for tale in TALES]
+
+
+def test_a_quoted_column_without_an_ending(tmp_path: Path):
+    rows = "".join(f'"{tale}"\n' for tale in TALES)
+    assert texts(read(tmp_path / "data", f"text\n{rows}")) == TALES
 
 
 def test_an_exported_page_of_discord(tmp_path: Path):

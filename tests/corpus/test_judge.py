@@ -50,6 +50,7 @@ def test_the_next_step_can_be_typed(tmp_path: Path) -> None:
         ("It=E2=80=99s rain. It=E2=80=99s late. She=E2=80=99s out.", ["codes"]),
         ("It\\u2019s rain. It\\u2019s late. She\\u2019s out.", ["codes"]),
         ("It rained\ufffd\ufffd\ufffd.", ["binary"]),
+        (f"{'It rained. ' * 600}It\ufffds rain. It\ufffds late. She\ufffds out.", ["binary"]),
         ("\n".join(f"It rained on day {n}.\n{n}" for n in range(11, 20)), ["page_numbers"]),
         ("\n".join(f"It rained on day {n}.\nTHE RAINY TALE" for n in range(9)), ["running_heads"]),
         ("It rained. 3 < 4, he said, and {that} was <odd>.", []),

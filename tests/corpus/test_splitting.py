@@ -251,6 +251,9 @@ def test_the_user_is_asked_if_two_ways_are_equally_good() -> None:
         choose_split(samples)
     assert str(caught.value).endswith("type --split-at lines or --split-at files")
     assert caught.value.details.count("\n") == 7
+    tellers = "\n\n\n".join(f"{['MARA', 'TOM', 'PELL'][at % 3]}\n\n{text}" for at, text in enumerate(BLANK))
+    with pytest.raises(FabulaError, match=r"or --split-at '\w+\|\w+\|\w+' for all"):
+        choose_split([ReadSample("a.txt", tellers)])
     assert FLAT[0][:60] in caught.value.details
 
 
@@ -337,6 +340,11 @@ def test_tokens_for_the_ends_of_lines(lines: list[str], token: str) -> None:
     [
         ("{n}\n", ""),  # in a text without blank lines
         ("\n★ {t}\n\n", "{t}"),
+        ("\n<<{t}>>\n\n", "<<{t}>>"),
+        ("\n[2021-03-{n:02}] {t}\n\n", "[2021-03-{n:02}] {t}"),
+        ("\n..::Chapter {n}::..\n\n", "..::Chapter {n}::.."),
+        ("\n{t}\nWord count: {n}\n\n", "{t}"),
+        ("\n\ufeffChapter {n}\n\n", "Chapter {n}"),
         ("\n//-----//\n// {t}\n// Story: Quay\n//-----//\n\n", "{t}: Story: Quay"),
         ('\n<story id="{n}" title="{t}">\n', ""),
         ("\n-----8<-----\n", ""),
@@ -353,7 +361,9 @@ def test_rarer_ways_to_part_stories(tmp_path: Path, head: str, title: str) -> No
     source = source_of(tmp_path, text)
     assert [story.text.split() for story in source] == [flat.split() for flat in FLAT]
     if title:
-        assert [story.title for story in source] == [title.format(t=name) for name in TITLES]
+        assert [story.title for story in source] == [
+            title.format(n=number, t=name) for number, name in enumerate(TITLES, 1)
+        ]
 
 
 def test_a_line_that_recurs_in_one_text_is_asked_about() -> None:

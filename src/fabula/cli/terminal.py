@@ -156,7 +156,8 @@ class Terminal:
         elif progress.total:
             parts.append(f"{progress.done:,.0f}/{progress.total:,.0f} {progress.unit}".rstrip())
         elif progress.done:
-            parts.append(f"{progress.done:,.0f} {progress.unit}".rstrip())
+            unit = "story" if progress.done == 1 and progress.unit == "stories" else progress.unit
+            parts.append(f"{progress.done:,.0f} {unit}".rstrip())
         if progress.run_seconds_left is not None:
             parts.append(f"run: {format_duration(progress.run_seconds_left)} left")
         elif left is not None and progress.done != progress.total:

@@ -158,7 +158,9 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
         raise FabulaError(
             f"{what}, and none can be held out for validation",
             where=plan.source.path,
-            hint="see whether --format names the right format, or add more stories",
+            hint="see whether --format names the right format, or add more stories"
+            if num == 1
+            else "the others are copies of it (see --copies), or a filter such as --min-words drops them",
         )
     # An input that labels every story "train" was not split.
     given = spool.splits if (spool.splits > 0).any() else np.full(num, -1, np.int8)

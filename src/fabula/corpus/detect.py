@@ -41,6 +41,9 @@ _CHAPTER_NAME = re.compile(
     r"(?:\b|_)(?:chapter|chap|ch|kapitel|kap|chapitre|cap[ií]tulo|глава|part|episode)[\s_.-]*\d+|第.{1,4}[章回]",
     re.IGNORECASE,
 )
+PROMPTS = "the prompts"
+"""Why a file of prompts beside its stories is not read for stories."""
+
 _BESIDE = re.compile(r"[ _-]+(?:notes|synopsis)$", re.IGNORECASE)
 """What Scrivener adds to the name of a text for the files of its notes."""
 
@@ -123,7 +126,7 @@ def _why_not(name: str, names: set[str]) -> str:
     """Why a file among others is not read, by its name; "" if it is read."""
     path = PurePosixPath(name)
     if path.suffix == ".wp_source" and str(path.with_suffix(".wp_target")) in names:
-        return "the prompts"
+        return PROMPTS
     beside = _BESIDE.sub("", path.stem)
     if beside != path.stem and any(
         PurePosixPath(name).with_suffix("") == path.with_name(beside) for name in names

@@ -130,7 +130,7 @@ def oddities(text: str) -> list[str]:
         found.append("json")
     if len(_CODE.findall(text)) >= 3:
         found.append("codes")
-    if len(_BINARY.findall(text)) > BINARY_SHARE * len(text):
+    if len(_BINARY.findall(text)) > BINARY_SHARE * len(text) or text.count("\ufffd") > 2:
         found.append("binary")
     if _has_page_numbers(text):
         found.append("page_numbers")

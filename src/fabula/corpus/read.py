@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from fabula.corpus import lines as limits
 from fabula.corpus import remote
-from fabula.corpus.detect import FoundFiles, find_formats, plan_prose
+from fabula.corpus.detect import PROMPTS, FoundFiles, find_formats, plan_prose
 from fabula.corpus.encodings import check_encoding
 from fabula.corpus.formats.base import SPLIT_NAMES, FilePlan, ReaderRemoval, ReadingLog
 from fabula.corpus.formats.hub import hub_rows, is_hub, load_hub
@@ -189,6 +189,8 @@ def open_stories(
     files, skipped = find_inputs(named)
     title = str(named[0]) if len(named) == 1 else f"{Path(named[0]).name} and {len(named) - 1} more"
     found = find_formats(files, format, encoding)
+    if prompt_column:
+        found.passed_over = [one for one in found.passed_over if one.text != PROMPTS]
     plans, described = _plan(found, NamedColumns(column, prompt_column), split_at, title)
     for name in skipped:
         found.pass_over(name, "empty, hidden or a backup")

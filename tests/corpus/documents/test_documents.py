@@ -86,6 +86,17 @@ def test_docx_lines_that_look_like_headings_are_headings_if_there_are_no_others(
     assert not [block for block in read(docx(notes)).blocks if block.kind == "heading"]
 
 
+def test_docx_titles_in_a_style_or_a_list_of_their_own():
+    number = "<w:numPr><w:numId w:val='1'/></w:numPr>"
+    names = ["The Lamp", "Boots", "Slack Water"]
+    for style, properties in (("ChapterName", ""), ("", number)):
+        body = "".join(paragraph(name, style, properties) + paragraph(TALE) * 3 for name in names)
+        found = [block.text for block in read(docx(body)).blocks if block.kind == "heading"]
+        assert found == names
+        long = body + paragraph(TALE, style, properties)  # not only titles have this style
+        assert not [block for block in read(docx(long)).blocks if block.kind == "heading"]
+
+
 def test_docx_chapters_without_any_format_and_below_a_title():
     body = "".join(paragraph(f"Chapter {word}") + paragraph(TALE) * 3 for word in ("One", "Two", "Three"))
     for before in ("", paragraph("The Tide", style="Title")):

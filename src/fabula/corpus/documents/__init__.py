@@ -57,7 +57,11 @@ _REFUSED = {
     "twine": ("this is a story for Twine", "export its passages as text, a file each"),
     "game": ("this is the script of a game", "save the text of its scenes, a file each"),
     "manuskript": ("this is a Manuskript project", "compile it in Manuskript to .docx or text"),
-    "yaml": ("this is YAML", "save the stories as JSON Lines, an object a line"),
+    "yaml": ("this is YAML or TOML", "save the stories as JSON Lines, an object a line"),
+    "warc": (
+        "this is a crawl of the web (WARC, WET)",
+        "save the text of each page as JSON Lines, an object a line",
+    ),
     "subtitles": ("these are subtitles", "save their text without the times"),
     "clippings": ("these are the clippings of a Kindle", "name a file of whole stories"),
     "pickle": ("this is a pickle, which can run programs", "save the stories as JSON Lines or Parquet"),
@@ -113,7 +117,7 @@ _TEXTS = (
     ),
     (
         re.compile(
-            r"\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b|\A\[Script Info\]"
+            r"\A(?:\d{1,2}:\d\d(?::\d\d)?\n.+\n){5}|\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b|\A\[Script Info\]"
             r"|\A(?:\d+:\d\d:\d\d\.\d{3},\d+:\d\d:\d\d\.\d{3}\n(?:\S.*\n)*\s*){3}|\A(?:\[\w{2,6}: ?[^\]\n]*\]\s*\n)*(?:\[\d\d:\d\d\.\d\d+\].*\n){3}"
         ),
         "subtitles",
@@ -122,6 +126,8 @@ _TEXTS = (
         re.compile(r"\A(?:.*\n- Your (?:Highlight|Note|Bookmark)\b.*\n(?:.*\n){0,12}?==========\s*){2}"),
         "clippings",
     ),
+    (re.compile(r"\A---\n(?:\w+: .*\n)*\w+: [|>]-?\n|\A\s*\[\[\w+\]\]\n\w+ = "), "yaml"),
+    (re.compile(r"\AWARC/1\.\d"), "warc"),
     (
         re.compile(
             r"\A(?:(?:#.*|---|\w+:|[ \t]*)\n)*[ \t]*- (\w[\w ]{0,30}):(?: .*)?\n(?:[ \t]+\S.*\n|[ \t]*\n)+[ \t]*- \1:"

@@ -23,6 +23,9 @@ _WORDS = re.compile(
 MAX_HEADING = 90
 """In characters. A longer line that looks like a heading is a paragraph in bold type."""
 
+OWN_STYLE = "style"
+"""The first part of the format of a paragraph that only the name of its style, or its number, tells from others."""
+
 _NO_HEADING = re.compile(
     r"(?:author'?s?’?s? |chapter |end |beta )*(?:notes?|a/?n)\b|summary\b|disclaimer|warning|rating|the end\W*$|fin\W*$"
     r"|to be continued|tbc\b|by \S|.*[,;]$|[“\"‘'(\[-]|.*[a-z][.!?…][”\"’']?$",
@@ -152,9 +155,12 @@ class Collector:
             if len(text) <= MAX_HEADING and "\n" not in text and not _NO_HEADING.match(text):
                 found.setdefault(look, []).append(at)
         blocks = list(self._blocks)
-        for places in found.values():
+        times = Counter(self._looks.values())
+        for look, places in found.items():
             texts = {blocks[at].text for at in places}
             runs = sum(b - a == 1 for a, b in itertools.pairwise(places))
+            if isinstance(look, tuple) and look[0] == OWN_STYLE and len(places) < times[look]:
+                continue  # also longer paragraphs have this style
             if 2 <= len(places) <= len(blocks) / 3 and len(texts) == len(places) and runs <= len(places) / 2:
                 for at in places:
                     blocks[at] = replace(blocks[at], kind="heading", level=level)

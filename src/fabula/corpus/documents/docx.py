@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from fabula.corpus.documents.document import Collector, Document, story_rows
+from fabula.corpus.documents.document import OWN_STYLE, Collector, Document, story_rows
 from fabula.corpus.documents.package import Package, resolve
 from fabula.corpus.documents.xml import Element, attribute, child, children, integer, parse_xml, tag
 from fabula.errors import FabulaError
@@ -193,7 +193,10 @@ class _Reader:
         elif (found.has_rule or child(properties, "pBdr") is not None) and not text.strip():
             self.collector.divider()
         else:
-            self.collector.paragraph(text, self._look(found, own, style, text))
+            look = self._look(found, own, style, text)
+            if look is None and (chosen is not None or child(properties, "numPr") is not None):
+                look = OWN_STYLE, attribute(chosen, "val") if chosen is not None else ""
+            self.collector.paragraph(text, look)
         for box in boxes:
             self.read(box)
 

@@ -67,5 +67,5 @@ def _has_tabs(text: str) -> bool:
 
 
 _TABBED_LINES = 200
-_QUOTED_FIELDS = re.compile(r'\ufeff?(?:"(?:[^"]|""){150,}"[ \t]*\n\s*){3}')
+_QUOTED_FIELDS = re.compile(r'\ufeff?(?:"?\w{1,30}"?\n)?(?:"(?:[^"]|""){150,}"[ \t]*\n\s*){3}')
 """Long texts in quotation marks, one after another: a table with one column."""

@@ -13,7 +13,7 @@ _MARK = re.compile(
     r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://|(?:\A|\n)[-*+]\s\S.*(?:\n+[-*+]\s\S.*)*\s*\Z|\[\^\w+\]"
 )
 _COMMENT = re.compile(
-    r"<!--.*?-->|%%.*?%%|\{%.*?%\}|\{\{[<%].*?[%>]\}\}|^[ \t]*[\w-]+::[ \t][^\n]*$|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$|(?:^|[ \t]+)\^[A-Za-z][\w-]{2,}[ \t]*$",
+    r"<!--.*?-->|%%.*?%%|\{%.*?%\}|\{\{[<%].*?[%>]\}\}|^[ \t]*[\w-]+::[ \t][^\n]*$|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$|[ \t]*\{#[\w-]+[^{}\n]*\}[ \t]*$|^\\(?:pagebreak|newpage|clearpage)\b[^\n]*$|(?:^|[ \t]+)\^[A-Za-z][\w-]{2,}[ \t]*$",
     re.DOTALL | re.MULTILINE,
 )
 """Text in Markdown that is meant for its author or for a program: comments, embedded files, lines of tags, Liquid, shortcodes of

@@ -35,7 +35,7 @@ _REMOVED = re.compile(
 """What sites put in place of a text that its author or a moderator deleted."""
 
 
-_NO_VALUE = re.compile(r"\\N|NULL|None|NaN|#N/A", re.IGNORECASE)
+_NO_VALUE = re.compile(r"\\N|NULL|None|NaN|#?N/A", re.IGNORECASE)
 """What databases and spreadsheets write where there is no text."""
 
 _BOTS = ("AutoModerator",)

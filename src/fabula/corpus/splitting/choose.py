@@ -145,9 +145,8 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     rivals = [other for other in candidates[1:] if not _same(best, other)]
     near = [rival for rival in rivals if best.score - rival.score < CLOSE]
     if near and best.split.kind != "headings":
-        raise _question(
-            samples, best, next((rival for rival in near if rival.split.kind == "scenes"), near[0])
-        )
+        rival = next((rival for rival in near if rival.split.kind == "scenes"), near[0])
+        raise _question(samples, best, rival, near)
     if best.quality is None and len(samples) == 1:
         for rival in rivals:  # stories that consist of speech look like the paragraphs of one text
             if (
@@ -306,6 +305,8 @@ def find_candidates(samples: Sequence[ReadSample]) -> list[Candidate]:
         found = [_best_level(found)]
     if any(block.kind == "divider" for sample in samples for block in sample.blocks):
         add(Split("scenes"), 0.45 if several else 0.8, "dividers stand between them")
+    for form in _line_forms(samples):
+        add(Split("pattern", start=form), 0.5 if several else 0.84, f"lines like {form!r} stand before them")
     if all(sample.text is not None for sample in samples):
         for split, prior, why in _line_splits(samples, several):
             add(split, prior, why)
@@ -383,6 +384,34 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         )
         found.append((Split("lines", start=_bullet(samples)), prior, why))
     return found
+
+
+def _line_forms(samples: Sequence[ReadSample]) -> list[str]:
+    """Patterns for short lines on their own that begin with a sign or hold a number, and are alike but for their words and
+    numbers: "<<The Lamp>>", "[2021-03-04] The Lamp"."""
+    lines = [
+        block.text.strip()
+        for sample in samples
+        for block in sample.blocks
+        if block.kind == "paragraph" and len(block.text) <= 80
+    ]
+    forms = Counter(
+        _WORDS.sub("\1", re.sub(r"\d+", "\0", line))
+        for line in lines
+        if (_SIGNED.match(line) or re.search(r"\d", line))
+        and not _SENTENCE_END.search(line)
+        and "\n" not in line
+    )
+    return [
+        re.escape(form).replace("\0", r"\d+").replace("\1", r"\S.{0,70}")
+        for form, count in forms.most_common(2)
+        if count > 2 and "\1" in form
+    ]
+
+
+_WORDS = re.compile(r"[^\W\d_]+(?:[ '’-]+[^\W\d_]+)*")
+_SIGNED = re.compile(r"[\[<({#@*~=+|/\\.:>%&$_]")
+_SENTENCE_END = re.compile(r"[\w)][.!?,;:…][\"”’')]*$|[\"”’]$")
 
 
 def _numbered_lines(samples: Sequence[ReadSample]) -> list[str]:
@@ -505,7 +534,9 @@ def _same(one: Candidate, other: Candidate) -> bool:
     return common >= 0.8 * max(len(one.ends), len(other.ends))
 
 
-def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -> ReadingQuestion:
+def _question(
+    samples: Sequence[ReadSample], one: Candidate, other: Candidate, near: Sequence[Candidate] = ()
+) -> ReadingQuestion:
     """The question to the user when two ways are equally good."""
     parts, readings = [], []
     for candidate in (one, other):
@@ -528,8 +559,9 @@ def _question(samples: Sequence[ReadSample], one: Candidate, other: Candidate) -
     )
     hint = f"type {one.split.option} or {other.split.option}"
     if one.split.kind == other.split.kind == "separator":
-        both = "|".join(re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", way.split.end) for way in (one, other))
-        hint += f", or {Split('pattern', start=both).option} for both"
+        ends = dict.fromkeys(way.split.end for way in (one, other, *near) if way.split.kind == "separator")
+        every = "|".join(re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", end) for end in ends)
+        hint += f", or {Split('pattern', start=every).option} for {'both' if len(ends) == 2 else 'all'}"
     question = ReadingQuestion(
         what,
         where=samples[0].name if len(samples) == 1 else None,

@@ -191,7 +191,7 @@ def _is_title_part(text: str | None) -> bool:
         return True
     text = text.strip(" :.–—|-")
     return (
-        len(text.split()) <= 14
+        len(text.split()) <= 18
         and not re.search(r"[a-z]{2}[,;]$", text)
         and not re.search(r"[a-z]\. [A-Z]", text)
     )

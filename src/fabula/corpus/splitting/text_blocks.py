@@ -41,7 +41,7 @@ class TextBlocks:
 
 def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks:
     """The blocks of a text with "\\n" at the ends of its lines. Lines that match `pattern` are headings."""
-    raw = text.split("\n")
+    raw = text.replace("\ufeff", "").split("\n")
     lines, removed = without_pages(raw)
     removed += without_gutenberg(lines)
     removed += _without_fields(lines)
@@ -80,6 +80,8 @@ def _without_fields(lines: list[str | None]) -> list[Removed]:
     """Take out the fields of records below their titles ("Title: The Lamp", "Date: 2021"), and placeholders of Scrivener."""
     removed = []
     titles = [number for number, line in enumerate(lines) if line and _TITLE_FIELD.match(line)]
+    if len(titles) < 3:
+        titles = [at for at in range(len(lines) - 1) if _is_titled(lines, at)]
     for title in titles if len(titles) > 2 else ():
         number = title + 1
         while number < len(lines) and _FIELD.fullmatch((lines[number] or "").strip()):
@@ -91,6 +93,18 @@ def _without_fields(lines: list[str | None]) -> list[Removed]:
             removed.append((number + 1, "placeholder", line.strip()))
             lines[number] = None
     return removed
+
+
+def _is_titled(lines: Sequence[str | None], at: int) -> bool:
+    """Whether a line is a title with a field directly below it."""
+    line = (lines[at] or "").strip()
+    is_first = not at or not (lines[at - 1] or "").strip()
+    return (
+        is_first
+        and bool(line)
+        and bool(_FIELD.fullmatch((lines[at + 1] or "").strip()))
+        and bool(find_heading(line, True))
+    )
 
 
 _TITLE_FIELD = re.compile(r"\s*(?:title|titel|titre)\s*:\s*\S", re.IGNORECASE)

@@ -171,7 +171,7 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
     width, times = widths.most_common(1)[0]
     if width < 2:
         # Fields in quotation marks, one a line, are a table of one column.
-        quoted = quoting != "none" and sum(line.startswith('"') for line in lines) > 0.9 * len(rows)
+        quoted = quoting != "none" and sum(line.startswith('"') for line in lines) >= 0.9 * (len(rows) - 1)
         if not quoted or times < len(rows) or (len(rows) < 2 and not (whole or unfinished)):
             return None
     elif times < 0.98 * len(rows) or (len(rows) > 1 and len(rows[0]) != width):

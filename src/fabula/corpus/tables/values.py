@@ -164,7 +164,7 @@ def _together(texts: Sequence[str]) -> str:
 def _chapter(item: Any) -> list[CellText]:
     if isinstance(item, str):
         return [CellText(_any_text(item))] if item.strip() else []
-    if not isinstance(item, dict):
+    if not isinstance(item, dict) or item.get("type") == "service":  # a message of the program (Telegram)
         return []
     title = next(
         (
