@@ -305,8 +305,8 @@ def find_candidates(samples: Sequence[ReadSample]) -> list[Candidate]:
         found = [_best_level(found)]
     if any(block.kind == "divider" for sample in samples for block in sample.blocks):
         add(Split("scenes"), 0.45 if several else 0.8, "dividers stand between them")
-    for form in _line_forms(samples):
-        add(Split("pattern", start=form), 0.5 if several else 0.84, f"lines like {form!r} stand before them")
+    for form, example in _line_forms(samples):
+        add(Split("pattern", start=form), 0.5 if several else 0.84, f"lines like {example!r} part them")
     if all(sample.text is not None for sample in samples):
         for split, prior, why in _line_splits(samples, several):
             add(split, prior, why)
@@ -362,10 +362,6 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         found.append(
             (Split("separator", end=line, unwrap=wraps), prior, f"{line!r} stands on lines of its own")
         )
-    for form in _numbered_lines(samples):
-        found.append(
-            (Split("pattern", start=form, unwrap=wraps), 0.9, f"lines like {form!r} count the stories")
-        )
     for mark, why in _marks_within_lines(samples):
         prior = 0.5 if several else 0.85
         found.append((Split("markers", end=mark, unwrap=wraps), prior, why))
@@ -386,42 +382,31 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
     return found
 
 
-def _line_forms(samples: Sequence[ReadSample]) -> list[str]:
+def _line_forms(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:
     """Patterns for short lines on their own that begin with a sign or hold a number, and are alike but for their words and
-    numbers: "<<The Lamp>>", "[2021-03-04] The Lamp"."""
-    lines = [
-        block.text.strip()
-        for sample in samples
-        for block in sample.blocks
-        if block.kind == "paragraph" and len(block.text) <= 80
-    ]
-    forms = Counter(
-        _WORDS.sub("\1", re.sub(r"\d+", "\0", line))
-        for line in lines
-        if (_SIGNED.match(line) or re.search(r"\d", line))
-        and not _SENTENCE_END.search(line)
-        and "\n" not in line
-    )
+    numbers ("<<The Lamp>>", "[2021-03-04] The Lamp"), each with an example."""
+    forms: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for block in (block for sample in samples for block in sample.blocks):
+        line = block.text.strip()
+        is_alone = block.kind == "paragraph" and len(line) <= 80 and "\n" not in line
+        if is_alone and _SIGNED.search(line) and not _SENTENCE_END.search(line):
+            form = _WORDS.sub("\1", re.sub(r"\d+", "\0", line))
+            forms[form] += 1
+            examples[form] = line
     return [
-        re.escape(form).replace("\0", r"\d+").replace("\1", r"\S.{0,70}")
+        (
+            re.escape(form).replace("\\ ", " ").replace("\0", r"\d+").replace("\1", r"\S.{0,70}"),
+            examples[form],
+        )
         for form, count in forms.most_common(2)
         if count > 2 and "\1" in form
     ]
 
 
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '’-]+[^\W\d_]+)*")
-_SIGNED = re.compile(r"[\[<({#@*~=+|/\\.:>%&$_]")
+_SIGNED = re.compile(r"^[\[<({#@*~=+|/\\.:>%&$_]|\d")
 _SENTENCE_END = re.compile(r"[\w)][.!?,;:…][\"”’')]*$|[\"”’]$")
-
-
-def _numbered_lines(samples: Sequence[ReadSample]) -> list[str]:
-    """Patterns for lines in brackets or between signs that say where a story ends, and count ("[END OF STORY 3]")."""
-    lines = {line.strip() for sample in samples for line in (sample.text or "").split("\n") if len(line) < 80}
-    forms = Counter(re.sub(r"\d+", "0", line) for line in lines if _END_LINE.fullmatch(line))
-    return [re.escape(form).replace("0", r"\d+") for form, count in forms.most_common(2) if count > 2]
-
-
-_END_LINE = re.compile(r"[\[(<{=*~#-]+.{0,20}\bend\b\D{0,30}\d+\W*", re.IGNORECASE)
 
 
 def _marks_within_lines(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:
