@@ -403,6 +403,11 @@ def test_the_three_heads_of_a_survey_are_refused():
         rows(table)
 
 
+def test_spaces_after_quoted_fields_are_an_error():
+    with pytest.raises(FabulaError, match="quotation mark"):
+        rows("id,text\n" + "".join(f'{k},"The fox ran, and ran." \n' for k in range(9)))
+
+
 def test_lists_of_words_are_refused():
     with pytest.raises(FabulaError, match="lists of words"):
         chosen([{"tokens": ["The", "fox", "ran", "."] * 20}] * 5)

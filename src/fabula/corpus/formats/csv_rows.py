@@ -23,6 +23,7 @@ class Csv(RowFormat):
     def detect(self, sample: Sample) -> bool:
         return (
             sample.suffix in (".csv", ".tsv", ".tab", ".psv")
+            or sample.text.startswith("sep=")
             or has_header(sample.text)
             or _has_tabs(sample.text)
             or _QUOTED_FIELDS.match(sample.text) is not None

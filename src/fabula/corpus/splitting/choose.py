@@ -14,7 +14,7 @@ from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, 
 from fabula.corpus.splitting.markers import find_markers
 from fabula.corpus.splitting.score import Quality, quality
 from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
-from fabula.corpus.splitting.text_blocks import TextBlocks, text_blocks
+from fabula.corpus.splitting.text_blocks import SALUTATION, TextBlocks, text_blocks
 from fabula.corpus.splitting.wrapping import unwrap
 from fabula.errors import FabulaError
 from fabula.story import count_words
@@ -387,9 +387,11 @@ def _line_forms(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:
     numbers ("<<The Lamp>>", "[2021-03-04] The Lamp"), each with an example."""
     forms: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for block in (block for sample in samples for block in sample.blocks):
+    blocks = [block for sample in samples for block in sample.blocks]
+    for block, after in itertools.pairwise(blocks):
         line = block.text.strip()
         is_alone = block.kind == "paragraph" and len(line) <= 80 and "\n" not in line
+        is_alone = is_alone and not SALUTATION.match(after.text)  # the head of a letter is part of it
         if is_alone and _SIGNED.search(line) and not _SENTENCE_END.search(line):
             form = _WORDS.sub("\1", re.sub(r"\d+", "\0", line))
             forms[form] += 1

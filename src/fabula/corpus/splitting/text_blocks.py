@@ -180,7 +180,7 @@ def _titled(lines: Sequence[str | None], form: re.Pattern[str]) -> dict[int, str
 
 
 _UNDERLINE = re.compile(r"\s*[=~*_#+/-]{3,}\s*")
-_SALUTATION = re.compile(r"(?:my |to my )?(?:dear(?:est)?|beloved)\b[^.!?]{0,60}[,:;—-]\s*$", re.IGNORECASE)
+SALUTATION = re.compile(r"(?:my |to my )?(?:dear(?:est)?|beloved)\b[^.!?]{0,60}[,:;—-]\s*$", re.IGNORECASE)
 _CAPITALS = re.compile(r"(?=[^a-z]{4})[A-Z][A-Z'’ -]{1,50}[A-Z][.:](?:[—–-]+\s*|\s+)(?=\S.{30})")
 _ITEM = re.compile(r" {0,3}(\d{1,5})[.)]\s+(?=\S)")
 
@@ -247,7 +247,7 @@ def _checked(blocks: list[Block]) -> list[Block]:
     for at in weak:
         follows = blocks[at + 1].text if at + 1 < len(blocks) else ""
         is_byline = at > 0 and blocks[at - 1].kind == "heading" and POST.fullmatch(blocks[at].text)
-        if crowded or times[blocks[at].text.casefold()] > 2 or _SALUTATION.match(follows) or is_byline:
+        if crowded or times[blocks[at].text.casefold()] > 2 or SALUTATION.match(follows) or is_byline:
             made[at] = replace(blocks[at], kind="paragraph", level=0)
     numbered = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == NUMERAL]
     values = [numeral_value(blocks[at].text) for at in numbered]

@@ -196,22 +196,20 @@ def _unquoted(lines: list[str], name: str, skip: int) -> Dialect:
     filled = [line.rstrip("\r\n") for line in lines if line.strip()]
     if not filled:
         raise FabulaError("there is no row in this table", where=name)
+    has_quoted = _has_quoted([[line] for line in filled])
     for delimiter in _DELIMITERS:
         header = filled[0].split(delimiter)
         below = [line.split(delimiter, len(header) - 1) for line in filled[1:]]
         is_table = len(header) > 1 and below and all(len(row) == len(header) for row in below)
-        if (
-            is_table
-            and looks_like_header([header, *below])
-            and not _has_quoted(below)
-            and _is_prose_last(below)
-        ):
-            return Dialect(delimiter, "none", _unique(header), len(header), joins_rest=True, skip=skip)
-    rows = [[line] for line in filled]
-    if has_header(filled[0]) or _has_quoted(rows) or not _same_kind(filled):
+        if is_table and looks_like_header([header, *below]) and _is_prose_last(below):
+            if not _has_quoted(below):
+                return Dialect(delimiter, "none", _unique(header), len(header), joins_rest=True, skip=skip)
+            has_quoted = True
+    if has_header(filled[0]) or has_quoted or not _same_kind(filled):
         line, what = _first_fault(lines)
         hint = "write a quotation mark inside a field as two, or save the table as JSON Lines"
         raise FabulaError(what, where=name, line=line + skip, hint=hint)
+    rows = [[line] for line in filled]
     header = looks_like_header(rows)
     return Dialect("", "none", (filled[0],) if header else (), 1, skip=skip)
 
@@ -233,10 +231,9 @@ name."""
 
 
 def _has_quoted(rows: list[list[str]]) -> bool:
-    """Whether some fields are completely in quotation marks."""
-    quoted = sum(
-        value[:1] == '"' and (value[-1:] == '"' or value.count('"') % 2) for row in rows for value in row
-    )
+    """Whether some fields are completely in quotation marks, perhaps with spaces behind them."""
+    values = [value.rstrip() for row in rows for value in row]
+    quoted = sum(value[:1] == '"' and (value[-1:] == '"' or bool(value.count('"') % 2)) for value in values)
     return quoted > max(1, 0.1 * len(rows))
 
 
