@@ -179,11 +179,19 @@ def _alternate(texts: Sequence[str], start: str, end: str) -> bool:
 
 
 _NEWLINE = re.compile(
-    r"\s?(?:<(?:nl|NL|newline|NEWLINE|lf|LF)>|<\|(?:nl|newline)\|>|\[(?:NL|NEWLINE|BR)\]|¶)\s?"
-)
+    r"<(?:nl|NL|newline|NEWLINE|lf|LF)>|<\|(?:nl|newline)\|>|\[(?:NL|NEWLINE|BR)\]|¶"
+)  # without the spaces: the search then skips all characters that none of them begins with
 
 
 def with_newlines(text: str) -> str:
     """`<nl>`, `<newline>`, `[NL]` and the like, with at most one space on either side, become a newline."""
     usual = text.replace(" <nl> ", "\n")
-    return _NEWLINE.sub("\n", usual) if "<" in usual or "[" in usual or "¶" in usual else usual
+    if "<" not in usual and "[" not in usual and "¶" not in usual:
+        return usual
+    first, *rest = _NEWLINE.split(usual)
+    lines = [first]
+    for part in rest:
+        if lines[-1][-1:].isspace():
+            lines[-1] = lines[-1][:-1]
+        lines.append(part[1:] if part[:1].isspace() else part)
+    return "\n".join(lines)
