@@ -205,11 +205,8 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
         hint = "save it without colours"
         raise FabulaError("this text holds the control codes of a terminal's colours", where=name, hint=hint)
     words = " ".join(filled[:50]).split()
-    if (
-        words
-        and all(map(str.isascii, filled[:50]))
-        and sum(len(word) > _LONG_WORD for word in words) > 0.5 * len(words)
-    ):
+    long = sum(len(word) > _LONG_WORD and word[0] < "\u0e00" for word in words)
+    if long > 0.5 * len(words):  # but for scripts without spaces, of which the first is Thai
         what = "this is no text but encoded words (base64, or %20 for spaces)"
         raise FabulaError(what, where=name, hint="decode it first")
     if len(words) > 20 and sum(word.isdecimal() for word in words) >= 0.95 * len(words):
