@@ -58,8 +58,9 @@ def test_the_micro_batch_fills_the_memory_that_weights_and_adamw_leave(
     peaks = iter([int(1.4 * GB), int(1.5 * GB), int(1.9 * GB)])  # without gradients at first
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: next(peaks))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (total - 2 * GB, total))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2 * GB)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (total - 2 * GB, total))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 2 * GB)
     monkeypatch.setattr(
         training_setup, "as_tensors", lambda batch, device: as_tensors(batch, torch.device("cpu"))
     )

@@ -112,9 +112,8 @@ def test_the_estimate_for_a_gpu_covers_weights_gradients_adamw_and_a_window(
     config, window = model.config, two - one
     per_layer = window / CONTEXT_LENGTH / config.num_hidden_layers / config.hidden_size
     assert per_layer == pytest.approx(saved_per_layer, rel=0.02)
-    logits = (
-        8 * CONTEXT_LENGTH * config.vocab_size
-    )  # in 16 bits and in float32, and their gradient in 16 bits
+    # In 16 bits and in float32, and their gradient in 16 bits.
+    logits = 8 * CONTEXT_LENGTH * config.vocab_size
     by_hand = (16 * num_parameters + one + logits + CUDA_CONTEXT) / 1e9
     estimate = memory_gb(load_recipe("full"), num_parameters, num_embedded, on_gpu=True)
     assert 0.98 * by_hand < estimate < by_hand + 1.5

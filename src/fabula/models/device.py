@@ -18,10 +18,11 @@ def best_device() -> torch.device:
 
 
 def free_memory_gb() -> float:
-    """The free memory, in GB, of what a process computes on: an NVIDIA or AMD GPU's own, or the machine's."""
-    device = best_device()
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return free / 1e9
+    """The free memory, in GB, of what a process computes on: of an NVIDIA or AMD GPU, with what this process has reserved of
+    it, or of the machine."""
+    if best_device().type == "cuda":
+        return (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / 1e9
+    return psutil.virtual_memory().available / 1e9
 
 
 def device_name(device: torch.device) -> str:

@@ -13,6 +13,7 @@ from fabula.baseline.windows import TruncatedWindows
 from fabula.defaults import MAX_TRAINING_CONTEXT
 from fabula.errors import FabulaError
 from fabula.files import read_json
+from fabula.models.device import free_memory_gb
 from fabula.models.load import context_length_of, fuse_activations, load_model
 from fabula.models.story_format import StoryFormat, find_story_format
 from fabula.progress import OnProgress, Progress
@@ -304,6 +305,5 @@ def choose_micro_batch_size(setup: Setup) -> int:
     each = max(1, peaks[2] - peaks[1])
     # AdamW's two means, which are not allocated yet.
     states = 8 * sizes.num_trained // setup.writers.size
-    own = torch.cuda.mem_get_info(workers.device)[0] + torch.cuda.memory_reserved(workers.device)
-    free = own - peaks[1] - states
+    free = 1e9 * free_memory_gb() - peaks[1] - states
     return min(most, max(1, int(GPU_SHARE * free / each)))
