@@ -55,7 +55,7 @@ def take_desk(page: Page, device: str, scheme: str) -> None:
         expect(page.locator("#go")).not_to_have_text("Stop")
     page.locator("#go").click()
     expect(page.locator("#status")).to_contain_text("more")
-    page.locator("#name").fill("The blue door")
+    page.locator("#name").fill("Old Harrow")
     page.locator("#previous").evaluate("button => button.blur()")
     take(page, f"page-{device}-{scheme}")
     if scheme == "light":

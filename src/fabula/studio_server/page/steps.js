@@ -139,11 +139,11 @@ const model = {
   title: "Model and time",
   waits: needsStories,
   isDone: (page) => hasRun(page),
-  short: ({ data }) => `${baseName(data)}, ${data.max_minutes === null ? "no time limit" : `${number(data.max_minutes)} min`}`,
+  short: ({ data }) => `${baseName(data)}, ${data.max_minutes === null ? "no time limit" : `${Number(data.max_minutes.toFixed(1))} min`}`,
   key: (page) => [page.data.base, page.data.max_minutes, hasRun(page), page.busy === "predicting", page.prediction, page.bases === null],
   draw(page) {
     const { data, bases } = page;
-    if (hasRun(page)) return quiet(`It starts from ${baseName(data)}; ${data.max_minutes === null ? "there is no time limit." : `${number(data.max_minutes)} minutes in all.`} For another base or time, make a new project.`);
+    if (hasRun(page)) return quiet(`It starts from ${baseName(data)}; ${data.max_minutes === null ? "there is no time limit." : `${Number(data.max_minutes.toFixed(1))} minutes in all.`} For another base or time, make a new project.`);
     const choice = page.choice ??= { base: data.base, max_minutes: data.max_minutes };
     return [
       ...(data.improves
@@ -256,7 +256,7 @@ const result = {
   key: ({ data }) => [data.has_model, data.verdict, data.guesses, data.samples, data.has_report, data.improves, data.validations.length],
   draw: (page) => [
     page.data.improves && improvement(page),
-    ...page.data.verdict.map((textContent, index) => element("p", { className: index ? "" : "headline", textContent })),
+    ...page.data.verdict.map((sentence, index) => element("p", { className: index ? "" : "headline", textContent: sentence.replace(/ \(--[a-z-]+\)/g, "") })), // the page has no options
     page.data.guesses && element("p", { textContent: page.data.guesses }),
     !page.data.verdict.length && quiet("The evaluation is not finished yet."),
     page.data.samples.length > 0 && element("details", { id: "written", open: true }, element("summary", { textContent: "Stories that it wrote in its evaluation" }),
