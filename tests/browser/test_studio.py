@@ -1,5 +1,6 @@
 """The studio in a browser, from a dropped Word file to a model that writes."""
 
+import json
 import random
 import shutil
 import zipfile
@@ -216,6 +217,30 @@ def test_two_readings_to_choose_from(page: Page, tmp_path: Path):
     page.locator(".readings article", has_text="one story a file").get_by_role("button").click()
     expect(page.locator("#stories .tiles dd").first).to_have_text("3")
     expect(page.locator("#start")).to_be_visible()
+
+
+def test_markup_in_a_strangers_stories_is_text(page: Page, studio: str, root: Path):
+    markup = '<img src=x onerror="window.hacked = 1"><script>window.hacked = 2</script>'
+    project = Projects(root).create("tales")
+    with (project.inputs / "tales.jsonl").open("w") as file:
+        for number in range(12):
+            text = (
+                f"On day {number} Wren carried the lamp home. " * 8 + f"\n\nEDIT: Thanks for the gold! {NOTE}"
+            )
+            file.write(json.dumps({"title": markup, "text": f"{markup if number == 5 else ''}{text}"}) + "\n")
+    page.goto(f"{studio}/#/tales")
+    expect(page.locator(".beginnings h4").first).to_have_text(markup)
+    expect(page.locator(".removals article")).not_to_have_count(0)
+    assert page.evaluate("window.hacked") is None
+    review = page.context.new_page()
+    review.goto(f"{studio}/files/tales/review.html")
+    assert review.evaluate("[window.hacked ?? null, window.origin, document.images.length]") == [
+        None,
+        "null",
+        0,
+    ]
+    assert review.evaluate("fetch('/api/projects').then(() => 'read', () => 'refused')") == "refused"
+    assert review.evaluate("window.open('/')") is None
 
 
 def test_a_file_that_is_not_a_story_is_reported(page: Page, tmp_path: Path):
