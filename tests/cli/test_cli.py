@@ -38,7 +38,6 @@ def test_no_arguments_show_help():
 @pytest.mark.parametrize(
     ("arguments", "suggestion"),
     [
-        (["runn"], "Did you mean 'run'?"),
         (["run", "--bse", "gpt2"], "did you mean --base?"),
         (["run", "--quiett"], "did you mean --quiet?"),
         (["run", "--recipee=seed"], "did you mean --recipe?"),
@@ -46,6 +45,9 @@ def test_no_arguments_show_help():
         (["write", "m", "--temp", "1"], "did you mean --temperature?"),
         (["write", "m", "--max-length", "9"], "did you mean --max-new-tokens?"),
         (["train", "c", "--output", "m"], "did you mean --out?"),
+        (["runn", "stories.txt"], "no such command: runn; did you mean run?"),
+        (["clean"], "missing argument"),
+        (["train", "c", "--batch", "8"], "add --recipe default,batch_tokens=..."),
         (["train", "c", "--epochs", "3"], "it is a field of the recipe: add --recipe default,num_epochs=..."),
         (["run", "--weight-decay", "0"], "add --recipe default,weight_decay=..."),
     ],

@@ -169,12 +169,15 @@ def usage_problem(error: Any) -> str:
         return (
             f"no such option: {mistyped}; {suggest_option(mistyped, [*known, *SHARED_FLAGS, '--progress'])}"
         )
+    if found := re.match(r"No such command '(.+?)'", message):
+        names = [each.callback.__name__ for each in app.registered_commands if each.callback]
+        return f"no such command: {found[1]}; {did_you_mean(found[1], names)}"
     if isinstance(error.__cause__, ValidationError) and isinstance(error, typer.BadParameter) and error.param:
         first = error.__cause__.errors()[0]
         message = f"{'/'.join(error.param.opts)} = {reprlib.repr(first['input'])} {describe_problem(first)}"
     elif isinstance(error, typer.BadParameter) and error.param:
         message = click_problem(error.message, error.param) or message
-    return f"{message}; `{context.command_path} --help` shows how"
+    return f"{message[0].lower()}{message[1:]}; `{context.command_path} --help` shows how"
 
 
 def click_problem(message: str, parameter: Any) -> str | None:
@@ -211,6 +214,7 @@ SAME_FIELD = {
     "--epochs": "num_epochs",
     "--num-train-epochs": "num_epochs",
     "--lr": "learning_rate",
+    "--batch": "batch_tokens",
     "--batch-size": "batch_tokens",
     "--context": "context_length",
     "--block-size": "context_length",

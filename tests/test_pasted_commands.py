@@ -1,0 +1,139 @@
+"""Every command of the documents is run, in a folder that holds what it names, and so is every command that is printed meanwhile."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnxruntime", reason="needs the extras export and serve")
+pytest.importorskip("ctranslate2", reason="needs the extras export and serve")
+pytest.importorskip("xllamacpp", reason="needs the extras export and serve")
+pytest.importorskip("starlette", reason="needs the extras export and serve")
+
+from conftest import TINY_STORIES
+from hub import TOKEN, Hub
+from test_docs import LINES
+
+from fabula.cli.app import app, globals_first
+from fabula.install import program
+
+QUICK = "num_epochs = 2\nbatch_tokens = 256\ncontext_length = 64\nnum_validations = 2\n"
+
+ELSEWHERE = {
+    "--ray HEAD": "needs a cluster; tests/corpus/test_clean_ray.py starts one",
+    "--base smollm2": "fetches a model; tests/models/test_find.py does with a stand-in",
+    "sharded.toml": "needs several processes; tests/training/test_sharding.py starts them",
+    "serve ": "below",
+    "studio": "below",
+}
+"""Commands that are not run here, by what they contain, and why."""
+
+SERVERS = [str(line.values[0]) for line in LINES if str(line.values[0]).startswith(("serve", "studio"))]
+RUN_HERE = {str(line.values[0]).split("    ")[0].strip() for line in LINES} - set(SERVERS)
+
+NOT_SHOWN = {
+    "clean stories.txt --out new.corpus",
+    "clean stories.txt --preview",
+    "compare runs/a-1 runs/b-1",
+    "doctor",
+    "doctor stories.txt --base small",
+    "evaluate runs/stories-1 --num-samples 2 --max-new-tokens 8",
+    "tune runs/stories-1 --num-settings 1 --num-stories 2 --max-new-tokens 8",
+}
+"""Commands that the documents describe without a line to paste."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_gpt2_dir: Path) -> Iterator[Path]:
+    """A folder with all that the documents' commands name: stories, a recipe, base models, runs, a corpus."""
+    folder = tmp_path_factory.mktemp("pasted")
+    rows = "".join(f"<sos> {story.replace(chr(10), ' <nl> ')} <eos>\n" for story in TINY_STORIES)
+    (folder / "stories.txt").write_text(rows, encoding="utf-8")
+    for name in ("mine.toml", "decisions.jsonl"):
+        (folder / name).write_text(QUICK if name == "mine.toml" else "", encoding="utf-8")
+    for base in ("small", "gpt2", "BASE"):
+        shutil.copytree(tiny_gpt2_dir, folder / base)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        type_in("run stories.txt --base small --recipe mine.toml --out runs/stories-1")
+        for run in ("sample-stories-1", "my-stories-1", "mine-1", "a-1", "b-1"):
+            shutil.copytree("runs/stories-1", Path("runs") / run)
+        shutil.copytree("runs/stories-1/model", "MODEL")
+        shutil.copytree("runs/stories-1/corpus", "CORPUS")
+        yield folder
+
+
+def type_in(line: str) -> None:
+    """Run a command as the program does, but in this process. An error raises."""
+    assert not app(args=globals_first(shlex.split(line)), prog_name="fabula", standalone_mode=False)
+
+
+def as_run_here(line: str, number: int) -> str:
+    """The command from a small base and for a short time, into a folder of its own."""
+    name = line.split()[0]
+    if name == "train":
+        return (
+            line.replace("MODEL", f"model-{number}").replace("--recipe default", "") + " --recipe mine.toml"
+        )
+    if name == "run":
+        recipe = "" if "--recipe" in line else " --recipe mine.toml"
+        return re.sub(r" --base \S+", "", line) + f" --base small{recipe}"
+    return line + (" --anyway" if name == "publish" else "")
+
+
+@pytest.mark.parametrize("line", sorted(RUN_HERE | NOT_SHOWN))
+def test_a_command_works_as_pasted_and_so_does_what_it_prints(
+    line: str,
+    place: Path,
+    online: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    for part, reason in ELSEWHERE.items():
+        if part in line:
+            pytest.skip(reason)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr("builtins.input", lambda _: "q")
+    monkeypatch.setattr("fabula.publishing.static.vendor", lambda folder: None)  # npm's libraries
+    typed = [as_run_here(line, sorted(RUN_HERE | NOT_SHOWN).index(line))]
+    while typed:
+        type_in(typed[-1])
+        shown = capsys.readouterr().out
+        assert shown
+        printed = re.findall(rf"(?m){re.escape(program())} (.+?)(?:$| predicts a training)", shown)
+        typed = [each for each in printed if "STORIES" not in each and "smollm2" not in each]
+        typed = [f"{each} --max-new-tokens 4" if each.startswith("write ") else each for each in typed]
+
+
+def test_a_command_that_serves_works_as_pasted(place: Path):
+    """All of them at once, each on a free port."""
+    processes = []
+    for line in SERVERS:
+        free = re.sub(r"--port \d+", "", line) + " --port 0" + " --no-browser" * line.startswith("studio")
+        command = [sys.executable, "-m", "fabula", *shlex.split(free)]
+        processes.append(
+            subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+        )
+    try:
+        for line, process in zip(SERVERS, processes, strict=True):
+            assert process.stdout is not None
+            found = re.search(r"http://[\w.:]+", process.stdout.readline())
+            assert found is not None, line
+            path = "/v1/models" if "--api" in line else "/"
+            address = found[0].replace("0.0.0.0", "127.0.0.1")
+            with urllib.request.urlopen(f"{address}{path}", timeout=60) as answer:
+                assert answer.status == 200, line
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) in (0, 130), line
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
