@@ -8,7 +8,7 @@ from fabula.install import quote_command
 
 def export(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(help="Folder of a model.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
     to: Annotated[
         str,
         typer.Option(
@@ -51,5 +51,5 @@ def export(
         f" bits per byte {result.bits_per_byte:.4f} {result.bits_per_byte_lost:+.4f}"
     )
     if result.format == "gguf":
-        create = quote_command(["ollama", "create", "stories", "-f", f"{result.out}/Modelfile"])
-        print(f"next: {create} && ollama run stories")
+        print(f"next: {quote_command(['ollama', 'create', 'stories', '-f', f'{result.out}/Modelfile'])}")
+        print("      ollama run stories")
