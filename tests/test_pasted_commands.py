@@ -24,6 +24,8 @@ from test_docs import LINES
 
 from fabula.cli.app import app, globals_first
 from fabula.install import program
+from fabula.models.records import ModelRecords
+from fabula.publishing.card import render_card
 
 QUICK = "num_epochs = 2\nbatch_tokens = 256\ncontext_length = 64\nnum_validations = 2\n"
 
@@ -44,6 +46,7 @@ NOT_SHOWN = {
     "clean stories.txt --preview",
     "compare runs/a-1 runs/b-1",
     "doctor",
+    "doctor stories.txt",
     "doctor stories.txt --base small",
     "evaluate runs/stories-1 --num-samples 2 --max-new-tokens 8",
     "tune runs/stories-1 --num-settings 1 --num-stories 2 --max-new-tokens 8",
@@ -77,16 +80,14 @@ def type_in(line: str) -> None:
 
 
 def as_run_here(line: str, number: int) -> str:
-    """The command from a small base and for a short time, into a folder of its own."""
+    """The command from a small base, with a quick recipe, and into a folder of its own."""
     name = line.split()[0]
     if name == "train":
-        return (
-            line.replace("MODEL", f"model-{number}").replace("--recipe default", "") + " --recipe mine.toml"
-        )
-    if name == "run":
-        recipe = "" if "--recipe" in line else " --recipe mine.toml"
-        return re.sub(r" --base \S+", "", line) + f" --base small{recipe}"
-    return line + (" --anyway" if name == "publish" else "")
+        line = re.sub(r"--out \S+", f"--out model-{number}", line)
+    if name in ("train", "run"):
+        line = re.sub(r" --base \S+| --recipe default(?!,)", "", line) + " --base small"
+        return line + (" --recipe mine.toml" if "--recipe" not in line else "")
+    return line + {"publish": " --anyway", "write": " --max-new-tokens 4"}.get(name, "")
 
 
 @pytest.mark.parametrize("line", sorted(RUN_HERE | NOT_SHOWN))
@@ -103,14 +104,14 @@ def test_a_command_works_as_pasted_and_so_does_what_it_prints(
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("builtins.input", lambda _: "q")
     monkeypatch.setattr("fabula.publishing.static.vendor", lambda folder: None)  # npm's libraries
-    typed = [as_run_here(line, sorted(RUN_HERE | NOT_SHOWN).index(line))]
+    number = sorted(RUN_HERE | NOT_SHOWN).index(line)
+    typed = [line]
     while typed:
-        type_in(typed[-1])
+        type_in(as_run_here(typed.pop(), number))
         shown = capsys.readouterr().out
         assert shown
         printed = re.findall(rf"(?m){re.escape(program())} (.+?)(?:$| predicts a training)", shown)
-        typed = [each for each in printed if "STORIES" not in each and "smollm2" not in each]
-        typed = [f"{each} --max-new-tokens 4" if each.startswith("write ") else each for each in typed]
+        typed += [each for each in printed if "STORIES" not in each and not each.startswith("bases")]
 
 
 def test_a_command_that_serves_works_as_pasted(place: Path):
@@ -137,3 +138,15 @@ def test_a_command_that_serves_works_as_pasted(place: Path):
         for process in processes:
             process.kill()
             process.wait()
+
+
+def test_the_python_of_a_model_card_writes(place: Path):
+    card = render_card(
+        ModelRecords.of(place / "MODEL"), licence="mit", corpus_licence="mit", repo="MODEL", space=None
+    )
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    code = code.replace("max_new_tokens=200", "max_new_tokens=8")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.startswith("Once upon a time,")

@@ -1,12 +1,13 @@
 """What the terminal shows while a stage works."""
 
 import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabula.cli.terminal import ProgressMode, Terminal
+from fabula.cli.terminal import ProgressMode, Terminal, say
 from fabula.progress import Progress
 
 NARROW = 80
@@ -76,3 +77,17 @@ def test_plain_lines_of_a_run_say_what_is_left_of_it(capsys: pytest.CaptureFixtu
     with Terminal(ProgressMode.plain) as terminal:
         terminal(Progress("train", 20, 100, "steps", run_seconds=60, run_seconds_left=240, seconds_left=100))
     assert capsys.readouterr().err == "train: 20/100 steps  run: 4 min 00 s left\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_sentence_is_broken_between_words_in_a_terminal_only(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    sentence = "first     " + "The ferry left without her. " * 6 + "x" * 90
+    say(sentence, " " * 10)
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(line.strip() for line in lines) == sentence
+    assert len(lines) == (4 if is_terminal else 1)
+    assert all(len(line) <= 80 for line in lines[:-1])

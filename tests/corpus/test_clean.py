@@ -421,7 +421,7 @@ def test_interrupted_work_leaves_the_old_corpus(tmp_path: Path) -> None:
     before = bytes_of(tmp_path / "out")
 
     def stop(progress: Progress) -> None:
-        if progress.stage == "write":
+        if progress.stage == "save":
             raise KeyboardInterrupt
 
     stories_file(path, [story(number) for number in range(9)])

@@ -179,10 +179,10 @@ def stage_of(report: dict[str, Any], before: str) -> str:
     stage = report["stage"]
     if stage == "run" or (stage == "write" and report["message"] and before in ("clean", "write corpus")):
         return "prepare"  # the plan of the run, and what is converted to measure speeds for it
-    if stage == "write":  # the corpus at first, stories from then on
-        return (
-            "write corpus" if before in ("clean", "write corpus") else max(before, "tune", key=STAGES.index)
-        )
+    if stage == "save":
+        return "write corpus"
+    if stage == "write":
+        return max(before, "tune", key=STAGES.index)
     if stage == "evaluate" and not report["message"]:
         return before  # scores that the tuning asks for, too
     if stage == "memorise":

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.terminal import say
+
 
 def bases(
     context: typer.Context,
@@ -30,15 +32,13 @@ def bases(
             find_story_format(folder, load_tokenizer(folder))  # measured once for each base, and cached
         print(folder)
         return
-    print("                                                      memory, GB     bytes")
-    print("name          licence            parameters  context  train  write   per token  here")
+    print("                                                     memory, GB    bytes")
+    print("name          licence           parameters  context  train  write per token  here")
     for base in list_bases():
         density = f"{base.bytes_per_token:.2f}" if base.bytes_per_token else "-"
         print(
-            f"{base.name:<13} {base.licence:<18} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"
-            f" {base.training_gb:>6.1f} {base.writing_gb:>6.1f} {density:>11}  {'yes' if is_at_hand(base.name) else 'no'}"
+            f"{base.name:<13} {base.licence:<17} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"
+            f" {base.training_gb:>6.1f} {base.writing_gb:>6.1f} {density:>9}  {'yes' if is_at_hand(base.name) else 'no'}"
         )
-    print("Memory is an estimate for training all weights in float32; LoRA and frozen layers need far less.")
-    print(
-        "Bytes per token are measured on the bundled stories; - means that the tokenizer was not available."
-    )
+    say("Memory is an estimate for training all weights in float32; LoRA and frozen layers need far less.")
+    say("Bytes per token are measured on the bundled stories; - means that the tokenizer was not available.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fabula.cli.options import with_options
-from fabula.cli.terminal import visible
+from fabula.cli.terminal import say, visible
 from fabula.corpus.options import CleaningOptions, ReadingOptions, WorkerOptions
 from fabula.install import command
 
@@ -72,7 +72,7 @@ def print_result(result: "CleanResult") -> None:
     counts = result.counts
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in counts.num_dropped.items())
     for label, text in overview(counts):
-        print(f"{label:<9} {visible(text)}")
+        say(f"{label:<9} {visible(text)}", " " * 10)
     if dropped:
         print(f"dropped   {dropped}")
     if counts.num_left_out:

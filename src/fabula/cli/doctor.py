@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fabula.cli.options import BASE_HELP, RECIPE_HELP
+from fabula.cli.terminal import say
 from fabula.defaults import RECIPE
 from fabula.formatting import format_duration
 from fabula.install import command
@@ -71,12 +72,12 @@ def doctor(
     print(f"memory     {expected.memory_gb:.1f} GB peak ({expected.free_memory_gb:.1f} GB free)")
     print(f"disk       {expected.disk_gb:.1f} GB during training ({expected.free_disk_gb:.1f} GB free)")
     if expected.smaller_recipe is not None:
-        print(
+        say(
             f"fits       --recipe {expected.smaller_recipe}, with {expected.smaller_memory_gb:.1f} GB; the time, speed and disk"
             " space are for it"
         )
     elif expected.memory_gb > expected.free_memory_gb:
-        print(
+        say(
             "warning    this machine has less free memory than that, with any recipe; choose a smaller base model"
         )
     if expected.disk_gb > expected.free_disk_gb:

@@ -7,6 +7,7 @@ import typer
 
 from fabula.cli.learning_curve import print_learning_curve
 from fabula.cli.options import with_options
+from fabula.cli.terminal import say
 from fabula.errors import FabulaError
 from fabula.evaluation.options import EvaluationOptions
 from fabula.formatting import format_estimate
@@ -94,7 +95,7 @@ def evaluate(
     if is_compared:
         print()
         for sentence in evaluation.verdict.sentences:
-            print(sentence)
+            say(sentence)
 
 
 MEASURE_ROWS = (
@@ -120,7 +121,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     from rich.table import Table
 
     models, human, held_out = evaluation.models, evaluation.human, evaluation.held_out
-    print(
+    say(
         f"{held_out.num_stories:,} {held_out.split} stories in {held_out.num_clusters:,} clusters,"
         f" {held_out.num_words:,} words; windows of {models[0].context_length:,} tokens, stride"
         f" {models[0].stride:,}. In brackets: 95 % intervals."

@@ -3,6 +3,7 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.terminal import say
 from fabula.install import quote_command
 
 
@@ -45,7 +46,7 @@ def export(
         )
     for name, size in result.files.items():
         print(f"{result.out}/{name}  {size / 1e6:,.1f} MB")
-    print(
+    say(
         f"{result.quantization}: at {result.num_places} positions of {result.text}, KL {result.kl:.5f} nats per token,"
         f" the same likeliest token at {result.greedy_agreement:.1%},"
         f" bits per byte {result.bits_per_byte:.4f} {result.bits_per_byte_lost:+.4f}"

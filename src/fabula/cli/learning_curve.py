@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fabula.cli.terminal import say
 from fabula.formatting import format_estimate
 from fabula.install import command
 from fabula.results import LearningCurve
@@ -27,15 +28,15 @@ def print_learning_curve(curve: LearningCurve, corpus: Path) -> None:
             format_estimate(point.bits_per_byte),
             format_estimate(point.difference) if point.difference else "",
         )
-    print(
+    say(
         f"Would more stories help? Scored on {curve.num_held_out:,} held-out stories. In brackets: 95 % intervals over"
         " stories; differences are paired."
     )
     console = Console()
     Console(width=None if console.is_terminal else 300).print(table)
-    print(curve.conclusion)
+    say(curve.conclusion)
     print()
-    print(describe_unusual(curve))
+    say(describe_unusual(curve))
     for story in curve.unusual:
         how = "harder" if story.robust_z > 0 else "easier"
         print(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.terminal import say
 from fabula.install import quote_command
 
 
@@ -90,7 +91,7 @@ def publish(
                 f" page {site.page_bytes / 1e3:.0f} kB)"
             )
             if site.model_bytes > LARGE_MODEL_BYTES:
-                print(
+                say(
                     "Note: each visitor downloads this model once, and a browser writes only a few words a second with it;"
                     " on a server (--space, or `fabula serve`) it writes many times faster"
                 )
@@ -117,6 +118,6 @@ def publish(
     if result.model is not None:
         print(f"Model repository: {result.model}")
         print(f"Space:            {result.space}")
-        print(
+        say(
             "Nothing was uploaded. To publish, name --repo user/name and --space user/name instead of --dry-run."
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP, with_options
+from fabula.cli.terminal import say
 from fabula.corpus.options import ReadingOptions
 from fabula.defaults import BASE, RECIPE, SEED
 from fabula.errors import FabulaError
@@ -86,4 +87,4 @@ def run(
         print(f"  {command('run', *(stories or ()), '--base', BASE)}")
     print("Result:")
     for sentence in result.evaluation.verdict.sentences:
-        print(f"  {sentence}")
+        say(f"  {sentence}", "  ")

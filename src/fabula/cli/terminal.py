@@ -2,7 +2,9 @@
 output, everything else to standard error."""
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from enum import StrEnum
 from types import TracebackType
@@ -39,6 +41,16 @@ class ProgressMode(StrEnum):
 def visible(text: str) -> str:
     """The text without control characters, which could control the terminal; newlines and tabs stay."""
     return text.translate(CONTROL)
+
+
+def say(text: str, indent: str = "") -> None:
+    """Print a sentence: in a terminal broken between words, further lines after `indent`; elsewhere as one line."""
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns
+        text = textwrap.fill(
+            text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    print(text)
 
 
 def format_value(name: str, value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fabula.cli.options import BASE_HELP, BASE_SHOWN, RECIPE_HELP
+from fabula.cli.terminal import say
 from fabula.defaults import RECIPE, SEED
 from fabula.formatting import format_duration
 from fabula.install import command
@@ -78,13 +79,13 @@ def train(
     if not result.is_new:
         print(f"Nothing to do: {result.model} was already trained with these arguments.")
     counts = result.counts
-    print(
+    say(
         f"Bits per byte on held-out stories: {counts.base_bits_per_byte:.3f} before, {counts.bits_per_byte:.3f} after"
         f" {counts.num_steps:,} steps ({counts.num_tokens:,} tokens, {format_duration(result.seconds)})."
     )
     print(f"Model: {result.model}")
     if failure := describe_failure(counts.num_steps, counts.best_step):
-        print(failure)
+        say(failure)
         again = ["--continue" if further else "--no-resume"]
         for option, value in (("--base", base), ("--init", init), ("--seed", seed if seed != SEED else None)):
             again += [option, str(value)] if value is not None else []

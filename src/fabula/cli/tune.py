@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fabula.cli.options import with_options
+from fabula.cli.terminal import say
 from fabula.evaluation.options import TuningOptions
 from fabula.formatting import format_percent
 from fabula.results import Tuning
@@ -52,17 +53,17 @@ def print_tuning(tuning: Tuning) -> None:
         settings = state_settings(candidate.settings)
         print(f"{candidate.distance:8.2f}  {non_words:>9}  {copied:>6}  {settings}{mark}")
     if tuning.best.copied_share > tuning.copied_limit:
-        print(
+        say(
             f"With every setting the model copies more than {format_percent(tuning.copied_limit)} of its text from"
             " training stories; fabula chose the one with which it copies least."
         )
     else:
-        print(
+        say(
             "The smaller the distance, the more the stories are like people's. Of the settings with few non-words that are"
             " nearest, allowing for chance, fabula chose the one whose stories the model finds likeliest."
         )
     non_words, copied = map(format_percent, (tuning.human.non_words, tuning.human_copied_share))
-    print(
+    say(
         f"People's stories have {non_words} non-words, and {copied} of their text is copied. The settings are in the model's"
         " generation_config.json."
     )

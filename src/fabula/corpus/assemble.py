@@ -228,7 +228,7 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
                 review.add_kept(one)
                 tally.add_kept(number, one)
             if number % 1000 == 999 or number + 1 == len(spool):
-                on_progress(Progress("write", done=number + 1, total=len(spool), unit="stories"))
+                on_progress(Progress("save", done=number + 1, total=len(spool), unit="stories"))
     if not plan.force:
         stop_if_flagrant(tally.examined, plan.source.path)
     counts = tally.counts(plan, read.left_out)

@@ -200,7 +200,7 @@ function prediction({ prediction: found }) {
 
 // ---- 4, training --------------------------------------------------------------------------------------------------
 
-const STAGES = { clean: "Cleaning the stories", train: "Training the model", tune: "Choosing the sampling settings", evaluate: "Evaluating the model", write: "Writing stories", run: "Starting the run" };
+const STAGES = { clean: "Cleaning the stories", save: "Saving the stories", train: "Training the model", tune: "Choosing the sampling settings", evaluate: "Evaluating the model", write: "Writing stories", run: "Starting the run" };
 
 const training = {
   id: "training",
