@@ -39,7 +39,7 @@ ELSEWHERE = {
 """Commands that are not run here, by what they contain, and why."""
 
 SERVERS = [str(line.values[0]) for line in LINES if str(line.values[0]).startswith(("serve", "studio"))]
-RUN_HERE = {str(line.values[0]).split("    ")[0].strip() for line in LINES} - set(SERVERS)
+RUN_HERE = {re.split(r"\s+#", str(line.values[0]))[0] for line in LINES} - set(SERVERS)
 
 NOT_SHOWN = {
     "clean stories.txt --out new.corpus",
@@ -48,8 +48,8 @@ NOT_SHOWN = {
     "doctor",
     "doctor stories.txt",
     "doctor stories.txt --base small",
-    "evaluate runs/stories-1 --num-samples 2 --max-new-tokens 8",
-    "tune runs/stories-1 --num-settings 1 --num-stories 2 --max-new-tokens 8",
+    "evaluate runs/stories-1",
+    "tune runs/stories-1 --split train --num-settings 1 --num-stories 2 --max-new-tokens 8",
 }
 """Commands that the documents describe without a line to paste."""
 
@@ -87,7 +87,11 @@ def as_run_here(line: str, number: int) -> str:
     if name in ("train", "run"):
         line = re.sub(r" --base \S+| --recipe default(?!,)", "", line) + " --base small"
         return line + (" --recipe mine.toml" if "--recipe" not in line else "")
-    return line + {"publish": " --anyway", "write": " --max-new-tokens 4"}.get(name, "")
+    return line + {
+        "evaluate": " --num-samples 2",
+        "publish": " --anyway",
+        "write": " --max-new-tokens 4",
+    }.get(name, "")
 
 
 @pytest.mark.parametrize("line", sorted(RUN_HERE | NOT_SHOWN))
