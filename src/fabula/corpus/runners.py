@@ -159,9 +159,8 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
     if not ray.is_initialized():
         quiet = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
-            # Ray's 15 leaves them little beside other programs; and a machine that has no time to answer Ray is not lost
+            # Ray's 15 leaves them little beside other programs
             os.environ.setdefault("RAY_worker_niceness", "0")
-            os.environ.setdefault("RAY_health_check_failure_threshold", "1000")
             ray.init(include_dashboard=False, **quiet)
         else:
             _answers(address)
