@@ -127,11 +127,11 @@ class Checkpoints:
                 self._read_weights(model, folder)
                 self._read_optimizers(model, optimizers, folder)
                 return state, damaged
-            except (FabulaError, OSError, TypeError):
+            except (FabulaError, OSError, TypeError, KeyError, RuntimeError):  # the last two: of other weights
                 damaged.append(folder.name)
         if damaged:
             raise FabulaError(
-                f"every checkpoint is damaged ({', '.join(damaged)})",
+                f"every checkpoint is damaged, or another version of fabula made it ({', '.join(damaged)})",
                 where=self.folder,
                 hint="remove this folder to start again",
             )
