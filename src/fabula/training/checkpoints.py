@@ -127,7 +127,13 @@ class Checkpoints:
                 self._read_weights(model, folder)
                 self._read_optimizers(model, optimizers, folder)
                 return state, damaged
-            except (FabulaError, OSError, TypeError, KeyError, RuntimeError):  # the last two: of other weights
+            except (
+                FabulaError,
+                OSError,
+                TypeError,
+                KeyError,
+                RuntimeError,
+            ):  # the last two: of other weights
                 damaged.append(folder.name)
         if damaged:
             raise FabulaError(
