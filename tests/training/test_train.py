@@ -26,7 +26,7 @@ from fabula.progress import Progress, silent
 from fabula.results import TrainingManifest
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
-from fabula.training.data import training_tokens
+from fabula.training.data import ValidationStories, training_tokens, validation_stories
 from fabula.training.recipe import Recipe, load_recipe
 from fabula.training.train import TrainResult, train
 
@@ -743,3 +743,23 @@ def test_the_command_says_what_it_did_and_where_things_are(
     wrong = subprocess.run([*command, "--recipe", "defualt"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "did you mean default?" in wrong.stderr
+
+
+def test_with_a_time_limit_only_the_beginnings_of_long_stories_are_scored(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path
+):
+    tokenizer = load_tokenizer(tiny_gpt2_dir)
+    story_format = story_format_by_rule(tokenizer)
+    corpus = open_corpus(tiny_corpus_dir)
+
+    def scored(most_tokens: int | None) -> ValidationStories:
+        return validation_stories(corpus, tokenizer, story_format, "newline", 42, most_tokens)
+
+    whole, cut = scored(None), scored(9)
+    assert max(len(ids) - 1 for ids in whole.input_ids) > 9
+    for ids, is_text, num_bytes, all_ids in zip(
+        cut.input_ids, cut.is_text, cut.num_bytes, whole.input_ids, strict=True
+    ):
+        assert len(is_text) == len(ids) - 1 == min(9, len(all_ids) - 1)
+        assert ids.tolist() == all_ids[: len(ids)].tolist()
+        assert num_bytes == len(str(tokenizer.decode(ids[1:][is_text])).replace("\n", "").encode())

@@ -17,7 +17,7 @@ from fabula.progress import OnProgress, Progress
 from fabula.tokens.cache import TokenisedStories, tokenise
 from fabula.tokens.markup import render
 from fabula.tokens.prompts import learned_prompt
-from fabula.tokens.story_tokens import story_tokens
+from fabula.tokens.story_tokens import StoryTokens, story_tokens
 from fabula.tokens.tokenizer import train_tokenizer
 
 MAX_OPENINGS = 256
@@ -118,10 +118,15 @@ def training_tokens(
 
 
 def validation_stories(
-    corpus: Corpus, tokenizer: Any, story_format: StoryFormat, markup: str, seed: int
+    corpus: Corpus,
+    tokenizer: Any,
+    story_format: StoryFormat,
+    markup: str,
+    seed: int,
+    most_tokens: int | None = None,
 ) -> ValidationStories:
     """The held-out stories, at most `MAX_VALIDATION_STORIES`, in an order drawn from `seed`, so that the first few of
-    them are a fair sample."""
+    them are a fair sample; of each, if wanted, only the first `most_tokens` tokens."""
     total = corpus.num_stories("validation")
     order = np.random.default_rng(seed).permutation(total)[:MAX_VALIDATION_STORIES].tolist()
     rank_of = {index: rank for rank, index in enumerate(order)}
@@ -132,11 +137,28 @@ def validation_stories(
             prompts[rank_of[index]] = story.prompt
     end = story_format.end_id if markup == "newline" else None
     stories = story_tokens(tokenizer, texts, markup, start=story_format.start_id, end=end, prompts=prompts)
+    if most_tokens is not None:
+        stories = [_beginning(*pair, most_tokens) for pair in zip(stories, texts, strict=True)]
     return ValidationStories(
         [story.input_ids for story in stories],
         [story.is_text for story in stories],
         [story.num_bytes for story in stories],
         [story.num_prompt_tokens for story in stories],
+    )
+
+
+def _beginning(story: StoryTokens, text: str, num_tokens: int) -> StoryTokens:
+    """The first `num_tokens` tokens of a story, behind its prompt."""
+    num_tokens += story.num_prompt_tokens
+    if len(story.is_text) <= num_tokens:
+        return story
+    read = text.replace("\n", "")[: story.ends[num_tokens - 1]]
+    return StoryTokens(
+        input_ids=story.input_ids[: num_tokens + 1],
+        is_text=story.is_text[:num_tokens],
+        ends=story.ends[:num_tokens],
+        num_bytes=len(read.encode()),
+        num_prompt_tokens=story.num_prompt_tokens,
     )
 
 

@@ -34,6 +34,10 @@ from fabula.training.workers import Workers
 CPU_TOKENS = 1024
 """Tokens that go through the model at once on a CPU: more would only cost memory and page faults."""
 
+LIMITED_STORY_TOKENS = 1024
+"""Tokens of each held-out story that a training with a time limit scores: several beginnings choose the weights better than one
+long story, which could take longer than the training."""
+
 GPU_SHARE = 0.8
 """Share of a GPU's free memory that activations may fill."""
 
@@ -156,7 +160,8 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     num_trained = sum(parameter.numel() for parameter in trained)
     stories = training_tokens(job.corpus, tokenizer, story_format, recipe.markup, on_progress)
     windows = _windows(stories, recipe, context_length, loss.packs, story_format)
-    validation = validation_stories(job.corpus, tokenizer, story_format, recipe.markup, job.seed)
+    most = None if job.limit is None else LIMITED_STORY_TOKENS
+    validation = validation_stories(job.corpus, tokenizer, story_format, recipe.markup, job.seed, most)
     if len(windows) == 0:
         raise FabulaError("there is no story to train on", where=job.corpus.path)
     if len(validation) == 0:
