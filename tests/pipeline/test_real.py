@@ -161,6 +161,7 @@ def test_adapters_learn_the_same_in_two_processes(base: Path, result: RunResult,
 def test_tuning_saves_the_settings_that_it_chose(result: RunResult):
     options = TuningOptions(num_settings=1, num_stories=4, max_new_tokens=60)
     best = tune(result.model, result.corpus, out=result.folder, options=options).best
+    assert best.figures.non_words is not None
     assert best.figures.non_words < 0.1
     assert SamplingSettings.of_model(result.model) == best.settings
 
