@@ -241,6 +241,12 @@ def test_a_scrivener_project_is_to_be_compiled(tmp_path: Path):
         open_stories(tmp_path)
 
 
+def test_a_block_in_the_front_matter_of_markdown_does_not_make_it_yaml(tmp_path: Path):
+    (tmp_path / "a.md").write_text(f"---\ntitle: Quay\nsummary: >\n  About a fox.\n---\n\n{TALES[0]}")
+    (tmp_path / "b.md").write_text(f"---\ntitle: Gull\nsummary: |\n  About a gull.\n---\n\n{TALES[1]}")
+    assert texts(list(open_stories(tmp_path))) == TALES[:2]
+
+
 def test_a_spreadsheet_among_texts_is_passed_over(tmp_path: Path):
     (tmp_path / "a.txt").write_text(TALES[0])
     (tmp_path / "b.txt").write_text(TALES[1])

@@ -17,13 +17,15 @@ from fabula.corpus.clean import clean
 from fabula.defaults import BASE
 from fabula.errors import FabulaError
 from fabula.models import find, wheel
-from fabula.models.bases import BASE_BY_NAME, BASES, Base, Wheel
+from fabula.models.bases import BASE_BY_NAME, BASES, TINY, Base, Wheel
 from fabula.models.convert import base_of_gguf
 from fabula.models.find import default_base, find_model, is_at_hand, locate_base, locate_model
 from fabula.models.load import load_model
 from fabula.progress import Progress
 from fabula.tokens.tokenizer import load_tokenizer
+from fabula.training.memory import memory_gb
 from fabula.training.predict import predict_training
+from fabula.training.recipe import Recipe
 from fabula.training.train import train
 
 
@@ -387,6 +389,8 @@ def test_the_table_of_bases_is_complete():
     for base in BASES:
         assert f"| {base.name} |" in docs
         assert base.writing_gb < base.training_gb
+        if base.name != TINY:
+            assert base.training_gb == pytest.approx(memory_gb(Recipe(), base.num_parameters, 0), abs=0.35)
 
 
 def test_gguf_bases_are_kept_by_their_content(gguf_file: tuple[Path, Path], tmp_path: Path):

@@ -1,5 +1,6 @@
 """The studio over HTTP: files in, decisions, jobs, files out; and what it refuses."""
 
+import errno
 import io
 import json
 import random
@@ -462,6 +463,29 @@ def test_a_command_that_many_threads_see_end_is_followed_by_one(root: Path, monk
             pool.submit(jobs.submit, Wanted(project="tales", kind=kind, words=[])).result()
             list(pool.map(lambda _: jobs.tick(), range(16)))
     assert begun == kinds
+
+
+def test_a_command_that_cannot_start_now_starts_later(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """Neither the command nor its token is lost when the disk is full."""
+    project = Projects(root).create("tales")
+    jobs = Jobs(Projects(root))
+    tokens: list[str] = []
+
+    def no_space(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def start(*_: Any, env: dict[str, str], **__: Any) -> None:
+        tokens.append(env["HF_TOKEN"])
+
+    monkeypatch.setattr(subprocess, "Popen", no_space)
+    with pytest.raises(OSError, match="No space"):
+        jobs.submit(Wanted(project="tales", kind="upload", words=["publish"], has_token=True), TOKEN)
+    assert jobs.is_queued(project, "upload")
+    monkeypatch.setattr(subprocess, "Popen", start)
+    jobs.tick()
+    assert tokens == [TOKEN]
+    assert not jobs.is_queued(project, "upload")
+    assert Jobs(Projects(root))._queue.waiting == []  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_report_is_shown_in_a_sandbox(studio: str, root: Path):

@@ -56,6 +56,7 @@ def test_others_are_predicted_from_the_tried_base_of_the_nearest_size(
     larger, ratio = by_name["smollm2-360m"], BASE_BY_NAME["smollm2-360m"].num_parameters / 134_515_008
     assert larger.seconds == pytest.approx(60 * ratio)
     assert larger.tokens_per_second == pytest.approx(400 / ratio)
+    assert by_name["gpt2-large"].fits, "with adapters"
     assert not by_name["smollm2-1.7b"].fits
     assert comparison.larger is not None
     assert comparison.larger.base.name == "pythia-410m"

@@ -26,6 +26,7 @@ from fabula.progress import Progress, silent
 from fabula.results import TrainingManifest
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.tokens.windows import Windows
+from fabula.training.clock import Clock
 from fabula.training.data import ValidationStories, training_tokens, validation_stories
 from fabula.training.recipe import Recipe, load_recipe
 from fabula.training.train import TrainResult, train
@@ -144,6 +145,35 @@ def test_a_finished_model_is_trained_further_where_that_is_asked_for(
     assert (out / "README.md").read_text() == "My model"
     again = train(tiny_corpus_dir, out, recipe=QUICK, if_trained="continue")
     assert again.counts.base_bits_per_byte == pytest.approx(further.counts.bits_per_byte, rel=1e-6)
+
+
+def test_the_best_weights_are_kept_when_the_time_seems_over_during_a_validation(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """While a validation takes long, no time seems to be left for steps; afterwards less time is reserved, and steps follow."""
+    losses = iter([3.0, 1.0, 2.0, 2.0])
+    is_over = False
+    validated = Clock.validated
+
+    def score(*_: Any) -> tuple[float, float]:
+        nonlocal is_over
+        is_over = True
+        loss = next(losses)
+        return loss, loss
+
+    def end(clock: Clock, seconds: float) -> None:
+        nonlocal is_over
+        is_over = False
+        validated(clock, seconds)
+
+    monkeypatch.setattr("fabula.training.loop.score", score)
+    monkeypatch.setattr(Clock, "validated", end)
+    monkeypatch.setattr(Clock, "share_used", lambda _: float(is_over))
+    monkeypatch.setattr(Clock, "is_save_due", lambda *_, **__: False)
+    recipe = QUICK.model_copy(update={"patience": 0})
+    counts = train(tiny_corpus_dir, tmp_path / "model", base=tiny_gpt2_dir, recipe=recipe).counts
+    assert 0 < counts.best_step < counts.num_steps
+    assert counts.val_loss == 1.0
 
 
 def test_what_cannot_be_continued_is_one_clear_line(

@@ -40,5 +40,7 @@ def bases(
             f"{base.name:<13} {base.licence:<17} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"
             f" {base.training_gb:>6.1f} {base.writing_gb:>6.1f} {density:>9}  {'yes' if is_at_hand(base.name) else 'no'}"
         )
-    say("Memory is an estimate for training all weights in float32; LoRA and frozen layers need far less.")
+    say(
+        "Memory is an estimate; training is with the default recipe, and --recipe full needs up to four times as much."
+    )
     say("Bytes per token are measured on the bundled stories; - means that the tokenizer was not available.")

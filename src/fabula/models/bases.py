@@ -48,16 +48,12 @@ class Base:
 
     @property
     def training_gb(self) -> float:
-        """Memory in GB to train all weights in float32: weights, gradients and AdamW's two means, 16 bytes per weight,
-        and about 1 GB for the program and the activations. An estimate; `fabula doctor STORIES --base NAME` measures
-        it."""
-        return 16 * self.num_parameters / 1e9 + 1.0
-
-    @property
-    def least_training_gb(self) -> float:
-        """Memory in GB to train it with two thirds of its layers and the embeddings frozen: 4 bytes per weight, 12 more
-        for each trained one, and about 1.4 GB for the program and the activations. An estimate."""
-        return (4 + 12 / 3) * self.num_parameters / 1e9 + 1.4
+        """Memory in GB to train it with the default recipe: 4 bytes per weight, and about 2.3 GB for the LoRA adapters, the
+        program and the activations; for `tiny`, of which all weights are trained, 16 bytes per weight (gradients and
+        AdamW's two means included) and 1 GB. An estimate; `fabula doctor STORIES --base NAME` measures it."""
+        if self.name == TINY:
+            return 16 * self.num_parameters / 1e9 + 1.0
+        return 4 * self.num_parameters / 1e9 + 2.3
 
     @property
     def writing_gb(self) -> float:

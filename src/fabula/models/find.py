@@ -105,7 +105,7 @@ def default_base(on_progress: OnProgress = silent) -> str:
     import psutil
 
     free = psutil.virtual_memory().available / 1e9
-    least = BASE_BY_NAME[BASE].least_training_gb
+    least = BASE_BY_NAME[BASE].training_gb
     if free < least:
         why = f"{free:.1f} GB of memory is free, and {BASE} needs {least:.1f} GB"
     else:

@@ -76,9 +76,8 @@ def run_server(app: Any, listening: socket.socket, *, behind_proxy: bool = False
 
     from fabula.serving.guard import MAX_CONNECTIONS, TimedProtocol
 
-    logging.getLogger("asyncio").setLevel(
-        logging.ERROR
-    )  # it warns of every visitor who leaves while the model writes
+    # asyncio warns of every visitor who leaves while the model writes.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         http=TimedProtocol,

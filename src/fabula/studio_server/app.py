@@ -554,7 +554,7 @@ def usual_base() -> str:
     import psutil
 
     free_gb = psutil.virtual_memory().available / 1e9
-    return BASE if BASE_BY_NAME[BASE].least_training_gb < free_gb and is_at_hand(BASE) else TINY
+    return BASE if BASE_BY_NAME[BASE].training_gb < free_gb and is_at_hand(BASE) else TINY
 
 
 def answer_stopped(_: Request, error: Exception) -> Response:

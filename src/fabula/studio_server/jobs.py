@@ -153,8 +153,12 @@ class Jobs:
                     self.problems[wanted.project] = lines[-1] if lines else f"it exited with code {code}"
             if self._queue.waiting and not self._is_any_working():
                 wanted = self._queue.waiting.pop(0)
+                try:
+                    self._start(wanted)
+                except OSError:  # such as a full disk: it is tried again later
+                    self._queue.waiting.insert(0, wanted)
+                    raise
                 self._save()
-                self._start(wanted)
 
     def output(self, project: str, kind: str) -> str:
         """The end of the output of the last command of a kind; "" if there was none."""
@@ -172,7 +176,7 @@ class Jobs:
     def _start(self, wanted: Wanted) -> None:
         options: dict[str, Any] = {"env": dict(os.environ)}
         if wanted.has_token:
-            token = self._tokens.pop(wanted.project, "")
+            token = self._tokens.get(wanted.project, "")
             if not token:
                 self.problems[wanted.project] = "the studio was restarted before the upload; upload again"
                 return
@@ -190,6 +194,8 @@ class Jobs:
                 **options,
             )
         self._working = Working(wanted, process)
+        if wanted.has_token:
+            del self._tokens[wanted.project]
 
     def _output_path(self, project: str, kind: str) -> Path:
         return self._folder / f"{project}.{kind}.txt"

@@ -94,7 +94,9 @@ def limit_memory() -> None:
         import psutil
 
         most = int(0.8 * psutil.virtual_memory().available)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
+        if allowed == resource.RLIM_INFINITY or most < allowed:  # a limit can only be lowered
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 if __name__ == "__main__":

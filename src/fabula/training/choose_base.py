@@ -8,6 +8,7 @@ from fabula.models.bases import BASES, Base
 from fabula.models.device import best_device
 from fabula.models.find import is_at_hand
 from fabula.progress import OnProgress, Progress, silent
+from fabula.training.memory import memory_gb
 from fabula.training.predict import TrainingPrediction, predict_training
 from fabula.training.recipe import Recipe, load_recipe
 
@@ -117,12 +118,13 @@ def _from_size(base: Base, tried: list[BasePrediction], recipe: Recipe) -> BaseP
     epochs, its_epochs = (
         recipe.epochs(each.num_parameters, fresh=False, on_cpu=on_cpu) for each in (base, nearest.base)
     )
+    needed = memory_gb(recipe, base.num_parameters, 0, on_gpu=best_device().type == "cuda")
     tokens = (nearest.base.bytes_per_token or 1) / (base.bytes_per_token or nearest.base.bytes_per_token or 1)
     return BasePrediction(
         base,
         nearest.seconds * slower * tokens * epochs / its_epochs,
         nearest.tokens_per_second / slower,
-        base.training_gb,
-        base.training_gb <= nearest.measured.free_memory_gb,
+        needed,
+        needed <= nearest.measured.free_memory_gb,
         None,
     )

@@ -179,8 +179,9 @@ class Loop:
     # Validation
 
     def _is_last(self) -> bool:
-        """Whether no step follows, so that the model is written from the weights in memory, which need no checkpoint."""
-        return self._progress() >= 1 and not self.setup.is_sharded
+        """Whether no step follows, so that the model is written from the weights in memory, which need no checkpoint. Not by
+        the clock: after a validation, less time may be reserved, and steps follow that seemed to have no time."""
+        return self._is_finishing and not self.setup.is_sharded
 
     def _validate(self, due: int) -> None:
         """Score the validation stories, and keep the weights if they are the best so far."""

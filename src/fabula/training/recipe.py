@@ -110,11 +110,11 @@ class Recipe(Record):
         default=None,
         ge=0,
         description="Train a LoRA adapter of this rank for each matrix of the layers that are not frozen; 0 trains the"
-        " matrices. Not set: 32 for a base model with 50 million parameters or more, else 0.",
+        " matrices. Not set: 32 for a base model with 50 million parameters or more, unless layers are frozen; else 0.",
     )
-    lora_alpha: float | None = Field(
+    lora_alpha: int | None = Field(
         default=None,
-        gt=0,
+        ge=1,
         description="The adapters are scaled by lora_alpha / lora_rank; not set: twice the rank.",
     )
     num_validations: int = Field(

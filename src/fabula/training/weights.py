@@ -63,16 +63,15 @@ def _with_lora(model: Any, recipe: Recipe, frozen: list[nn.Module]) -> Any:
     names = [re.escape(name) for name, module in model.named_modules() if module in frozen]
     config = LoraConfig(
         r=recipe.lora_rank,
-        lora_alpha=round(recipe.lora_alpha or 2 * recipe.lora_rank),
+        lora_alpha=recipe.lora_alpha or 2 * recipe.lora_rank,
         lora_dropout=recipe.dropout,
         target_modules="all-linear",
         exclude_modules=rf"({'|'.join(names)})\..*" if names else None,
         fan_in_fan_out=model.config.model_type == "gpt2",
         task_type="CAUSAL_LM",
     )
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # peft's, about transformers and about layers that it adapts itself to
+    # peft warns about transformers, and about layers that it adapts itself to.
+    with warnings.catch_warnings(action="ignore"):
         return get_peft_model(model, config)
 
 

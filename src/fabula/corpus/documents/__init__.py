@@ -126,7 +126,12 @@ _TEXTS = (
         re.compile(r"\A(?:.*\n- Your (?:Highlight|Note|Bookmark)\b.*\n(?:.*\n){0,12}?==========\s*){2}"),
         "clippings",
     ),
-    (re.compile(r"\A---\n(?:\w+: .*\n)*\w+: [|>]-?\n|\A\s*\[\[\w+\]\]\n\w+ = "), "yaml"),
+    (
+        re.compile(  # but not Markdown, whose text follows the second "---"
+            r"\A---\n(?:\w+: .*\n)*\w+: [|>]-?\n(?!(?:.*\n)*?---\n(?!\w+: |\Z))|\A\s*\[\[\w+\]\]\n\w+ = "
+        ),
+        "yaml",
+    ),
     (re.compile(r"\AWARC/1\.\d"), "warc"),
     (
         re.compile(
