@@ -88,7 +88,7 @@ def fabula(
     epochs = (steps - 0.5) / -(-num_windows(base, corpus) // 8)
     recipe.write_text(
         f"batch_tokens = {8 * CONTEXT}\nnum_epochs = {epochs}\nnum_validations = 1\nvalidation_share = 0.001\n"
-        f"context_length = {CONTEXT}\nfreeze = {0.67 if frozen else 0}\n"
+        f"context_length = {CONTEXT}\nfreeze = {0.67 if frozen else 0}\nlora_rank = 0\n"
     )
     command = [sys.executable, "-m", "fabula", "train", str(corpus), "--base", str(base), "--out", str(out)]
     command += ["--recipe", str(recipe), "--quiet"]
