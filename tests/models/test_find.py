@@ -419,4 +419,4 @@ def test_the_default_base_is_taken_where_it_is_at_hand_and_memory_suffices(
     said: list[str] = []
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
     assert default_base(lambda progress: said.append(progress.message)) == "tiny"
-    assert f"1.5 GB of memory is free, and {BASE} needs 2.5 GB" in said[-1]
+    assert f"1.5 GB of memory is free, and {BASE} needs 2.8 GB" in said[-1]
