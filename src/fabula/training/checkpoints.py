@@ -127,13 +127,10 @@ class Checkpoints:
                 self._read_weights(model, folder)
                 self._read_optimizers(model, optimizers, folder)
                 return state, damaged
-            except (
-                FabulaError,
-                OSError,
-                TypeError,
-                KeyError,
-                RuntimeError,
-            ):  # the last two: of other weights
+            except torch.OutOfMemoryError:  # the checkpoint is whole
+                raise
+            # The last two are about weights of other names or shapes.
+            except (FabulaError, OSError, TypeError, KeyError, RuntimeError):
                 damaged.append(folder.name)
         if damaged:
             raise FabulaError(
