@@ -22,13 +22,13 @@ SMOLLM2 = 134_515_008, 28_311_552
 """Parameters of SmolLM2-135M, and those of its embeddings."""
 
 
-def test_the_smaller_recipes_fit_half_the_memory():
+def test_adapters_need_less_memory_than_all_weights():
     full, adapters = (memory_gb(load_recipe(name), *SMOLLM2) for name in ("full", "default"))
     assert adapters < 4 < full < 8
 
 
 @pytest.mark.parametrize(("free_gb", "expected"), [(8, None), (4.8, None), (3.5, "default"), (1, None)])
-def test_the_first_recipe_that_fits_is_named(free_gb: float, expected: str | None):
+def test_the_default_recipe_is_named_where_the_asked_one_does_not_fit(free_gb: float, expected: str | None):
     assert smaller_recipe(load_recipe("full"), *SMOLLM2, free_gb) == expected
 
 

@@ -56,7 +56,7 @@ def test_fields_behind_a_name_replace_those_of_the_recipe(tmp_path: Path):
     assert changed == load_recipe("full").model_copy(update={"learning_rate": 1e-05, "precision": "bf16"})
     path = tmp_path / "mine.toml"
     path.write_text("num_epochs = 2\n")
-    assert load_recipe(f"{path},lora_rank=4") == Recipe(num_epochs=2, lora_rank=4)
+    assert load_recipe(f"{path}, lora_rank = 4") == Recipe(num_epochs=2, lora_rank=4)
     for name, expected in (
         ("default,lr=1", "unknown field 'lr'"),
         ("default,lora_rank", "whole number"),

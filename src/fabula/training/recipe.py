@@ -240,5 +240,6 @@ def load_recipe(name: str | Path) -> Recipe:
         raise FabulaError(
             f"unknown recipe {start!r}", hint=f"{did_you_mean(start, recipe_names())} (or name a .toml file)"
         )
-    changed = {field: value for field, _, value in (change.partition("=") for change in changes)}
+    pairs = (change.partition("=") for change in changes)
+    changed = {field.strip(): value.strip() for field, _, value in pairs}
     return Recipe.parse(read_toml(path) | changed, where=name if changes else path)
