@@ -32,6 +32,7 @@ QUICK = "num_epochs = 2\nbatch_tokens = 256\ncontext_length = 64\nnum_validation
 ELSEWHERE = {
     "--ray HEAD": "needs a cluster; tests/corpus/test_clean_ray.py starts one",
     "--base smollm2": "fetches a model; tests/models/test_find.py does with a stand-in",
+    "sharding=full": "needs several processes; tests/training/test_sharding.py starts them",
     "--repo you": "uploads; tests/publishing/test_publish.py does to a stand-in of the hub",
     "serve ": "below",
     "studio": "below",

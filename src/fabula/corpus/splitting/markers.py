@@ -188,7 +188,7 @@ def with_newlines(text: str) -> str:
     usual = text.replace(" <nl> ", "\n")
     if "<" not in usual and "[" not in usual and "¶" not in usual:
         return usual
-    first, *rest = _NEWLINE.split(usual)
+    first, *rest = _NEWLINE.split(text)  # the newlines that were put in are no space beside a mark
     lines = [first]
     for part in rest:
         if lines[-1][-1:].isspace():
