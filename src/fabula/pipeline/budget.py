@@ -24,7 +24,7 @@ EVALUATION_SHARE, LARGEST_EVALUATION = 0.2, 1 / 3
 """Share of a run's minutes that tuning, writing and scoring may take if training needs the rest, and if it does not."""
 
 TRAINING_START_SECONDS = 6.0
-LORA_COST = 1.2
+LORA_COST = 1.7
 """What the gradients of LoRA adapters cost, with what the adapters add to the model, in times of scoring a token."""
 
 REPORT_SECONDS = 2.0
