@@ -1,14 +1,11 @@
 """All stages with a real base model, in about six minutes on two cores (`make real`)."""
 
 import hashlib
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -166,26 +163,6 @@ def test_tuning_saves_the_settings_that_it_chose(result: RunResult):
     assert saved.top_p == best.settings.top_p
 
 
-def test_a_served_model_completes_a_prompt(result: RunResult):
-    words = [sys.executable, "-m", "fabula", "-q", "serve", str(result.folder), "--api", "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = re.search(r"http://\S+", process.stdout.readline())
-            assert address is not None
-            asked = json.dumps({"model": "model", "prompt": PROMPT, "max_tokens": 16, "seed": 1}).encode()
-            request = urllib.request.Request(
-                f"{address[0]}v1/completions", asked, {"content-type": "application/json"}
-            )
-            with urllib.request.urlopen(request, timeout=120) as answer:
-                (choice,) = json.load(answer)["choices"]
-            assert len(choice["text"].split()) > 4
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 0
-        finally:
-            process.kill()
-
-
 def test_a_static_site_holds_the_model(result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Its export to ONNX is compared with the original before the site is written."""
     monkeypatch.setattr("fabula.publishing.static.vendor", lambda folder: None)  # npm's libraries
@@ -193,4 +170,4 @@ def test_a_static_site_holds_the_model(result: RunResult, tmp_path: Path, monkey
         result.folder, tmp_path / "site", license="apache-2.0", corpus_license="cc0-1.0", anyway=True
     )
     assert 100e6 < site.model_bytes < 200e6
-    assert "Once" in (site.folder / "index.html").read_text(encoding="utf-8")
+    assert (site.folder / "index.html").is_file()
