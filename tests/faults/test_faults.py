@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,7 +38,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
     run = Started.of(work)
     while run.stage == "start":
         assert run.process.poll() is None, run.errors
+    run.process.send_signal(signal.SIGSTOP)  # on a busy machine it would end before the second one has started
     second = fabula(work, *RUN, "--quiet")
+    run.process.send_signal(signal.SIGCONT)
     assert run.wait() == 0, run.errors
     stages = [stage for _, stage in run.reports]
     return Alone(work, results(work / "mine"), {stage: stages.count(stage) for stage in STAGES}, second)
