@@ -359,7 +359,9 @@ def test_any_text_survives_json(tmp_path_factory: pytest.TempPathFactory, storie
     path = write(
         tmp_path_factory.mktemp("j") / "a.jsonl", "\n".join(json.dumps({"text": text}) for text in stories)
     )
-    no_value = re.compile(r"|\\N|null|none|nan|#?n/a|\W*(removed|deleted|data missing)( by \w+)?\W*", re.IGNORECASE)
+    no_value = re.compile(
+        r"|\\N|null|none|nan|#?n/a|\W*(removed|deleted|data missing)( by \w+)?\W*", re.IGNORECASE
+    )
     wanted = [text.strip() for text in stories if not no_value.fullmatch(text.strip())]
     if wanted:
         assert texts(path) == wanted

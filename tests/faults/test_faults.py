@@ -38,7 +38,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
     run = Started.of(work)
     while run.stage == "start":
         assert run.process.poll() is None, run.errors
-    run.process.send_signal(signal.SIGSTOP)  # on a busy machine it would end before the second one has started
+    run.process.send_signal(
+        signal.SIGSTOP
+    )  # on a busy machine it would end before the second one has started
     second = fabula(work, *RUN, "--quiet")
     run.process.send_signal(signal.SIGCONT)
     assert run.wait() == 0, run.errors
