@@ -814,6 +814,8 @@ class Speeds(Result):
     num_parameters: int
     num_embedded: int
     """Parameters of the embeddings."""
+    model_type: str
+    """The architecture, as the base's config.json names it."""
 
 
 class RunPlan(Result):

@@ -25,7 +25,7 @@ from fabula.progress import Progress
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.training.memory import memory_gb
 from fabula.training.predict import predict_training
-from fabula.training.recipe import Recipe
+from fabula.training.recipe import ModelSize, Recipe
 from fabula.training.train import train
 
 
@@ -390,7 +390,9 @@ def test_the_table_of_bases_is_complete():
         assert f"| {base.name} |" in docs
         assert base.writing_gb < base.training_gb
         if base.name != TINY:
-            assert base.training_gb == pytest.approx(memory_gb(Recipe(), base.num_parameters, 0), abs=0.35)
+            assert base.training_gb == pytest.approx(
+                memory_gb(Recipe(), ModelSize(base.num_parameters)), abs=0.35
+            )
 
 
 def test_gguf_bases_are_kept_by_their_content(gguf_file: tuple[Path, Path], tmp_path: Path):

@@ -21,8 +21,8 @@ from fabula.tokens.cache import TokenisedStories
 from fabula.tokens.tokenizer import encode, load_tokenizer
 from fabula.tokens.windows import Windows
 from fabula.training.loss import StoryLoss, as_tensors
-from fabula.training.recipe import Recipe
-from fabula.training.weights import WITHOUT_ADAPTERS, choose_trained, trained_weights
+from fabula.training.recipe import WITHOUT_ADAPTERS, Recipe
+from fabula.training.weights import choose_trained, trained_weights
 
 GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4}
 EXPERTS = {**GROUPED, "num_experts_per_tok": 2}

@@ -30,7 +30,7 @@ from fabula.pipeline.run import tune_and_evaluate
 from fabula.progress import Progress, silent
 from fabula.results import EvaluationSizes, RunArguments, RunRecord, Speeds
 from fabula.training.memory import memory_gb
-from fabula.training.recipe import Recipe, load_recipe
+from fabula.training.recipe import ModelSize, Recipe, load_recipe
 
 SMOLLM2 = Speeds(
     load_seconds=2.0,
@@ -40,6 +40,7 @@ SMOLLM2 = Speeds(
     context_length=2048,
     num_parameters=134_515_008,
     num_embedded=28_311_552,
+    model_type="llama",
 )
 SPEEDS = st.builds(
     lambda step, read: SMOLLM2.model_copy(update={"step_seconds": step, "tokens_per_second": read}),
@@ -135,7 +136,8 @@ def test_a_run_without_a_limit_is_predicted_too(corpus):
 
 def test_too_little_memory_is_said(corpus, memory):
     plan = plan_run(load_recipe("full"), None, 10.0, SMOLLM2, corpus)
-    assert plan.memory_gb == memory_gb(load_recipe("full"), SMOLLM2.num_parameters, SMOLLM2.num_embedded)
+    size = ModelSize(SMOLLM2.num_parameters, SMOLLM2.num_embedded, SMOLLM2.model_type)
+    assert plan.memory_gb == memory_gb(load_recipe("full"), size)
     assert plan_run(Recipe(), None, 10.0, SMOLLM2, corpus).memory_gb < 3 < 4 < plan.memory_gb
     memory.available = 1e9
     assert "too little" in " ".join(describe_plan(plan))

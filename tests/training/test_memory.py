@@ -14,22 +14,27 @@ from fabula.cli.app import app, register
 from fabula.models.find import BUNDLED_TINY
 from fabula.models.load import fuse_activations, load_model
 from fabula.training.loss import StoryLoss
-from fabula.training.memory import FREE_SHARE, PROGRAM_GB, count_parameters, memory_gb, smaller_recipe
-from fabula.training.recipe import Recipe, load_recipe
+from fabula.training.memory import FREE_SHARE, PROGRAM_GB, memory_gb, model_size, smaller_recipe
+from fabula.training.recipe import ModelSize, Recipe, load_recipe
 from fabula.training.weights import layers_of, set_dropout
 
-SMOLLM2 = 134_515_008, 28_311_552
-"""Parameters of SmolLM2-135M, and those of its embeddings."""
+SMOLLM2 = ModelSize(134_515_008, 28_311_552, "llama")
 
 
 def test_adapters_need_less_memory_than_all_weights():
-    full, adapters = (memory_gb(load_recipe(name), *SMOLLM2) for name in ("full", "default"))
+    full, adapters = (memory_gb(load_recipe(name), SMOLLM2) for name in ("full", "default"))
     assert adapters < 4 < full < 8
+
+
+def test_a_base_that_takes_no_adapters_needs_the_memory_of_all_weights():
+    mamba = ModelSize(134_515_008, 28_311_552, "mamba")
+    assert memory_gb(Recipe(), mamba) == memory_gb(load_recipe("full"), mamba)
+    assert smaller_recipe(load_recipe("full"), mamba, 3.5) is None
 
 
 @pytest.mark.parametrize(("free_gb", "expected"), [(8, None), (4.8, None), (3.5, "default"), (1, None)])
 def test_the_default_recipe_is_named_where_the_asked_one_does_not_fit(free_gb: float, expected: str | None):
-    assert smaller_recipe(load_recipe("full"), *SMOLLM2, free_gb) == expected
+    assert smaller_recipe(load_recipe("full"), SMOLLM2, free_gb) == expected
 
 
 LLAMA = {"num_key_value_heads": 8, "num_attention_heads": 32, "vocab_size": 128256}
@@ -115,7 +120,7 @@ def test_the_estimate_for_a_gpu_covers_weights_gradients_adamw_and_a_window(
     # In 16 bits and in float32, and their gradient in 16 bits.
     logits = 8 * CONTEXT_LENGTH * config.vocab_size
     by_hand = (16 * num_parameters + one + logits + CUDA_CONTEXT) / 1e9
-    estimate = memory_gb(load_recipe("full"), num_parameters, num_embedded, on_gpu=True)
+    estimate = memory_gb(load_recipe("full"), ModelSize(num_parameters, num_embedded), on_gpu=True)
     assert 0.98 * by_hand < estimate < by_hand + 1.5
 
 
@@ -131,22 +136,22 @@ def test_the_number_of_parameters_of_lora_adapters_is_estimated(kind: str):
         if weight.ndim == 2  # (out, in), or in GPT-2 (in, out)
     ]
     exact = 4 * num_parameters + 12 * 16 * sum(sum(weight.shape) for weight in matrices)
-    estimate = memory_gb(Recipe(lora_rank=16), num_parameters, 0) - PROGRAM_GB
+    estimate = memory_gb(Recipe(lora_rank=16), ModelSize(num_parameters)) - PROGRAM_GB
     assert exact / 1e9 <= estimate <= exact / 1e9 + 0.1
 
 
 def test_parameters_are_counted_without_loading_the_model():
     model = load_model(BUNDLED_TINY)
     embeddings = model.transformer.wte.weight.numel() + model.transformer.wpe.weight.numel()
-    assert count_parameters(BUNDLED_TINY) == (model.num_parameters(), embeddings)
+    assert model_size(BUNDLED_TINY) == ModelSize(model.num_parameters(), embeddings, "gpt2")
 
 
 def test_doctor_names_the_recipe_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "stories.txt"
     path.write_text("".join(f"<sos> Story {n} of a fox. <nl> It ends. <eos>\n" for n in range(20)))
     monkeypatch.setattr("fabula.training.recipe.LARGE", 0)
-    size = count_parameters(BUNDLED_TINY)
-    full, adapters = (memory_gb(load_recipe(name), *size) for name in ("full", "default"))
+    size = model_size(BUNDLED_TINY)
+    full, adapters = (memory_gb(load_recipe(name), size) for name in ("full", "default"))
     register()
 
     def say(needed: float) -> str:

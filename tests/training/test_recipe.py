@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fabula.errors import FabulaError
-from fabula.training.recipe import Recipe, load_recipe, recipe_names
+from fabula.training.recipe import ModelSize, Recipe, load_recipe, recipe_names
 
 
 def test_every_field_is_documented():
@@ -115,18 +115,20 @@ def test_the_learning_rate_falls_with_size():
     assert rates == sorted(rates, reverse=True)
     assert 5e-5 <= rates[-1] <= rates[0] <= 2e-3
     assert recipe.peak_learning_rate(120_000_000, fresh=True) == 4 * rates[2]
-    adapters = recipe.for_model(135_000_000, fresh=False)
+    adapters = recipe.for_model(ModelSize(135_000_000), fresh=False)
     assert adapters.peak_learning_rate(9_768_960, fresh=False) == pytest.approx(1.5e-3, rel=0.01)
 
 
 def test_a_large_base_model_is_trained_by_adapters_unless_the_recipe_says_otherwise():
-    def rank(recipe: Recipe, size: int, fresh: bool = False) -> int | None:
+    def rank(recipe: Recipe, num_parameters: int, fresh: bool = False, model_type: str = "") -> int | None:
+        size = ModelSize(num_parameters, model_type=model_type)
         return recipe.for_model(size, fresh=fresh).lora_rank
 
     assert rank(Recipe(), 135_000_000) == 32
     assert rank(Recipe(), 3_500_000) == rank(Recipe(), 135_000_000, fresh=True) == 0
     assert rank(Recipe(freeze=0.5), 135_000_000) == rank(load_recipe("full"), 135_000_000) == 0
     assert rank(load_recipe("notebook"), 135_000_000) == 0
+    assert rank(Recipe(), 135_000_000, model_type="mamba") == 0
     assert rank(Recipe(lora_rank=4), 3_500_000) == 4
 
 

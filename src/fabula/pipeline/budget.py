@@ -18,7 +18,7 @@ from fabula.models.device import best_device, free_memory_gb
 from fabula.progress import silent
 from fabula.results import EvaluationSizes, RunPlan, Speeds
 from fabula.training.memory import memory_gb
-from fabula.training.recipe import Recipe
+from fabula.training.recipe import ModelSize, Recipe
 
 EVALUATION_SHARE, LARGEST_EVALUATION = 0.2, 1 / 3
 """Share of a run's minutes that tuning, writing and scoring may take if training needs the rest, and if it does not."""
@@ -80,6 +80,7 @@ def measure_speeds(base: Path, text: str, loaded: LoadedModels) -> Speeds:
         context_length=scorer.context_length,
         num_parameters=scorer.model.num_parameters(),
         num_embedded=scorer.model.get_input_embeddings().weight.numel(),
+        model_type=scorer.model.config.model_type,
     )
 
 
@@ -154,6 +155,8 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
     """
     story_bytes = held_out_bytes(corpus)
     rest = math.inf if limit is None else limit - used - REPORT_SECONDS
+    size = ModelSize(speeds.num_parameters, speeds.num_embedded, speeds.model_type)
+    recipe = recipe.for_model(size, fresh=False)
     train = training_seconds(recipe, speeds, corpus)
     spare = math.inf
     if limit is not None:
@@ -167,19 +170,16 @@ def plan_run(recipe: Recipe, limit: float | None, used: float, speeds: Speeds, c
         speeds=speeds,
         train_minutes=None if limit is None else allowed / 60,
         seconds={"prepare": used, "train": min(train, allowed), **evaluation, "report": REPORT_SECONDS},
-        memory_gb=memory_gb(
-            recipe, speeds.num_parameters, speeds.num_embedded, on_gpu=best_device().type == "cuda"
-        ),
+        memory_gb=memory_gb(recipe, size, on_gpu=best_device().type == "cuda"),
     )
 
 
 def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
-    """Seconds that a training takes where its epochs end it.
+    """Seconds that a training with a recipe that `for_model` returned takes where its epochs end it.
 
     A trained token costs as much as scoring one, once more for the gradients of what lies above the lowest trained layer,
     and again for those of the trained weights, which are hardly any with LoRA adapters.
     """
-    recipe = recipe.for_model(speeds.num_parameters, fresh=False)
     num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
     tokens = (
         num_bytes

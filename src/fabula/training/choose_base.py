@@ -10,7 +10,7 @@ from fabula.models.find import is_at_hand
 from fabula.progress import OnProgress, Progress, silent
 from fabula.training.memory import memory_gb
 from fabula.training.predict import TrainingPrediction, predict_training
-from fabula.training.recipe import Recipe, load_recipe
+from fabula.training.recipe import ModelSize, Recipe, load_recipe
 
 ENOUGH_TOKENS = 60_000
 """Training tokens that made SmolLM2-135M 3 % better on the stories of one author (docs/benchmarks.md, "A real
@@ -118,7 +118,7 @@ def _from_size(base: Base, tried: list[BasePrediction], recipe: Recipe) -> BaseP
     epochs, its_epochs = (
         recipe.epochs(each.num_parameters, fresh=False, on_cpu=on_cpu) for each in (base, nearest.base)
     )
-    needed = memory_gb(recipe, base.num_parameters, 0, on_gpu=best_device().type == "cuda")
+    needed = memory_gb(recipe, ModelSize(base.num_parameters), on_gpu=best_device().type == "cuda")
     tokens = (nearest.base.bytes_per_token or 1) / (base.bytes_per_token or nearest.base.bytes_per_token or 1)
     return BasePrediction(
         base,

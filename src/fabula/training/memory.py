@@ -3,8 +3,9 @@
 import math
 from pathlib import Path
 
+from fabula.files import read_json
 from fabula.models.check import weight_files
-from fabula.training.recipe import Recipe
+from fabula.training.recipe import ModelSize, Recipe
 
 PROGRAM_GB = 2.1
 """Memory of the program, of the activations of 1,024 tokens and of the scores of 2,048: the use of SmolLM2-135M beyond its
@@ -18,16 +19,13 @@ LORA_PARAMETERS = 31
 as many as its matrix has rows and columns, times the rank."""
 
 
-def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int, *, on_gpu: bool = False) -> float:
+def memory_gb(recipe: Recipe, size: ModelSize, *, on_gpu: bool = False) -> float:
     """Memory of a training in one process at the most, in GB: 4 bytes a weight, 12 more for each that is trained (its
     gradient and AdamW's two means), and `PROGRAM_GB`. On a GPU, also 2 bytes for the copy of each weight in 16 bits that
     products read, or 4 for a trained output layer, whose gradient is there twice. It is the GPU's memory then.
-
-    Args:
-        num_parameters: of the model.
-        num_embedded: of them in the embeddings.
     """
-    trained, recipe = float(num_parameters), recipe.for_model(num_parameters, fresh=False)
+    num_parameters, num_embedded = size.num_parameters, size.num_embedded
+    trained, recipe = float(num_parameters), recipe.for_model(size, fresh=False)
     if recipe.lora_rank:
         trained = LORA_PARAMETERS * recipe.lora_rank * num_parameters**0.5
     elif recipe.freeze:
@@ -38,27 +36,23 @@ def memory_gb(recipe: Recipe, num_parameters: int, num_embedded: int, *, on_gpu:
     return (4 * num_parameters + 12 * trained + copies) / 1e9 + PROGRAM_GB
 
 
-def smaller_recipe(
-    recipe: Recipe, num_parameters: int, num_embedded: int, free_gb: float, *, on_gpu: bool = False
-) -> str | None:
+def smaller_recipe(recipe: Recipe, size: ModelSize, free_gb: float, *, on_gpu: bool = False) -> str | None:
     """The default recipe, which trains adapters for a large model, if it fits into so much free memory and this one does
     not; else None."""
-    needed, least = (
-        memory_gb(each, num_parameters, num_embedded, on_gpu=on_gpu) for each in (recipe, Recipe())
-    )
+    needed, least = (memory_gb(each, size, on_gpu=on_gpu) for each in (recipe, Recipe()))
     return "default" if least <= FREE_SHARE * free_gb < needed else None
 
 
-def count_parameters(folder: Path) -> tuple[int, int]:
-    """Parameters of the model in a folder, and those of its embeddings, from the headers of its weight files."""
+def model_size(folder: Path) -> ModelSize:
+    """The size of the model in a folder, from its configuration and the headers of its weight files."""
     from safetensors import safe_open
 
     total = embedded = 0
     for file in weight_files(folder):
         with safe_open(file, framework="numpy") as tensors:
             for name in tensors.offset_keys():
-                size = math.prod(tensors.get_slice(name).get_shape())
-                total += size
+                count = math.prod(tensors.get_slice(name).get_shape())
+                total += count
                 if any(part in name for part in ("embed", "wte", "wpe")):
-                    embedded += size
-    return total, embedded
+                    embedded += count
+    return ModelSize(total, embedded, read_json(folder / "config.json").get("model_type", ""))

@@ -22,7 +22,7 @@ from fabula.files import MANIFEST
 from fabula.models.check import weight_files
 from fabula.models.find import default_base, find_model
 from fabula.progress import silent
-from fabula.training.memory import count_parameters, memory_gb, smaller_recipe
+from fabula.training.memory import memory_gb, model_size, smaller_recipe
 from fabula.training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def predict_training(
     base = base or default_base()
     disk, found = _existing(Path(out)), find_model(base)
     asked = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    free, size, on_gpu = free_memory_gb(), count_parameters(found), best_device().type == "cuda"
-    smaller = smaller_recipe(asked, *size, free, on_gpu=on_gpu)
+    free, size, on_gpu = free_memory_gb(), model_size(found), best_device().type == "cuda"
+    smaller = smaller_recipe(asked, size, free, on_gpu=on_gpu)
     with _scratch(disk, SCRATCH_FACTOR * _weight_bytes(found)) as temporary:
         began = time.monotonic()
         setup = _prepare(sample.texts, Path(temporary), base, load_recipe(smaller) if smaller else asked)
@@ -169,7 +169,7 @@ def predict_training(
         num_steps=num_steps,
         tokens_per_second=took.tokens_per_second,
         seconds=took.start + training + num_validations * took.validation + checkpoints,
-        memory_gb=memory_gb(asked, *size, on_gpu=on_gpu) if smaller else memory / 1e9,
+        memory_gb=memory_gb(asked, size, on_gpu=on_gpu) if smaller else memory / 1e9,
         smaller_recipe=smaller,
         smaller_memory_gb=memory / 1e9 if smaller else None,
         # Two checkpoints of 12 bytes per trained weight and one being written, two copies of the best weights, and the

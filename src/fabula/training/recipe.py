@@ -1,6 +1,7 @@
 """Recipes: all hyperparameters of a training, in one record."""
 
 import math
+from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,23 @@ LARGE = 50_000_000
 
 LORA_RANK = 32
 """Rank of the adapters of a large base model."""
+
+WITHOUT_ADAPTERS = ("falcon_h1", "falcon_mamba", "mamba", "mamba2")
+"""Architectures whose layers peft refuses to adapt."""
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What decides how a model is trained and how much memory that takes.
+
+    Attributes:
+        num_embedded: number of the parameters that are in the embeddings.
+        model_type: the architecture, as its config.json names it; "" if that is not known.
+    """
+
+    num_parameters: int
+    num_embedded: int = 0
+    model_type: str = ""
 
 
 class Recipe(Record):
@@ -167,12 +185,12 @@ class Recipe(Record):
         description="Compile the model with torch.compile; worthwhile only on a GPU in long runs.",
     )
 
-    def for_model(self, num_parameters: int, *, fresh: bool) -> "Recipe":
+    def for_model(self, size: ModelSize, *, fresh: bool) -> "Recipe":
         """This recipe with its `lora_rank`: adapters for a large base model, where they learn more in the same time."""
         if self.lora_rank is not None:
             return self
-        rank = 0 if fresh or self.freeze or num_parameters < LARGE else LORA_RANK
-        return self.model_copy(update={"lora_rank": rank})
+        is_whole = fresh or self.freeze or size.num_parameters < LARGE or size.model_type in WITHOUT_ADAPTERS
+        return self.model_copy(update={"lora_rank": 0 if is_whole else LORA_RANK})
 
     def batch_size(self, context_length: int, num_parameters: int, *, on_cpu: bool) -> int:
         """Windows in an optimiser step."""

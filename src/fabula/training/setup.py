@@ -12,7 +12,6 @@ import torch
 from fabula.baseline.windows import TruncatedWindows
 from fabula.defaults import MAX_TRAINING_CONTEXT
 from fabula.errors import FabulaError
-from fabula.files import read_json
 from fabula.models.device import free_memory_gb
 from fabula.models.load import context_length_of, fuse_activations, load_model
 from fabula.models.story_format import StoryFormat, find_story_format
@@ -24,11 +23,11 @@ from fabula.training.attention import kernel_problem
 from fabula.training.data import ValidationStories, make_fresh_base, training_tokens, validation_stories
 from fabula.training.job import Job
 from fabula.training.loss import StoryLoss, as_tensors
-from fabula.training.memory import count_parameters
+from fabula.training.memory import model_size
 from fabula.training.precision import Precision
 from fabula.training.recipe import Recipe
 from fabula.training.sharding import shard
-from fabula.training.weights import WITHOUT_ADAPTERS, choose_trained, optimizers_for, set_dropout
+from fabula.training.weights import choose_trained, optimizers_for, set_dropout
 from fabula.training.workers import Workers
 
 CPU_TOKENS = 1024
@@ -148,7 +147,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         if workers.is_first:
             make_fresh_base(job.base_folder, job.corpus, job.init, job.seed, on_progress)
         workers.barrier()
-    recipe = _recipe_for(job)
+    recipe = job.recipe.for_model(model_size(job.base_folder), fresh=fresh)
     job = replace(job, recipe=recipe)
     tokenizer = load_tokenizer(job.base_folder)
     loss, precision, story_format, context_length, num_parameters, problem = _load(job, workers, tokenizer)
@@ -194,15 +193,6 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         validation=validation,
         sizes=sizes,
     )
-
-
-def _recipe_for(job: Job) -> Recipe:
-    """The recipe of a job for its base. A large base whose layers take no adapters is trained whole."""
-    recipe = job.recipe.for_model(count_parameters(job.base_folder)[0], fresh=job.base is None)
-    model_type = read_json(job.base_folder / "config.json").get("model_type")
-    if job.recipe.lora_rank is None and model_type in WITHOUT_ADAPTERS:
-        recipe = recipe.model_copy(update={"lora_rank": 0})
-    return recipe
 
 
 class _Loaded(NamedTuple):

@@ -11,9 +11,6 @@ from torch import nn
 from fabula.errors import FabulaError
 from fabula.training.recipe import Recipe
 
-WITHOUT_ADAPTERS = ("falcon_h1", "falcon_mamba", "mamba", "mamba2")
-"""Architectures whose layers peft refuses to adapt."""
-
 
 def set_dropout(model: Any, dropout: float) -> None:
     """Set every dropout of the model, those inside attention included."""
