@@ -14,6 +14,7 @@ format, measured first. Memory is the peak of what torch allocated; "states" are
 
 import argparse
 import platform
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "training"))
+from real_shapes import GPT2, LLAMA_1B, SMOLLM2  # pyright: ignore[reportMissingImports]
 
 from fabula.corpus.clean import clean
 from fabula.models.find import locate_base
@@ -36,30 +40,6 @@ from fabula.training.workers import Workers
 
 NUM_STEPS = 20
 WARM_UP = 3
-
-GPT2: dict[str, Any] = {"model_type": "gpt2", "vocab_size": 50257}
-SMOLLM2: dict[str, Any] = {
-    "model_type": "llama",
-    "vocab_size": 49152,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "max_position_embeddings": 8192,
-    "tie_word_embeddings": True,
-}
-LLAMA: dict[str, Any] = {
-    "model_type": "llama",
-    "vocab_size": 128256,
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 8192,
-    "tie_word_embeddings": True,
-}
 
 
 @dataclass(frozen=True)
@@ -90,8 +70,8 @@ CASES = [
     Case("SmolLM2, 512 positions", SMOLLM2, {"context_length": 512}),
     Case("SmolLM2, 4,096 positions", SMOLLM2, {"context_length": 4096}),
     Case("the same, with a mask", SMOLLM2, {"context_length": 4096}, "mask"),
-    Case("Llama 3.2 1B, LoRA of rank 32", LLAMA, {"context_length": 1024, "lora_rank": 32}),
-    Case("Llama 3.2 1B, all weights", LLAMA, {"context_length": 1024, "gradient_checkpointing": True}),
+    Case("Llama 3.2 1B, LoRA of rank 32", LLAMA_1B, {"context_length": 1024, "lora_rank": 32}),
+    Case("Llama 3.2 1B, all weights", LLAMA_1B, {"context_length": 1024, "gradient_checkpointing": True}),
 ]
 CPU_CASES = [
     Case("bundled base, 128 positions", {}, {"context_length": 128}, "mask"),

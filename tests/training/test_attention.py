@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_the_operator_gets_what_its_kernel_for_gpus_takes(kind: str):
         assert offsets.dtype == torch.int32
         assert int(offsets.diff().max()) <= longest
         q, k, v = (each.detach().to("meta").requires_grad_() for each in (query, key, key))
-        out = attention._attend_with_kernel(q, k, v, offsets.to("meta"), longest, 0.1, 8)
+        out = attention._attend_with_kernel(q, k, v, attention.Segments(offsets.to("meta"), longest, 0.1, 8))
         gradients = torch.autograd.grad(out.sum(), (q, k, v))
         assert [each.shape for each in gradients] == [query.shape, key.shape, key.shape]
 
@@ -274,16 +275,18 @@ def test_on_a_gpu_no_mask_is_needed(kind: str, dtype: torch.dtype):
     assert loss.attends_by_segment
 
 
-def wrong(*arguments: Any) -> torch.Tensor:
+def wrong(query: Any, key: Any, value: Any, segments: attention.Segments) -> torch.Tensor:
     """A kernel that ignores the borders of the segments."""
-    query, key, value, offsets, longest, scale, window = arguments
-    return attention._attend_in_turn(query, key, value, offsets[[0, -1]], longest, scale, window)
+    whole = replace(segments, offsets=segments.offsets[[0, -1]])
+    return attention._attend_in_turn(query, key, value, whole)
 
 
-def off_by_one(*arguments: Any) -> torch.Tensor:
+def off_by_one(query: Any, key: Any, value: Any, segments: attention.Segments) -> torch.Tensor:
     """A kernel whose sliding window is a position too wide."""
-    query, key, value, offsets, longest, scale, window = arguments
-    return attention._attend_in_turn(query, key, value, offsets, longest, scale, window and window + 1)
+    window = segments.sliding_window
+    return attention._attend_in_turn(
+        query, key, value, replace(segments, sliding_window=window and window + 1)
+    )
 
 
 def failing(*_: Any) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from real_shapes import GPT2, LLAMA_1B, LLAMA_8B, SMOLLM2
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 from typer.testing import CliRunner
@@ -18,11 +19,11 @@ from fabula.training.memory import FREE_SHARE, PROGRAM_GB, memory_gb, model_size
 from fabula.training.recipe import ModelSize, Recipe, load_recipe
 from fabula.training.weights import layers_of, set_dropout
 
-SMOLLM2 = ModelSize(134_515_008, 28_311_552, "llama")
+SMOLLM2_SIZE = ModelSize(134_515_008, 28_311_552, "llama")
 
 
 def test_adapters_need_less_memory_than_all_weights():
-    full, adapters = (memory_gb(load_recipe(name), SMOLLM2) for name in ("full", "default"))
+    full, adapters = (memory_gb(load_recipe(name), SMOLLM2_SIZE) for name in ("full", "default"))
     assert adapters < 4 < full < 8
 
 
@@ -34,40 +35,15 @@ def test_a_base_that_takes_no_adapters_needs_the_memory_of_all_weights():
 
 @pytest.mark.parametrize(("free_gb", "expected"), [(8, None), (4.8, None), (3.5, "default"), (1, None)])
 def test_the_default_recipe_is_named_where_the_asked_one_does_not_fit(free_gb: float, expected: str | None):
-    assert smaller_recipe(load_recipe("full"), SMOLLM2, free_gb) == expected
+    assert smaller_recipe(load_recipe("full"), SMOLLM2_SIZE, free_gb) == expected
 
 
-LLAMA = {"num_key_value_heads": 8, "num_attention_heads": 32, "vocab_size": 128256}
-TIED = {"tie_word_embeddings": True, "max_position_embeddings": 512}
-SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
-    "gpt2": ("gpt2", {}),
-    "smollm2": (
-        "llama",
-        {
-            **TIED,
-            "vocab_size": 49152,
-            "hidden_size": 576,
-            "intermediate_size": 1536,
-            "num_hidden_layers": 30,
-            "num_attention_heads": 9,
-            "num_key_value_heads": 3,
-        },
-    ),
-    "llama-1b": (
-        "llama",
-        {**TIED, **LLAMA, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16},
-    ),
-    "llama-8b": (
-        "llama",
-        {**LLAMA, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32},
-    ),
-}
+SHAPES = {"gpt2": GPT2, "smollm2": SMOLLM2, "llama-1b": LLAMA_1B, "llama-8b": LLAMA_8B}
 
 
 def shaped(kind: str) -> Any:
     """The model of this shape, made in a mode or on a device where tensors have no memory."""
-    architecture, shape = SHAPES[kind]
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **shape))
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPES[kind]))
 
 
 CONTEXT_LENGTH = 512

@@ -214,7 +214,7 @@ class Studio:
                 await run_in_threadpool(self.jobs.tick)
             except OSError:  # a disk that is full now may not be full later
                 pass
-            except Exception:  # one command is not to keep the others waiting for ever
+            except Exception:  # one faulty command must not block the others for ever
                 logging.getLogger(__name__).exception("the queue of the studio")
             await asyncio.sleep(TICK_SECONDS)
 
@@ -264,8 +264,8 @@ class Studio:
         except FabulaError as error:
             what = Path(str(error.where)).name if error.where else "this project"
             problem = (
-                f"Another version of fabula made this project ({what}: {error.what}). Its model still writes; to train or"
-                " evaluate anew, make a new project from its stories."
+                f"Another version of fabula made this project ({what}: {error.what}). You can still write with its model; to train or"
+                " evaluate again, make a new project from its stories."
             )
         work = {
             kind: {
@@ -427,7 +427,7 @@ class Studio:
         project = self._project(request)
         await read_body(request)
         if project.phase()[0] in ("working", "reading") or self.jobs.is_busy(project):
-            raise Refusal("This project is at work. Pause it first, or wait.", 409)
+            raise Refusal("This project is busy. Pause it first, or wait.", 409)
         await run_in_threadpool(self.desk.release, project)
         await run_in_threadpool(self.projects.remove, project, self.jobs.removed)
         return JSONResponse({})
@@ -503,7 +503,9 @@ class Studio:
             raise HTTPException(404, "There is no such file.")
         if what in VIEWS and "download" not in request.query_params:
             if what == "report.html" and project.phase()[0] == "done":
-                with suppress(FabulaError):  # of a run of another version the report stays as it was
+                with suppress(
+                    FabulaError, OSError
+                ):  # another version's run or a full disk: it stays as it was
                     await run_in_threadpool(render, project.folder)  # with the guesses since it was made
             headers = {"content-security-policy": SANDBOX, "cache-control": "no-cache"}
             return FileResponse(path, media_type="text/html", headers=headers)

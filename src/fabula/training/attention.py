@@ -5,6 +5,7 @@ width of a head.
 """
 
 import inspect
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +32,23 @@ CHECKED_LENGTHS = (100, 3, 1, 200)
 
 KERNEL_TOLERANCE = 0.05
 """Largest difference, as a share of the largest value, that rounding to 16 bits explains."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The segments that attention is computed in.
+
+    Attributes:
+        offsets: int32 [S + 1], as `segment_offsets` gives them.
+        longest: no segment has more positions.
+        scaling: factor of the products of queries and keys; None for D ** -0.5.
+        sliding_window: number of positions that each position sees, itself included; None for all earlier ones.
+    """
+
+    offsets: torch.Tensor
+    longest: int
+    scaling: float | None = None
+    sliding_window: int | None = None
 
 
 def segment_offsets(segment_ids_BT: np.ndarray) -> np.ndarray:
@@ -76,30 +94,26 @@ def attend_by_segment(
         each.transpose(1, 2).flatten(0, 1).to(dtype) for each in (query_BHTD, key_BHTD, value_BHTD)
     )
     attend = _attend_in_turn if dtype == torch.float32 or device == "cpu" else _attend_with_kernel
-    out_NHD = attend(query_NHD, key_NHD, value_NHD, attention_mask.flatten(), T, scaling, sliding_window)
+    segments = Segments(attention_mask.flatten(), T, scaling, sliding_window)
+    out_NHD = attend(query_NHD, key_NHD, value_NHD, segments)
     return out_NHD.unflatten(0, (B, T)), None
 
 
 def _attend_with_kernel(
-    query_NHD: torch.Tensor,
-    key_NHD: torch.Tensor,
-    value_NHD: torch.Tensor,
-    offsets: torch.Tensor,
-    longest: int,
-    scaling: float | None,
-    sliding_window: int | None,
+    query_NHD: torch.Tensor, key_NHD: torch.Tensor, value_NHD: torch.Tensor, segments: Segments
 ) -> torch.Tensor:
-    """[N, H, D]: torch's kernel, which takes 16-bit formats on a GPU. No segment has more than `longest` positions."""
+    """[N, H, D]: torch's kernel, which takes 16-bit formats on a GPU."""
     assert varlen_attn is not None
+    sliding_window = segments.sliding_window
     out_NHD = varlen_attn(
         query_NHD,
         key_NHD,
         value_NHD,
-        offsets,
-        offsets,
-        longest,
-        longest,
-        scale=scaling,
+        segments.offsets,
+        segments.offsets,
+        segments.longest,
+        segments.longest,
+        scale=segments.scaling,
         # The number of earlier positions and of later ones that a position sees; -1 for all.
         window_size=(sliding_window - 1 if sliding_window else -1, 0),
         enable_gqa=query_NHD.shape[1] != key_NHD.shape[1],
@@ -109,17 +123,11 @@ def _attend_with_kernel(
 
 
 def _attend_in_turn(
-    query_NHD: torch.Tensor,
-    key_NHD: torch.Tensor,
-    value_NHD: torch.Tensor,
-    offsets: torch.Tensor,
-    longest: int,
-    scaling: float | None,
-    sliding_window: int | None,
+    query_NHD: torch.Tensor, key_NHD: torch.Tensor, value_NHD: torch.Tensor, segments: Segments
 ) -> torch.Tensor:
     """[N, H, D]: what `_attend_with_kernel` computes, one segment after another, in any format on any device."""
-    parts = []
-    for begin, end in pairwise(offsets.tolist()):
+    parts, sliding_window = [], segments.sliding_window
+    for begin, end in pairwise(segments.offsets.tolist()):
         query, key, value = (
             each[begin:end].transpose(0, 1)[None] for each in (query_NHD, key_NHD, value_NHD)
         )
@@ -133,7 +141,7 @@ def _attend_in_turn(
             value,
             attn_mask=near,
             is_causal=near is None,
-            scale=scaling,
+            scale=segments.scaling,
             enable_gqa=query_NHD.shape[1] != key_NHD.shape[1],
         )
         parts.append(out[0].transpose(0, 1))
@@ -180,11 +188,12 @@ def _kernel_difference(config: Any, dtype: torch.dtype, device: torch.device) ->
     ]
     differences = []
     for sliding_window in (None, 17):
+        segments = Segments(offsets, max(CHECKED_LENGTHS), sliding_window=sliding_window)
         results = []
         for attend, format_ in ((_attend_with_kernel, dtype), (_attend_in_turn, torch.float32)):
             leaves = [each.to(format_, copy=True).requires_grad_() for each in inputs]
             query, key, value = leaves
-            out = attend(query, key, value, offsets, max(CHECKED_LENGTHS), None, sliding_window)
+            out = attend(query, key, value, segments)
             results.append([out.detach(), *torch.autograd.grad(out.float().square().sum(), leaves)])
         for found, expected in zip(*results, strict=True):
             scale = expected.abs().max()
