@@ -8,6 +8,7 @@ paragraph without a sign of its own costs little. The head is scored the same wa
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -29,6 +30,7 @@ from fabula.corpus.boilerplate.narrator import (
     says_i,
 )
 from fabula.corpus.boilerplate.paragraphs import (
+    DIVIDER,
     END_MARK,
     INLINE_DIVIDER,
     Paragraph,
@@ -67,8 +69,9 @@ SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE = -3.0, -1.0
 DIVIDER_BEFORE = 3.0
 """The evidence of a divider before a paragraph."""
 
-MIN_UNSIGNED = 4.5
-"""The least score of a paragraph without a sign that belongs to a note although it may as well belong to the story."""
+MIN_UNSIGNED, MIN_BESIDE_STORY = 4.5, 3.0
+"""The least score of a paragraph without a sign that belongs to a note: where it may as well belong to the story, and elsewhere next
+to the story, without a divider between."""
 
 MIN_NARRATED = 5.0
 """The least sum of a note below a story whose narrator says "I", without a divider, if a narrator might say all of it."""
@@ -110,8 +113,12 @@ story that consists of posts, edits or letters looks like notes all over, and is
 STOP_BELOW = -12.0
 """There can be no note beyond paragraphs that add up to less than this."""
 
-POST_CHARS = 12
-"""Lines that have the first so many characters in common stand above posts of the same kind."""
+POST_CHARS, MIN_SAME_FORM = 12, 3
+"""Short lines that have the first so many characters in common are of the same form. If so many lines have one form, and one of
+them stands in the story, those in the note are doubtful."""
+
+_LABEL = re.compile(r"\W{0,4}((?:[^\W\d]{1,12} ){0,2}?[^\W\d]{1,12})(?: ?\d{1,4}\b|\W{0,2}[:·])")
+_LINK = re.compile(r"https?:|\]\(|(?<!\w)/?[ru]/\w")
 
 # A story in the form of a letter: nothing up to the line that closes the letter, or to its postscript, is a note.
 _SALUTATION = re.compile(
@@ -175,19 +182,46 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
     end = tail[0].start if tail else len(text)
     head = _head(text[:end], rule_set)
     start = head[-1].end if head else 0
-    spans = head + middle.find(text, start, end, rule_set) + tail
+    spans = [
+        span
+        for run in (head, *([one] for one in middle.find(text, start, end, rule_set)), tail)
+        for span in (_doubted(run) if _is_in_the_form_of(text[start:end], run, text) else run)
+    ]
     num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
-    is_most = max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text)
-    if is_most or _is_told_in_posts(text, spans):
+    if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
         spans = _doubted(spans)
     spans = [span for span in spans if span.rule not in keep]
     return [span for span in spans if not _is_doubted(span)], [span for span in spans if _is_doubted(span)]
 
 
-def _is_told_in_posts(text: str, spans: Sequence[Span]) -> bool:
-    """Whether the line above a post (`Posted by Wilf on ...`) stands at several places of a story."""
-    heads = {text[one.start : one.end].lstrip()[:POST_CHARS] for one in spans if one.rule == "page_furniture"}
-    return any(text.count(f"\n{head}") > 1 for head in heads)
+def _is_in_the_form_of(story: str, note: Sequence[Span], text: str) -> bool:
+    """Whether a note has lines of a form that lines of the story have, and no link: the story is told in posts, mails, edits or
+    under headings, and what looks like its note is one more of them."""
+    if not note:
+        return False
+    removed = text[note[0].start : note[-1].end]
+    if _LINK.search(removed):
+        return False
+    forms = {_form(line) for line in removed.split("\n")} - {""}
+    if not forms:
+        return False
+    in_story, in_text = (Counter(map(_form, part.split("\n"))) for part in (story, text))
+    return any(in_story[form] and in_text[form] >= MIN_SAME_FORM for form in forms)
+
+
+def _form(line: str) -> str:
+    """What a line has in common with others of its kind: its label (`Re:`, `**Day 3.**`), its number, that it is bold, or how a
+    short line begins; "" for prose and dividers."""
+    line = line.strip()
+    if not line or DIVIDER.fullmatch(line[:MAX_HEADING]):
+        return ""
+    if label := _LABEL.match(line):
+        return label[1].lower() + ":"
+    if line[0].isdecimal():
+        return re.sub(r"\d+", "0", line[:4])[:2]
+    if line[:2] == line[-2:] == "**":
+        return "**"
+    return line[:POST_CHARS] if len(line) <= MAX_HEADING else ""
 
 
 def _confidence(score: float) -> float:
@@ -346,14 +380,14 @@ def _is_divided(scored: Sequence[ScoredParagraph], first: int) -> bool:
 def _skip_unsigned(
     scored: Sequence[ScoredParagraph], first: int, narrated: bool, *, label_first: bool
 ) -> int:
-    """The start of a note without the paragraphs next to the story that may belong to the story: they have no sign, and they say "I"
-    as the narrator does (`narrated`), or the author's label, which begins a note at the tail (`label_first`), stands below them."""
+    """The start of a note without the paragraphs next to the story that have no sign and too low a score. They may well be story
+    if they say "I" as the narrator does (`narrated`), or if the author's label, which begins a note at the tail (`label_first`),
+    stands below them."""
     while first + 1 < len(scored) and not _is_divided(scored, first):
         one, below = scored[first], scored[first + 1]
-        if one.evidence or one.is_under_label or one.score >= MIN_UNSIGNED:
-            break
-        above_label = label_first and below.is_labelled
-        if not above_label and not (narrated and says_i(one.paragraph.raw)):
+        may_be_story = (label_first and below.is_labelled) or (narrated and says_i(one.paragraph.raw))
+        least = MIN_UNSIGNED if may_be_story else MIN_BESIDE_STORY
+        if one.evidence or one.is_under_label or one.score >= least:
             break
         first += 1
     return first

@@ -68,6 +68,9 @@ SITE_EVIDENCE = {"reddit_talk": LIKELY, "promotion": STRONG, "part_link": STRONG
 MAX_BARE_LABEL = 60
 """Most characters of a line that only labels what follows."""
 
+_MAY_BE_LABELLED = re.compile(r"\W{0,6}(?:\w{1,12} ){0,2}(?:edit|a ?/ ?n|author|disclaimer)\b", re.IGNORECASE)
+"""The beginning of a paragraph that is searched for signs, whatever its form and its words."""
+
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
 _HEADER = re.compile(r"\W{0,4}(?:to|from|re|cc|subject) ?: ?\S", re.IGNORECASE)
 """A line of the head of a mail or memo."""
@@ -208,7 +211,7 @@ def score_paragraph(
     if len(raw) > MAX_CHARS:
         raw = f"{raw[: MAX_CHARS // 2]} {raw[-MAX_CHARS // 2 :]}"
     score = narration(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
-    if score <= (MIN_OUTERMOST if is_outermost else MIN_NARRATION) and "edit" not in raw[:30].lower():
+    if score <= (MIN_OUTERMOST if is_outermost else MIN_NARRATION) and not _MAY_BE_LABELLED.match(raw):
         return ScoredParagraph(paragraph, {}, score)
     folded = fold(raw)
     its_words = words(folded)
@@ -216,7 +219,7 @@ def score_paragraph(
     if classified > 0 and not _is_english(its_words):
         classified = 0.0
     score += _weigh(classified)
-    if classified < MIN_CLASSIFIED and not folded.startswith("edit"):
+    if classified < MIN_CLASSIFIED and not _MAY_BE_LABELLED.match(raw):
         return ScoredParagraph(paragraph, {}, score)
     scored = ScoredParagraph(paragraph, sign_index(rule_set, where).evidence(folded, its_words), score)
     if scored.is_labelled:
