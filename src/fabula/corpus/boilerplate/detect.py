@@ -82,6 +82,9 @@ UNSIGNED_SECTION = -3.0
 AFTER_LABEL = 2.5
 """The least score of a paragraph after a line that only labels it (`Summary:`)."""
 
+IN_BLOCK = 1.0
+"""The least score of a line below a certain note without a blank line between, in a text with blank lines."""
+
 THRESHOLD = 2.0
 """The least sum over the paragraphs of a note."""
 
@@ -141,6 +144,8 @@ _HEADING = re.compile(
 
 _NUMBERED = re.compile(r"\b(?:chapter|part|book|episode) (?:\d|[ivxl]+\b)", re.IGNORECASE)
 MAX_HEADING = 80
+
+_CONTINUED = re.compile(r"\W{0,4}to be continued\W{0,6}", re.IGNORECASE)
 
 NARRATED = {"author_note", "thanks"}
 """Rules whose signs a narrator who posts the story may give, too."""
@@ -292,8 +297,10 @@ def _best_suffix(
     return best, best_score
 
 
-def _score_after(scored: Sequence[ScoredParagraph]) -> None:
-    """Correct the scores of the paragraphs, in the order of the text, that follow a label or an introduction."""
+def _score_together(scored: Sequence[ScoredParagraph], text: str) -> None:
+    """Correct the scores of the paragraphs, in the order of the text, by those before and after them: below a label or an
+    introduction, in a block of lines with a note, and a quoted prompt above what the author says about it."""
+    has_blank_lines = "\n\n" in text
     for before, one in pairwise(scored):
         if one.paragraph.is_divider:
             continue
@@ -302,6 +309,11 @@ def _score_after(scored: Sequence[ScoredParagraph]) -> None:
             one.is_under_label = True
         elif before.introduces and one.evidence:
             one.score = min(one.score, INTRODUCED)
+        in_block = has_blank_lines and one.paragraph.start - before.paragraph.end == 1
+        if in_block and (before.score >= CERTAIN or before.is_in_block):
+            one.score, one.is_in_block = max(one.score, IN_BLOCK), True
+        if before.paragraph.start == 0 and before.paragraph.raw[0] == ">" and one.is_note and one.evidence:
+            before.score = max(before.score, 0.0)
 
 
 def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) -> list[Span]:
@@ -333,7 +345,7 @@ def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) 
 def _tail(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     scored.reverse()
-    _score_after(scored)
+    _score_together(scored, text)
     if scored:
         start = scored[0].paragraph.start
         raise_in_first_person(scored, text[max(0, start - NARRATION_CHARS) : start])
@@ -359,8 +371,8 @@ def _tail(text: str, rule_set: str) -> list[Span]:
         story, note = scored, []
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
         story.append(note.pop(0))
-    elif note and story and _num_links(note) > 1 and END_MARK.fullmatch(story[-1].paragraph.raw):
-        note.insert(0, story.pop())  # `THE END.` before a list of links belongs to the list
+    elif note and story and _belongs_to_note(story[-1].paragraph.raw, note):
+        note.insert(0, story.pop())
     if not story:
         return _spans(note, 0, len(text), score) if note else []
     last = story[-1].paragraph
@@ -400,6 +412,13 @@ def _is_letter(text: str) -> bool:
 def _opens_letter(text: str) -> bool:
     """Whether a text begins as a letter, and the letter is closed further down."""
     return _is_letter(text) and any(_CLOSING.match(line) for line in text.split("\n"))
+
+
+def _belongs_to_note(last: str, note: Sequence[ScoredParagraph]) -> bool:
+    """Whether the last line above a note is part of it: `To be continued...`, or `THE END.` before a list of links."""
+    return _CONTINUED.fullmatch(last) is not None or (
+        _num_links(note) > 1 and END_MARK.fullmatch(last) is not None
+    )
 
 
 def _num_links(note: Sequence[ScoredParagraph]) -> int:
@@ -458,7 +477,7 @@ def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
 
 def _ends_as_story(one: ScoredParagraph, rule_set: str, below: float = STORY_BELOW) -> bool:
     """Whether a paragraph with signs of a note ends with a sentence of story, which scores less than `below`."""
-    if one.is_under_label:
+    if one.is_under_label or one.evidence.get("story_header", 0.0) >= CERTAIN:
         return False
     *others, ending = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
     last = score_paragraph(ending, rule_set, "head")
@@ -502,7 +521,7 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 
 def _head(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
-    _score_after(scored)
+    _score_together(scored, text)
     if scored:
         end = scored[-1].paragraph.end
         raise_in_first_person(scored, text[end : end + NARRATION_CHARS])

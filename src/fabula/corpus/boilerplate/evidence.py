@@ -92,12 +92,14 @@ class ScoredParagraph:
         evidence: for each rule that found a sign, its log-odds.
         score: log-odds for a note, without the prior.
         is_under_label: whether the paragraph before it is its label.
+        is_in_block: whether it follows a certain note without a blank line.
     """
 
     paragraph: Paragraph
     evidence: dict[str, float]
     score: float
     is_under_label: bool = False
+    is_in_block: bool = False
 
     @property
     def rule(self) -> str:

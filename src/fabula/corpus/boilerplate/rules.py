@@ -456,7 +456,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 + r"(?:to (?:all )?(?:of )?my (?:\w{1,12} )?(?:readers|reviewers|followers|subscribers|patrons)|author here)\W",
                 LEAD + r"an ?:",
                 LEAD
-                + r"(?:foreword|(?:a (?:quick |small )?)?(?:note|word) (?:before (?:you|we) (?:start|begin|read)|from the author)|table of contents|contents"
+                + r"(?:foreword|(?:an? )?(?:quick|short|small|brief|important) (?:note|word|announcement)|(?:a (?:quick |small )?)?(?:note|word) (?:before (?:you|we) (?:start|begin|read)|from the author)|table of contents|contents"
                 r"|author'?s? notes? (?:and|&) \w{1,12})\W{0,4}(?:$|:)",
             ),
             sign(CERTAIN, "trigger warning|content warning", LEAD + r"(?:trigger|content) warnings? ?[:-]"),

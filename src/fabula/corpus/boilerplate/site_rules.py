@@ -89,10 +89,10 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
             sign(
                 LIKELY,
-                "everyone|guys|all|loves|lovelies|no hate|update|guest|to be cont|did any|see that coming",
+                "everyone|guys|all|loves|lovelies|no hate|update|guest|did any|see that coming",
                 r"\bdid any(?:one|body) (?:see|guess|expect|catch) (?:that|this|it)\b[^.!]{0,20}\?|\bsee that coming\?",
                 r"^\W{0,4}(?:hey+|hi+|hello+|heya)\W{1,3}(?:everyone|everybody|guys|y'all|you all|my loves|lovelies)\b",
-                r"^\W{0,4}guest(?: reviewer)?(?: ?\(?\d\)?)? ?:|^\W{0,4}to be continued\W{0,6}$",
+                r"^\W{0,4}guest(?: reviewer)?(?: ?\(?\d\)?)? ?:",
                 r"\bno hate\b|\bupdates? (?:every|on) \w{2,9}days?\b",
             ),
             sign(
