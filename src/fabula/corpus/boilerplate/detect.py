@@ -147,7 +147,7 @@ MAX_HEADING = 80
 
 _CONTINUED = re.compile(r"\W{0,4}to be continued\W{0,6}", re.IGNORECASE)
 
-NARRATED = {"author_note", "thanks"}
+NARRATED = {"author_note", "thanks", "feedback", "reader_call"}
 """Rules whose signs a narrator who posts the story may give, too."""
 
 _POSTED = re.compile(
