@@ -73,7 +73,7 @@ MIN_UNSIGNED, MIN_BESIDE_STORY = 4.5, 3.0
 """The least score of a paragraph without a sign that belongs to a note: where it may as well belong to the story, and elsewhere next
 to the story, without a divider between."""
 
-MIN_NARRATED = 5.0
+MIN_NARRATED = 99.0
 """The least sum of a note below a story whose narrator says "I", without a divider, if a narrator might say all of it."""
 
 UNSIGNED_SECTION = -3.0
@@ -81,9 +81,6 @@ UNSIGNED_SECTION = -3.0
 
 AFTER_LABEL = 2.5
 """The least score of a paragraph after a line that only labels it (`Summary:`)."""
-
-IN_BLOCK = 1.0
-"""The least score of a line below a certain note without a blank line between, in a text with blank lines."""
 
 THRESHOLD = 2.0
 """The least sum over the paragraphs of a note."""
@@ -147,7 +144,7 @@ MAX_HEADING = 80
 
 _CONTINUED = re.compile(r"\W{0,4}to be continued\W{0,6}", re.IGNORECASE)
 
-NARRATED = {"author_note", "thanks", "feedback", "reader_call"}
+NARRATED = {"author_note", "thanks", "feedback"}
 """Rules whose signs a narrator who posts the story may give, too."""
 
 _POSTED = re.compile(
@@ -157,6 +154,13 @@ _POSTED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """What a narrator says who posts the story."""
+
+_IS_WRITTEN = re.compile(
+    _POSTED.pattern
+    + r"|\bblog\b|\bposts?\b(?! office)|\b(?:writ(?:e|ing)|reading) (?:this|it down)\b|\breaders?\b",
+    _POSTED.flags,
+)
+"""What a narrator says who writes the story down, for a forum or for a person."""
 
 MIN_EDIT_WORDS, STORY_IN_EDIT = 5, -1.0
 """An edit of at least so many words, of which the classifier's log-odds are below this, reads as story."""
@@ -187,11 +191,10 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
     end = tail[0].start if tail else len(text)
     head = _head(text[:end], rule_set)
     start = head[-1].end if head else 0
-    spans = [
-        span
-        for run in (head, *([one] for one in middle.find(text, start, end, rule_set)), tail)
-        for span in (_doubted(run) if _is_in_the_form_of(text[start:end], run, text) else run)
-    ]
+    within = [[one] for one in middle.find(text, start, end, rule_set)]
+    story = text[start : len(text) if tail and _is_doubted(tail[0]) else end]
+    runs = [_doubted(run) if _is_in_the_form_of(story, run, text) else run for run in (head, *within, tail)]
+    spans = [span for run in runs for span in run]
     num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
     if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
         spans = _doubted(spans)
@@ -297,10 +300,9 @@ def _best_suffix(
     return best, best_score
 
 
-def _score_together(scored: Sequence[ScoredParagraph], text: str) -> None:
+def _score_together(scored: Sequence[ScoredParagraph]) -> None:
     """Correct the scores of the paragraphs, in the order of the text, by those before and after them: below a label or an
-    introduction, in a block of lines with a note, and a quoted prompt above what the author says about it."""
-    has_blank_lines = "\n\n" in text
+    introduction, and a quoted prompt above what the author says about it."""
     for before, one in pairwise(scored):
         if one.paragraph.is_divider:
             continue
@@ -309,9 +311,6 @@ def _score_together(scored: Sequence[ScoredParagraph], text: str) -> None:
             one.is_under_label = True
         elif before.introduces and one.evidence:
             one.score = min(one.score, INTRODUCED)
-        in_block = has_blank_lines and one.paragraph.start - before.paragraph.end == 1
-        if in_block and (before.score >= CERTAIN or before.is_in_block):
-            one.score, one.is_in_block = max(one.score, IN_BLOCK), True
         if before.paragraph.start == 0 and before.paragraph.raw[0] == ">" and one.is_note and one.evidence:
             before.score = max(before.score, 0.0)
 
@@ -345,7 +344,7 @@ def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) 
 def _tail(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_end(text, TAIL_CHARS), rule_set, "tail", MAX_TAIL)
     scored.reverse()
-    _score_together(scored, text)
+    _score_together(scored)
     if scored:
         start = scored[0].paragraph.start
         raise_in_first_person(scored, text[max(0, start - NARRATION_CHARS) : start])
@@ -358,9 +357,9 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if first < len(scored):
         narrated = is_in_first_person(text[: scored[first].paragraph.start][-NARRATION_CHARS:])
         first = _skip_unsigned(scored, first, narrated, label_first=True)
-        if narrated and score < MIN_NARRATED and _may_be_narrated(scored[first:]):
+        if narrated and not _is_divided(scored, first) and _may_be_narrated(scored[first:]):
             signed = any(one.evidence for one in scored[first:])
-            if not _is_divided(scored, first) and (not signed or _POSTED.search(text)):
+            if not signed or _IS_WRITTEN.search(text[: scored[first].paragraph.start]):
                 score = min(score, MIN_DOUBTED)
     story, note = scored[:first], scored[first:]
     doubted: list[Span] = []
@@ -521,7 +520,7 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
 
 def _head(text: str, rule_set: str) -> list[Span]:
     scored = _score_from_one_end(from_the_start(text, HEAD_CHARS), rule_set, "head", MAX_HEAD)
-    _score_together(scored, text)
+    _score_together(scored)
     if scored:
         end = scored[-1].paragraph.end
         raise_in_first_person(scored, text[end : end + NARRATION_CHARS])

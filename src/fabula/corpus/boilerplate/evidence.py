@@ -69,7 +69,6 @@ MAX_BARE_LABEL = 60
 """Most characters of a line that only labels what follows."""
 
 _MAY_BE_LABELLED = re.compile(r"\W{0,6}(?:\w{1,12} ){0,2}(?:edit|a ?/ ?n|author|disclaimer)\b", re.IGNORECASE)
-"""The beginning of a paragraph that is searched for signs, whatever its form and its words."""
 
 _SPEECH = re.compile(r"[.,!?…—–-]\s?[\"”]")
 _HEADER = re.compile(r"\W{0,4}(?:to|from|re|cc|subject) ?: ?\S", re.IGNORECASE)
@@ -78,7 +77,7 @@ _HEADER = re.compile(r"\W{0,4}(?:to|from|re|cc|subject) ?: ?\S", re.IGNORECASE)
 _LETTERS = re.compile(r"[a-z']+")
 _SENTENCE = re.compile(r"[^.!?]{12,}")
 _TAG = re.compile(
-    r",\W{0,2} (?:it|he|she|they|i|you|the \w+) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
+    r"(?:,\W{0,2} (?:it|he|she|they|the \w+)|[,?!.][^\w\s]{1,2} (?:i|you)) (?:said|says|read|asked|replied|mouthed|whispered|called)\b"
 )
 # he, his, her, hers, him, she, they, them. Each alternative begins with its letter, so that the search skips all others.
 _THIRD_PERSON = re.compile(r"h(?<!\wh)(?:e|is|ers?|im)\b|s(?<!\ws)he\b|t(?<!\wt)he[ym]\b")
@@ -92,14 +91,12 @@ class ScoredParagraph:
         evidence: for each rule that found a sign, its log-odds.
         score: log-odds for a note, without the prior.
         is_under_label: whether the paragraph before it is its label.
-        is_in_block: whether it follows a certain note without a blank line.
     """
 
     paragraph: Paragraph
     evidence: dict[str, float]
     score: float
     is_under_label: bool = False
-    is_in_block: bool = False
 
     @property
     def rule(self) -> str:
@@ -213,7 +210,7 @@ def score_paragraph(
     if len(raw) > MAX_CHARS:
         raw = f"{raw[: MAX_CHARS // 2]} {raw[-MAX_CHARS // 2 :]}"
     score = narration(raw) - min(6.0, max(0, len(paragraph.raw) - 300) / 250)
-    if score <= (MIN_OUTERMOST if is_outermost else MIN_NARRATION) and not _MAY_BE_LABELLED.match(raw):
+    if score <= (MIN_OUTERMOST if is_outermost else MIN_NARRATION) and not _may_be_signed(raw):
         return ScoredParagraph(paragraph, {}, score)
     folded = fold(raw)
     its_words = words(folded)
@@ -221,7 +218,7 @@ def score_paragraph(
     if classified > 0 and not _is_english(its_words):
         classified = 0.0
     score += _weigh(classified)
-    if classified < MIN_CLASSIFIED and not _MAY_BE_LABELLED.match(raw):
+    if classified < MIN_CLASSIFIED and not _may_be_signed(raw):
         return ScoredParagraph(paragraph, {}, score)
     scored = ScoredParagraph(paragraph, sign_index(rule_set, where).evidence(folded, its_words), score)
     if scored.is_labelled:
@@ -232,6 +229,11 @@ def score_paragraph(
         scored.score -= max(0.0, _weigh(classified) - CLASSIFIER_MAX_AT_HEAD[rule_set])
     scored.score += min(sum(scored.evidence.values()), MAX_EVIDENCE)
     return scored
+
+
+def _may_be_signed(raw: str) -> bool:
+    """Whether a paragraph is searched for signs, whatever its form and its words: it has a label or a link."""
+    return _MAY_BE_LABELLED.match(raw) is not None or "](" in raw
 
 
 def has_sign(paragraph: Paragraph, rule_set: str) -> bool:

@@ -76,7 +76,7 @@ def _paragraph(text: str, start: int, end: int, dividers: Container[int] | None 
     of `dividers`."""
     raw = text[start:end]
     stripped = raw.strip()
-    if not stripped:
+    if not stripped or stripped == ">":
         return None
     start += raw.index(stripped[0])
     if dividers is not None:

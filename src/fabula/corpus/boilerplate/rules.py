@@ -258,7 +258,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"^(?=.{3,200}$)(?:[\s|/<>«»←→‹›⏮⏭◄►•·\[\]()~–—-]{0,8}(?:first|prev(?:ious)?|next|last|latest|index|home|contents|toc|start|wiki|patreon|discord|royal ?road|chapter list|table of contents)"
                 r"(?: (?:chapter|part|book|story))?(?: \d{1,3})?(?=[\s|/<>«»←→‹›⏮⏭◄►•·\[\]()~–—-]|$)){2,10}[\s|/<>«»←→‹›⏮⏭◄►•·\[\]()~–—-]{0,8}$",
             ),
-            sign(STRONG, "tbc", LEAD + r"tbc\W{0,6}$"),
+            sign(STRONG, "tbc|/", LEAD + r"(?:tbc|\d ?/ ?\d)\W{0,6}$"),
             sign(
                 LIKELY,
                 "more |part |rest ",
@@ -331,7 +331,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 STRONG,
                 "thank|thx|ty |tysm",
                 r"\b(?:thanks?|thx|ty|tysm|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
-                r"\b(?:thanks?|thank (?:you|u)|thx)(?! for (?:coming|joining|listening|being|having|your time))(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[!.]|[\s!.:)<3]*$)",
+                r"\b(?:thanks?|thank (?:you|u)|thx)(?![^.!?]{0,30} for (?:coming|joining|listening|being|having|your time))(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[!.]|[\s!.:)<3]*$)",
                 r"\b(?:thanks?|thank (?:you|u)) (?:\w{1,12} ){0,3}for (?:(?:all|the|your|so|such|a|many|this|of|these|lovely|nice|great|fun|wonderful|awesome|cool|amazing|good|interesting) ){1,5}(?:support|love|inspiration|story|compliments?|idea|suggestions?|encouragement|response|reads?|reception|views|votes)\b",
                 r"\b(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w{1,12}){0,4} (?:to|goes to) (?:\w{1,12} )?/?u/",
                 r"^\W{0,4}(?:many |big |huge |so )?(?:thanks|thank you|thx|tysm)(?: so much| very much| again| a lot)? (?:guys|everyone|everybody|y'all|folks|all|reddit|op)\W{0,6}$",

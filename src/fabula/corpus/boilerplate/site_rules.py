@@ -22,7 +22,7 @@ SITE_RULES: tuple[Rule, ...] = (
                 r"(?:main )?pairings?|(?:additional |freeform )?tags|stats|(?:story |chapter )?summary|genres?|beta(?:s|(?:ed|'d)? by|"
                 r" readers?)?|disclaimers?|gift for|spoilers?|collections?|(?:main )?characters|dedicat(?:ed to|ion)|series|language|"
                 r"published|original(?:ly)? (?:work|posted)) ?(?::|-{1,2} |– |— )",
-                r"^\W{0,4}(?:a ?/ ?n|notes?) (?:is )?at the (?:bottom|end)\b|^\W{0,4}(?:about the author|author'?s? bio)\b|^archive of our own\b|^dedicated to @|^posted (?:originally )?on the archive of our own",
+                r"^\W{0,4}(?:standard|usual|all|the usual) disclaimers?\b|^\W{0,4}(?:a ?/ ?n|notes?) (?:is )?at the (?:bottom|end)\b|^\W{0,4}(?:about the author|author'?s? bio)\b|^archive of our own\b|^dedicated to @|^posted (?:originally )?on the archive of our own",
                 r"\b(?:i|we) (?:do not|don't|dont|sadly don't) own\b[^.!?]{0,60}(?:harry|potter|twilight|naruto|anything|any of|characters?|recogni[sz]e|rights|$)",
                 r"^\W{0,4}i (?:own nothing|don't own)\b",
             ),
