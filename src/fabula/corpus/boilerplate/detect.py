@@ -39,7 +39,7 @@ from fabula.corpus.boilerplate.paragraphs import (
     from_the_start,
     pieces,
 )
-from fabula.corpus.boilerplate.rule import CERTAIN, HINT
+from fabula.corpus.boilerplate.rule import CERTAIN, HINT, STRONG
 from fabula.story import Span
 
 TAIL_CHARS, HEAD_CHARS = 8000, 6000
@@ -85,6 +85,9 @@ AFTER_LABEL = 2.5
 THRESHOLD = 2.0
 """The least sum over the paragraphs of a note."""
 
+MIN_LAST = 2.05
+"""The least score of a note's last paragraph without a sign, if no sign in the note is certain to be the author's."""
+
 MIN_DOUBTED = 0.5
 """With a sum between this and `THRESHOLD` the paragraphs stay, and are shown as doubtful."""
 
@@ -118,6 +121,8 @@ POST_CHARS, MIN_SAME_FORM = 12, 3
 them stands in the story, those in the note are doubtful."""
 
 _LABEL = re.compile(r"\W{0,4}((?:[^\W\d]{1,12} ){0,2}?[^\W\d]{1,12})(?: ?\d{1,4}\b|\W{0,2}[:·])")
+_NOTE_WORD = re.compile(r"\b(thank|feedback|comment|reader|subscri|review|update|post|vote)(?:s|bers?|be)?\b")
+_SIGNATURE = re.compile(r"[-–—~]\s?\S[^.!?]{0,30}")
 _LINK = re.compile(r"https?:|\]\(|(?<!\w)/?[ru]/\w")
 
 # A story in the form of a letter: nothing up to the line that closes the letter, or to its postscript, is a note.
@@ -130,7 +135,7 @@ SALUTATION_CHARS = 250
 
 _POSTSCRIPT = re.compile(r"\W{0,3}(?:p\.? ?){1,3}s\b", re.IGNORECASE)
 _CLOSING = re.compile(
-    r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with |all my )?(?:much )?love|sincerely|respectfully|"
+    r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with )?(?:all my )?(?:much )?love|sincerely|respectfully|"
     r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
     re.IGNORECASE,
 )
@@ -361,6 +366,10 @@ def _tail(text: str, rule_set: str) -> list[Span]:
             signed = any(one.evidence for one in scored[first:])
             if not signed or _IS_WRITTEN.search(text[: scored[first].paragraph.start]):
                 score = min(score, MIN_DOUBTED)
+        if not _is_divided(scored, first) and _may_be_story(
+            text[: scored[first].paragraph.start], scored[first:]
+        ):
+            score = min(score, MIN_DOUBTED)
     story, note = scored[:first], scored[first:]
     doubted: list[Span] = []
     if note and not story and not _is_all_note(text, note, rule_set):
@@ -386,6 +395,19 @@ def _tail(text: str, rule_set: str) -> list[Span]:
 def _is_divided(scored: Sequence[ScoredParagraph], first: int) -> bool:
     """Whether a divider stands between the note that starts at `first` and the story before it."""
     return scored[first].paragraph.is_divider or (first > 0 and scored[first - 1].paragraph.is_divider)
+
+
+def _may_be_story(story: str, note: Sequence[ScoredParagraph]) -> bool:
+    """Whether what may be a note has no sign that only an author or a page gives, and either ends with a paragraph that may be story
+    or thanks and asks as the story above it does."""
+    signs = {rule for one in note for rule, evidence in one.evidence.items() if evidence >= STRONG}
+    if signs - NARRATED:
+        return False
+    last = next((one for one in reversed(note) if not _SIGNATURE.fullmatch(one.paragraph.raw)), note[-1])
+    if not last.evidence and last.score < MIN_LAST and not last.paragraph.is_divider:
+        return True
+    said = Counter(_NOTE_WORD.findall(fold(story)))
+    return any(said[word] > 1 for one in note for word in _NOTE_WORD.findall(fold(one.paragraph.raw)))
 
 
 def _skip_unsigned(
@@ -442,7 +464,7 @@ def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph], rule_set: st
             return False
         if not _reads_as_story(edits) and not _POSTED.search(text):
             return False
-    return is_in_first_person(text[-NARRATION_CHARS:])
+    return is_in_first_person(text[-NARRATION_CHARS:]) or _IS_WRITTEN.search(text) is not None
 
 
 def _mentions_text(one: ScoredParagraph) -> bool:

@@ -452,8 +452,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 LEAD
                 + r"(?:(?:quick |small |brief |final |end |ending |short )?(?:author|writer|op)(?:'?s|s'|)? ?-? ?(?:(?:end)?notes?|comments?|edit)|a ?/ ?n|a\.n\.|ooc)\s?(?:\d )?(?:\([^()]{0,40}\))?[\])}]{0,2}\s?(?::|-|–|—|\.|,|\]|$|i |this |sorry|so |it |the )",
                 LEAD + r"a ?/ ?n\b",
-                LEAD
-                + r"(?:to (?:all )?(?:of )?my (?:\w{1,12} )?(?:readers|reviewers|followers|subscribers|patrons)|author here)\W",
+                LEAD + r"author here\W",
                 LEAD + r"an ?:",
                 LEAD
                 + r"(?:foreword|(?:an? )?(?:quick|short|small|brief|important) (?:note|word|announcement)|(?:a (?:quick |small )?)?(?:note|word) (?:before (?:you|we) (?:start|begin|read)|from the author)|table of contents|contents"
@@ -468,6 +467,12 @@ RULE_LIST: tuple[Rule, ...] = (
                 + r"(?:disclaimer ?[:,-]|tl ?[;:,]? ?dr\b|obligatory:|inspir(?:ed by|ation) ?:|(?:trigger|content) warnings? ?[:-])",
             ),
             sign(STRONG, "obligatory", LEAD + r"obligatory\b"),
+            sign(
+                LIKELY,
+                "to my|to all",
+                LEAD
+                + r"to (?:all )?(?:of )?my (?:\w{1,12} )?(?:readers|reviewers|followers|subscribers|patrons)\W",
+            ),
             sign(
                 LIKELY,
                 "note|btw|fyi|warning|credit|source|context|reference|tw|cw|nsfw|fun fact|spoiler|backstory|prologue note|clarif",
