@@ -82,6 +82,9 @@ UNSIGNED_SECTION = -3.0
 AFTER_LABEL = 2.5
 """The least score of a paragraph after a line that only labels it (`Summary:`)."""
 
+MAX_SUMMARY = 6
+"""The most paragraphs from the label of a summary to the next label."""
+
 THRESHOLD = 2.0
 """The least sum over the paragraphs of a note."""
 
@@ -320,6 +323,15 @@ def _score_together(scored: Sequence[ScoredParagraph]) -> None:
             before.score = max(before.score, 0.0)
 
 
+def _score_summary(scored: Sequence[ScoredParagraph]) -> None:
+    """Correct the scores of a summary at the head, which reads like story, between its label and the next one."""
+    labels = [number for number, one in enumerate(scored) if one.is_bare_label]
+    for first, last in pairwise(labels):
+        if "summary" in scored[first].paragraph.raw.lower() and last - first <= MAX_SUMMARY:
+            for one in scored[first + 1 : last]:
+                one.score, one.is_under_label = max(one.score, AFTER_LABEL), True
+
+
 def _spans(note: Sequence[ScoredParagraph], start: int, end: int, score: float) -> list[Span]:
     """The note's paragraphs as spans that cover `start` to `end`, one for each run of paragraphs of one rule.
 
@@ -362,12 +374,9 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if first < len(scored):
         narrated = is_in_first_person(text[: scored[first].paragraph.start][-NARRATION_CHARS:])
         first = _skip_unsigned(scored, first, narrated, label_first=True)
-        if narrated and not _is_divided(scored, first) and _may_be_narrated(scored[first:]):
-            signed = any(one.evidence for one in scored[first:])
-            if not signed or _IS_WRITTEN.search(text[: scored[first].paragraph.start]):
-                score = min(score, MIN_DOUBTED)
-        if not _is_divided(scored, first) and _may_be_story(
-            text[: scored[first].paragraph.start], scored[first:]
+        above, note = text[: scored[first].paragraph.start], scored[first:]
+        if not _is_divided(scored, first) and (
+            _may_be_story(above, note) or (narrated and _is_narrated(above, note))
         ):
             score = min(score, MIN_DOUBTED)
     story, note = scored[:first], scored[first:]
@@ -548,6 +557,7 @@ def _head(text: str, rule_set: str) -> list[Span]:
         raise_in_first_person(scored, text[end : end + NARRATION_CHARS])
     prior, margin = PRIORS[rule_set], UNSIGNED_MARGIN[rule_set]
     prior_in_note = max(prior, PRIOR_IN_NOTE) if scored and scored[0].is_labelled else prior
+    _score_summary(scored)
     scored.reverse()  # now the story comes first, as at the tail
     if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
         return spans
@@ -572,6 +582,12 @@ def _head(text: str, rule_set: str) -> list[Span]:
     ):
         return _doubted(spans)
     return spans
+
+
+def _is_narrated(story: str, note: Sequence[ScoredParagraph]) -> bool:
+    """Whether a narrator who says "I" may say a note, since it has no sign, or since the narrator writes the story down."""
+    signed = any(one.evidence for one in note)
+    return _may_be_narrated(note) and (not signed or _IS_WRITTEN.search(story) is not None)
 
 
 def _may_be_narrated(note: Sequence[ScoredParagraph]) -> bool:

@@ -722,6 +722,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"[(\[]\s?(?:word ?count|wc|words)\s?[:=-]?\s?[\d,]{2,7}(?: words)?\s?[)\]]",
                 r"[(\[]\s?~?(?:exactly )?[\d,]{2,6} words\s?[)\]]",
             ),
+            sign(STRONG, "word|wc", LEAD + r"(?:word ?-?count|wc) ?[:=] ?~?[\d,]{2,7}\b"),
             sign(LIKELY, "word", LEAD + r"~?(?:exactly |about |around )?[\d,]{2,7} words[.,;!] "),
         ),
         examples=("[WC: 784]", "*~700 words*"),
