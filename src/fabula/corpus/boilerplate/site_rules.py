@@ -28,7 +28,8 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
             sign(
                 LIKELY,
-                "author|title|words|chapters|status|setting|timeline|note",
+                "author|title|words|chapters|status|setting|timeline|note|by ",
+                r"^\W{0,4}by [^\s.!?]{3,30}\W{0,4}$",
                 LEAD + r"(?:author|title|penname|words|chapters|status|setting|timeline|written by) ?: ?\S",
             ),
         ),
