@@ -11,7 +11,8 @@ on the first megabytes (never more than the file has), and fabula on one core ru
 compared. A round runs each of them once; what is printed are medians over the rounds, and medians of the ratios within a
 round. Rates are megabytes of input per second of wall time, and per second of processor time, which a busy machine
 falsifies less. A round over 210 MB takes some minutes, one over 2 GB of fabula alone (--megabytes
-2000 --rounds 1 --only fabula) about a quarter of an hour.
+2000 --rounds 1 --only fabula) about a quarter of an hour. --only ray runs two cores without and with Ray, kills one of
+Ray's workers after a minute, and prints the hash of both corpora, which must be the same.
 """
 
 import argparse
@@ -149,12 +150,19 @@ class Run(NamedTuple):
     peak_bytes: float
 
 
+RAY_WORKER = "ray::clean_batches"
+LOST_AFTER_SECONDS = 60
+
+
 def measure(command: list[str], cores: int, folder: Path) -> Run:
-    """Run a command on some cores, in `folder`, where it may leave what it likes."""
+    """Run a command on some cores, in `folder`, where it may leave what it likes. A worker of Ray is killed on the way.
+
+    Memory is that of all its processes at the most; pages that several share are counted once.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     environment = os.environ | {"RAYON_NUM_THREADS": str(cores), "OMP_NUM_THREADS": str(cores)}
-    peak = 0
+    peak, lost = 0, None
     with (folder / "errors").open("w+") as errors:
         child = subprocess.Popen(
             command,
@@ -168,8 +176,13 @@ def measure(command: list[str], cores: int, folder: Path) -> Run:
         while child.poll() is None:
             with suppress(psutil.Error):
                 family = [process, *process.children(recursive=True)]
-                peak = max(peak, sum(one.memory_info().rss for one in family))
-            time.sleep(0.2)
+                peak = max(peak, sum(one.memory_full_info().pss for one in family))
+                busy = [one for one in family if one.cmdline()[:1] == [RAY_WORKER]]
+                if busy and not lost and time.perf_counter() - began > LOST_AFTER_SECONDS:
+                    lost = busy[0].pid
+                    busy[0].kill()
+                    print(f"killed a worker of Ray, after {time.perf_counter() - began:.0f} s", flush=True)
+            time.sleep(0.5)
         seconds = time.perf_counter() - began
         if child.returncode:
             errors.seek(0)
@@ -205,13 +218,14 @@ def contenders(path: Path, work: Path, only: str | None, datatrove: str | None) 
     def fabula(name: str, path: Path, cores: int, *more: str) -> None:
         found[name] = Contender([*clean, str(path), "--workers", str(cores), *more], path, cores)
 
+    if only in (None, "ray"):
+        fabula("fabula, Ray on two cores, one worker killed", path, 2, "--ray", "local")
     if only in (None, "fabula"):
         fabula("fabula, one core, copies not looked for", path, 1, *ignore)
         fabula("fabula, one core, copies dropped", path, 1)
         fabula("fabula, two cores, copies not looked for", path, 2, *ignore)
+    if only in (None, "fabula", "ray"):
         fabula("fabula, two cores, copies dropped", path, 2)
-    if only in (None, "ray"):
-        fabula("fabula, Ray on two cores, copies dropped", path, 2, "--ray", "local")
     if only in (None, "peers"):
         few = head(path, FEW_BYTES, work / "few.txt")
         fabula("fabula, one core, copies not looked for (few)", few, 1, *ignore)
@@ -267,6 +281,9 @@ def main() -> None:
             for name, (command, _, cores) in found.items():
                 with tempfile.TemporaryDirectory(dir=work) as here:
                     runs[name].append(measure(command, cores, Path(here)))
+                if (manifest := work / "corpus" / "manifest.json").is_file():
+                    content = json.loads(manifest.read_text(encoding="utf-8"))["counts"]["content"]
+                    print(f"corpus {content}", flush=True)
                 for left in ("corpus", "datatrove"):
                     shutil.rmtree(work / left, ignore_errors=True)
                 run = runs[name][-1]

@@ -1,7 +1,13 @@
-"""Every command of the documents is run, in a folder that holds what it names, and so is every command that is printed meanwhile."""
+"""Every command of the documents is run, in a folder that holds what it names, and so is every command that is printed meanwhile.
+
+They run in this process, on one tiny model, with values that make them short. An export to ONNX and the start of a Space take
+long and do not depend on how the command was typed; so ONNX is made once, and the Space is not started
+(tests/publishing/test_publish.py does).
+"""
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import signal
@@ -10,6 +16,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +30,12 @@ from hub import TOKEN, Hub
 from test_docs import LINES
 
 from fabula.cli.app import app, globals_first
+from fabula.exporting.export import ExportResult, export
 from fabula.install import program
 from fabula.models.records import ModelRecords
 from fabula.publishing.card import render_card
 
-QUICK = "num_epochs = 2\nbatch_tokens = 256\ncontext_length = 64\nnum_validations = 2\n"
+QUICK = {"num_epochs": 2, "batch_tokens": 256, "context_length": 64, "num_validations": 2}
 
 ELSEWHERE = {
     "--ray HEAD": "needs a cluster; tests/corpus/test_clean_ray.py starts one",
@@ -49,6 +57,7 @@ NOT_SHOWN = {
     "doctor",
     "doctor stories.txt",
     "doctor stories.txt --base small",
+    "doctor stories.txt --base small --recipe default,sharding=full",
     "evaluate runs/stories-1",
     "tune runs/stories-1 --split train --num-settings 1 --num-stories 2 --max-new-tokens 8",
 }
@@ -62,7 +71,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_gpt2_dir: Path) -> Iter
     rows = "".join(f"<sos> {story.replace(chr(10), ' <nl> ')} <eos>\n" for story in TINY_STORIES)
     (folder / "stories.txt").write_text(rows, encoding="utf-8")
     for name in ("mine.toml", "decisions.jsonl"):
-        (folder / name).write_text(QUICK if name == "mine.toml" else "", encoding="utf-8")
+        lines = (f"{field} = {value}\n" for field, value in QUICK.items())
+        (folder / name).write_text("".join(lines) if name == "mine.toml" else "", encoding="utf-8")
     for base in ("small", "gpt2", "BASE"):
         shutil.copytree(tiny_gpt2_dir, folder / base)
     with pytest.MonkeyPatch.context() as patch:
@@ -80,6 +90,18 @@ def type_in(line: str) -> None:
     assert not app(args=globals_first(shlex.split(line)), prog_name="fabula", standalone_mode=False)
 
 
+EXPORTED: dict[str, ExportResult] = {}
+
+
+def export_once(model: str | Path, to: str, *, out: str | Path | None = None, **options: Any) -> ExportResult:
+    """As `export`, but a copy of an earlier export to this format, where there is one: all models here are the same."""
+    if out is None or to not in EXPORTED or not Path(EXPORTED[to].out).exists():
+        EXPORTED[to] = export(model, to, out=out, **options)
+    else:
+        shutil.copytree(EXPORTED[to].out, out)
+    return EXPORTED[to]
+
+
 def as_run_here(line: str, number: int) -> str:
     """The command from a small base, with a quick recipe, and into a folder of its own."""
     name = line.split()[0]
@@ -87,6 +109,10 @@ def as_run_here(line: str, number: int) -> str:
         line = re.sub(r"--out \S+", f"--out model-{number}", line)
     if name in ("train", "run"):
         line = re.sub(r" --base \S+| --recipe default(?!,)", "", line) + " --base small"
+        line = line.replace("--max-minutes 10", "--max-minutes 0.1").replace("run --", "run stories.txt --")
+        if "--recipe default," in line:
+            fields = "".join(f",{field}={value}" for field, value in QUICK.items() if field not in line)
+            return re.sub(r"--recipe default\S*", rf"\g<0>{fields}", line)
         return line + (" --recipe mine.toml" if "--recipe" not in line else "")
     return line + {
         "evaluate": " --num-samples 2",
@@ -109,13 +135,16 @@ def test_a_command_works_as_pasted_and_so_does_what_it_prints(
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("builtins.input", lambda _: "q")
     monkeypatch.setattr("fabula.publishing.static.vendor", lambda folder: None)  # npm's libraries
+    monkeypatch.setattr("fabula.publishing.check.start_and_ask", lambda *_: "Once upon a time")
+    monkeypatch.setattr("fabula.exporting.export.export", export_once)
+    monkeypatch.setattr("fabula.training.predict.MEASURED_SECONDS", 0.5)
     number = sorted(RUN_HERE | NOT_SHOWN).index(line)
     typed = [line]
     while typed:
         type_in(as_run_here(typed.pop(), number))
         shown = capsys.readouterr().out
         assert shown
-        printed = re.findall(rf"(?m){re.escape(program())} (.+?)(?:$| predicts a training)", shown)
+        printed = re.findall(rf"(?m){re.escape(program())} (.+?)$", shown)
         typed += [each for each in printed if "STORIES" not in each and not each.startswith("bases")]
 
 
@@ -145,13 +174,15 @@ def test_a_command_that_serves_works_as_pasted(place: Path):
             process.wait()
 
 
-def test_the_python_of_a_model_card_writes(place: Path):
+def test_the_python_of_a_model_card_writes(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     card = render_card(
         ModelRecords.of(place / "MODEL"), licence="mit", corpus_licence="mit", repo="MODEL", space=None
     )
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     code = code.replace("max_new_tokens=200", "max_new_tokens=8")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True, timeout=300
-    )
-    assert done.stdout.startswith("Once upon a time,")
+    monkeypatch.chdir(place)
+    Path("card.py").write_text(code, encoding="utf-8")
+    runpy.run_path("card.py", run_name="__main__")
+    assert capsys.readouterr().out.startswith("Once upon a time,")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import fabula
-from fabula.cli.app import app
+from fabula.cli.app import app, memory_problem
 
 
 def command(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -84,6 +84,25 @@ def test_an_error_is_one_line_and_debug_shows_the_traceback(tmp_path):
     assert result.stderr.startswith(f"fabula: error: {missing}: ")
     assert "Traceback" not in result.stderr
     assert "Traceback" in command("run", str(missing), "--out", str(tmp_path / "run"), "--debug").stderr
+
+
+CHECKPOINTING = "gradient_checkpointing=true"
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("run stories.txt", f"--recipe default,{CHECKPOINTING}"),
+        ("train corpus --recipe mine.toml", f"--recipe mine.toml,{CHECKPOINTING}"),
+        (f"train corpus --recipe full,{CHECKPOINTING}", "a shorter context_length"),
+        ("write model", "a smaller model"),
+    ],
+)
+def test_a_lack_of_memory_names_what_helps(words: str, advice: str):
+    assert memory_problem("CUDA out of memory", words.split()).startswith(
+        f"the GPU is out of memory; try {advice}"
+    )
+    assert memory_problem("", words.split()).startswith(f"this machine is out of memory; try {advice}")
 
 
 def test_the_shared_options_may_come_before_or_after_the_command(tmp_path):

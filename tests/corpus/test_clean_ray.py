@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -22,6 +24,16 @@ def test_no_cluster_at_the_address(tmp_path: Path, address: str) -> None:
     with pytest.raises(FabulaError, match="no Ray cluster answers; give the address of its head"):
         clean(path, tmp_path / "out", ray=address)
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(("end", "told"), [("os._exit(1)", "Ray is gone\n"), ("pass", "")])
+def test_a_program_that_ray_ends_says_so(end: str, told: str) -> None:
+    """Ray's library ends the process itself, so that no `except` sees it."""
+    code = f"import os\nfrom fabula.corpus.runners import _told_if_killed\nwith _told_if_killed('Ray is gone'): {end}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr == told
 
 
 def files_of_people(folder: Path) -> Path:

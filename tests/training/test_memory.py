@@ -14,8 +14,16 @@ from typer.testing import CliRunner
 from fabula.cli.app import app, register
 from fabula.models.find import BUNDLED_TINY
 from fabula.models.load import fuse_activations, load_model
+from fabula.training import memory
 from fabula.training.loss import StoryLoss
-from fabula.training.memory import FREE_SHARE, PROGRAM_GB, memory_gb, model_size, smaller_recipe
+from fabula.training.memory import (
+    FREE_SHARE,
+    PROGRAM_GB,
+    memory_gb,
+    model_size,
+    sharded_memory_gb,
+    smaller_recipe,
+)
 from fabula.training.recipe import ModelSize, Recipe, load_recipe
 from fabula.training.weights import layers_of, set_dropout
 
@@ -139,3 +147,16 @@ def test_doctor_names_the_recipe_that_fits(tmp_path: Path, monkeypatch: pytest.M
 
     assert "fits       --recipe default" in say((full + adapters) / 2)
     assert "choose a smaller base model" in say(0.1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "num_gpus", "expected"), [("full", 2, 12), ("full", 8, 5), ("default", 2, 4)]
+)
+def test_each_gpu_has_its_part_of_a_sharded_model(
+    recipe: str, num_gpus: int, expected: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Llama 3.2 1B, whose figures stand in docs/scale.md."""
+    size = ModelSize(1_235_814_400, 262_668_288, "llama")
+    monkeypatch.setattr(memory, "model_size", lambda *_: size)
+    needed = sharded_memory_gb(load_recipe(recipe), Path("anywhere"), num_gpus)
+    assert round(needed - PROGRAM_GB) == expected

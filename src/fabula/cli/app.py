@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from fabula.cli.terminal import ProgressMode, Terminal
 from fabula.config import describe_problem
+from fabula.defaults import RECIPE
 from fabula.errors import FabulaError, did_you_mean
 from fabula.install import as_typed
 from fabula.stopping import STOP_SIGNALS
@@ -38,6 +39,7 @@ WHAT_TO_DO = {
     errno.EDQUOT: DISK_FULL,
     errno.EFBIG: "File too large; raise the limit on files (ulimit -f) and run the same command again",
 }
+OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 FROM_THE_SYSTEM = (*WHAT_TO_DO, errno.EACCES, errno.EROFS, errno.EIO)
 
 
@@ -131,7 +133,7 @@ def main() -> None:
     except MemoryError:
         if debug:
             raise
-        fail("out of memory; try a smaller model, a smaller batch or a shorter context")
+        fail(memory_problem("", arguments))
     except BrokenPipeError:
         raise SystemExit(0) from None
     except OSError as error:
@@ -142,10 +144,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        if "out of memory" in str(error).lower():
-            fail(
-                "the GPU is out of memory; try a smaller model, a shorter context_length or gradient_checkpointing"
-            )
+        if OUT_OF_MEMORY.search(str(error)):
+            fail(memory_problem(str(error), arguments))
         for number in FROM_THE_SYSTEM:  # libraries in Rust wrap the system's error in one of their own
             if os.strerror(number) in str(error):
                 fail(WHAT_TO_DO.get(number, os.strerror(number)))
@@ -153,6 +153,21 @@ def main() -> None:
     if code == INTERRUPTED:
         print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
     raise SystemExit(code or 0)
+
+
+def memory_problem(message: str, arguments: list[str]) -> str:
+    """A one-line error for a lack of memory that a library reports with this message."""
+    where = "the GPU" if re.search("CUDA|HIP|MPS", message) else "this machine"
+    advice = "try a smaller model"
+    if {"run", "train"} & set(arguments):
+        advice = "try a shorter context_length or a smaller base model"
+        typed = " ".join(arguments)
+        if "gradient_checkpointing" not in typed:
+            recipe = re.search(r"--recipe[= ](\S+)", typed)
+            advice = advice.replace(
+                "try", f"try --recipe {recipe[1] if recipe else RECIPE},gradient_checkpointing=true,", 1
+            )
+    return f"{where} is out of memory; {advice}"
 
 
 def usage_problem(error: Any) -> str:

@@ -29,7 +29,7 @@ def doctor(
     """Show what this machine can do, and predict what training on STORIES will take.
 
     The prediction is a measurement: it trains for a few seconds on the first stories, and saves nothing. Bases that are not on
-    this machine are predicted from their size.
+    this machine are predicted from their size, and for a recipe with sharding only the memory of each GPU is calculated.
     """
     import platform
 
@@ -37,9 +37,10 @@ def doctor(
     import torch
 
     from fabula.files import library_versions
-    from fabula.models.bases import TINY
+    from fabula.models.bases import BASES, TINY
     from fabula.models.device import best_device, device_name
-    from fabula.models.find import cached_names
+    from fabula.models.find import cached_names, is_at_hand
+    from fabula.training.recipe import load_recipe
 
     versions = library_versions("torch", "transformers", "tokenizers")
     print(f"python     {platform.python_version()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()))
@@ -49,9 +50,18 @@ def doctor(
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     device = best_device()
     print(f"GPU        {', '.join(gpus) or ('none' if device.type == 'cpu' else device_name(device))}")
-    print(f"bases      offline: {', '.join([TINY, *cached_names()])}, or a folder")
+    at_hand = [base.name for base in BASES if is_at_hand(base.name)]
+    print(f"bases      offline: {', '.join([*at_hand, *cached_names()])}, or a folder")
     if stories is None:
-        print(f"next       {command('doctor', 'STORIES')} predicts a training")
+        print(f"next       {command('run', '--base', TINY)}")
+        say(
+            "           runs every stage on the bundled stories in a minute or two; with a file of stories, doctor predicts the"
+            " training on them",
+            indent=" " * 11,
+        )
+        return
+    if load_recipe(recipe).sharding != "none":
+        _show_sharded(base, recipe)
         return
     if base is None:
         from fabula.training.choose_base import compare_bases
@@ -82,6 +92,22 @@ def doctor(
         )
     if expected.disk_gb > expected.free_disk_gb:
         print("warning    the disk has less free space than that")
+
+
+def _show_sharded(base: str | None, recipe: str) -> None:
+    from fabula.models.device import free_memory_gb
+    from fabula.models.find import default_base, find_model
+    from fabula.training.memory import model_size, sharded_memory_gb
+    from fabula.training.recipe import load_recipe
+
+    folder = find_model(base or default_base())
+    needs = [
+        f"{sharded_memory_gb(load_recipe(recipe), folder, num_gpus):.0f} GB with {num_gpus}"
+        for num_gpus in (2, 4, 8)
+    ]
+    print(f"model      {model_size(folder).num_parameters / 1e6:.1f} M parameters")
+    print(f"memory     of each GPU: {', '.join(needs)}; calculated ({free_memory_gb():.1f} GB free here)")
+    print("time       not predicted for several GPUs")
 
 
 def _show(comparison: "BaseComparison", stories: str) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -156,6 +157,14 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
         import ray
     except ImportError:
         raise missing_extra("Ray is not installed", "scale", packages=["ray"], where="--ray") from None
+    with _told_if_killed(
+        "fabula: error: --ray: Ray ended this program, since one of its own processes on this machine is gone;"
+        " type the same command again"
+    ):
+        yield from _ray_tasks(ray, (source, cleaning, dict(decisions)), address)
+
+
+def _ray_tasks(ray: Any, work: tuple[StorySource, Cleaning, Decisions], address: str) -> Iterator[Task]:
     if not ray.is_initialized():
         quiet = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
@@ -166,7 +175,8 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
             _answers(address)
             ray.init(address=address, **quiet)
     clean: Any = ray.remote(num_cpus=1, num_returns="streaming")(clean_batches)
-    shared = ray.put((source, cleaning, dict(decisions)))
+    shared = ray.put(work)
+    source = work[0]
     parts = source.ranges()
     waiting: deque[tuple[FileRange, Iterator[Any]]] = deque()
     while True:
@@ -179,6 +189,20 @@ def run_on_ray(source: StorySource, cleaning: Cleaning, decisions: Decisions, ad
         size = source.range_bytes(part) if part.end is not None else 0
         for result in results:
             yield Task(part.file, size, part.end is not None, partial(_fetch, result))
+
+
+@contextmanager
+def _told_if_killed(message: str) -> Iterator[None]:
+    """Print a message if this process ends within the block, as Ray's library ends it, without an exception, when it
+    loses its server on this machine."""
+    code = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr)"
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", code, message], stdin=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        watcher.communicate("alive")
 
 
 def _answers(address: str) -> None:

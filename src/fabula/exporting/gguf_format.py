@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 
 import gguf
 import numpy as np
+import torch
 from gguf import GGMLQuantizationType as Kind
 from numpy.typing import NDArray
 
@@ -339,6 +340,8 @@ def _server(out: Path, num_tokens: int) -> Any:
     parameters.model.path = str(out / "model.gguf")
     parameters.n_ctx, parameters.n_parallel = num_tokens, 1
     parameters.verbosity, parameters.warmup = -1, False
+    # Its threads wait for each other in a busy loop; by default it starts one for each core, whatever else runs.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = torch.get_num_threads()
     return Server(parameters)
 
 

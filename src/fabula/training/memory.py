@@ -1,6 +1,7 @@
 """The memory of a training, estimated from its recipe and the size of its model."""
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 from fabula.files import read_json
@@ -17,6 +18,9 @@ FREE_SHARE = 0.9
 LORA_PARAMETERS = 31
 """Approximate number of parameters of LoRA adapters for each unit of rank, per square root of the model's: an adapter has
 as many as its matrix has rows and columns, times the rank."""
+
+EMBEDDINGS = ("embed", "wte", "wpe")
+"""What the names of embeddings contain."""
 
 
 def memory_gb(recipe: Recipe, size: ModelSize, *, on_gpu: bool = False) -> float:
@@ -36,6 +40,15 @@ def memory_gb(recipe: Recipe, size: ModelSize, *, on_gpu: bool = False) -> float
     return (4 * num_parameters + 12 * trained + copies) / 1e9 + PROGRAM_GB
 
 
+def sharded_memory_gb(recipe: Recipe, folder: Path, num_gpus: int) -> float:
+    """Memory of each of the GPUs that FSDP divides the training of a model in a folder over, in GB: its part of the
+    weights, gradients and AdamW's means, the embeddings and the output layer, which are whole during a step, each with
+    its gradient if it is trained, and `PROGRAM_GB`."""
+    size, num_whole = model_size(folder), model_size(folder, (*EMBEDDINGS, "lm_head")).num_embedded
+    bytes_whole = num_whole * (4 if recipe.for_model(size, fresh=False).lora_rank else 8)
+    return (memory_gb(recipe, size) - PROGRAM_GB) / num_gpus + bytes_whole / 1e9 + PROGRAM_GB
+
+
 def smaller_recipe(recipe: Recipe, size: ModelSize, free_gb: float, *, on_gpu: bool = False) -> str | None:
     """The default recipe, which trains adapters for a large model, if it fits into so much free memory and this one does
     not; else None."""
@@ -43,8 +56,9 @@ def smaller_recipe(recipe: Recipe, size: ModelSize, free_gb: float, *, on_gpu: b
     return "default" if least <= FREE_SHARE * free_gb < needed else None
 
 
-def model_size(folder: Path) -> ModelSize:
-    """The size of the model in a folder, from its configuration and the headers of its weight files."""
+def model_size(folder: Path, parts: Collection[str] = EMBEDDINGS) -> ModelSize:
+    """The size of the model in a folder, from its configuration and the headers of its weight files. A tensor counts as
+    embedded if its name has one of these parts."""
     from safetensors import safe_open
 
     total = embedded = 0
@@ -53,6 +67,6 @@ def model_size(folder: Path) -> ModelSize:
             for name in tensors.offset_keys():
                 count = math.prod(tensors.get_slice(name).get_shape())
                 total += count
-                if any(part in name for part in ("embed", "wte", "wpe")):
+                if any(part in name for part in parts):
                     embedded += count
     return ModelSize(total, embedded, read_json(folder / "config.json").get("model_type", ""))
