@@ -1,19 +1,15 @@
 """Every command of the documents is run, in a folder that holds what it names, and so is every command that is printed meanwhile.
 
-They run in this process, on one tiny model, with values that make them short. An export to ONNX and the start of a Space take
-long and do not depend on how the command was typed; so ONNX is made once, and the Space is not started
-(tests/publishing/test_publish.py does).
+They run in this process, on one tiny model, with values that make them short. An export to ONNX, a server and the start of a
+Space take long and do not depend on how the command was typed; so ONNX is made once, a server answers once without a loop, and the
+Space is not started (tests/publishing/test_publish.py does).
 """
 
-import os
 import re
 import runpy
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
-import urllib.request
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +23,7 @@ pytest.importorskip("starlette", reason="needs the extras export and serve")
 
 from conftest import TINY_STORIES
 from hub import TOKEN, Hub
+from starlette.testclient import TestClient
 from test_docs import LINES
 
 from fabula.cli.app import app, globals_first
@@ -148,30 +145,23 @@ def test_a_command_works_as_pasted_and_so_does_what_it_prints(
         typed += [each for each in printed if "STORIES" not in each and not each.startswith("bases")]
 
 
-def test_a_command_that_serves_works_as_pasted(place: Path):
-    """All of them at once, each on a free port."""
-    processes = []
-    for line in SERVERS:
-        free = re.sub(r"--port \d+", "", line) + " --port 0" + " --no-browser" * line.startswith("studio")
-        command = [sys.executable, "-m", "fabula", *shlex.split(free)]
-        processes.append(
-            subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
-        )
-    try:
-        for line, process in zip(SERVERS, processes, strict=True):
-            assert process.stdout is not None
-            found = re.search(r"http://[\w.:]+", process.stdout.readline())
-            assert found is not None, line
-            path = "/v1/models" if "--api" in line else "/"
-            address = found[0].replace("0.0.0.0", "127.0.0.1")
-            with urllib.request.urlopen(f"{address}{path}", timeout=60) as answer:
-                assert answer.status == 200, line
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) in (0, 130), line
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+@pytest.mark.parametrize("line", SERVERS)
+def test_a_command_that_serves_works_as_pasted(
+    line: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """On a free port, and without the loop that waits for visitors; tests/serving/test_app.py starts one and stops it."""
+    asked = []
+
+    def ask(app: Any, listening: socket.socket, **_: Any) -> None:
+        client = TestClient(app, base_url=f"http://127.0.0.1:{listening.getsockname()[1]}")
+        asked.append(client.get("/v1/models" if "--api" in line else "/").status_code)
+
+    for module in ("serving", "studio_server"):
+        monkeypatch.setattr(f"fabula.{module}.serve.run_server", ask)
+    monkeypatch.chdir(place)
+    type_in(re.sub(r"--port \d+", "", line) + " --port 0" + " --no-browser" * line.startswith("studio"))
+    assert asked == [200]
+    assert "http://127.0.0.1:" in capsys.readouterr().out
 
 
 def test_the_python_of_a_model_card_writes(
