@@ -59,7 +59,7 @@ def write(folder: Path, out: Path, quantize: str) -> None:
     with _quiet():
         exported: Any = OnnxExporter().export(model, sample, config=OnnxConfig(dynamic=True))
     # transformers 5.21 returns torch's ONNXProgram, later releases a record of their own
-    program: onnx_ir.Model = exported.program if hasattr(exported, "program") else exported.model
+    program: Any = exported.program if hasattr(exported, "program") else exported.model
     for value in [*program.graph.inputs, *program.graph.outputs]:
         value.name = _name(value.name)
     for value in program.graph.inputs:  # transformers.js makes an empty cache by the names of its dimensions
