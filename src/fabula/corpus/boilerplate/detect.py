@@ -232,7 +232,7 @@ def _form(line: str) -> str:
     if not line or DIVIDER.fullmatch(line[:MAX_HEADING]):
         return ""
     if label := _LABEL.match(line):
-        return label[1].lower() + ":"
+        return "**:" if line[:2] == "**" and ":**" in line else label[1].lower() + ":"
     if line[0].isdecimal():
         return re.sub(r"\d+", "0", line[:4])[:2]
     if line[:2] == line[-2:] == "**":

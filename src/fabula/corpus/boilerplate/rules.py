@@ -477,7 +477,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 LIKELY,
                 "note|btw|fyi|warning|credit|source|context|reference|tw|cw|nsfw|fun fact|spoiler|backstory|prologue note|clarif",
                 LEAD
-                + r"(?:(?:quick |small |brief |final |side ?|just a )?(?:foot |end )?notes? ?(?::|-)|btw\b|fyi\b|fun fact ?:|for (?:context|reference)[,:]|(?:credits?|sources?|context|references?|backstory|clarification|background) ?:|warnings? ?:|[tc]w ?:|nsfw\b|spoilers?\b|just (?:a )?(?:fyi|note))",
+                + r"(?:(?:quick |small |brief |final |side ?|just a )?(?:foot |end )?notes? ?(?::|-)|(?:some|a few|a couple of) (?:quick )?notes\b|btw\b|fyi\b|fun fact ?:|for (?:context|reference)[,:]|(?:credits?|sources?|context|references?|backstory|clarification|background) ?:|warnings? ?:|[tc]w ?:|nsfw\b|spoilers?\b|just (?:a )?(?:fyi|note))",
             ),
             sign(HINT, "ps|p.s|p. s", LEAD + r"p ?\.? ?s ?\.?\s?[:.,;-]"),
         ),
@@ -638,6 +638,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 "asleep|to sleep|finish|at work|to work|tired|drunk|to bed|to class|to school|to run|gotta|on break|lunch",
                 r"i'm (?:half asleep|really tired|so tired|super tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|\b(?:will|i'll) finish (?:later|this|it|when)|(?:got to|gotta|have to) (?:go|get|run|head)(?: back)? (?:to (?:bed|work|sleep|class|school)|now)",
             ),
+            sign(LIKELY, "see what i did", r"\bsee what i did there\b"),
             sign(LIKELY, "brought to you", r"brought to you (?:by|from)"),
             sign(LIKELY, "my best", r"(?:^|[.!?] )(?:probably |definitely |certainly )?not my best\b"),
             sign(
@@ -752,15 +753,16 @@ RULE_LIST: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "entry was|thought|share|like this|comment|repl|posted|tagged|filed|categor|cookie|rights reserved|copyright|advertis|sign up|newsletter|skip to|print|kudos|terms of|privacy",
+                "©|entry was|thought|share|like this|comment|repl|posted|tagged|filed|categor|cookie|rights reserved|copyright|advertis|sign up|newsletter|skip to|print|kudos|terms of|privacy",
                 LEAD
                 + r"(?:this entry was posted|\d{1,4} thoughts? on\b|share (?:this|on|via)\b|click to share|like this:|like loading|leave a (?:comment|reply)|\d{1,5} (?:comments?|replies|likes|kudos|views)\W*$|post a comment|no comments|(?:posted|published|written|filed|tagged)(?: (?:by|on|in|under|with|as))? [^.!?]{2,80}(?:\d{4}|\d{1,2}:\d\d|,|$)|tags?:|categor(?:y|ies):|all rights reserved|(?:copyright|\(c\)|©)\s?(?:\(c\)|©)?\s?\d{4}|advertisements?\W*$|sign up (?:for|to)|subscribe to (?:our|the|my|this)|skip to (?:content|main)|terms of (?:service|use)|privacy policy|we use cookies|print this)",
             ),
             sign(
                 STRONG,
-                "edition|story was|story won|piece|photo|image|picture|illustration|artwork|points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
+                "edition|story was|story won|piece|listed|novel|collection|reproduced|photo|image|picture|illustration|artwork|points|ago by|permalink|posted by|last edited|join|posts|permission|published|appeared|author of|newer|older|email",
                 r"\b\d+ points? \d+ \w+ ago\b|\bsubmitted \d+ \w+ ago by\b|^\W{0,4}(?:permalink|embed)\b|\boriginally posted by\b|^\W{0,4}last edited by\b|^\W{0,4}join(?:ed| date) ?:|^\W{0,4}posts ?: ?\d",
                 r"\bre-?(?:printed|published) (?:here )?(?:by|with) (?:kind )?permission\b|\b(?:was )?(?:first|originally|previously) (?:published|appeared) in\b|\b(?:stor(?:y|ies)|fiction|work|writing|poe(?:ms?|try)) (?:has|have) (?:been published|appeared) in\b|^[^.!?]{0,60} is the author of\b",
+                r"\b(?:collection|novel|stor(?:y|ies)|work)\b[^.!?]{0,60}\b(?:long|short)listed for\b|\bis (?:at work|working) on (?:a|her|his|their) (?:\w{1,12} )?(?:novel|collection)\b|\breproduced (?:here )?(?:by|with) permission\b",
                 r"^\W{0,4}this (?:story|piece)\b[^.!?]{0,40}\b(?:won|winner|runner-up|finalist|shortlisted|longlisted|placed)\b",
                 r"^\W{0,4}(?:cover |header )?(?:photo|image|picture|illustration|art(?:work)?)s?(?: credits?)?(?: ?:| by | courtesy )",
                 r"^\W{0,4}(?:newer|older) posts? ?:|\[email address\]|^\W{0,4}(?:first|second|third|revised) edition\W{0,6}$",
