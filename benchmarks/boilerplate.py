@@ -223,6 +223,8 @@ def score_sites(data: Path) -> None:
         "second_sight.txt",
         "second_sight_heldout.txt",
         "mended.txt",
+        "third_sight.txt",
+        "third_sight_heldout.txt",
     ):
         counts: dict[str, list[tuple[int, int, int, int]]] = {}
         for case in site_cases(name):
