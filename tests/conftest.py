@@ -3,7 +3,10 @@
 import os
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +130,38 @@ def tiny_gpt2_dir(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_dir: 
     return folder
 
 
+@dataclass(frozen=True)
+class Ended:
+    """The exit code of a command, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def fabula(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line, called with its words. It runs in this process: another one would load its libraries for seconds."""
+    from fabula.cli.app import main
+    from fabula.stopping import STOP_SIGNALS
+
+    def run(*words: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["fabula", *map(str, words)])
+        handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        printed = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """A headless Chromium: from FABULA_CHROMIUM, from the system, or from `playwright install chromium`."""
@@ -138,6 +173,7 @@ def browser() -> Iterator["Browser"]:
             chromium = playwright.chromium.launch(executable_path=installed, args=flags)
         except sync_api.Error as error:
             pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
+        sync_api.expect.set_options(timeout=60_000)  # a busy machine may take long
         yield chromium
         chromium.close()
 

@@ -81,9 +81,7 @@ def page(browser: Browser, studio: str) -> Iterator[Page]:
         lambda one: faults.append(one.url) if not one.url.startswith((studio, "blob:", "data:")) else None,
     )
     opened.goto(studio)
-    expect.set_options(timeout=60_000)  # trainings and uploads take their time
     yield opened
-    expect.set_options(timeout=5_000)
     context.close()
     assert not faults
 

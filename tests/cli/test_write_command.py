@@ -2,15 +2,14 @@
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import Command
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from fabula.cli.app import main
 from fabula.generation.write import write_drafts
 from fabula.tokens.tokenizer import end_of_text_id, train_tokenizer
 
@@ -35,74 +34,49 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@dataclass
-class Result:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def fabula_write(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """The command, run in this process."""
-
-    def run(*arguments: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["fabula", "write", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        captured = capsys.readouterr()
-        return Result(code, captured.out, captured.err)
-
-    return run
-
-
-def test_one_story_streams_and_its_seed_repeats_it(model: Path, fabula_write):
+def test_one_story_streams_and_its_seed_repeats_it(model: Path, fabula: Command):
     arguments = ("Once upon a time", "--max-new-tokens", "40", "--seed", "5", "--engine", "transformers")
-    streamed = fabula_write(model, *arguments)
+    streamed = fabula("write", model, *arguments)
     assert streamed.returncode == 0, streamed.stderr
     assert streamed.stdout.startswith("Once upon a time")
     assert "seed 5" in streamed.stderr
     # The folder of a run can be given for its model.
-    row = json.loads(fabula_write(model.parent, *arguments, "--json").stdout)
+    row = json.loads(fabula("write", model.parent, *arguments, "--json").stdout)
     assert streamed.stdout == row["prompt"] + row["text"] + "\n"
     assert (row["seed"], row["settings"]["max_new_tokens"], row["engine"]) == (5, 40, "transformers")
     assert row["finish_reason"] in ("end", "length")
 
 
 def test_a_terminal_gets_no_control_characters_and_a_file_gets_all(
-    model: Path, fabula_write, monkeypatch: pytest.MonkeyPatch
+    model: Path, fabula: Command, monkeypatch: pytest.MonkeyPatch
 ):
     prompt = "Once\x1b[31m upon\x07\ta time\n"
     arguments = (prompt, "--max-new-tokens", "5", "--engine", "transformers")
-    assert fabula_write(model, *arguments).stdout.startswith(prompt)
+    assert fabula("write", model, *arguments).stdout.startswith(prompt)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     for how in ("--stream", "--no-stream"):
-        assert fabula_write(model, *arguments, how).stdout.startswith("Once[31m upon\ta time\n")
+        assert fabula("write", model, *arguments, how).stdout.startswith("Once[31m upon\ta time\n")
 
 
-def test_prompts_from_a_file_in_batches(model: Path, tmp_path: Path, fabula_write):
+def test_prompts_from_a_file_in_batches(model: Path, tmp_path: Path, fabula: Command):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("Once\n\nA fox – “so”\n", encoding="utf-8")
     arguments = ("--prompts", prompts, "-n", "2", "--max-new-tokens", "20", "--temperature", "0.8")
-    result = fabula_write(model, *arguments, "--json")
+    result = fabula("write", model, *arguments, "--json")
     assert result.returncode == 0, result.stderr
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["prompt"] for row in rows] == ["Once", "Once", "A fox – “so”", "A fox – “so”"]
     assert [row["seed"] for row in rows] == [42, 43, 44, 45]
     assert all(row["settings"]["temperature"] == 0.8 for row in rows)
     stories = [row["prompt"] + row["text"] for row in rows]
-    assert fabula_write(model, *arguments).stdout == "\n\n* * *\n\n".join(stories) + "\n"
-    assert fabula_write(model, *arguments, "--stream").stdout == "\n\n* * *\n\n".join(stories) + "\n"
+    assert fabula("write", model, *arguments).stdout == "\n\n* * *\n\n".join(stories) + "\n"
+    assert fabula("write", model, *arguments, "--stream").stdout == "\n\n* * *\n\n".join(stories) + "\n"
 
 
-def test_a_file_of_prompts_from_windows(model: Path, tmp_path: Path, fabula_write):
+def test_a_file_of_prompts_from_windows(model: Path, tmp_path: Path, fabula: Command):
     prompts = tmp_path / "prompts.txt"
     prompts.write_bytes("\ufeffOnce \r\n\r\nA fox\r\n".encode())
-    result = fabula_write(model, "--prompts", prompts, "--max-new-tokens", "3", "--json")
+    result = fabula("write", model, "--prompts", prompts, "--max-new-tokens", "3", "--json")
     assert [json.loads(line)["prompt"] for line in result.stdout.splitlines()] == ["Once ", "A fox"]
 
 
@@ -118,8 +92,10 @@ def test_a_file_of_prompts_from_windows(model: Path, tmp_path: Path, fabula_writ
         (["{model}", "--stream", "--json"], "leave out one of the two"),
     ],
 )
-def test_errors_are_one_line(model: Path, tmp_path: Path, fabula_write, arguments: list[str], message: str):
-    result = fabula_write(*(each.format(tmp_path, model=model) for each in arguments))
+def test_errors_are_one_line(
+    model: Path, tmp_path: Path, fabula: Command, arguments: list[str], message: str
+):
+    result = fabula("write", *(each.format(tmp_path, model=model) for each in arguments))
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.startswith("fabula: error: ")
@@ -128,10 +104,10 @@ def test_errors_are_one_line(model: Path, tmp_path: Path, fabula_write, argument
 
 
 def test_an_interrupted_command_shows_what_is_finished(
-    model: Path, fabula_write, monkeypatch: pytest.MonkeyPatch
+    model: Path, fabula: Command, monkeypatch: pytest.MonkeyPatch
 ):
     arguments = (model, "Once", "-n", "4", "--max-new-tokens", "5", "--engine", "transformers", "--json")
-    whole = fabula_write(*arguments).stdout.splitlines()
+    whole = fabula("write", *arguments).stdout.splitlines()
 
     def stop_after_two(drafts: Any, *rest: Any):
         for draft, text in write_drafts(drafts, 2):
@@ -140,7 +116,7 @@ def test_an_interrupted_command_shows_what_is_finished(
             yield draft, text
 
     monkeypatch.setattr("fabula.generation.write.write_drafts", stop_after_two)
-    stopped = fabula_write(*arguments)
+    stopped = fabula("write", *arguments)
     assert stopped.returncode == 130
     assert stopped.stdout.splitlines() == whole[:2]
     assert "2 of 4 stories are finished" in stopped.stderr

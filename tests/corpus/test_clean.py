@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from made import NOTE, bytes_of, clean, command, stories_file, story
+from conftest import Command
+from made import NOTE, bytes_of, clean, stories_file, story
 
-import fabula
 from fabula.corpus import clean as clean_module
 from fabula.corpus import lines
 from fabula.corpus.filters import reason_to_drop
@@ -24,14 +24,15 @@ from fabula.corpus.options import Filters
 from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
+from fabula.pipeline.run import sample_stories
 from fabula.progress import Progress
 
-SAMPLES = Path(fabula.__file__).parent / "data" / "sample_stories.txt"
+SAMPLES = sample_stories()
 
 
-def test_the_sample_stories_from_file_to_corpus(tmp_path: Path) -> None:
+def test_the_sample_stories_from_file_to_corpus(tmp_path: Path, fabula: Command) -> None:
     out, rows = tmp_path / "corpus", tmp_path / "kept.jsonl"
-    done = command("clean", SAMPLES, "--out", out, "--jsonl", rows)
+    done = fabula("clean", SAMPLES, "--out", out, "--jsonl", rows)
     assert done.returncode == 0, done.stderr
     assert "markers" in done.stderr or "<sos>" in done.stderr
     corpus = open_corpus(out)
@@ -54,7 +55,7 @@ def test_the_sample_stories_from_file_to_corpus(tmp_path: Path) -> None:
     assert [row["source_line"] for row in lines] == sorted(one.source_line for one in kept)
     assert {row["text"] for row in lines} == {one.text for one in kept}
     first = kept[0]
-    assert command("restore", out, first.id[:12]).stdout == normalise(raw[first.id].text)[0] + "\n"
+    assert fabula("restore", out, first.id[:12]).stdout == normalise(raw[first.id].text)[0] + "\n"
 
 
 def test_datasets_reads_it(tmp_path: Path) -> None:
@@ -225,12 +226,10 @@ def test_the_notebooks_cleaning_can_be_compared(tmp_path: Path) -> None:
     assert [json.loads(line)["text"] for line in rows.read_text().splitlines()] == wanted
 
 
-def test_a_preview_writes_nothing(tmp_path: Path) -> None:
+def test_a_preview_writes_nothing(tmp_path: Path, fabula: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
-    done = subprocess.run(
-        [sys.executable, "-m", "fabula", "-q", "clean", path.name, "--preview"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    done = fabula("-q", "clean", path.name, "--preview")
     assert "6 of 6 kept" in done.stdout
     assert "nothing was written" in done.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
@@ -288,15 +287,15 @@ def test_a_split_column_is_honoured(tmp_path: Path) -> None:
     assert clean(path, tmp_path / "out", rules="none").counts.splits["validation"] >= 1
 
 
-def test_one_story_only(tmp_path: Path) -> None:
+def test_one_story_only(tmp_path: Path, fabula: Command) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(1)])
-    done = command("clean", path, "--out", tmp_path / "out")
+    done = fabula("clean", path, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "only one story, and none can be held out for validation" in done.stderr
     assert done.stderr.count("\n") < 6
     hint = "see whether --format names the right format, or add more stories"
     assert hint in " ".join(done.stderr.split())
-    done = command("run", path, "--base", "tiny", "--out", tmp_path / "run")  # has --format, but no --split
+    done = fabula("run", path, "--base", "tiny", "--out", tmp_path / "run")  # has --format, but no --split
     assert done.returncode == 2
     assert hint in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
@@ -315,13 +314,13 @@ def test_one_story_only(tmp_path: Path) -> None:
     ],
 )
 def test_an_output_that_cannot_be_written(
-    tmp_path: Path, make: Callable[[Path], object], message: str
+    tmp_path: Path, make: Callable[[Path], object], message: str, fabula: Command
 ) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)])
     out = tmp_path / "out"
     make(out)
     before = sorted(tmp_path.rglob("*"))
-    done = command("clean", path, "--out", out if message != "nothing can be written there" else out / "x")
+    done = fabula("clean", path, "--out", out if message != "nothing can be written there" else out / "x")
     assert done.returncode == 2
     assert message in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
@@ -339,7 +338,7 @@ def test_rows_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
-    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(20_000)])
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6_000)])
     running = subprocess.Popen(
         [
             sys.executable,
@@ -368,8 +367,8 @@ def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "out"]
 
 
-def test_two_at_once_in_one_folder(tmp_path: Path) -> None:
-    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(1500)])
+def test_two_at_once_in_one_folder(tmp_path: Path, fabula: Command) -> None:
+    path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(600)])
     first = subprocess.Popen(
         [sys.executable, "-m", "fabula", "-q", "clean", str(path), "--out", str(tmp_path / "out")],
         stdout=subprocess.DEVNULL,
@@ -379,14 +378,14 @@ def test_two_at_once_in_one_folder(tmp_path: Path) -> None:
             assert first.poll() is None
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
-        second = command("clean", path, "--out", tmp_path / "out")
+        second = fabula("clean", path, "--out", tmp_path / "out")
         assert second.returncode == 2
         assert "another fabula is at work in this folder" in second.stderr
         assert "lock" not in second.stderr
     finally:
         first.send_signal(signal.SIGCONT)
     assert first.wait() == 0
-    assert open_corpus(tmp_path / "out").num_stories() == 1500
+    assert open_corpus(tmp_path / "out").num_stories() == 600
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "out"]
     assert sorted(bytes_of(tmp_path / "out")) == [
         "data/train-00000-of-00001.parquet",
@@ -407,12 +406,12 @@ def test_a_folder_that_is_not_a_corpus(tmp_path: Path) -> None:
         open_corpus(tmp_path)
 
 
-def test_restore_of_an_unknown_story(tmp_path: Path) -> None:
+def test_restore_of_an_unknown_story(tmp_path: Path, fabula: Command) -> None:
     clean(stories_file(tmp_path / "a.jsonl", [story(number) for number in range(6)]), tmp_path / "out")
-    done = command("restore", tmp_path / "out", "zz")
+    done = fabula("restore", tmp_path / "out", "zz")
     assert done.returncode == 2
     assert "no story has the id 'zz'" in done.stderr
-    assert "6 stories have ids like ''" in command("restore", tmp_path / "out", "").stderr
+    assert "6 stories have ids like ''" in fabula("restore", tmp_path / "out", "").stderr
 
 
 def test_interrupted_work_leaves_the_old_corpus(tmp_path: Path) -> None:

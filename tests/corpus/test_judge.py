@@ -6,9 +6,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from conftest import Command
 from hypothesis import given
 from hypothesis import strategies as st
-from made import clean, command, stories_file, story
+from made import clean, stories_file, story
 
 from fabula.corpus import judge
 from fabula.corpus.judge import first_line, oddities, script_of
@@ -18,9 +19,9 @@ from fabula.errors import FabulaError
 from fabula.story import count_words
 
 
-def test_what_was_read_is_shown_and_a_preview_writes_nothing(tmp_path: Path) -> None:
+def test_what_was_read_is_shown_and_a_preview_writes_nothing(tmp_path: Path, fabula: Command) -> None:
     path = stories_file(tmp_path / "a.jsonl", [f"Tale {number}\n\n{story(number)}" for number in range(9)])
-    done = command("-q", "clean", path, "--preview")
+    done = fabula("-q", "clean", path, "--preview")
     assert done.returncode == 0, done.stderr
     for part in (
         "9 of 9 kept",
@@ -34,10 +35,10 @@ def test_what_was_read_is_shown_and_a_preview_writes_nothing(tmp_path: Path) -> 
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
 
 
-def test_the_next_step_can_be_typed(tmp_path: Path) -> None:
+def test_the_next_step_can_be_typed(tmp_path: Path, fabula: Command) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number) for number in range(9)])
-    done = command("-q", "clean", path, "--out", tmp_path / "tales.corpus")
-    assert f"-m fabula train {tmp_path / 'tales.corpus'} --out tales.model" in done.stdout
+    done = fabula("-q", "clean", path, "--out", tmp_path / "tales.corpus")
+    assert f"fabula train {tmp_path / 'tales.corpus'} --out tales.model" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY_STORIES, write_corpus
+from conftest import TINY_STORIES, Command, write_corpus
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -398,12 +396,6 @@ def test_evaluate_needs_held_out_stories(tiny_gpt2_dir, tiny_corpus_dir, tmp_pat
         evaluate([tiny_gpt2_dir] * 2, tiny_corpus_dir, names=["a", "a"])
 
 
-def fabula(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fabula", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 def test_the_table_shows_all_models_and_people(tiny_gpt2_dir, tiny_corpus_dir, capsys):
     evaluation = evaluate(
         [tiny_gpt2_dir] * 2,
@@ -423,7 +415,7 @@ def test_the_table_shows_all_models_and_people(tiny_gpt2_dir, tiny_corpus_dir, c
     assert "people" not in capsys.readouterr().out
 
 
-def test_the_command(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
+def test_the_command(tiny_gpt2_dir, tiny_corpus_dir, tmp_path, fabula: Command):
     done = fabula(
         "evaluate", tiny_gpt2_dir, "--on", tiny_corpus_dir, "--num-samples", "2", "--max-new-tokens", "8",
         "--out", tmp_path / "e", "--json",

@@ -1,14 +1,12 @@
 """The choice of sampling settings: what counts as near, the limit on copying, and what is written."""
 
 import json
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_corpus
+from conftest import Command, write_corpus
 
 from fabula.corpus.words import words_of
 from fabula.errors import FabulaError
@@ -174,16 +172,11 @@ def test_tune_sweeps_and_remembers(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
     assert SamplingSettings.of_model(model) == found
 
 
-def test_tune_refuses_what_it_cannot_do(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
+def test_tune_refuses_what_it_cannot_do(tiny_gpt2_dir, tmp_path, fabula: Command):
     with pytest.raises(FabulaError, match="num_settings"):
         TuningOptions.parse({"num_settings": 7})
     few = write_corpus(tmp_path / "few", ["A story."], ["Another."])
-    done = subprocess.run(
-        [sys.executable, "-m", "fabula", "tune", str(tiny_gpt2_dir), str(few)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = fabula("tune", tiny_gpt2_dir, few)
     assert done.returncode == 2
     assert "too few to compare with" in done.stderr
     assert "Traceback" not in done.stderr

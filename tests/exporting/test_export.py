@@ -2,15 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import Command
 from tiny_models import SHAPES, make_model
 
-from fabula.cli.app import main
 from fabula.errors import FabulaError
 from fabula.exporting.export import export
 from fabula.exporting.fidelity import compare, longest_contexts
@@ -277,29 +276,17 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(
     assert not list(tmp_path.glob("out*"))
 
 
-def test_the_command(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_the_command(model: Path, tmp_path: Path, fabula: Command):
     pytest.importorskip("ctranslate2", reason="the extra [export] is not installed")
-
-    def fabula_export(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fabula", "export", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
     stories = tmp_path / "stories.txt"
     stories.write_text("Ada found a lamp.\nOld Tom hid the key.\n")
     own = tmp_path / "model"
     shutil.copytree(model, own)
     output = ""
     for _ in range(2):  # an export may be replaced
-        code, output, errors = fabula_export(own, "--to", "ctranslate2", "--on", stories, "--max-loss", "0.5")
-        assert code == 0, errors
+        done = fabula("export", own, "--to", "ctranslate2", "--on", stories, "--max-loss", "0.5")
+        assert done.returncode == 0, done.stderr
+        output = done.stdout
     assert "KL" in output
     record = json.loads((tmp_path / "model-ctranslate2" / EXPORT).read_text())
     assert record["text"] == "stories of stories.txt"
@@ -314,8 +301,8 @@ def test_the_command(
         ((own, "--to", "ctranslate2", "--out", tmp_path), "has unexpected files"),
         ((tmp_path / "none", "--to", "gguf"), "no such folder"),
     ):
-        code, output, errors = fabula_export(*arguments)
-        assert (code, output) == (2, "")
-        assert message in errors
-        assert errors.count("\n") == 1
+        refused = fabula("export", *arguments)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert message in refused.stderr
+        assert refused.stderr.count("\n") == 1
     assert stories.exists()

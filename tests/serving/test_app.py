@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 pytest.importorskip("starlette", reason="needs the serve extra")
 
-from conftest import TINY_STORIES
+from conftest import TINY_STORIES, Command
 from served import HeldEngine, served
 
 from fabula.corpus.copies import CopyIndex
@@ -423,13 +423,7 @@ def test_copies_cover_what_the_evaluation_finds(text: str):
         assert any(text[copy.start : copy.end] in story for story in TINY_STORIES)
 
 
-def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fabula", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def test_the_command_answers_and_stops(tiny_gpt2_dir: Path):
+def test_the_command_answers_and_stops(tiny_gpt2_dir: Path, fabula: Command):
     command = [sys.executable, "-m", "fabula", "serve", str(tiny_gpt2_dir), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -440,7 +434,7 @@ def test_the_command_answers_and_stops(tiny_gpt2_dir: Path):
             assert b"fabula" in answer.read()
         with socket.socket() as taken:  # a second page at the same port says so
             port = str(urlsplit(address).port)
-            result = run_cli("serve", str(tiny_gpt2_dir), "--port", port)
+            result = fabula("serve", tiny_gpt2_dir, "--port", port)
             assert result.returncode == 2
             assert result.stderr.strip().endswith(
                 f"port {port} is in use; use another one: --port {int(port) + 1}"
@@ -450,8 +444,8 @@ def test_the_command_answers_and_stops(tiny_gpt2_dir: Path):
         assert process.wait(timeout=20) == 0
 
 
-def test_the_command_on_something_that_is_no_model(tmp_path: Path):
-    result = run_cli("serve", str(tmp_path))
+def test_the_command_on_something_that_is_no_model(tmp_path: Path, fabula: Command):
+    result = fabula("serve", tmp_path)
     assert result.returncode == 2
     assert (
         result.stderr.strip()

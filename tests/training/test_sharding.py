@@ -4,6 +4,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from real_shapes import LLAMA_1B
 from safetensors.torch import load_file
 from tiny_models import make_model
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -136,26 +138,35 @@ def test_sharded_over_several_processes_it_trains_as_one_does(
     assert not (tmp_path / "many.checkpoints").exists()
 
 
-@pytest.mark.parametrize("num_processes", [4, 1])
-def test_killed_and_resumed_by_another_number_of_processes_it_ends_the_same(
-    tiny_corpus_dir: Path, base: Path, tmp_path: Path, num_processes: int
-):
-    recipe = QUICK.model_copy(update={"num_epochs": 6.0, "num_validations": 6, "patience": 0})
-    alone = train(tiny_corpus_dir, tmp_path / "one", base=base, recipe=recipe)
-    out, sharded = tmp_path / "many", recipe.model_copy(update={"sharding": "hybrid"})
-    started = begin(2, train_until_killed, tiny_corpus_dir, out, base, sharded)
+LONGER = QUICK.model_copy(update={"num_epochs": 6.0, "num_validations": 6, "patience": 0})
+LONGER_SHARDED = LONGER.model_copy(update={"sharding": "hybrid"})
+
+
+@pytest.fixture(scope="module")
+def killed(tiny_corpus_dir: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model "one" of a single process, and the checkpoints of "many", of which the newest is damaged."""
+    folder = tmp_path_factory.mktemp("killed")
+    train(tiny_corpus_dir, folder / "one", base=base, recipe=LONGER)
+    started = begin(2, train_until_killed, tiny_corpus_dir, folder / "many", base, LONGER_SHARDED)
     started[0].join(timeout=200)
     assert started[0].exitcode == -signal.SIGKILL
     started[1].kill()
     started[1].join()
-    checkpoints = tmp_path / "many.checkpoints"
-    newest = max(checkpoints.glob("*/step-*[0-9]"))
+    newest = max((folder / "many.checkpoints").glob("*/step-*[0-9]"))
     parts = sorted(newest.rglob("weights/*.safetensors"))
     assert {part.name[:11] for part in parts} == {"shard-00001", "shard-00002"}  # each process wrote its own
     assert len(parts) > 2
     parts[-1].write_bytes(parts[-1].read_bytes()[:-1])
-    end(begin(num_processes, train_in_process, tiny_corpus_dir, out, base, sharded))
-    assert_equal_models(alone.model, out)
+    return folder
+
+
+@pytest.mark.parametrize("num_processes", [4, 1])
+def test_killed_and_resumed_by_another_number_of_processes_it_ends_the_same(
+    killed: Path, tiny_corpus_dir: Path, base: Path, tmp_path: Path, num_processes: int
+):
+    shutil.copytree(killed / "many.checkpoints", tmp_path / "many.checkpoints")
+    end(begin(num_processes, train_in_process, tiny_corpus_dir, tmp_path / "many", base, LONGER_SHARDED))
+    assert_equal_models(killed / "one", tmp_path / "many")
 
 
 def test_one_process_says_what_to_type(tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path):
@@ -199,17 +210,6 @@ def test_layers_gathered_in_bfloat16_have_the_same_gradients(
     end(begin(2, compare_formats, tiny_corpus_dir, base, tmp_path))
 
 
-LLAMA_1B = {
-    "vocab_size": 128256,
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "tie_word_embeddings": True,
-}
-
-
 @pytest.fixture
 def eight_fake_processes() -> Iterator[None]:
     """This process as the first of eight, whose messages lead nowhere."""
@@ -223,7 +223,7 @@ def test_weights_gradients_and_adamw_take_16_bytes_a_parameter_divided_by_the_pr
     """The real shape of Llama 3.2 1B, with tensors that have sizes but no memory."""
     mesh = init_device_mesh("cpu", (8,))
     with FakeTensorMode():
-        model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **LLAMA_1B))
+        model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(**LLAMA_1B))
         loss = StoryLoss.__new__(StoryLoss)  # without its check, which needs numbers
         torch.nn.Module.__init__(loss)
         loss.model = model

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY_STORIES, write_corpus
+from conftest import TINY_STORIES, Command, write_corpus
 from safetensors.torch import load_file
 
 from fabula.corpus.store import open_corpus
@@ -195,14 +196,12 @@ def test_a_step_is_taken_however_short_the_time_is(
 
 
 def test_a_training_that_gains_nothing_keeps_the_base_and_says_so(
-    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, fabula: Command
 ):
-    (tmp_path / "recipe.toml").write_text(
-        QUICK.model_copy(update={"learning_rate": 1e-12, "num_epochs": 0.1}).to_toml()
-    )
-    command = [sys.executable, "-m", "fabula", "train", str(tiny_corpus_dir), "--base", str(tiny_gpt2_dir)]
-    command += ["--recipe", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "model"), "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(QUICK.model_copy(update={"learning_rate": 1e-12, "num_epochs": 0.1}).to_toml())
+    words = ["--base", tiny_gpt2_dir, "--recipe", recipe, "--out", tmp_path / "model", "--quiet"]
+    done = fabula("train", tiny_corpus_dir, *words)
     assert done.returncode == 0, done.stderr
     manifest = TrainingManifest.find(tmp_path / "model")
     assert manifest is not None
@@ -210,12 +209,11 @@ def test_a_training_that_gains_nothing_keeps_the_base_and_says_so(
     *_, failure, following, again = done.stdout.splitlines()
     assert failure.startswith("Training did not help")
     assert following == "Next:  add stories, or try a third of the learning rate:"
-    slower = f"{tmp_path / 'recipe.toml'},learning_rate=3.3e-13"
+    slower = f"{recipe},learning_rate=3.3e-13"
     assert again.endswith(f"--no-resume --base {tiny_gpt2_dir} --recipe {slower}")
     assert load_recipe(slower) == QUICK.model_copy(update={"learning_rate": 3.3e-13, "num_epochs": 0.1})
-    done = subprocess.run(
-        ["/bin/sh", "-c", again], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    _, _, printed = again.partition(" train ")
+    done = fabula("train", *shlex.split(printed))
     assert done.returncode == 0, done.stderr
 
 
@@ -262,7 +260,7 @@ def start(corpus: Path, out: Path, base: Path, recipe: Recipe = QUICK, pause: fl
 
 
 DROPPING = QUICK.model_copy(
-    update={"dropout": 0.1, "num_epochs": 6, "optimizer": "muon", "precision": "bf16"}
+    update={"dropout": 0.1, "num_epochs": 3, "optimizer": "muon", "precision": "bf16"}
 )
 
 
@@ -431,34 +429,15 @@ def test_accumulation_changes_nothing(
         assert largest_difference(result.model, results[0].model) < 1e-4
 
 
-def test_the_command_has_the_same_losses_however_a_batch_is_cut(
+def test_the_losses_are_the_same_however_a_batch_is_cut(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):
-    """`fabula train` with 8 windows at once and with 1 window eight times: the same log, and the same weights to
-    rounding. The last batch of each epoch is short, and so is its last micro-batch."""
+    """With 8 windows at once and with 1 window eight times: the same log, and the same weights to rounding. The last batch of
+    each epoch is short, and so is its last micro-batch."""
     curves = []
     for tokens in (64 * 8, 64):
         recipe = QUICK.model_copy(update={"batch_tokens": 512, "micro_batch_tokens": tokens})
-        (tmp_path / "recipe.toml").write_text(recipe.to_toml())
-        command = [
-            sys.executable,
-            "-m",
-            "fabula",
-            "train",
-            str(tiny_corpus_dir),
-            "--base",
-            str(tiny_gpt2_dir),
-        ]
-        command += [
-            "--recipe",
-            str(tmp_path / "recipe.toml"),
-            "--out",
-            str(tmp_path / str(tokens)),
-            "--quiet",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-        log = [json.loads(line) for line in (tmp_path / str(tokens) / "log.jsonl").open()]
+        log = rows(train(tiny_corpus_dir, tmp_path / str(tokens), base=tiny_gpt2_dir, recipe=recipe))
         curves.append([row.get("train_loss", row.get("val_loss")) for row in log])
     tokenizer = load_tokenizer(tiny_gpt2_dir)
     stories = training_tokens(
@@ -749,28 +728,19 @@ def test_one_of_two_processes_killed_and_all_restarted_ends_the_same(
 
 
 def test_the_command_says_what_it_did_and_where_things_are(
-    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path, fabula: Command
 ):
     (tmp_path / "recipe.toml").write_text(QUICK.to_toml())
-    command = [sys.executable, "-m", "fabula", "train", str(tiny_corpus_dir), "--base", str(tiny_gpt2_dir)]
-    command += [
-        "--recipe",
-        str(tmp_path / "recipe.toml"),
-        "--out",
-        str(tmp_path / "model"),
-        "--progress",
-        "plain",
-    ]
-    first, second = (
-        subprocess.run(command, capture_output=True, text=True, timeout=300, check=False) for _ in range(2)
-    )
+    words = ["train", tiny_corpus_dir, "--base", tiny_gpt2_dir, "--recipe", tmp_path / "recipe.toml"]
+    words += ["--out", tmp_path / "model", "--progress", "plain"]
+    first, second = fabula(*words), fabula(*words)
     assert first.returncode == second.returncode == 0, first.stderr
     assert "Bits per byte on held-out stories:" in first.stdout
     assert str(tmp_path / "model") in first.stdout
     assert "train_loss" in first.stderr
     assert "tokens/s" in first.stderr
     assert second.stdout.startswith("Nothing to do")
-    wrong = subprocess.run([*command, "--recipe", "defualt"], capture_output=True, text=True, check=False)
+    wrong = fabula(*words, "--recipe", "defualt")
     assert wrong.returncode == 2
     assert "did you mean default?" in wrong.stderr
 

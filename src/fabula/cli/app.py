@@ -99,14 +99,15 @@ def stop_like_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def prepare_stream(stream: TextIO) -> None:
-    """Let a console that cannot show a character show a question mark: it never stops the work. What is piped into a file on
+    """Print a question mark for a character that the console cannot show, instead of failing. Output to a file or a pipe on
     Windows is UTF-8, as elsewhere, and loses nothing."""
     encoding = "utf-8" if sys.platform == "win32" and not stream.isatty() else None
     stream.reconfigure(encoding=encoding, errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 2 something to put right, 130 stopped, 1 a fault of fabula's own."""
+    """Run the command line. Exit codes: 0 success, 2 an error that the user can correct, 130 interrupted, 1 an internal
+    error."""
     arguments = globals_first(sys.argv[1:])
     debug = "--debug" in arguments
     for number in STOP_SIGNALS:
@@ -151,7 +152,7 @@ def main() -> None:
                 fail(WHAT_TO_DO.get(number, os.strerror(number)))
         fail(f"internal error: {type(error).__name__}: {error}; --debug shows where", code=1)
     if code == INTERRUPTED:
-        print("\nfabula: stopped; the same command goes on from here", file=sys.stderr)
+        print("\nfabula: stopped; run the same command again to continue", file=sys.stderr)
     raise SystemExit(code or 0)
 
 

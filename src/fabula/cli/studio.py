@@ -20,6 +20,6 @@ def studio(
     from fabula.studio_server.serve import studio as show_studio
 
     def say(address: str) -> None:
-        print(f"The studio is at {address}  (Ctrl-C stops it; a run that works goes on)", flush=True)
+        print(f"The studio is at {address}  (Ctrl-C stops it; an active run continues)", flush=True)
 
     show_studio(projects, on_ready=say, **dict(settings))

@@ -116,7 +116,7 @@ class Project:
 
     def arguments(self) -> RunArguments:
         """The arguments of its run: those it was started with, or else the user's choice."""
-        if (self.folder / RUN).is_file():
+        if self.has_run:
             return RunRecord.load(self.folder / RUN).arguments
         chosen = self.choices()
         return RunArguments(
@@ -278,7 +278,7 @@ class Projects:
         """Put a removed project back.
 
         Raises:
-            FabulaError: there is none, or another has its name now.
+            FabulaError: there is none, or another project has this name now.
         """
         removed, folder = bin / name, self.root / name
         if not NAME.fullmatch(name) or not removed.is_dir():

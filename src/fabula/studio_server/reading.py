@@ -136,7 +136,7 @@ def summarise(project: Project) -> dict[str, Any] | None:
 
 def list_removals(project: Project, offset: int) -> dict[str, Any]:
     """Some of what cleaning took out, the least certain first, with what stood around it; those that the user undid, which
-    are no longer in the ledger, come first of all.
+    are not in the ledger any more, come first.
 
     Returns:
         `rows`, `num_rows` in all, and `dropped`: the first stories that were not kept.
@@ -226,7 +226,7 @@ def decide(project: Project, wanted: Decision) -> int:
         The current number of decisions.
 
     Raises:
-        FabulaError: it is none.
+        FabulaError: it is not a valid decision.
     """
     if wanted.decision not in ("", "undo", "confirm") or not 0 <= wanted.start < wanted.end:
         raise FabulaError("this is not a decision about a removal")
