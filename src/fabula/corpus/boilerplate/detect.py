@@ -73,9 +73,6 @@ MIN_UNSIGNED, MIN_BESIDE_STORY = 4.5, 3.0
 """The least score of a paragraph without a sign that belongs to a note: where it may as well belong to the story, and elsewhere next
 to the story, without a divider between."""
 
-MIN_NARRATED = 99.0
-"""The least sum of a note below a story whose narrator says "I", without a divider, if a narrator might say all of it."""
-
 UNSIGNED_SECTION = -3.0
 """The cost of extending a note over a divider to paragraphs without any sign: they are probably story."""
 
@@ -463,8 +460,8 @@ def _is_all_note(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> b
 
 
 def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph], rule_set: str) -> bool:
-    """Whether the edits below `text` go on with a story that its narrator, who says "I", posts: nothing but their label
-    says that they are notes."""
+    """Whether the edits below `text` go on with a story that its narrator, who says "I" or writes the story down, posts: nothing but
+    their label says that they are notes."""
     edits = [one for one in note if one.evidence.get("edit", 0.0) >= CERTAIN]
     if not edits:
         return False
