@@ -1,6 +1,7 @@
-"""How long a writer waits at the page, in headless Chromium: for the first words after a click, and for a full shelf.
+"""How long a writer waits at the page, in headless Chromium: for the first words after a click, for a full shelf, and at a key
+in a text as long as a book.
 
-python benchmarks/desk.py MODEL [MODEL ...] [--clicks 20] [--stories 200]
+python benchmarks/desk.py MODEL [MODEL ...] [--clicks 20] [--stories 200] [--words 100000]
 """
 
 import argparse
@@ -66,6 +67,39 @@ def first_words(page: Page, num_clicks: int) -> list[float]:
     return times
 
 
+BOOK = """(words) => {
+  const line = "The tide came in and nobody at Low Quay looked up from the nets. ".repeat(5);
+  return (line + "\\n\\n").repeat(Math.ceil(words / 65));
+}"""
+
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def key_seconds(page: Page, num_words: int, num_keys: int = 5) -> float:
+    """Processor time of the page for one key in the middle of a text, until it is drawn."""
+    text = page.evaluate(BOOK, num_words)
+    page.locator("#file").set_input_files(
+        {"name": "book.txt", "mimeType": "text/plain", "buffer": text.encode()}
+    )
+    page.wait_for_timeout(2_000)
+    page.locator("#story").evaluate(
+        "field => { field.focus(); field.setSelectionRange(field.value.length / 2, field.value.length / 2); }"
+    )
+    page.wait_for_timeout(1_000)
+    browser = page.context.new_cdp_session(page)
+    browser.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def used() -> float:
+        metrics = browser.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
+    before = used()
+    for _ in range(num_keys):
+        page.keyboard.press("x")
+        page.evaluate(TWO_FRAMES)
+    return (used() - before) / num_keys
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -73,6 +107,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--clicks", type=int, default=20)
     parser.add_argument("--stories", type=int, default=200)
+    parser.add_argument("--words", type=int, default=100_000)
     asked = parser.parse_args()
     installed = os.environ.get("FABULA_CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
@@ -108,6 +143,8 @@ def main() -> None:
                     print(
                         f"shelf of {asked.stories} stories of {words:,} words: opens in {shelf:.3f} s, a story of it in {story:.3f} s"
                     )
+                    seconds = key_seconds(page, asked.words)
+                    print(f"a key in a text of {asked.words:,} words: {seconds:.3f} s of processor time")
                 server.terminate()
         browser.close()
 

@@ -6,7 +6,7 @@ import { docx, download, epub, markdown } from "./files.js";
 import { showPair } from "./guess.js";
 import { ending } from "./prompt.js";
 import { newId, Shelf } from "./shelf.js";
-import { readStory, Story } from "./story.js";
+import { difference, readStory, Story } from "./story.js";
 import { Settings } from "./settings.js";
 import { themeButton } from "./theme.js";
 import { showWords, wordAt } from "./words.js";
@@ -79,21 +79,43 @@ function place() {
   return start === end && !story.text.slice(end).trim() ? { start: story.text.length, end: story.text.length } : { start, end };
 }
 
-// An invisible copy of the text lies behind the text field and carries the marks.
+let drawn = []; // what each line of the mirror shows: its text, or with marks the JSON of both
+
+// An invisible copy of the text lies behind the text field and carries the marks. Each line is an element, and only those that
+// changed are replaced, so that the browser does not lay out a whole book at each key.
 function drawMirror() {
-  const text = story.text;
-  const marks = copied.filter(({ end }) => end <= text.length).map((span) => ({ ...span, kind: "copied" }));
+  const { text } = story;
+  const marks = copied.filter(({ end }) => end <= text.length).map(({ start, end }) => ({ start, end, kind: "copied" }));
   const last = story.passageAt(place().start);
   if (last) marks.push({ start: last.start, end: last.end, kind: "last" });
-  const from = unread > 0 && unread < text.length ? [unread] : [];
-  const edges = [...new Set([0, text.length, ...from, ...marks.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
-  const parts = [];
-  for (let i = 0; i + 1 < edges.length; i++) {
-    if (edges[i] === from[0]) parts.push(element("span", { className: "from" }));
-    const kinds = marks.filter(({ start, end }) => start <= edges[i] && edges[i + 1] <= end).map(({ kind }) => kind);
-    parts.push(element("span", { className: [...new Set(kinds)].join(" "), textContent: text.slice(edges[i], edges[i + 1]) }));
-  }
-  $("mirror").replaceChildren(...parts, "\u200b");
+  if (unread > 0 && unread < text.length) marks.push({ start: unread, end: unread, kind: "from" });
+  let begin = 0;
+  const lines = text.split("\n").map((line, index, all) => {
+    const whole = line + (index + 1 < all.length ? "\n" : "\u200b"); // an empty last line has a height, too
+    const here = marks.filter(({ start, end }) => start < begin + whole.length && (begin <= start || begin < end))
+      .map(({ start, end, kind }) => ({ start: Math.max(0, start - begin), end: Math.min(whole.length, end - begin), kind }));
+    begin += whole.length;
+    return { whole, here, shown: here.length ? JSON.stringify([whole, here]) : whole };
+  });
+  const shown = lines.map((line) => line.shown);
+  const { start, removed, inserted } = difference(drawn, shown);
+  const elements = [...$("mirror").children];
+  const after = elements[start + removed.length] ?? null;
+  for (const old of elements.slice(start, start + removed.length)) old.remove();
+  for (const { whole, here } of lines.slice(start, start + inserted.length)) $("mirror").insertBefore(element("div", {}, ...spans(whole, here)), after);
+  drawn = shown;
+}
+
+// A line of the mirror in parts, each with its marks.
+function spans(line, marks) {
+  const edges = [...new Set([0, line.length, ...marks.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
+  const kinds = (wanted) => [...new Set(marks.filter(wanted).map(({ kind }) => kind))].join(" ");
+  return edges.slice(0, -1).flatMap((start, index) => {
+    const end = edges[index + 1];
+    const isFrom = marks.some((mark) => mark.kind === "from" && mark.start === start);
+    return [isFrom && element("span", { className: "from" }),
+      element("span", { className: kinds((mark) => mark.start <= start && end <= mark.end), textContent: line.slice(start, end) })];
+  });
 }
 
 function say(text) { $("status").textContent = text; }
@@ -192,15 +214,19 @@ async function passage(start, end, begin) {
   if (!model || writing || isReader || !$("continuations").hidden) return;
   let written = null;
   let reason = "";
+  let frame = 0;
   const isAtEnd = !story.text.slice(end).trim();
   const answered = await ask(1, start, end, {
     piece: (_, text) => {
       written ??= begin();
-      const follow = isAtEnd && atEnd();
       story.add(written, text);
-      show();
       changed();
-      if (follow) toEnd();
+      frame ||= requestAnimationFrame(() => { // in a long story, tokens come faster than they can be shown
+        frame = 0;
+        const follow = isAtEnd && atEnd();
+        show();
+        if (follow) toEnd();
+      });
     },
     done: (_, why) => { reason = why; },
   });
@@ -338,8 +364,8 @@ function replaceWord({ start, end, text: old }, text) {
 function placeUnder(panel, { start, end }) {
   const range = document.createRange();
   let passed = 0;
-  for (const node of [...$("mirror").childNodes].map((part) => part.firstChild ?? part)) {
-    if (node.nodeType !== Node.TEXT_NODE) continue;
+  const texts = document.createTreeWalker($("mirror"), NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode()) {
     if (passed <= start) range.setStart(node, Math.min(start - passed, node.length));
     if (passed <= end) range.setEnd(node, Math.min(end - passed, node.length));
     passed += node.length;
@@ -398,9 +424,15 @@ async function store() {
   const version = await shelf.write({ ...record, ...story.toJSON(), words: story.numWords });
   if (version !== null) { record.version = version; return; }
   isReader = true; // another tab has saved this story since this one read it
-  const name = `${title()} (from another tab)`;
-  await shelf.write({ ...record, ...story.toJSON(), words: story.numWords, id: newId(), version: 0, name });
   show();
+  const name = `${title()} (from another tab)`;
+  try {
+    await shelf.write({ ...record, ...story.toJSON(), words: story.numWords, id: newId(), version: 0, name });
+  } catch (error) {
+    isReader = false; // the text is only here, so leaving the page must warn
+    show();
+    throw error;
+  }
   say(`Another tab has changed this story. Your version is on the shelf as “${name}”.`);
 }
 
@@ -587,12 +619,9 @@ $("file").addEventListener("change", () => {
 });
 
 $("story").addEventListener("input", () => {
-  const before = story.text;
   const field = $("story");
-  story.type(field.value, performance.now());
+  const same = story.type(field.value, performance.now());
   caret = { start: field.selectionStart, end: field.selectionEnd };
-  let same = 0;
-  while (same < before.length && before[same] === story.text[same]) same++;
   copied = copied.filter(({ end }) => end <= same);
   if (same < unread) unread = 0;
   showProblem("");

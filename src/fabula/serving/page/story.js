@@ -3,6 +3,7 @@
 
 const MOST_STEPS = 300;
 const MOST_STEP_CHARS = 2_000_000;
+const SPACE = /\s/;
 const PAUSE = 1000; // ms without typing after which an edit is a new step
 
 export class Story {
@@ -15,13 +16,27 @@ export class Story {
   #open = null; // the story as it was when the step began that is still growing
   #typedAt = -Infinity;
   #keepsSpaces;
+  #counted = ""; // the text that has `#numWords` words
+  #numWords = 0;
 
   // `keepsSpaces`: the model continues a text that ends in spaces; otherwise it writes its own, and those are removed.
   constructor({ keepsSpaces = true } = {}) { this.#keepsSpaces = keepsSpaces; }
 
   get canUndo() { return this.#past.length > 0 || this.#isChanged(); }
   get canRedo() { return this.#future.length > 0 && !this.#isChanged(); }
-  get numWords() { return this.text.split(/\s+/).filter(Boolean).length; }
+
+  // Counts only the words at the places that changed since the last count.
+  get numWords() {
+    if (this.#counted === this.text) return this.#numWords;
+    const { start, removed, inserted } = difference(this.#counted, this.text);
+    let first = start, rest = start + inserted.length;
+    while (first > 0 && !SPACE.test(this.text[first - 1])) first--;
+    while (rest < this.text.length && !SPACE.test(this.text[rest])) rest++;
+    const around = rest - start - inserted.length;
+    this.#numWords += countWords(this.text.slice(first, rest)) - countWords(this.#counted.slice(first, start + removed.length + around));
+    this.#counted = this.text;
+    return this.#numWords;
+  }
 
   // The passage that Rewrite applies to when the caret is at a place: the one there, or else the last one.
   passageAt(caret) {
@@ -36,13 +51,14 @@ export class Story {
     this.#typedAt = -Infinity;
   }
 
-  // The text after typing. Typing without a pause is one step.
+  // The text after typing. Typing without a pause is one step. Returns where the texts begin to differ.
   type(text, now) {
-    if (text === this.text) return;
+    if (text === this.text) return text.length;
     if (now - this.#typedAt > PAUSE) this.step();
     this.#typedAt = now;
     const { start, removed, inserted } = difference(this.text, text);
     this.#replace(start, start + removed.length, inserted);
+    return start;
   }
 
   // Begin a passage of the model in place of a part of the story; returns it.
@@ -196,8 +212,10 @@ function decoded(bytes) {
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// One replacement: the text `removed`, from `start` on, by `inserted`.
-function difference(before, after) {
+const countWords = (text) => text.split(/\s+/).filter(Boolean).length;
+
+// One replacement: `removed`, from `start` on, by `inserted`. Compares texts or arrays.
+export function difference(before, after) {
   const most = Math.min(before.length, after.length);
   let start = 0;
   while (start < most && before[start] === after[start]) start++;
