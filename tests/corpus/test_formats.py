@@ -160,11 +160,15 @@ def test_what_a_browser_saves_beside_its_pages_is_passed_over(tmp_path: Path):
     }
 
 
-def test_an_unpacked_book_is_refused(tmp_path: Path):
-    (tmp_path / "META-INF").mkdir()
-    (tmp_path / "META-INF" / "container.xml").write_text("<container/>")
-    with pytest.raises(FabulaError, match="an unpacked e-book"):
-        open_stories(tmp_path)
+def test_signatures_are_no_attachments_with_stories(tmp_path: Path):
+    mail = email.message.EmailMessage()
+    mail["From"] = mail["To"] = "a@example.org"
+    mail["Subject"] = "A tale"
+    mail["Message-ID"] = "<1@example.org>"
+    mail.set_content(TALES[0])
+    mail.add_attachment(b"x", maintype="application", subtype="pkcs7-signature", filename="smime.p7s")
+    (tmp_path / "b.eml").write_bytes(mail.as_bytes())
+    assert len(read(tmp_path / "a.eml", mail.as_bytes())) == 1
 
 
 def test_arrow(tmp_path: Path):
@@ -196,6 +200,9 @@ def test_aozora(tmp_path: Path):
     ("content", "words"),
     [
         (b"SQLite format 3\0" + bytes(100), "SQLite"),
+        (b'<?xml version="1.0"?>\n<abiword version="3"><section><p>The fox ran.</p></section></abiword>', "AbiWord"),
+        (b"<mediawiki><page><revision><text>The fox ran.</text></revision></page></mediawiki>", "wiki"),
+        (b"<html><body><h3 class='noteHeading'>Highlight</h3><div class='noteText'>The fox.</div></body></html>", "Kindle"),
         (b"\\documentclass{book}\n\\begin{document}\nThe fox ran.\n\\end{document}\n", "LaTeX"),
         (b"#+TITLE: Quay\n* One :draft:\nThe fox ran.\n", "Org mode"),
         (b"== Quay ==\n\n'''The''' fox ran to the [[quay]].\n", "wiki"),

@@ -80,6 +80,11 @@ def test_a_mark_in_most_stories_stops(tmp_path: Path) -> None:
     assert clean(stories_file(tmp_path / "a.jsonl", texts), tmp_path / "out", force=True)
 
 
+def test_a_tag_of_html_is_no_mark(tmp_path: Path) -> None:
+    texts = [f"<strong>Lamp {n}.</strong> {story(n)}" for n in range(6)]
+    assert clean(stories_file(tmp_path / "a.jsonl", texts), tmp_path / "out")
+
+
 def test_control_characters_in_most_stories_stop(tmp_path: Path) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number).replace("e", "\x02") for number in range(6)])
     with pytest.raises(FabulaError, match="100% of the stories hold control characters"):

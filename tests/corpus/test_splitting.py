@@ -14,7 +14,7 @@ from fabula.corpus.formats.base import ReadingLog
 from fabula.corpus.read import StorySource, open_stories
 from fabula.corpus.splitting.choose import ReadSample, choose_split
 from fabula.corpus.splitting.cut import cut_blocks
-from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading, roman_value
+from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, TITLE, find_heading, roman_value
 from fabula.corpus.splitting.markers import find_markers, with_newlines
 from fabula.corpus.splitting.pages import without_gutenberg, without_pages
 from fabula.corpus.splitting.split import Split
@@ -161,6 +161,9 @@ def test_pages_with_a_head_are_no_stories(tmp_path: Path) -> None:
         ("".join(f"<sos>{text}<{'EOS' if k == 4 else 'eos'}>\n" for k, text in enumerate(BLANK)), "'<EOS>', not <eos>"),
         (f"{BLANK[0]}[a]\n\n{BLANK[1]}\n\n[a]Is this her boot?", "the comments of readers"),
         ("50256 318 257 11 1 0 764 262 290 " * 9, "this file holds numbers"),
+        ("".join(f"> {line}\n" for line in BLANK[0].split("\n")), 'each line begins with ">"'),
+        ("".join(f"{k}::{title}::{text}\n" for k, (title, text) in enumerate(zip(TITLES, FLAT, strict=True))), "fields are apart by ::"),
+        ("".join(f"[WP] {sentence}\n" for sentence in SENTENCES), "prompts and no stories"),
     ],
 )  # fmt: skip
 def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -348,6 +351,11 @@ def test_tokens_for_the_ends_of_lines(lines: list[str], token: str) -> None:
         ("\n//-----//\n// {t}\n// Story: Quay\n//-----//\n\n", "{t}: Story: Quay"),
         ('\n<story id="{n}" title="{t}">\n', ""),
         ("\n-----8<-----\n", ""),
+        ("\n（{n}）\n", "（{n}）"),
+        ("\n正文 第{n}章 潮水\n\n", "正文 第{n}章 潮水"),
+        ("\nفصل {n}\n\n", "فصل {n}"),
+        ("\nΚΕΦΑΛΑΙΟ {n}\n\n", "ΚΕΦΑΛΑΙΟ {n}"),
+        ("\n\nEnd of chapter {n}\n\nChapter {n}\n\n", "Chapter {n}"),
     ],
 )
 def test_rarer_ways_to_part_stories(tmp_path: Path, head: str, title: str) -> None:
@@ -379,7 +387,7 @@ def test_chinese_paragraphs_of_a_line_are_not_joined() -> None:
 
 @given(
     st.lists(st.lists(st.sampled_from(SENTENCES), min_size=24, max_size=30), min_size=3, max_size=6),
-    st.integers(55, 150),
+    st.integers(35, 150),
 )
 def test_broken_lines_are_joined(paragraphs: list[list[str]], width: int) -> None:
     whole = [" ".join(sentences) for sentences in paragraphs]
@@ -402,6 +410,38 @@ def test_indented_paragraphs_of_one_line_are_not_joined() -> None:
     assert unwrap("\n".join(lines)).split("\n\n")[1:3] == [line.strip() for line in speech]
 
 
+def test_narrow_lines_are_joined_only_if_their_groups_are_paragraphs() -> None:
+    paragraphs = [text for story in STORIES for text in story]
+    assert unwrap("\n\n".join(textwrap.fill(text, 42) for text in paragraphs)) == "\n\n".join(paragraphs)
+    stanzas = "\n\n".join("\n".join(textwrap.wrap(text, 42)[:4]) for text in FLAT)
+    assert unwrap(stanzas) == stanzas
+
+
+def test_footnotes_below_a_text_go(tmp_path: Path) -> None:
+    book = "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1))
+    log = ReadingLog()
+    source = source_of(tmp_path, f"{book}\n\nFOOTNOTES:\n\n[1] A lamp.\n\n[2] A boot,\nor two.\n")
+    assert [story.text for story in source.read(next(source.ranges()), log)] == BLANK
+    assert [(one.reason, one.text) for one in log.removals] == [
+        ("footnote", "FOOTNOTES:\n[1] A lamp.\n[2] A boot,\nor two.")
+    ]
+
+
+def test_numbers_of_chapters_below_the_name_of_a_part_are_no_page_numbers(tmp_path: Path) -> None:
+    parts = [
+        f"{'Часть первая' if k == 0 else 'Часть вторая'}\n\n" * (k % 4 == 0) + f"{k % 4 + 1}\n\n{text}"
+        for k, text in enumerate(BLANK[:8])
+    ]
+    assert starts(source_of(tmp_path, "\n\n".join(parts))) == WANTED[:8]
+
+
+def test_text_without_a_letter_beside_marks_is_no_story(tmp_path: Path) -> None:
+    log = ReadingLog()
+    source = source_of(tmp_path, "".join(f"100{k}\t<sos> {text} <eos>\n" for k, text in enumerate(FLAT)))
+    assert [story.text for story in source.read(next(source.ranges()), log)] == FLAT
+    assert [(one.reason, one.text) for one in log.removals] == [("no-letters", f"100{k}") for k in range(10)]
+
+
 def test_verse_and_long_lines_are_not_joined() -> None:
     verse = ["The tide came in", "and took the lamp,", "the chair, the coat,", "and left the damp."] * 5
     assert wrap_width(verse) == 0
@@ -414,6 +454,7 @@ def test_verse_and_long_lines_are_not_joined() -> None:
     [
         ("Chapter 1", CHAPTER), ("CHAPTER XIV.", CHAPTER), ("Chapter Twenty-One: The Lamp", CHAPTER), ("Kapitel 3", CHAPTER),
         ("Глава 2", CHAPTER), ("第三章 海", CHAPTER), ("Part Two", PART), ("Chapter 1 The Lamp", CHAPTER),
+        ("فصل اول", CHAPTER), ("ΚΕΦΑΛΑΙΟ Α'", CHAPTER), ("פרק ב", CHAPTER), ("（三）", CHAPTER), ("Часть вторая", PART), ("השחפים שתקו", TITLE),
         ("Розділ 2", CHAPTER), ("3. Bölüm", CHAPTER), ("الفصل الأول", CHAPTER), ("अध्याय 4", CHAPTER), ("บทที่ 2", CHAPTER), ("제3장", CHAPTER),
         ("- 4 -", NUMERAL), ("§ 4", NUMERAL), ("The light (Part 3)", CHAPTER), ("He read it (part of it) again", 0), ("BOOK THE FIRST", PART), ("Prologue", CHAPTER),
         ("Part of him wanted to stay, and part of him did not.", 0), ("He opened the book.", 0), ("“Chapter 3,” he said.", 0),

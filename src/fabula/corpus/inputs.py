@@ -49,11 +49,11 @@ class InputFile:
     """A file that may hold stories.
 
     Attributes:
-        path: its path on the disk, or that of the archive that it is in.
+        path: its path on the disk, or that of the archive that it is in; a folder for an unpacked e-book or document.
         name: its name in `Story.source` and in errors.
         num_bytes: its size as it is stored; of a member of an archive, unpacked.
         compression: "gz", "bz2", "xz", "zst" or "".
-        archive: "zip" or "tar" for a member of an archive, or "".
+        archive: "zip" or "tar" for a member of an archive, "folder" for an unpacked e-book or document, or "".
         member: its name in the archive.
         outer: the archive, which may be a member of another one.
         input: number of the user's input that it is, or that contains it.
@@ -154,24 +154,23 @@ def _with_names_apart(files: list[InputFile]) -> list[InputFile]:
 
 def _in_folder(folder: Path, prefix: str, passed_over: list[str]) -> list[InputFile]:
     found = []
-    for path in sorted(
-        folder.rglob("*"), key=lambda path: natural_order(path.relative_to(folder).as_posix())
-    ):
+    paths = sorted(folder.rglob("*"), key=lambda path: natural_order(path.relative_to(folder).as_posix()))
+    packages = {path.parent for path in paths if path.name == "[Content_Types].xml"}
+    packages |= {path.parent.parent for path in paths if path.parts[-2:] == ("META-INF", "container.xml")}
+    for path in [folder, *paths]:
         name = path.relative_to(folder).as_posix()
-        if _is_systems(name) or not path.is_file():
+        if path in packages:
+            files = [file for file in path.rglob("*") if file.is_file()]
+            size = sum(file.stat().st_size for file in files)
+            shown = prefix + name if path != folder else prefix.rstrip("/") or folder.resolve().name
+            found.append(InputFile(path, valid_unicode(shown), size, archive="folder"))
+        if _is_systems(name) or not path.is_file() or not packages.isdisjoint(path.parents):
             continue
         if path.suffix == ".scrivx":
             raise FabulaError(
                 "this is a Scrivener project",
                 where=path.parent,
                 hint="compile it in Scrivener to .docx or .txt",
-            )
-        if name in ("META-INF/container.xml", "[Content_Types].xml"):
-            kind = "e-book" if name[0] == "M" else "office document"
-            raise FabulaError(
-                f"this folder is an unpacked {kind}",
-                where=folder,
-                hint="name the file it was unpacked from, or pack it again as a zip",
             )
         file = _stored(path, prefix + name)
         if path.name.startswith(".") or not file.num_bytes or _BACKUP.fullmatch(path.name):
@@ -274,6 +273,21 @@ def _too_large(name: str) -> FabulaError:
     return FabulaError(what, where=name, hint="unpack it, and name the folder")
 
 
+def _zipped(package: InputFile) -> bytes:
+    """An unpacked e-book or office document as the zip that it was; Apple Books keeps e-books as folders."""
+    if package.num_bytes > MAX_TAR_BYTES:
+        raise _too_large(package.name)
+    first = ("mimetype", "META-INF/", "[Content_Types].xml", "word/document.xml")  # they tell its kind
+    names = {
+        path.relative_to(package.path).as_posix(): path for path in package.path.rglob("*") if path.is_file()
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in sorted(names, key=lambda name: (not name.startswith(first), name != "mimetype", name)):
+            archive.writestr(zipfile.ZipInfo(name), names[name].read_bytes())
+    return packed.getvalue()
+
+
 def _zip_members(file: InputFile) -> dict[str, int]:
     try:
         with _open_zip(file) as archive:
@@ -283,6 +297,8 @@ def _zip_members(file: InputFile) -> dict[str, int]:
 
 
 def _read_member(file: InputFile) -> bytes:
+    if file.archive == "folder":
+        return _zipped(file)
     assert file.outer is not None
     try:
         if file.archive == "tar":

@@ -56,8 +56,10 @@ _TOKEN = re.compile(
 )
 """Tokens of models, which no story holds."""
 
-_TAG = re.compile(r"</?[A-Za-z][\w-]{2,24}>|<\|[^|<>\n]{1,24}\|>|\{\{\w{1,24}\}\}|@@\w{1,24}@@")
-"""What may be a mark of the user's own."""
+_TAG = re.compile(
+    r"</?(?!(?:strong|span|div|font|small|sup|sub|del|ins|cite|code|pre|html|body|table|center|blockquote|section)>)[A-Za-z][\w-]{2,24}>|<\|[^|<>\n]{1,24}\|>|\{\{\w{1,24}\}\}|@@\w{1,24}@@"
+)
+"""What may be a mark of the user's own, and is no tag of HTML."""
 
 _CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}|\\[\"\'](?!\s)")
 """Letters as mail, addresses and programs write them."""

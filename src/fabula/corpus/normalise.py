@@ -42,6 +42,7 @@ _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u00ad]")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000\f]")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_ESCAPED_DIVIDER = re.compile(r"(?m)^[ \t]*(?:\\[*_~#=-][ \t]*){2,}$")
 _WRITTEN_END = re.compile(r"[.!?…\"”’*]\s?(?:\\r)?\\n")
 _WRITTEN_ENDS = re.compile(r"\s?(?:\\r)?\\n\s?")
 _SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
@@ -110,6 +111,8 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
         text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")
     if "[" in text and "[/" in text:
         text, counts["bbcode"] = without_bbcode(text)
+    if "\\" in text:
+        text = _count(_ESCAPED_DIVIDER, lambda match: match[0].replace("\\", ""), text, counts, "markdown")
     if markdown:
         text = _count(_ESCAPE, r"\1", text, counts, "markdown")
         text = _count(_SUPERSCRIPT, lambda match: match[1] or "", text, counts, "markdown")

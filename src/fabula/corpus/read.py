@@ -27,7 +27,7 @@ from fabula.corpus.lines import FileRange
 from fabula.corpus.splitting.split import check_split_at
 from fabula.corpus.tables.columns import NO_COLUMNS, Columns, NoText, choose_columns
 from fabula.errors import FabulaError, did_you_mean
-from fabula.files import fingerprint, hash_file
+from fabula.files import fingerprint, hash_path
 from fabula.story import Story
 
 _SAMPLE_ROWS = 200
@@ -64,7 +64,7 @@ class StorySource:
             return fingerprint([contents, repr(self.columns)])
         hashed = {plan.file.path: "" for plan in self.plans}
         for path in hashed:
-            hashed[path] = remote.stamp(path) if remote.is_url(path) else hash_file(path)
+            hashed[path] = remote.stamp(path) if remote.is_url(path) else hash_path(path)
         return fingerprint(
             [
                 *(

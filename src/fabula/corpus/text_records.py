@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from fabula.corpus import lines as limits
-from fabula.corpus.formats.base import make_story
+from fabula.corpus.formats.base import ReaderRemoval, ReadingLog, make_story
 from fabula.corpus.lines import Begins, Lines, decode, too_long
 from fabula.corpus.splitting.markers import with_newlines
 from fabula.corpus.splitting.split import Split
@@ -207,12 +207,17 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
     return records
 
 
-def text_stories(records: Iterator[Raw], name: str, split: Split) -> Iterator[Story]:
-    """Stories from plain text. Records with nothing but white space are not stories."""
+def text_stories(records: Iterator[Raw], name: str, split: Split, log: ReadingLog) -> Iterator[Story]:
+    """Stories from plain text. Records without any letter are not stories."""
     has_tokens = split.kind in ("markers", "lines")
     for line, offset, raw in records:
         text = decode(raw, name, line, offset)
         if has_tokens:
             text = with_newlines(text.strip().removeprefix(split.start).removesuffix(split.end))
-        if text := text.strip():
-            yield make_story(text, name, line)
+        if _LETTER.search(text):
+            yield make_story(text.strip(), name, line)
+        elif text := text.strip():
+            log.removals.append(ReaderRemoval(name, line, "no-letters", text))
+
+
+_LETTER = re.compile(r"[^\W\d_]")

@@ -2,6 +2,8 @@
 
 import contextlib
 import textwrap
+import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from written import docx, epub, odt, page, paragraph, pdf, zip_of
 
 from fabula.corpus.documents import Document, document_kind, is_divider, read_document
 from fabula.corpus.documents import package as packages
+from fabula.corpus.read import open_stories
 from fabula.errors import FabulaError
 
 TALE = "The fox ran down to the quay and looked at the boats for a long while."
@@ -461,3 +464,16 @@ def test_dividers(line: str):
 @pytest.mark.parametrize("line", ["...", "—", "-", "ox", "No.", "“…”", "", "Oh", "0", "x", "!!!", "XX"])
 def test_no_dividers(line: str):
     assert not is_divider(line)
+
+
+def test_books_that_are_folders_are_read(tmp_path: Path):
+    chapters = [f"<h2>Chapter {k}</h2><p>{TALE} {k}</p>" for k in range(1, 7)]
+    packed = tmp_path / "packed.epub"
+    packed.write_bytes(epub([(f"c{k}.xhtml", page(body)) for k, body in enumerate(chapters)]))
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(tmp_path / "Books" / "Quay.epub")
+    for path in (tmp_path / "Books", tmp_path / "Books" / "Quay.epub"):
+        source = open_stories(path)
+        assert [story.text for story in source] == [story.text for story in open_stories(packed)]
+        assert [plan.name for plan in source.plans] == ["Quay.epub"]
+        assert source.fingerprint == open_stories(path).fingerprint

@@ -114,6 +114,23 @@ def test_songs_have_titles_and_keep_every_chorus():
     ]
 
 
+def test_songs_from_genius_lose_what_its_pages_add():
+    text = "".join(
+        f"17 Contributors{title} Lyrics[Verse 1]\na\n\n[Chorus]\nb\nYou might also like3Embed\n\n"
+        for title in ("Boots", "Salt")
+    )
+    songs = read_songs(text)
+    assert kinds(songs.blocks) == [
+        (kind, text)
+        for title in ("Boots", "Salt")
+        for kind, text in (("heading", title), ("paragraph", "[Verse 1]\na"), ("paragraph", "[Chorus]\nb"))
+    ]
+    assert [one.text for one in songs.left_out][:2] == [
+        "17 ContributorsBoots Lyrics",
+        "You might also like3Embed",
+    ]
+
+
 def test_songs_without_titles_are_separated_where_the_first_label_recurs():
     text = "[Verse 1]\na\n\n[Chorus]\nc\n\n[Verse 1]\nb\n\n[Chorus]\nd\n"
     assert [block.kind for block in read_songs(text).blocks] == [

@@ -101,6 +101,8 @@ def test_cells_without_a_value_are_no_stories(tmp_path: Path):
         "title^text\n" + "".join(f"T{k}^{TALE}\n" for k in range(4)),
         "title,text\n" + "".join(f"'T{k}','{TALE}'\n" for k in range(4)),
         "".join(f'title,text\nT{k},"{TALE}"\n' for k in range(4)),
+        "title, text\n" + "".join(f'"T{k}", "{TALE}"\n' for k in range(4)),
+        "title,text\n" + "".join(f'T{k},"{TALE}"{"," * (k == 2)}\n' for k in range(4)),
     ],
 )
 def test_rarer_dialects(text: str):
@@ -411,6 +413,29 @@ def test_spaces_after_quoted_fields_are_an_error():
 def test_lists_of_words_are_refused():
     with pytest.raises(FabulaError, match="lists of words"):
         chosen([{"tokens": ["The", "fox", "ran", "."] * 20}] * 5)
+
+
+def test_text_without_spaces_is_text():
+    assert chosen([{"标题": f"夜{k}", "内容": "海边的老人有一条没有桨的船" * 9} for k in range(4)]) == (
+        "内容",
+    )
+
+
+def test_rows_of_a_story_that_are_not_in_order_are_refused():
+    table = [{"story_id": k % 3, "paragraph": k // 3, "text": TALE} for k in range(12)]
+    with pytest.raises(FabulaError, match="sort the table by story_id, then by paragraph"):
+        choose_columns(list(table[0]), table, None, "a")
+    table.sort(key=lambda row: (row["story_id"], row["paragraph"]))
+    assert choose_columns(list(table[0]), table, None, "a").group == ("story_id",)
+
+
+def test_rich_text_is_one_story_a_record(tmp_path: Path):
+    nodes = [
+        {"type": "paragraph", "children": [{"text": "The fox ran "}, {"text": "down"}, {"text": " to it."}]}
+    ] * 30
+    (tmp_path / "a.json").write_text(json.dumps([{"title": f"T{k}", "body": nodes} for k in range(3)]))
+    stories = list(open_stories(tmp_path / "a.json"))
+    assert [story.text for story in stories] == ["\n".join(["The fox ran down to it."] * 30)] * 3
 
 
 def test_the_beginnings_of_the_columns_are_shown():

@@ -42,9 +42,9 @@ SITE_RULES: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "note|summar|afterword|announcement|foreword|works inspired|responses|actions|bio|might also|related|discussion|warning",
+                "note|summar|thoughts|afterword|announcement|foreword|works inspired|responses|actions|bio|might also|related|discussion|warning",
                 r"^\W{0,4}(?:(?:beginning |end |ending |chapter |story |work |author(?:'?s|s')? ){0,2}notes?(?: for (?:the|this) chapter)?|"
-                r"(?:chapter |story )?summary|afterword|announcements?|works inspired by this one|you might also like|related (?:posts|stories)|(?:review|reviewer) responses|discussion questions|questions for discussion|(?:content |trigger )?warnings?|actions|bio)\W{0,4}$",
+                r"(?:chapter |story )?summary|afterword|announcements?|works inspired by this one|you might also like|related (?:posts|stories)|(?:review|reviewer) responses|discussion questions|questions for discussion|author(?:'s|s')? thoughts|(?:content |trigger )?warnings?|actions|bio)\W{0,4}$",
                 r"^\W{0,4}a note from \S[^.!?]{0,40}$",
             ),
             sign(STRONG, "next time", r"^\W{0,4}next time ?:"),
@@ -58,14 +58,19 @@ SITE_RULES: tuple[Rule, ...] = (
         (
             sign(
                 CERTAIN,
-                "kudo|work text|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink|post",
+                "kudo|work text|font|contents|reading|bookmark|comment|vote|share|repl|remove|donate|advert|achievement|twitter|facebook|pinterest|tumblr|print|email|related|chapter|index|unsubscribe|preferences|browser|download|follow|favorite|subscribe|like|home|permalink|post",
                 r"^\W{0,4}(?:(?:(?:chapter|work) text|kudos|bookmark(?:s|ed)?|comments?|vote[sd]?|share|repl(?:y|ies)|remove|donate|advertisements?|achievements|"
                 r"twitter|facebook|pinterest|tumblr|reddit|print|e-?mail|related|(?:previous|next|first|last) chapter|(?:older|newer|previous|next|recent) posts?|fiction index|"
                 r"chapter index|unsubscribe|update preferences|view (?:this email |it )?in (?:your|a) browser|download|follow(?:ers)?|"
-                r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
+                r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|font settings|table of contents|continue reading(?: next part)?|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
             ),
             sign(CERTAIN, "see the end", r"^\W{0,4}see the end of the (?:work|chapter) for\b"),
-            sign(LIKELY, "support", r"^\W{0,4}support \W"),
+            sign(
+                CERTAIN,
+                "0|1|2|3|4|5|6|7|8|9",
+                r"^(?:[\d.,]{1,7}[km]? (?:reads|views|votes|parts?(?: story)?|followers|hits|comments)\W{0,5}){1,4}$|^[\d.,]{1,6}[km](?:\W{1,3}[\d.,]{1,6}[km]?){1,3}$",
+            ),
+            sign(LIKELY, "support|previous|next", r"^\W{0,4}support \W|^(?:previous|next)$"),
         ),
         examples=("Kudos", "Unsubscribe | Update preferences"),
     ),

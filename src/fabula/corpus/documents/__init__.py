@@ -39,6 +39,10 @@ _REFUSED = {
     "pages": ("this is a Pages document", "export it from Pages as Word (.docx) or EPUB"),
     "mobi": ("this is a Kindle book (.mobi, .azw)", "convert it to EPUB with Calibre"),
     "wpd": ("this is a WordPerfect document", "open it in LibreOffice and save it as .docx"),
+    "abiword": (
+        "this is an AbiWord document",
+        "open it in AbiWord or LibreOffice and save it as .docx or .odt",
+    ),
     "djvu": ("this is a book of pictures (DjVu)", "read it with OCR, and save the text"),
     "postscript": ("this is PostScript", "convert it to PDF"),
     "scrivener": ("this is a Scrivener project", "compile it in Scrivener to .docx or .txt"),
@@ -104,6 +108,8 @@ _TEXTS = (
         "game",
     ),
     (re.compile(r"\A(?:<\?xml[^>]*>\s*)?<FinalDraft\b"), "screenplay"),
+    (re.compile(r"\A(?:<\?xml[^>]*>\s*)?<mediawiki\b"), "wiki"),
+    (re.compile(r"\A(?:<\?xml[^>]*>\s*)?(?:<!DOCTYPE abiword[^>]*>\s*)?<abiword\b"), "abiword"),
     (
         re.compile(r"\A\s*\{\s*\"(?:cells\"\s*:\s*\[\s*\{\s*\"|nbformat|metadata\"\s*:\s*\{\s*\"kernelspec)"),
         "notebook",
@@ -123,7 +129,9 @@ _TEXTS = (
         "subtitles",
     ),
     (
-        re.compile(r"\A(?:.*\n- Your (?:Highlight|Note|Bookmark)\b.*\n(?:.*\n){0,12}?==========\s*){2}"),
+        re.compile(
+            r"<(?:h3|div) class=[\"']noteHeading[\"']|\A(?:.*\n- Your (?:Highlight|Note|Bookmark)\b.*\n(?:.*\n){0,12}?==========\s*){2}"
+        ),
         "clippings",
     ),
     (

@@ -139,6 +139,7 @@ class _Reader:
         self.collector = Collector()
         self._styles = styles
         self._joined: list[str] = []
+        self._num_bare = 0  # headings that are only a number of Word's
 
     def read(self, parent: Element) -> None:
         for element in parent:
@@ -186,6 +187,9 @@ class _Reader:
         if found.breaks_page or _first(own, style, "break_before"):
             self.collector.divider()
         kind, level = self._kind(own, style)
+        if kind == "heading" and not text.strip() and child(properties, "numPr") is not None:
+            self._num_bare += 1  # Word shows the number alone
+            text = str(self._num_bare)
         if kind == "heading":
             self.collector.heading(text, level)
         elif kind:

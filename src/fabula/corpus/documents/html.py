@@ -252,7 +252,10 @@ class HtmlReader:
         self._links += linked
         self._centres += centred
         self._add(element.text, only_headings)
+        apart = _sections(element)
         for inner in element:
+            if inner in apart[1:]:
+                self._break()
             self._walk(inner, only_headings)
             self._add(inner.tail, only_headings)
         self._links -= linked
@@ -412,6 +415,15 @@ def _rows_of(table: Element) -> tuple[list[list[Element]], dict[int, tuple[str, 
     rows = [row for row in table.iter() if tag(row) == "tr"]
     cells = [[cell for cell in row if tag(cell) in ("td", "th")] for row in rows]
     return cells, story_rows([["".join(cell.itertext()) for cell in row] for row in cells])
+
+
+def _sections(element: Element) -> list[Element]:
+    """The sections or articles in an element, if there are at least three and none has a heading: a divider then stands
+    between them."""
+    found = [inner for inner in element if tag(inner) in ("section", "article")]
+    if len(found) < 3 or any(re.fullmatch("h[1-6]", tag(inner)) for one in found for inner in one.iter()):
+        return []
+    return found
 
 
 def _main_parts(body: Element) -> list[Element]:

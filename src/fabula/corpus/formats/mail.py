@@ -20,6 +20,9 @@ _MESSAGE = re.compile(rb"(?m)^From \S.*\d{4}[^\r\n\d]{0,8}\r?\n(?=[A-Z][\w-]+:)"
 _SIGNATURE = re.compile(r"(?:\n|\A)--[ \u00a0]*\n(?:.{0,80}(?:\n|\Z)){0,8}\Z")
 """The sender's name and address below the line that mail programs put before it."""
 
+_OF_PROGRAMS = re.compile(r"\.(?:p7s|vcf|ics|asc|sig)$", re.IGNORECASE)
+"""Attachments that programs add: signatures, visiting cards, appointments."""
+
 _FEW_WORDS = 100
 """A mail of fewer words may only go with its attachments."""
 
@@ -48,7 +51,8 @@ class Mail(RowFormat):
                 log.removals.append(ReaderRemoval(plan.name, line, "signature", signature[0].strip()))
                 text = text[: signature.start()]
             for attached in message.iter_attachments():
-                if (name := attached.get_filename()) and attached.get_content_maintype() != "image":
+                name = attached.get_filename() or ""
+                if name and attached.get_content_maintype() != "image" and not _OF_PROGRAMS.search(name):
                     log.removals.append(ReaderRemoval(plan.name, 0, "attachment", f"the attachment {name}"))
                     if len(starts) == 1 and len(text.split()) < _FEW_WORDS:
                         hint = "save it, and name that file"

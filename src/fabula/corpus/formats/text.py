@@ -44,7 +44,7 @@ class Text(Format):
         if plan.split.kind in _STREAMED:
             begins, records = _records(plan.split)
             with plan.open_lines(part, log, begins) as lines:
-                yield from text_stories(records(lines), plan.name, plan.split)
+                yield from text_stories(records(lines), plan.name, plan.split, log)
         else:
             with plan.open_lines(part, log) as lines:
                 text = _whole(lines, plan.split)

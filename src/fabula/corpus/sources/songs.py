@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from fabula.corpus.blocks import Block
-from fabula.corpus.documents.document import Document
+from fabula.corpus.documents.document import Document, LeftOut
 
 _LABEL = re.compile(
     r"[\[(](?:(?:pre|post)-?\s?)?(?:verse|chorus|bridge|intro|outro|hook|refrain|interlude|breakdown|solo|instrumental|strophe"
@@ -14,6 +14,10 @@ _LABEL = re.compile(
 _FIRST = re.compile(
     r"[\[(](?:intro\b|(?:verse|couplet|verso|strophe)\s*(?:1|I|one)?\s*[\]:)])", re.IGNORECASE
 )
+
+_GENIUS_HEAD = re.compile(r"\d+ Contributors?(?P<title>.{1,80}?) Lyrics(?=$|\[|[A-Z\"“])")
+_GENIUS_FOOT = re.compile(r"(?:You might also like)?\d{0,4}Embed$|You might also like$")
+"""What is left of Genius' pages in the texts of programs that fetch them."""
 
 
 def is_songs(lines: Sequence[str]) -> bool:
@@ -29,8 +33,16 @@ def read_songs(text: str) -> Document:
     Repeated parts are kept, as they are sung.
     """
     groups: list[tuple[int, list[str]]] = []
+    left_out: list[LeftOut] = []
     fresh = True
     for number, line in enumerate(text.split("\n"), 1):
+        if head := _GENIUS_HEAD.match(line):  # the title, then the first line
+            groups.append((number, [head["title"]]))
+            left_out.append(LeftOut(head[0], "page_button", number))
+            line, fresh = line[head.end() :], True
+        if foot := _GENIUS_FOOT.search(line):
+            left_out.append(LeftOut(foot[0], "page_button", number))
+            line = line[: foot.start()]
         stripped = line.strip()
         if not stripped:
             fresh = True
@@ -52,7 +64,7 @@ def read_songs(text: str) -> Document:
             blocks.append(Block("divider", "", 0, number))
         blocks.append(Block("paragraph", "\n".join(lines), 0, number))
         started = True
-    return Document(blocks)
+    return Document(blocks, left_out)
 
 
 def _first_label(blocks: Sequence[Block]) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.cut import cut_blocks
-from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, TITLE, find_heading
+from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, PROMPT, TITLE, find_heading
 from fabula.corpus.splitting.markers import find_markers
 from fabula.corpus.splitting.score import Quality, quality
 from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
@@ -188,8 +188,8 @@ _RECURS, _RECURS_WORDS = 3, 80
 def _refuse_lines(lines: Sequence[str], name: str) -> None:
     """
     Raises:
-        FabulaError: a program has put something before each line, all words are numbers, or the comments of readers stand
-            below the text.
+        FabulaError: a program has put something before each line, all words are numbers, the lines are rows of a table, or
+            prompts, or the comments of readers stand below the text.
     """
     filled = [line for line in lines if line.strip()]
     if len(filled) > 2:
@@ -201,6 +201,10 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
         if is_labelled or counts >= 0.98 * (len(filled) - 1):
             what = "each line begins with " + ("a label for fastText" if is_labelled else "its number")
             raise FabulaError(what, where=name, hint="remove them, or read the file as --format csv")
+    if len(filled) > 2 and all(line.startswith(">") for line in filled):
+        raise FabulaError(
+            'each line begins with ">", like a quoted mail', where=name, hint="remove these signs"
+        )
     if sum("\x1b[" in line for line in filled) > 2:
         hint = "save it without colours"
         raise FabulaError("this text holds the control codes of a terminal's colours", where=name, hint=hint)
@@ -212,6 +216,14 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
     if len(words) > 20 and sum(word.isdecimal() for word in words) >= 0.95 * len(words):
         hint = "name the file with the text that they were made from"
         raise FabulaError("this file holds numbers, like the ids of tokens", where=name, hint=hint)
+    fields = [[found["mark"] for found in _FIELD_MARK.finditer(line)] for line in filled]
+    if len(filled) > 2 and fields[0] and all(one == fields[0] for one in fields):
+        hint = f"write a tab in place of each {fields[0][0]}, and name the file .tsv"
+        raise FabulaError(f"this is a table whose fields are apart by {fields[0][0]}", where=name, hint=hint)
+    if len(filled) > 2 and sum(bool(PROMPT.fullmatch(line.strip())) for line in filled) > 0.9 * len(filled):
+        raise FabulaError(
+            "this file holds prompts and no stories", where=name, hint="name the file with the stories"
+        )
     comment = _COMMENT.match(filled[-1]) if filled else None
     if comment and any(comment[1] in line for line in filled[:-1] if not line.startswith(comment[1])):
         what = f"the comments of readers stand at the end of this text ({filled[-1][:40]!r})"
@@ -219,6 +231,9 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
         raise FabulaError(what, where=name, hint=hint)
 
 
+_FIELD_MARK = re.compile(
+    r"(?<=[^\s:;|@%^&])[ \t]*(?P<mark>(?P<sign>[:;|@%^&])(?P=sign)+)(?=[ \t]*[^\s:;|@%^&])"
+)
 _LONG_WORD = 50
 """In characters; words of a text in an alphabet are shorter."""
 
@@ -452,6 +467,7 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
         for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
             stripped = line.strip()
             is_mark = is_divider(stripped) or not re.search(r"[^\W\d_]", stripped) or stripped.isupper()
+            is_mark = is_mark or stripped[0] in "\\@%~="
             if stripped and len(stripped) <= 80 and (is_mark or not (before.strip() and after.strip())):
                 own[stripped] += 1
         # A line that each of several files has once is its head or its foot.

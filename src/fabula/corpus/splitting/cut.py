@@ -74,6 +74,8 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
             is_title = bool(titles) or (split.kind == "file" and not parts)
             if block.kind == "heading" and is_title and not body and len(titles) < 3:
                 titles.append(block)  # it is a chapter's title below its number
+            elif split.kind == "headings" and _END_OF.fullmatch(block.text.strip()):
+                removed.append((block.line, "end-of-chapter", block.text))
             elif body or block.kind != "divider":
                 body.append(block)
     close()
@@ -154,9 +156,15 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
     return words < 0.5 * count_words(text) or (count_words(text) < FRONT_WORDS and bool(_FRONT.search(text)))
 
 
+_END_OF = re.compile(
+    r"\W*end of (?:the )?(?:chapter|part|book|episode|section)\b[^.!?\n]{0,60}\W*|[（(]本章完[）)]",
+    re.IGNORECASE,
+)
+"""A line that ends a chapter."""
+
 _MATTER = re.compile(
     r"(?i)(?:acknowledge?ments?|about the (?:author|publisher)s?|also (?:by|from|available)\b.*|by the same author|copyright(?: page| notice)?"
-    r"|(?:table of )?contents|dedication|praise for\b.*|other (?:books|titles|works) by\b.*|(?:books|novels|works) by\b.*|colophon|index"
+    r"|(?:table of )?contents|dedication|praise for\b.*|other (?:books|titles|works) by\b.*|(?:books|novels|works) by\b.*|colophon|index(?: of \w+)?"
     r"|bibliography|(?:foot|end)?notes|glossary|list of illustrations|transcriber[’']?s? notes?|newsletter|(?:join|sign up)\b.*)\W*"
 )
 """Titles of the parts of a book that are not story."""

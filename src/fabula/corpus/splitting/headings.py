@@ -14,7 +14,8 @@ _NUMBER = rf"(?:\d{{1,4}}|{_ROMAN}|{_NUMBER_WORDS})"
 _TITLE = r"(?P<title>\s*[:.–—|-]+\s*\S.{0,80}|\s+[“\"(]?(?-i:[^\W\d_a-z])(?:.{0,60}[^.,;])?)?"
 
 _PART = re.compile(
-    rf"(?:part|book|volume|act|teil|buch|band|partie|livre|tome|parte|libro|часть|книга|том)\s+(?:the\s+)?{_NUMBER}\b[.:)]?{_TITLE}",
+    rf"(?:part|book|volume|act|teil|buch|band|partie|livre|tome|parte|libro|часть|книга|том)\s+(?:the\s+)?{_NUMBER}\b[.:)]?{_TITLE}"
+    r"|(?:часть|книга|том)\s+\w{2,14}(?:ая|ья|ый|ой|ий)\b[.:]?",
     re.IGNORECASE,
 )
 _CHAPTER = re.compile(
@@ -22,7 +23,7 @@ _CHAPTER = re.compile(
     rf"|rozdzia[łl]|kapitola|fejezet|глава|рассказ|kap\.|розділ|раздел|poglavlje|bölüm|luku|kapittel|chương|κεφάλαιο|פרק|अध्याय|บทที่|ตอนที่)"
     rf"\s*(?:no\.?\s*|#\s*)?{_NUMBER}\b[.:)]?{_TITLE}"
     rf"|(?:the\s+)?(?:{_NUMBER}|\w{{2,16}}tes)(?:\.|st|nd|rd|th)?\s+(?:chapter|story|tale|kapitel|глава|fejezet|bölüm|luku|κεφάλαιο)\b[.:]?{_TITLE.replace('title', 'title2')}"
-    r"|(?:الفصل|الجزء|अध्याय)\s+\S+(?:\s+\S+)?",
+    r"|(?:الفصل|الجزء|فصل|अध्याय|פרק|κεφ[άα]λαιο)\s+\S+(?:\s+\S+)?",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
@@ -37,7 +38,7 @@ RUN_IN = re.compile(
 """The number of a chapter before its first words, in the same paragraph."""
 
 _HAN = re.compile(
-    r"第\s*[0-9０-９零〇一二三四五六七八九十百千两]+\s*[章回节節話话卷部篇集](?:\s*[:：、.]?\s*\S.{0,40})?|(?:序章|楔子|尾声|尾聲|番外)(?:\s*\S.{0,30})?|제\s*\d+\s*[장화부편막회](?:[\s:.]+\S.{0,40})?"
+    r"(?:正文\s*)?第\s*[0-9０-９零〇一二三四五六七八九十百千两]+\s*[章回节節話话卷部篇集](?:\s*[:：、.]?\s*\S.{0,40})?|[（(【〔]\s*[一二三四五六七八九十百]{1,5}\s*[）)】〕]|(?:正文\s+)?(?:序章|楔子|尾声|尾聲|番外)(?:\s*\S.{0,30})?|제\s*\d+\s*[장화부편막회](?:[\s:.]+\S.{0,40})?"
 )
 _DECORATED = re.compile(
     r"(?P<mark>[=*~#_+•◆★☆-]{2,})\s*(?P<text>[^\W_](?:.{0,78}[\w!?.)\"”’])?)\s*(?P=mark)|==> (?P<file>\S.{0,78}) <==|(?:title|titel|story title|название)\s*:\s*(?P<named>\S.{0,78})",
@@ -60,7 +61,7 @@ _NOT_TITLE = re.compile(
 )
 
 _DATE = re.compile(r"(?:\w{2,9},? )?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})")
-_QUOTED = re.compile(r"[\"“«„]([^\"“”«»]{2,60}[^\"“”«».,!?…;:—–-])[\"”»“]")
+_QUOTED = re.compile(r"[\"“«„]([^\"“”«»]{2,60}[^\"“”«».,!?…;:—–-])[\"”»“](?:,? by [A-Z]\S.{1,40})?")
 _COUNT = re.compile(
     r"\s*[(\[]\s*(?:~|about |ca\.? )?[\d.,]+k?\s*(?:words?|w/?c)\s*[)\]]$|\s+[-–—]\s+[\d.,]+k? words$",
     re.IGNORECASE,
@@ -73,7 +74,7 @@ _SYMBOL = re.compile(r"^[\u2190-\u2bff\u3000-\u3004\U0001f000-\U0001faff\ufe0f]+
 _SLUG_LINE = re.compile(r"(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ]")
 """The beginning of a scene in a screenplay, which is part of its text."""
 
-_PROMPT = re.compile(r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}")
+PROMPT = re.compile(r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}")
 _WITH_PART = re.compile(
     rf"\S.{{2,140}}[\s,:;–—-]+(?:[(\[]\s*)?(?:part|pt\.?|chapter|ch\.?)\s*#?{_NUMBER}(?:\s*(?:/|of)\s*{_NUMBER})?\s*[)\]]"
     rf"|\S.{{2,140}}\s[–—-]+\s(?:part|chapter)\s+{_NUMBER}",
@@ -112,7 +113,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         line: a line of text without the white space at its ends.
         alone: whether there is no text directly above and below it.
     """
-    if _PROMPT.fullmatch(line):
+    if PROMPT.fullmatch(line):
         return Heading(DECORATED, line)
     if alone and (_DATE.fullmatch(line) or ((quoted := _QUOTED.fullmatch(line)) and _is_title(quoted[1]))):
         return Heading(TITLE, line)
@@ -215,12 +216,13 @@ def _is_title(text: str) -> bool:
     if (
         text[-1] in ".,;:—–-”\"'’)]…"
         or text[0] in "[({<@>|+"
-        or not (text[0].isupper() or text[0].isdigit() or text[0] > "\u2e80")
+        or not (text[0].isalnum() or text[0] > "\u2e80")
+        or text[0].islower()  # many scripts have no capitals
     ):
         return False
-    if text[-1] in "。！？」，、" or (text[0] > "\u2e80" and len(text) > 16):
+    if text[-1] in "。！？」，、؟۔،؛।॥" or (text[0] > "\u2e80" and len(text) > 16):
         return False
     if re.search(r"https?:|www\.|@\w|[{}=<>]|\d\d:\d\d", text):
         return False
-    capital = sum(word[0].isupper() or not word[0].isalpha() for word in words)
+    capital = sum(not word[0].islower() for word in words)
     return len(words) <= 4 or capital >= 0.5 * len(words)

@@ -22,26 +22,9 @@ _TOKEN = re.compile(
     r"<\|/?[\w ]{1,30}\|>|</?[A-Za-z][A-Za-z_]{0,24}>|\[\[/?\w{2,24}\]\]|\[/?[A-Za-z][A-Za-z_]{1,24}\]|\{\{?/?[A-Za-z_]{2,24}\}?\}|<<+/?\w{2,24}>>+|@{2,}\w{2,24}@{2,}"
 )
 _HTML = {
-    "p",
-    "br",
-    "i",
-    "b",
-    "em",
-    "strong",
-    "div",
-    "span",
-    "hr",
-    "u",
-    "h1",
-    "h2",
-    "h3",
-    "li",
-    "ul",
-    "a",
-    "html",
-    "body",
+    "p", "br", "i", "b", "em", "strong", "div", "span", "hr", "u", "h1", "h2", "h3", "li", "ul", "a", "html", "body",
     "head",
-}
+}  # fmt: skip
 _MIN_OWN = 3
 
 

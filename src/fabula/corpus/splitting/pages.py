@@ -116,7 +116,8 @@ def _breaks_text(lines: Sequence[str], numbered: Sequence[tuple[int, int]]) -> b
         before = next(
             (line for line in reversed(lines[max(0, number - 6) : number]) if re.search("[a-zа-я]", line)), ""
         )
-        cut += bool(before.strip()) and before.strip()[-1] not in ".!?…\"”’'*»"
+        before = before.strip()
+        cut += bool(before) and before[-1] not in ".!?…\"”’'*»" and not _is_chapter(before)
     gaps = [after[0] - here[0] for here, after in itertools.pairwise(numbered)]
     middle = sorted(gaps)[len(gaps) // 2]
     regular = sum(abs(gap - middle) <= max(2, 0.1 * middle) for gap in gaps)

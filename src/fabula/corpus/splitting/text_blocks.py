@@ -45,8 +45,9 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     lines, removed = without_pages(raw)
     removed += without_gutenberg(lines)
     removed += _without_fields(lines)
+    removed += _without_footnotes(lines)
     _close_double_spacing(lines)
-    width = wrap_width([line for line in lines if line is not None])
+    width = wrap_width([before for before, line in zip(raw, lines, strict=True) if line is not None])
     blocks, num_joined = _unwrapped(_all_blocks(lines, pattern, {}), width)
     blocks = _checked(blocks)
     num_headings = sum(block.kind == "heading" for block in blocks)
@@ -93,6 +94,24 @@ def _without_fields(lines: list[str | None]) -> list[Removed]:
             removed.append((number + 1, "placeholder", line.strip()))
             lines[number] = None
     return removed
+
+
+def _without_footnotes(lines: list[str | None]) -> list[Removed]:
+    """Take out the footnotes at the end of a text: a line that says so, and numbered paragraphs below it."""
+    at = next((at for at, line in enumerate(lines) if line and _FOOTNOTES.fullmatch(line.strip())), None)
+    if at is None:
+        return []
+    paragraphs = "\n".join(line or "" for line in lines[at + 1 :]).split("\n\n")
+    notes = [paragraph for paragraph in paragraphs if paragraph.strip()]
+    if len(notes) < 2 or not all(_FOOTNOTE.match(note) for note in notes):
+        return []
+    text = "\n".join(line for line in lines[at:] if line)
+    lines[at:] = [None] * (len(lines) - at)
+    return [(at + 1, "footnote", text)]
+
+
+_FOOTNOTES = re.compile(r"(?:foot|end)notes\W*", re.IGNORECASE)
+_FOOTNOTE = re.compile(r"\s*[\[(]?\d{1,3}[\]).:]{1,2}\s+\S")
 
 
 def _is_titled(lines: Sequence[str | None], at: int) -> bool:

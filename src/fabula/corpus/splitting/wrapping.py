@@ -2,10 +2,12 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 
-MIN_WIDTH, MAX_WIDTH = 50, 160
-"""Widths at which prose is broken. Narrower lines may be verse, and wider ones are paragraphs."""
+MIN_WIDTH, SURE_WIDTH, MAX_WIDTH = 28, 50, 160
+"""Widths at which prose is broken. Lines narrower than `SURE_WIDTH` may be verse, and wider ones than `MAX_WIDTH` are
+paragraphs."""
 
 MAX_INDENT = 20
 """A line with a larger indent is centred."""
@@ -41,7 +43,23 @@ def wrap_width(lines: Sequence[str]) -> int:
     full = sum(len(line) + 1 + _first_word(after) > width - 4 for line, after in pairs)
     # Like the lines of verse and lists.
     begun = sum(after[0].isupper() or not after[0].isalpha() for _, after in pairs)
-    return width if full >= 0.85 * len(pairs) and begun < 0.6 * len(pairs) else 0
+    is_wrapped = full >= 0.85 * len(pairs) and begun < 0.6 * len(pairs)
+    return width if is_wrapped and (width >= SURE_WIDTH or _are_paragraphs(lines)) else 0
+
+
+def _are_paragraphs(lines: Sequence[str]) -> bool:
+    """Whether groups of narrow lines are paragraphs: nearly all end with a sentence, and they differ in length as stanzas
+    do not."""
+    groups: list[list[str]] = [[]]
+    for before, line in itertools.pairwise(["", *lines]):
+        if groups[-1] and (not line.strip() or starts_indented(line, before)):
+            groups.append([])
+        if line.strip():
+            groups[-1].append(line.rstrip())
+    long = [group for group in groups if len(group) > 1]
+    ended = sum(bool(re.search(r"[.!?…:。！？][\"”’')»」]*$", group[-1])) for group in long)
+    common = Counter(map(len, long)).most_common(1)
+    return len(long) >= 4 and ended >= 0.85 * len(long) and common[0][1] <= 0.5 * len(long)
 
 
 def _first_word(line: str) -> int:
@@ -113,37 +131,13 @@ def _keeps_hyphen(text: str, line: str) -> bool:
 
 
 _PREFIXES = {
-    "self",
-    "half",
-    "well",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "ex",
-    "all",
+    "self", "half", "well", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "ex", "all",
     "great",
-}
+}  # fmt: skip
 _SECOND = {
-    "like",
-    "eyed",
-    "haired",
-    "hearted",
-    "handed",
-    "headed",
-    "house",
-    "table",
-    "room",
-    "made",
-    "time",
-    "long",
-    "known",
+    "like", "eyed", "haired", "hearted", "handed", "headed", "house", "table", "room", "made", "time", "long", "known",
     "light",
-}
+}  # fmt: skip
 
 
 def unwrap(text: str) -> str:

@@ -159,7 +159,7 @@ def choose_columns(
     )
     typical = sum(_typical(values.get(name, [])) for name in text)
     group = (
-        _find_group(names, rows, text, typical)
+        _find_group(names, rows, text, typical, where)
         if len(text) == 1 and formats[0] in ("plain", "html")
         else None
     )
@@ -186,40 +186,27 @@ _GROUP = re.compile(
     re.IGNORECASE,
 )
 _TIME = {
-    "ts",
-    "timestamp",
-    "timestamp_ms",
-    "date",
-    "time",
-    "created_at",
-    "send_date",
-    "sent_at",
-    "datetime",
-    "sent",
-}
+    "ts", "timestamp", "timestamp_ms", "date", "time", "created_at", "send_date", "sent_at", "datetime", "sent",
+}  # fmt: skip
 _SPEAKER = {
-    "user",
-    "author",
-    "sender",
-    "name",
-    "from",
-    "username",
-    "sender_name",
-    "nick",
-    "speaker",
-    "author_name",
-}
+    "user", "author", "sender", "name", "from", "username", "sender_name", "nick", "speaker", "author_name",
+}  # fmt: skip
 _MESSAGE = {"text", "content", "message", "mes", "msg", "body"}
 _OF_POSTS = {"title", "subreddit", "score", "permalink", "link_id", "likes", "rating"}
 
 
 def _find_group(
-    names: Sequence[str], rows: Sequence[dict[str, Any]], text: tuple[str, ...], typical: float
+    names: Sequence[str], rows: Sequence[dict[str, Any]], text: tuple[str, ...], typical: float, where: str
 ) -> tuple[str, ...] | None:
-    """The columns that tell which rows make one story; see `Columns.group`."""
-    if typical >= _FEW_WORDS or len(rows) < 4:
+    """The columns that tell which rows make one story; see `Columns.group`.
+
+    Raises:
+        FabulaError: the rows of a story are not in order.
+    """
+    order = next((name for name in names if name not in text and _ORDER.search(_bare(name))), "")
+    if (typical >= _FEW_WORDS and not order) or len(rows) < 4:
         return None
-    bare = {_bare(name) for name in names}
+    bare = {_bare(name) for name in names} if typical < _FEW_WORDS else set[str]()
     speaker = next((name for name in names if _bare(name) in _SPEAKER), "")
     if bare & _TIME and speaker and _bare(text[0]) in _MESSAGE and not bare & _OF_POSTS:
         speakers = {str(row[speaker]) for row in rows if row.get(speaker)}
@@ -228,15 +215,39 @@ def _find_group(
             return ()
     found = []
     for name in names:
-        if name in text or not _GROUP.fullmatch(_bare(name)):
+        if name in text or name == order or not _GROUP.fullmatch(_bare(name)):
             continue
         values = [row.get(name) for row in rows]
+        if order and 3 * len({str(value) for value in values}) <= len(rows):
+            _check_order(rows, name, order, where)
         runs = 1 + sum(
             here != after and after not in (None, "") for here, after in itertools.pairwise(values)
         )
-        if 3 * runs <= len(rows):  # three rows or more with each value
+        if (2 if order else 3) * runs <= len(rows):  # so many rows or more with each value
             found.append(name)
     return tuple(found) or None
+
+
+_ORDER = re.compile(r"^(?:paragraph|para|sentence|line|chunk|segment)s?_?(?:id|no|num|number|nr|index|idx)?$")
+"""The number of a row in its story."""
+
+
+def _check_order(rows: Sequence[dict[str, Any]], group: str, order: str, where: str) -> None:
+    """
+    Raises:
+        FabulaError: rows with the same value in the column `group` are not together, or not by rising numbers in `order`.
+    """
+    places = [(str(row.get(group)), str(row.get(order)).strip()) for row in rows]
+    if not all(number.isdecimal() for _, number in places):
+        return
+    runs = [
+        [int(number) for _, number in run] for _, run in itertools.groupby(places, key=lambda one: one[0])
+    ]
+    is_parted = len(runs) > len({key for key, _ in places})
+    if is_parted or any(numbers != sorted(numbers) for numbers in runs):
+        what = f"the rows of each {group!r} are not together, by their {order!r}"
+        hint = f"sort the table by {group}, then by {order}"
+        raise FabulaError(what, where=where, hint=hint)
 
 
 def _check_nested(
@@ -363,7 +374,7 @@ def _typical(values: Sequence[Any]) -> float:
     texts = [
         text
         for text in texts
-        if text.strip() and not re.fullmatch(r"\s*(https?://\S+|[\d\W_]+|\S{16,})\s*", text)
+        if text.strip() and not re.fullmatch(r"\s*(https?://\S+|[\d\W_]+|[!-~]{16,})\s*", text)
     ]
     if len(texts) < 0.5 * len(values[:200]):
         return 0.0

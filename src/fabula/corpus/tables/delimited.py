@@ -18,7 +18,7 @@ from fabula.corpus.lines import too_long
 from fabula.corpus.tables.columns import TEXT_COLUMNS, TITLE_COLUMNS, looks_like_header
 from fabula.errors import FabulaError
 
-Quoting = Literal["doubled", "escaped", "single", "none", "markdown"]
+Quoting = Literal["doubled", "spaced", "escaped", "single", "none", "markdown"]
 
 _DELIMITERS = (",", ";", "\t", "|", "~", "^")
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -32,7 +32,8 @@ class Dialect:
     Attributes:
         delimiter: separator of fields; "" if each line is a row with a single field.
         quoting: how a quotation mark is written inside a quoted field: doubled, after a backslash, or "none" where
-            quotation marks are part of the text; "single" with single ones around fields; "markdown" is a table of Markdown.
+            quotation marks are part of the text; "spaced" with a space before the quotation marks around fields; "single"
+            with single ones; "markdown" is a table of Markdown.
         header: the columns' names; () if the file has no header line.
         num_fields: number of fields in each row. With `joins_rest`, everything after the delimiter number `num_fields`
             - 1 is one field: prose with unquoted delimiters.
@@ -92,7 +93,7 @@ def find_dialect(lines: list[str], name: str, whole: bool) -> Dialect:
         found
         for delimiter in ([told] if told else _DELIMITERS)
         if delimiter not in "~^" or delimiter in "".join(lines[:1])
-        for quoting in ("doubled", "escaped", "single", "none")
+        for quoting in ("doubled", "spaced", "escaped", "single", "none")
         if (found := _try(lines, delimiter, quoting, whole)) is not None
     ]
     if tried:
@@ -167,6 +168,8 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
             return None
     if not rows:
         return None
+    most = len(rows[0])
+    rows = [row[:most] if len(row) > most and not "".join(row[most:]).strip() else row for row in rows]
     widths = Counter(map(len, rows))
     width, times = widths.most_common(1)[0]
     if width < 2:
@@ -180,11 +183,12 @@ def _try(lines: list[str], delimiter: str, quoting: Quoting, whole: bool) -> _Tr
         return None
     if quoting == "none" and not any('"' in line for line in lines):
         return None  # the same as "doubled"
-    if quoting == "single" and sum(f"{delimiter}'" in line for line in lines) < 0.9 * (len(rows) - 1):
+    around = {"single": f"{delimiter}'", "spaced": f'{delimiter} "'}.get(quoting, "")
+    if around and sum(around in line for line in lines) < 0.9 * (len(rows) - 1):
         return None
     marks = sum(value.count('"') % 2 for row in rows for value in row)
     shares = times / len(rows)
-    preferred = {"single": 3, "doubled": 2, "escaped": 1, "none": 0}[quoting]
+    preferred = {"single": 3, "spaced": 3, "doubled": 2, "escaped": 1, "none": 0}[quoting]
     odd_none = quoting == "none" and sum(value[:1] == '"' for row in rows for value in row) > max(
         1, len(rows) // 10
     )
@@ -359,7 +363,7 @@ def _reader(lines: Iterable[str], delimiter: str, quoting: Quoting):
         return csv.reader(lines, delimiter=delimiter, quotechar="'", strict=True)
     if quoting == "escaped":
         return csv.reader(lines, delimiter=delimiter, doublequote=False, escapechar="\\", strict=True)
-    return csv.reader(lines, delimiter=delimiter, strict=True)
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=quoting == "spaced", strict=True)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ _FIELDS = {"text", "story", "content", "body", "prompt", "completion"}
 
 
 _OF_ONE_RECORD = {
-    "messages", "conversations", "conversation", "chapters", "sections", "parts", "episodes", "turns", "dialog", "dialogue", "paragraphs", "paras",
+    "messages", "chat_messages", "conversations", "conversation", "chapters", "sections", "parts", "episodes", "turns", "dialog", "dialogue", "paragraphs", "paras",
     "blocks", "lines", "sentences", "segments", "ops",
 }  # fmt: skip
 """Names of lists whose items are parts of one record."""
@@ -234,7 +234,8 @@ def _is_most(part: Any, value: Any) -> bool:
 
 
 def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the only list in an object that is not a row itself, or else the object as a row."""
+    """The rows of the only list in an object that is not a row itself, or else the object as a row. A list with items of
+    the type "paragraph" is rich text, and no list of rows."""
     lists = {
         key: item
         for key, item in value.items()
@@ -250,7 +251,8 @@ def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
         )
     ):
         rows = lists[key]
-        if key.lower() not in _OF_ONE_RECORD and isinstance(rows[0], dict):
+        is_rich = any(isinstance(item, dict) and item.get("type") in ("paragraph", "p") for item in rows)
+        if not is_rich and key.lower() not in _OF_ONE_RECORD and isinstance(rows[0], dict):
             return [row for item in rows for row in rows_of(item)]
     inner = value.get("data")
     if isinstance(inner, dict) and not texts and ("kind" in value or len(value) == 1):

@@ -19,19 +19,8 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _ANSWERS = {
-    "assistant",
-    "model",
-    "response",
-    "completion",
-    "output",
-    "story",
-    "answer",
-    "/inst",
-    "sep",
-    "bot",
-    "gpt",
-    "ai",
-}
+    "assistant", "model", "response", "completion", "output", "story", "answer", "/inst", "sep", "bot", "gpt", "ai",
+}  # fmt: skip
 _ENDS = re.compile(
     r"<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>|<end_of_turn>|</?s>|<(?:eos|bos)>|<\|begin_of_text\|>"
     r"|<<SYS>>.*?<</SYS>>|(?m:^)Below is an instruction that describes a task[^\n]*",

@@ -151,7 +151,10 @@ def _together(texts: Sequence[str]) -> str:
     """Pieces of a text as one: paragraphs, or parts of paragraphs if there is white space between most of them already and
     some end within a sentence."""
     borders = list(itertools.pairwise(texts))
-    loose = sum(here[-1:].isspace() or after[:1].isspace() for here, after in borders)
+    loose = sum(
+        here[-1:].isspace() or after[:1].isspace() or (here[-1:].isalpha() and after[:1].islower())
+        for here, after in borders
+    )
     filled = [stripped for text in texts if (stripped := text.strip())]
     within = sum(text[-1].isalnum() or text[-1] == "," for text in filled)
     return (
