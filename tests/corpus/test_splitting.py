@@ -387,7 +387,7 @@ def test_chinese_paragraphs_of_a_line_are_not_joined() -> None:
 
 @given(
     st.lists(st.lists(st.sampled_from(SENTENCES), min_size=24, max_size=30), min_size=3, max_size=6),
-    st.integers(35, 150),
+    st.integers(55, 150),
 )
 def test_broken_lines_are_joined(paragraphs: list[list[str]], width: int) -> None:
     whole = [" ".join(sentences) for sentences in paragraphs]

@@ -151,10 +151,7 @@ def _together(texts: Sequence[str]) -> str:
     """Pieces of a text as one: paragraphs, or parts of paragraphs if there is white space between most of them already and
     some end within a sentence."""
     borders = list(itertools.pairwise(texts))
-    loose = sum(
-        here[-1:].isspace() or after[:1].isspace() or (here[-1:].isalpha() and after[:1].islower())
-        for here, after in borders
-    )
+    loose = sum(here[-1:].isspace() or after[:1].isspace() for here, after in borders)
     filled = [stripped for text in texts if (stripped := text.strip())]
     within = sum(text[-1].isalnum() or text[-1] == "," for text in filled)
     return (
@@ -186,7 +183,12 @@ def _texts_of_record(record: dict[str, Any]) -> list[CellText]:
 
 
 def _longest(record: dict[str, Any]) -> str:
-    """The longest text in a record."""
+    """The longest text in a record; of a paragraph of rich text (Slate), its runs."""
+    runs = record.get("children")
+    if isinstance(runs, list) and any(
+        isinstance(one, dict) and "text" in one and "type" not in one for one in runs
+    ):
+        return "".join(map(_text_of, runs))
     texts = [_text_of(value) for value in record.values()]
     return max(texts, key=len, default="")
 
