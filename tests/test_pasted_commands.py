@@ -1,8 +1,9 @@
 """Every command of the documents is run, in a folder that holds what it names, and so is every command that is printed meanwhile.
 
 They run in this process, on one tiny model, with values that make them short. An export to ONNX, a server and the start of a
-Space take long and do not depend on how the command was typed; so ONNX is made once, a server answers once without a loop, and the
-Space is not started (tests/publishing/test_publish.py does).
+Space take long and do not depend on how the command was typed; so the export is a stand-in (tests/exporting and
+tests/browser/test_static.py make real ones), a server answers once without a loop, and the Space is not started
+(tests/publishing/test_publish.py does).
 """
 
 import re
@@ -10,11 +11,14 @@ import runpy
 import shlex
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 pytest.importorskip("onnxruntime", reason="needs the extras export and serve")
 pytest.importorskip("ctranslate2", reason="needs the extras export and serve")
@@ -27,12 +31,13 @@ from starlette.testclient import TestClient
 from test_docs import LINES
 
 from fabula.cli.app import app, globals_first
-from fabula.exporting.export import ExportResult, export
+from fabula.exporting.onnx_format import FILES
 from fabula.install import program
+from fabula.models.load import load_model
 from fabula.models.records import ModelRecords
 from fabula.publishing.card import render_card
 
-QUICK = {"num_epochs": 2, "batch_tokens": 256, "context_length": 64, "num_validations": 2}
+QUICK = {"num_epochs": 3, "batch_tokens": 256, "context_length": 64, "num_validations": 2}
 
 ELSEWHERE = {
     "--ray HEAD": "needs a cluster; tests/corpus/test_clean_ray.py starts one",
@@ -87,16 +92,20 @@ def type_in(line: str) -> None:
     assert not app(args=globals_first(shlex.split(line)), prog_name="fabula", standalone_mode=False)
 
 
-EXPORTED: dict[str, ExportResult] = {}
+def write_onnx(folder: Path, out: Path, quantize: str) -> None:
+    """A stand-in for the export to ONNX, which takes long and does not depend on how the command was typed."""
+    (out / "onnx").mkdir()
+    for name in FILES.values():
+        (out / "onnx" / name).write_bytes(b"weights")
+    shutil.copyfile(folder / "config.json", out / "config.json")
 
 
-def export_once(model: str | Path, to: str, *, out: str | Path | None = None, **options: Any) -> ExportResult:
-    """As `export`, but a copy of an earlier export to this format, where there is one: all models here are the same."""
-    if out is None or to not in EXPORTED or not Path(EXPORTED[to].out).exists():
-        EXPORTED[to] = export(model, to, out=out, **options)
-    else:
-        shutil.copytree(EXPORTED[to].out, out)
-    return EXPORTED[to]
+def predict_onnx(out: Path, contexts: Sequence[Sequence[int]], vocab_size: int) -> NDArray[np.float32]:
+    """Logits (N, V) of the model that `write_onnx` did not convert."""
+    model = load_model(Path("MODEL"))
+    with torch.no_grad():
+        rows = [model(torch.tensor([list(context)])).logits[0, -1] for context in contexts]
+    return torch.stack(rows).numpy()
 
 
 def as_run_here(line: str, number: int) -> str:
@@ -133,8 +142,10 @@ def test_a_command_works_as_pasted_and_so_does_what_it_prints(
     monkeypatch.setattr("builtins.input", lambda _: "q")
     monkeypatch.setattr("fabula.publishing.static.vendor", lambda folder: None)  # npm's libraries
     monkeypatch.setattr("fabula.publishing.check.start_and_ask", lambda *_: "Once upon a time")
-    monkeypatch.setattr("fabula.exporting.export.export", export_once)
+    monkeypatch.setattr("fabula.exporting.onnx_format.write", write_onnx)
+    monkeypatch.setattr("fabula.exporting.onnx_format.predict", predict_onnx)
     monkeypatch.setattr("fabula.training.predict.MEASURED_SECONDS", 0.5)
+    monkeypatch.setattr("fabula.training.predict.MIN_STEPS", 1)
     number = sorted(RUN_HERE | NOT_SHOWN).index(line)
     typed = [line]
     while typed:
