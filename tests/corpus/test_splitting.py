@@ -93,6 +93,7 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "".join(f"<s>{text}</s>\n" for text in BLANK),
         "".join(f"<|startoftext|>\n{text}\n<|endoftext|>\n" for text in BLANK),
         "".join(f"[[tale]]{text}[[elat]]\n" for text in BLANK),
+        "".join(f"<<tale>>{text}<<elat>>\n" for text in BLANK),
         "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\n\n".join(f"CHAPTER {roman}.\n\n{text}" for roman, text in zip(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"], BLANK, strict=True)),
         "\n\n".join(f"{title}\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),

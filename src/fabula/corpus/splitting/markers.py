@@ -66,7 +66,7 @@ def refuse_odd_marks(text: str, name: str, markers: Split) -> None:
         FabulaError: a mark is written in another way than the others, as `<|endoftext>` is among `<|endoftext|>`.
     """
     marks = {markers.start, markers.end} - {""} if markers.kind == "markers" else set[str]()
-    for letters in {re.sub(r"\W", "", mark) for mark in marks if mark.startswith("<")}:
+    for letters in {re.sub(r"\W", "", mark) for mark in marks if re.match("<[^<]", mark)}:
         for found in re.finditer(rf"(?i)<[|/ ]*{letters}\b[| ]*>?", text) if len(letters) > 2 else ():
             if found[0].strip() not in marks:
                 what = f"this mark is written {found[0]!r}, not {' or '.join(sorted(marks))}"
