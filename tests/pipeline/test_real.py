@@ -1,4 +1,4 @@
-"""All stages with a real base model, in under four minutes on two cores (`make real`)."""
+"""All stages with a real base model, in about six minutes on two cores (`make real`)."""
 
 import json
 import os
