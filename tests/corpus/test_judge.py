@@ -56,6 +56,7 @@ def test_the_next_step_can_be_typed(tmp_path: Path, fabula: Command) -> None:
         ("\n".join(f"It rained on day {n}.\nTHE RAINY TALE" for n in range(9)), ["running_heads"]),
         ("It rained. 3 < 4, he said, and {that} was <odd>.", []),
         ("12\n\nhe counted\n\n13\n\nand slept", []),
+        ("It rained on the quay, and on all the boats\n\n- 12 -\n\nthat were late.", ["page_numbers"]),
     ],
 )
 def test_oddities(text: str, expected: list[str]) -> None:

@@ -107,6 +107,26 @@ def test_lines_of_one_width_are_joined() -> None:
     assert counts["line_wraps"] == wrapped.count("\n") - 4
 
 
+@pytest.mark.parametrize("marks", [["7"], ["- 7 -", "- 8 -"], ["7", "8", "9", "10"]])
+def test_page_numbers_do_not_get_into_joined_lines(marks: list[str]) -> None:
+    lines = textwrap.wrap(" ".join([PROSE] * 3), 62)
+    for page, mark in enumerate(marks):
+        before = next(
+            at
+            for at in range(4 + 4 * page, 99)
+            if lines[at][-1] in "," + string.ascii_lowercase and lines[at + 1][0].islower()
+        )
+        lines.insert(before + 1, mark)
+    text, counts = normalise("\n".join(lines))
+    assert text == " ".join([PROSE] * 3)
+    assert counts["page_lines"] == len(marks)
+
+
+def test_a_number_of_a_section_stays_a_line_of_its_own() -> None:
+    wrapped = "\n".join(textwrap.wrap(PROSE, 62))
+    assert normalise(f"{wrapped}\n\n{wrapped}\n2\n{wrapped}")[0] == f"{PROSE}\n\n{PROSE}\n\n2\n\n{PROSE}"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -303,6 +303,13 @@ def test_page_numbers_and_running_heads_go_and_sentences_join() -> None:
     assert unwrap("\n".join(line for line in kept if line is not None)).split() == " ".join(FLAT).split()
 
 
+def test_one_page_number_within_a_sentence_is_enough() -> None:
+    lines = ["The lamp had burned for nine hundred years, and", "", "12", "", "on the morning it went out."]
+    assert [number for number, _, _ in without_pages(lines)[1]] == [3]
+    assert without_pages([lines[0] + " then.", *lines[1:]])[1] == []
+    assert without_pages(["he counted", *lines[1:]])[1] == []
+
+
 def test_the_licence_of_project_gutenberg_goes() -> None:
     lines: list[str | None] = ["Title: X", "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "A story.", "*** END OF THE PROJECT GUTENBERG EBOOK X ***", "Terms"]  # fmt: skip
     assert [reason for _, reason, _ in without_gutenberg(lines)] == ["gutenberg-licence"] * 2

@@ -11,6 +11,7 @@ import numpy as np
 
 from fabula.corpus import dedup, split
 from fabula.corpus.formats.base import LINE_WRAPS, ReaderRemoval
+from fabula.corpus.normalise import PAGE_LINES
 from fabula.corpus.judge import MAX_EXAMINED, Examination, first_line, judge, stop_if_flagrant
 from fabula.corpus.ledger import DroppedRow, LeftOutRow, RepairRow, restore
 from fabula.corpus.plan import Plan
@@ -206,15 +207,16 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
             source, line = removal.source, removal.line
             if removal.reason == LINE_WRAPS:
                 tally.repairs[LINE_WRAPS] += int(removal.text)
-                writer.write_row(_joined_row(source, line, int(removal.text)))
+                writer.write_row(_repair_row(source, line, LINE_WRAPS, int(removal.text)))
             else:
                 writer.write_row(
                     LeftOutRow(left_out=removal.reason, source=source, source_line=line, text=removal.text)
                 )
         for number, one in enumerate(spool):
             tally.add_read(one.repairs)
-            if num_joined := one.repairs.get(LINE_WRAPS):
-                writer.write_row(_joined_row(one.story.source, one.story.source_line, num_joined))
+            for name in (LINE_WRAPS, PAGE_LINES):
+                if count := one.repairs.get(name):
+                    writer.write_row(_repair_row(one.story.source, one.story.source_line, name, count))
             if not is_kept[number]:
                 row = _dropped_row(spool, clusters, number, one)
                 writer.write_row(row)
@@ -237,8 +239,8 @@ def _write(folder: Path, plan: Plan, read: Sorted, on_progress: OnProgress) -> C
     return counts
 
 
-def _joined_row(source: str, line: int, num_joined: int) -> RepairRow:
-    return RepairRow(repaired=LINE_WRAPS, source=source, source_line=line, count=num_joined)
+def _repair_row(source: str, line: int, name: str, count: int) -> RepairRow:
+    return RepairRow(repaired=name, source=source, source_line=line, count=count)
 
 
 def _dropped_row(spool: Spool, clusters: Clusters, number: int, one: CleanedStory) -> DroppedRow:

@@ -67,6 +67,9 @@ _CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
 _NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
+_NUMBER_IN_SENTENCE = re.compile(
+    r"(?m)^[^\n]{27,}[^\W\d_],?[ \t]*\n\s*[\[(–-]{0,2}(?:page )?\d{1,4}[\])–-]{0,2}[ \t]*\n\s*[a-zà-öø-ÿа-яё]"
+)
 _SCRIPTS = {
     "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),
     "Cyrillic": re.compile("[\u0400-\u04ff]"),
@@ -151,7 +154,9 @@ def _is_json(text: str) -> bool:
 
 
 def _has_page_numbers(text: str) -> bool:
-    """Whether at least four lines are numbers that increase by one or two."""
+    """Whether at least four lines are numbers that increase by one or two, or one of them interrupts a sentence."""
+    if _NUMBER_IN_SENTENCE.search(text):
+        return True
     numbers = [int(number) for number in _NUMBER_LINE.findall(text)]
     rising = sum(0 < after - before <= 2 for before, after in pairwise(numbers))
     return rising >= 4 and rising >= 0.8 * (len(numbers) - 1)

@@ -143,14 +143,15 @@ class LeftOutRow(Result):
 
 
 class RepairRow(Result):
-    """A ledger row for lines broken at one width that were joined, in a file or in a story."""
+    """A ledger row for lines broken at one width that were joined, in a file or in a story, and for page numbers and
+    running heads that were taken out of a story's lines."""
 
     repaired: str
     """The name of the repair, as in the manifest."""
     source: str
     source_line: int
     count: int
-    """Number of line ends that were taken out."""
+    """Number of line ends, or of lines with page numbers and running heads, that were taken out."""
 
 
 LedgerRow = RemovalRow | DroppedRow | LeftOutRow | RepairRow

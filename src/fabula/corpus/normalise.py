@@ -16,6 +16,7 @@ from ftfy.chardata import CONTROL_CHARS, LIGATURES
 from ftfy.fixes import unescape_html
 
 from fabula.corpus.splitting.headings import without_bbcode
+from fabula.corpus.splitting.pages import without_pages
 from fabula.corpus.splitting.wrapping import unwrap
 
 _CONFIG = ftfy.TextFixerConfig(
@@ -47,6 +48,9 @@ _WRITTEN_END = re.compile(r"[.!?…\"”’*]\s?(?:\\r)?\\n")
 _WRITTEN_ENDS = re.compile(r"\s?(?:\\r)?\\n\s?")
 _SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
 
+PAGE_LINES = "page_lines"
+"""The repair that takes page numbers and running heads out of the wrapped lines of a story."""
+
 REPAIRS = {
     "line_ends": "line ends of other systems became newlines",
     "html_entities": "HTML entities such as &amp; became characters",
@@ -55,6 +59,7 @@ REPAIRS = {
     "invisible": "zero-width spaces, byte order marks and soft hyphens were taken out",
     "spaces": "no-break and other special spaces became spaces",
     "line_wraps": "lines that were wrapped at one width were joined to paragraphs",
+    PAGE_LINES: "page numbers and running heads were taken out of wrapped texts",
     "escapes": "line ends that were written out as \\\\n became newlines",
     "bbcode": "tags of forums such as [b]...[/b] were taken out",
     "markdown": "backslash escapes and superscript marks of Reddit's markdown were taken out",
@@ -105,6 +110,11 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
     if "\n" in text:
         joined = unwrap(text)
         if joined is not text:
+            lines, removed = without_pages(text.split("\n"))
+            if removed:
+                counts[PAGE_LINES] += len(removed)
+                text = "\n".join(line for line in lines if line is not None)
+                joined = unwrap(text)
             counts["line_wraps"] += text.count("\n") - joined.count("\n")
             text = joined
     elif "\\n" in text and _WRITTEN_END.search(text):

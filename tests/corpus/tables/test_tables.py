@@ -460,3 +460,20 @@ def test_json_that_is_cut_short():
     for text in ('[{"text": "a"},', '[{"text": "a"', '[{"text": "a'):
         with pytest.raises(FabulaError, match="incomplete"):
             list(values_of(io.StringIO(text), "a"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_book_with_the_name_of_a_table_is_a_book(tmp_path: Path, name: str):
+    chapters = [f'{TALE}\n\n"Wait, {number}," she said; "wait. {TALE}' for number in range(4)]
+    text = "\n\n".join(f"CHAPTER {number}\n\n{chapter}" for number, chapter in enumerate(chapters, 1))
+    licence = "*** {} OF THE PROJECT GUTENBERG EBOOK TALES, BY A. WRITER ***"
+    for book in (text, f"\ufeffThe Project Gutenberg eBook of Tales, by A. Writer\n\n{licence.format('START')}\n\n{text}\n\n{licence.format('END')}\n"):  # fmt: skip
+        (tmp_path / name).write_text(book, encoding="utf-8")
+        assert [story.text for story in open_stories(tmp_path / name)] == chapters
+
+
+def test_chapters_in_the_cells_of_a_table_do_not_make_it_a_book(tmp_path: Path):
+    chapters = [f"CHAPTER {number}\n\n{TALE}\n\nCHAPTER {number + 1}\n\n{TALE}" for number in range(4)]
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["1", f"\n{chapter}\n"] for chapter in chapters])
+    assert "CSV" in open_stories(tmp_path / "a.csv").description

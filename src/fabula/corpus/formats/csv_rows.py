@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator
 
 from fabula.corpus import lines as limits
+from fabula.corpus.documents import is_divider
 from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample, not_utf8
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, too_long
+from fabula.corpus.splitting.headings import CHAPTER, find_heading
 from fabula.corpus.tables.delimited import find_dialect, has_header, is_markdown, read_rows
+from fabula.errors import FabulaError
 
 _SAMPLE_LINES = 50_000
 """Number of lines from which the dialect is detected."""
@@ -22,7 +25,7 @@ class Csv(RowFormat):
 
     def detect(self, sample: Sample) -> bool:
         return (
-            sample.suffix in (".csv", ".tsv", ".tab", ".psv")
+            (sample.suffix in (".csv", ".tsv", ".tab", ".psv") and not _is_book(sample))
             or sample.text.startswith("sep=")
             or has_header(sample.text)
             or _has_tabs(sample.text)
@@ -51,6 +54,37 @@ def _bounded_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
         if len(line) > limits.MAX_STORY_BYTES:
             raise too_long(name, number)
         yield line
+
+
+def _is_book(sample: Sample) -> bool:
+    """Whether a file with the name of a table has blank lines between its paragraphs and is not a table in any dialect:
+    a book of Project Gutenberg, a text with chapters or dividers, or lines without any delimiter between fields."""
+    lines = sample.text.splitlines(keepends=True)
+    if sum(not line.strip() for line in lines) < _MIN_BLANK:
+        return False
+    try:
+        dialect = find_dialect(lines, sample.name, whole=sample.is_whole)
+    except FabulaError:
+        if _GUTENBERG.match(sample.text):
+            return True
+        first = next((line for line in lines if line.strip()), "")
+        apart = [
+            line.strip()
+            for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
+            if not (before + after).strip()
+        ]
+        borders = sum(
+            is_divider(line) or (bool(heading := find_heading(line, False)) and heading.level == CHAPTER)
+            for line in apart
+        )
+        return borders >= _MIN_BORDERS and not any(delimiter in first for delimiter in ",;\t|")
+    return not (dialect.delimiter or dialect.header)
+
+
+_MIN_BLANK, _MIN_BORDERS = 3, 3
+_GUTENBERG = re.compile(
+    r"[\ufeff\s*]*(?:the |this )?(?:start of (?:the |this )?)?project gutenberg", re.IGNORECASE
+)
 
 
 def _has_tabs(text: str) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading
+from fabula.corpus.splitting.wrapping import MIN_WIDTH
 
 Removed = tuple[int, str, str]
 """Line number from 1, reason, text."""
@@ -84,6 +85,7 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
         and _breaks_text(lines, numbered)
     ):
         found = {number: "page-number" for number, _ in numbered}
+    found |= {number: "page-number" for number, _ in numbered if _is_in_sentence(lines, number)}
     borders = {number for number, line in enumerate(lines) if "\f" in line} | set(found)
     if len(borders) < _MIN_PAGES:
         return found
@@ -101,6 +103,17 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
                 "page-number" if _PAGE_NUMBER.fullmatch(lines[number].strip("\f")) else "running-head"
             )
     return found
+
+
+def _is_in_sentence(lines: Sequence[str], number: int) -> bool:
+    """Whether a line is only a page number, and interrupts a sentence: however few there are, nothing else does that."""
+    if not _PAGE_NUMBER.fullmatch(lines[number].replace("\f", "")):
+        return False
+    before = next(
+        (line.rstrip() for line in reversed(lines[max(0, number - 6) : number]) if line.strip()), ""
+    )
+    after = next((line.strip() for line in lines[number + 1 : number + 7] if line.strip()), "")
+    return len(before) >= MIN_WIDTH and before.rstrip(",")[-1:].isalpha() and after[:1].islower()
 
 
 def _is_chapter(line: str) -> bool:

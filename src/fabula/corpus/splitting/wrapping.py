@@ -152,9 +152,16 @@ def unwrap(text: str) -> str:
     parts: list[str] = []
     group: list[str] = []
     for line in [*lines, ""]:
-        if line.strip():
+        is_number = _NUMBER.fullmatch(line) is not None
+        if line.strip() and not is_number:
             group.append(line)
         elif group:
             parts += joined(group, width)
             group = []
+        if is_number:
+            parts.append(line.strip())
     return "\n\n".join(parts)
+
+
+_NUMBER = re.compile(r"[\s\[(–—-]*\d{1,4}[\s\])–—-]*")
+"""A line with only a number, which never becomes a part of a paragraph: it is the number of a page or of a chapter."""
