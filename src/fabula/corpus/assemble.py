@@ -11,9 +11,9 @@ import numpy as np
 
 from fabula.corpus import dedup, split
 from fabula.corpus.formats.base import LINE_WRAPS, ReaderRemoval
-from fabula.corpus.normalise import PAGE_LINES
 from fabula.corpus.judge import MAX_EXAMINED, Examination, first_line, judge, stop_if_flagrant
 from fabula.corpus.ledger import DroppedRow, LeftOutRow, RepairRow, restore
+from fabula.corpus.normalise import PAGE_LINES
 from fabula.corpus.plan import Plan
 from fabula.corpus.read import StorySource
 from fabula.corpus.review import Review, certainty

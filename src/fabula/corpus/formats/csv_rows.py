@@ -3,7 +3,7 @@
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fabula.corpus import lines as limits
 from fabula.corpus.documents import is_divider
@@ -11,6 +11,7 @@ from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample, not_utf8
 from fabula.corpus.formats.rows import Row, RowFormat
 from fabula.corpus.lines import FileRange, too_long
 from fabula.corpus.splitting.headings import CHAPTER, find_heading
+from fabula.corpus.splitting.markers import find_markers
 from fabula.corpus.tables.delimited import find_dialect, has_header, is_markdown, read_rows
 from fabula.errors import FabulaError
 
@@ -25,7 +26,7 @@ class Csv(RowFormat):
 
     def detect(self, sample: Sample) -> bool:
         return (
-            (sample.suffix in (".csv", ".tsv", ".tab", ".psv") and not _is_book(sample))
+            (sample.suffix in (".csv", ".tsv", ".tab", ".psv") and not _is_text(sample))
             or sample.text.startswith("sep=")
             or has_header(sample.text)
             or _has_tabs(sample.text)
@@ -56,31 +57,35 @@ def _bounded_lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
         yield line
 
 
-def _is_book(sample: Sample) -> bool:
-    """Whether a file with the name of a table has blank lines between its paragraphs and is not a table in any dialect:
-    a book of Project Gutenberg, a text with chapters or dividers, or lines without any delimiter between fields."""
+def _is_text(sample: Sample) -> bool:
+    """Whether a file with the name of a table is not a table in any dialect, but a text: a book of Project Gutenberg,
+    chapters, dividers or marks between texts, or paragraphs with blank lines between them and no delimiter."""
     lines = sample.text.splitlines(keepends=True)
-    if sum(not line.strip() for line in lines) < _MIN_BLANK:
+    marks = find_markers([sample.text[:_MARKED_CHARS]])
+    if not marks and sum(not line.strip() for line in lines) < _MIN_BLANK:
         return False
     try:
         dialect = find_dialect(lines, sample.name, whole=sample.is_whole)
     except FabulaError:
-        if _GUTENBERG.match(sample.text):
+        first = next((line.strip() for line in lines if line.strip()), "")
+        if _GUTENBERG.match(sample.text) or (marks and marks.start and first.startswith(marks.start)):
             return True
-        first = next((line for line in lines if line.strip()), "")
-        apart = [
-            line.strip()
-            for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
-            if not (before + after).strip()
-        ]
-        borders = sum(
-            is_divider(line) or (bool(heading := find_heading(line, False)) and heading.level == CHAPTER)
-            for line in apart
-        )
-        return borders >= _MIN_BORDERS and not any(delimiter in first for delimiter in ",;\t|")
+        return _num_borders(lines) >= _MIN_BORDERS and not any(delimiter in first for delimiter in ",;\t|")
     return not (dialect.delimiter or dialect.header)
 
 
+def _num_borders(lines: Sequence[str]) -> int:
+    """Number of chapter headings and dividers between blank lines."""
+    apart = [
+        line.strip()
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
+        if not (before + after).strip()
+    ]
+    headings = [heading for line in apart if (heading := find_heading(line, False))]
+    return sum(heading.level == CHAPTER for heading in headings) + sum(map(is_divider, apart))
+
+
+_MARKED_CHARS = 1 << 16
 _MIN_BLANK, _MIN_BORDERS = 3, 3
 _GUTENBERG = re.compile(
     r"[\ufeff\s*]*(?:the |this )?(?:start of (?:the |this )?)?project gutenberg", re.IGNORECASE
