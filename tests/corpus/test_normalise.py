@@ -1,5 +1,7 @@
 """Repair of characters: what is repaired, and that ordinary prose is left alone."""
 
+import itertools
+import random
 import string
 import textwrap
 import time
@@ -109,16 +111,17 @@ def test_lines_of_one_width_are_joined() -> None:
 
 @pytest.mark.parametrize("marks", [["7"], ["- 7 -", "- 8 -"], ["7", "8", "9", "10"]])
 def test_page_numbers_do_not_get_into_joined_lines(marks: list[str]) -> None:
-    lines = textwrap.wrap(" ".join([PROSE] * 3), 62)
-    for page, mark in enumerate(marks):
-        before = next(
-            at
-            for at in range(4 + 4 * page, 99)
-            if lines[at][-1] in "," + string.ascii_lowercase and lines[at + 1][0].islower()
-        )
-        lines.insert(before + 1, mark)
+    prose = " ".join(word for seed in range(24) for word in random.Random(seed).sample(PROSE.split(), 40))
+    lines = textwrap.wrap(prose, 62)
+    ends = [
+        at
+        for at, (line, after) in enumerate(itertools.pairwise(lines))
+        if line[-1] != "." and after[0].islower()
+    ]
+    for page in range(len(marks), 0, -1):
+        lines.insert(next(at for at in ends if at >= 12 * page) + 1, marks[page - 1])
     text, counts = normalise("\n".join(lines))
-    assert text == " ".join([PROSE] * 3)
+    assert text == prose
     assert counts["page_lines"] == len(marks)
 
 

@@ -303,6 +303,15 @@ def test_page_numbers_and_running_heads_go_and_sentences_join() -> None:
     assert unwrap("\n".join(line for line in kept if line is not None)).split() == " ".join(FLAT).split()
 
 
+def test_counts_below_a_title_are_no_part_of_the_story(tmp_path: Path) -> None:
+    """Scripts that copy posts write such fields, and a divider below them."""
+    text = "\n".join(
+        f"Title: Night {number}\nAuthor: A. Writer\nScore: {number}\n--------\n{story}\n========"
+        for number, story in enumerate(BLANK)
+    )
+    assert [story.text for story in source_of(tmp_path, text)] == BLANK
+
+
 def test_one_page_number_within_a_sentence_is_enough() -> None:
     lines = ["The lamp had burned for nine hundred years, and", "", "12", "", "on the morning it went out."]
     assert [number for number, _, _ in without_pages(lines)[1]] == [3]

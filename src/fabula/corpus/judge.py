@@ -68,7 +68,7 @@ _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
 _NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
 _NUMBER_IN_SENTENCE = re.compile(
-    r"(?m)^[^\n]{27,}[^\W\d_],?[ \t]*\n\s*[\[(–-]{0,2}(?:page )?\d{1,4}[\])–-]{0,2}[ \t]*\n\s*[a-zà-öø-ÿа-яё]"
+    r"(?m)^[^\n]{27,}[^\W\d_],?[ \t]*\n\s*[\[(– -]{0,3}(?:page )?\d{1,4}[\])– -]{0,3}\n\s*[a-zà-öø-ÿа-яё]"
 )
 _SCRIPTS = {
     "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),

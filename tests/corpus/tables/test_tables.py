@@ -464,7 +464,7 @@ def test_json_that_is_cut_short():
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_a_book_with_the_name_of_a_table_is_a_book(tmp_path: Path, name: str):
-    chapters = [f'{TALE}\n\n"Wait, {number}," she said; "wait. {TALE}' for number in range(4)]
+    chapters = [f'{TALE * 6}\n\n"Wait, {number}," she said; "wait. {TALE}' for number in range(4)]
     text = "\n\n".join(f"CHAPTER {number}\n\n{chapter}" for number, chapter in enumerate(chapters, 1))
     licence = "*** {} OF THE PROJECT GUTENBERG EBOOK TALES, BY A. WRITER ***"
     for book in (text, f"\ufeffThe Project Gutenberg eBook of Tales, by A. Writer\n\n{licence.format('START')}\n\n{text}\n\n{licence.format('END')}\n"):  # fmt: skip

@@ -75,14 +75,15 @@ def _is_text(sample: Sample) -> bool:
 
 
 def _num_borders(lines: Sequence[str]) -> int:
-    """Number of chapter headings and dividers between blank lines."""
+    """Number of chapter headings, also of Markdown, and dividers between blank lines."""
     apart = [
         line.strip()
         for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
         if not (before + after).strip()
     ]
     headings = [heading for line in apart if (heading := find_heading(line, False))]
-    return sum(heading.level == CHAPTER for heading in headings) + sum(map(is_divider, apart))
+    num_marked = sum(is_divider(line) or re.match(r"#{1,3} \S", line) is not None for line in apart)
+    return num_marked + sum(heading.level == CHAPTER for heading in headings)
 
 
 _MARKED_CHARS = 1 << 16

@@ -85,7 +85,10 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
         and _breaks_text(lines, numbered)
     ):
         found = {number: "page-number" for number, _ in numbered}
-    found |= {number: "page-number" for number, _ in numbered if _is_in_sentence(lines, number)}
+    cut = [number for number, _ in numbered if _is_in_sentence(lines, number)]
+    if cut:  # numbers that count up beside one that is sure are page numbers, too
+        is_run = len(runs) == len(numbered) - 1
+        found |= dict.fromkeys([number for number, _ in numbered] if is_run else cut, "page-number")
     borders = {number for number, line in enumerate(lines) if "\f" in line} | set(found)
     if len(borders) < _MIN_PAGES:
         return found

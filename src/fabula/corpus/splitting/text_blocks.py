@@ -128,7 +128,8 @@ def _is_titled(lines: Sequence[str | None], at: int) -> bool:
 
 _TITLE_FIELD = re.compile(r"\s*(?:title|titel|titre)\s*:\s*\S", re.IGNORECASE)
 _FIELD = re.compile(
-    r"(?:author|by|date|year|published|posted|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language)"
+    r"(?:author|by|date|year|published|posted|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language"
+    r"|score|upvotes?|points|likes|votes|views|reads|comments|subreddit|status)"
     r"\s*:\s*\S.{0,200}",
     re.IGNORECASE,
 )
