@@ -225,6 +225,8 @@ def score_sites(data: Path) -> None:
         "mended.txt",
         "third_sight.txt",
         "third_sight_heldout.txt",
+        "fourth_sight.txt",
+        "fourth_sight_heldout.txt",
     ):
         counts: dict[str, list[tuple[int, int, int, int]]] = {}
         for case in site_cases(name):

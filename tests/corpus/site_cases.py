@@ -8,7 +8,8 @@ A file of cases has a line `@site` before each case. Boilerplate is between ⟦ 
 each again, 17 of the 60 without a note. The held-out ones are only for the figure that is published. `mended.txt` has 30 stories
 without a note that look like notes, and 29 notes, written while the kinds of mistakes in `second_sight.txt` were mended.
 `third_sight.txt` has 159 cases in four waves (59, 59, 24 and 17; 67 without a note), each scored before anything was mended for it, and
-`third_sight_heldout.txt` the 17 of the last wave for which nothing was mended.
+`third_sight_heldout.txt` the 17 of the last wave for which nothing was mended. `fourth_sight.txt` and `fourth_sight_heldout.txt` have 15
+each: 9 documents, letters, posts and speeches without a note, and 6 usual notes of r/WritingPrompts.
 """
 
 import json

@@ -338,7 +338,8 @@ def test_rules_document_is_fresh() -> None:
         ("dev.txt", 0.97, 0),
         ("second_sight.txt", 0.96, 0),
         ("mended.txt", 0.88, 35),
-        ("third_sight.txt", 0.97, 44),
+        ("third_sight.txt", 0.97, 17),
+        ("fourth_sight.txt", 0.90, 0),
     ],
 )
 def test_cases_of_many_sites(name: str, least: float, most_lost: int) -> None:
@@ -483,6 +484,26 @@ def test_a_story_told_in_posts_is_asked_about() -> None:
     spans, doubtful = examine("\n\n".join(days), "web")
     assert spans == []
     assert doubtful
+
+
+REPORT = "**Site:** Level 9\n\n**Reported by:** M. Osei\n\n**Summary:** The welded door was open at two.\n\nThere was a kitchen in there.\n\n"
+ADVERT = "You are tired. You have been you for years. Think of your street: your door is green.\n\nSomebody else will have your keys.\n\n"
+
+
+@pytest.mark.parametrize(
+    "story", [REPORT, ADVERT, f"Dear Ines,\n\n{NIGHT}"], ids=["report", "advert", "letter"]
+)
+def test_a_document_or_a_speech_keeps_what_only_sounds_like_a_note(story: str) -> None:
+    thanks = "Thank you all for reading, and for your support. Comments are welcome."
+    spans, doubtful = examine(story * 3 + thanks)
+    assert spans == []
+    assert [(story * 3 + thanks)[span.start : span.end].strip() for span in doubtful] == [thanks]
+    for note in (
+        "Thanks for the upvotes!",
+        "If you like this, there is more on r/level_nine",
+        "Great prompt, OP!",
+    ):
+        assert without(story * 3 + "---\n\n" + note, "reddit") == " ".join((story * 3).split()), note
 
 
 def test_what_a_story_presents_as_written_in_it_stays() -> None:

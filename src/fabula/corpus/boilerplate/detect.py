@@ -23,14 +23,16 @@ from fabula.corpus.boilerplate.evidence import (
     has_sign,
     score_paragraph,
 )
+from fabula.corpus.boilerplate.in_story import is_letter, may_say
 from fabula.corpus.boilerplate.narrator import (
+    IS_WRITTEN,
     NARRATION_CHARS,
+    POSTED,
     is_in_first_person,
     raise_in_first_person,
     says_i,
 )
 from fabula.corpus.boilerplate.paragraphs import (
-    DIVIDER,
     END_MARK,
     INLINE_DIVIDER,
     Paragraph,
@@ -116,22 +118,8 @@ story that consists of posts, edits or letters looks like notes all over, and is
 STOP_BELOW = -12.0
 """There can be no note beyond paragraphs that add up to less than this."""
 
-POST_CHARS, MIN_SAME_FORM = 12, 3
-"""Short lines that have the first so many characters in common are of the same form. If so many lines have one form, and one of
-them stands in the story, those in the note are doubtful."""
-
-_LABEL = re.compile(r"\W{0,4}((?:[^\W\d]{1,12} ){0,2}?[^\W\d]{1,12})(?: ?\d{1,4}\b|\W{0,2}[:·])")
 _NOTE_WORD = re.compile(r"\b(thank|feedback|comment|reader|subscri|review|update|post|vote)(?:s|bers?|be)?\b")
 _SIGNATURE = re.compile(r"[-–—~]\s?\S[^.!?]{0,30}")
-_LINK = re.compile(r"https?:|\]\(|(?<!\w)/?[ru]/\w")
-
-# A story in the form of a letter: nothing up to the line that closes the letter, or to its postscript, is a note.
-_SALUTATION = re.compile(
-    r"\W{0,3}(?:(?:my )?dear(?:est)?|to who(?:m|ever|mever)) (?:[^\n.!?]{0,60}[,:!-]|[^\n!?]{0,60}[,:]$)",
-    re.IGNORECASE | re.MULTILINE,
-)
-SALUTATION_CHARS = 250
-"""The salutation of a letter, after a date or a place, begins within these."""
 
 _POSTSCRIPT = re.compile(r"\W{0,3}(?:p\.? ?){1,3}s\b", re.IGNORECASE)
 _CLOSING = re.compile(
@@ -151,21 +139,6 @@ _CONTINUED = re.compile(r"\W{0,4}to be continued\W{0,6}", re.IGNORECASE)
 
 NARRATED = {"author_note", "thanks", "feedback"}
 """Rules whose signs a narrator who posts the story may give, too."""
-
-_POSTED = re.compile(
-    r"^\W{0,4}edit ?\d?\W{0,3}:|\bi (?:don't|do not|rarely|hardly ever) (?:usually |normally |often |really )?post\b|\bi(?:'m| am) (?:typing|writing|posting) this|\b(?:i|i've) (?:never |last )?posted\b|\bmy (?:last|first) post\b|"
-    r"\b(?:some|most|many|a lot|a few|those) of you\b|\bfor anyone who missed\b|\b(?:has|does) any(?:one|body) (?:else|know)\b|\bthis sub(?:reddit)?\b|"
-    r"\b(?:my|this|the) account\b|\bthrowaway\b|\bautomod\b|\b(?:last|first|previous) (?:post|update)\b|\btook (?:me )?so long to update\b|\b(?:this|my) blog\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""What a narrator says who posts the story."""
-
-_IS_WRITTEN = re.compile(
-    _POSTED.pattern
-    + r"|\bblog\b|\bposts?\b(?! office)|\b(?:writ(?:e|ing)|reading) (?:this|it down)\b|\breaders?\b",
-    _POSTED.flags,
-)
-"""What a narrator says who writes the story down, for a forum or for a person."""
 
 MIN_EDIT_WORDS, STORY_IN_EDIT = 5, -1.0
 """An edit of at least so many words, of which the classifier's log-odds are below this, reads as story."""
@@ -198,43 +171,14 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
     start = head[-1].end if head else 0
     within = [[one] for one in middle.find(text, start, end, rule_set)]
     story = text[start : len(text) if tail and _is_doubted(tail[0]) else end]
-    runs = [_doubted(run) if _is_in_the_form_of(story, run, text) else run for run in (head, *within, tail)]
+    runs = [run for run in (head, *within, tail) if run]
+    runs = [_doubted(run) if may_say(story, text[run[0].start : run[-1].end], text) else run for run in runs]
     spans = [span for run in runs for span in run]
     num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
     if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
         spans = _doubted(spans)
     spans = [span for span in spans if span.rule not in keep]
     return [span for span in spans if not _is_doubted(span)], [span for span in spans if _is_doubted(span)]
-
-
-def _is_in_the_form_of(story: str, note: Sequence[Span], text: str) -> bool:
-    """Whether a note has lines of a form that lines of the story have, and no link: the story is told in posts, mails, edits or
-    under headings, and what looks like its note is one more of them."""
-    if not note:
-        return False
-    removed = text[note[0].start : note[-1].end]
-    if _LINK.search(removed):
-        return False
-    forms = {_form(line) for line in removed.split("\n")} - {""}
-    if not forms:
-        return False
-    in_story, in_text = (Counter(map(_form, part.split("\n"))) for part in (story, text))
-    return any(in_story[form] and in_text[form] >= MIN_SAME_FORM for form in forms)
-
-
-def _form(line: str) -> str:
-    """What a line has in common with others of its kind: its label (`Re:`, `**Day 3.**`), its number, that it is bold, or how a
-    short line begins; "" for prose and dividers."""
-    line = line.strip()
-    if not line or DIVIDER.fullmatch(line[:MAX_HEADING]):
-        return ""
-    if label := _LABEL.match(line):
-        return "**:" if line[:2] == "**" and ":**" in line else label[1].lower() + ":"
-    if line[0].isdecimal():
-        return re.sub(r"\d+", "0", line[:4])[:2]
-    if line[:2] == line[-2:] == "**":
-        return "**"
-    return line[:POST_CHARS] if len(line) <= MAX_HEADING else ""
 
 
 def _confidence(score: float) -> float:
@@ -362,7 +306,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if scored:
         start = scored[0].paragraph.start
         raise_in_first_person(scored, text[max(0, start - NARRATION_CHARS) : start])
-    if _is_letter(text):
+    if is_letter(text):
         for one in scored:
             if _CLOSING.match(one.paragraph.raw) or _POSTSCRIPT.match(one.paragraph.raw):
                 one.score = STOP_BELOW
@@ -373,7 +317,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
         first = _skip_unsigned(scored, first, narrated, label_first=True)
         above, note = text[: scored[first].paragraph.start], scored[first:]
         if not _is_divided(scored, first) and (
-            _may_be_story(above, note) or (narrated and _is_narrated(above, note))
+            _may_be_story(above, note) or (narrated and not any(one.evidence for one in note))
         ):
             score = min(score, MIN_DOUBTED)
     story, note = scored[:first], scored[first:]
@@ -432,13 +376,9 @@ def _skip_unsigned(
     return first
 
 
-def _is_letter(text: str) -> bool:
-    return any(_SALUTATION.match(line) for line in text[:SALUTATION_CHARS].split("\n"))
-
-
 def _opens_letter(text: str) -> bool:
     """Whether a text begins as a letter, and the letter is closed further down."""
-    return _is_letter(text) and any(_CLOSING.match(line) for line in text.split("\n"))
+    return is_letter(text) and any(_CLOSING.match(line) for line in text.split("\n"))
 
 
 def _belongs_to_note(last: str, note: Sequence[ScoredParagraph]) -> bool:
@@ -468,9 +408,9 @@ def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph], rule_set: st
     if not any(_ends_as_story(one, rule_set, STORY_AT_END) and not _mentions_text(one) for one in edits):
         if any(one.names_the_site for one in note):
             return False
-        if not _reads_as_story(edits) and not _POSTED.search(text):
+        if not _reads_as_story(edits) and not POSTED.search(text):
             return False
-    return is_in_first_person(text[-NARRATION_CHARS:]) or _IS_WRITTEN.search(text) is not None
+    return is_in_first_person(text[-NARRATION_CHARS:]) or IS_WRITTEN.search(text) is not None
 
 
 def _mentions_text(one: ScoredParagraph) -> bool:
@@ -479,22 +419,19 @@ def _mentions_text(one: ScoredParagraph) -> bool:
 
 def _reads_as_story(edits: Sequence[ScoredParagraph]) -> bool:
     """Whether one of the edits has no second sign, and more words than a correction needs, which read as story."""
-    for one in edits:
-        its_words = words(fold(one.paragraph.raw.partition(":")[2]))
-        if (
-            len(one.evidence) == 1
-            and len(its_words) >= MIN_EDIT_WORDS
-            and log_odds(its_words) < STORY_IN_EDIT
-        ):
-            return True
-    return False
+    texts = [words(fold(one.paragraph.raw.partition(":")[2])) for one in edits if len(one.evidence) == 1]
+    return any(len(text) >= MIN_EDIT_WORDS and log_odds(text) < STORY_IN_EDIT for text in texts)
 
 
 def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
-    """Whether a paragraph with signs of a note starts with a sentence of story."""
+    """Whether a paragraph with signs of a note starts with a sentence of story, or has them only in brackets at its end."""
     if one.is_labelled or one.is_under_label:
         return False
-    parts = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
+    raw = one.paragraph.raw
+    before = raw.rpartition(" (")[0]
+    if raw[-1] == ")" and before:
+        return not score_paragraph(Paragraph(0, len(before), before, False), rule_set, "tail").evidence
+    parts = pieces(raw, 0, len(raw))
     worded = [part for part in parts if any(map(str.isalnum, part.raw))]
     if len(worded) < 2:
         return False
@@ -579,12 +516,6 @@ def _head(text: str, rule_set: str) -> list[Span]:
     ):
         return _doubted(spans)
     return spans
-
-
-def _is_narrated(story: str, note: Sequence[ScoredParagraph]) -> bool:
-    """Whether a narrator who says "I" may say a note, since it has no sign, or since the narrator writes the story down."""
-    signed = any(one.evidence for one in note)
-    return _may_be_narrated(note) and (not signed or _IS_WRITTEN.search(story) is not None)
 
 
 def _may_be_narrated(note: Sequence[ScoredParagraph]) -> bool:

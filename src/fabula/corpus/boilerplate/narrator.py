@@ -28,6 +28,21 @@ MAX_FIRST_PERSON = 2.5
 LEAST_SCORE, MOST_SCORE = -1.0, 9.0
 """Paragraphs with a lower or higher score are story or note in any case."""
 
+POSTED = re.compile(
+    r"^\W{0,4}edit ?\d?\W{0,3}:|\bi (?:don't|do not|rarely|hardly ever) (?:usually |normally |often |really )?post\b|\bi(?:'m| am) (?:typing|writing|posting) this|\b(?:i|i've) (?:never |last )?posted\b|\bmy (?:last|first) post\b|"
+    r"\b(?:some|most|many|a lot|a few|those) of you\b|\bfor anyone who missed\b|\b(?:has|does) any(?:one|body) (?:else|know)\b|\bthis sub(?:reddit)?\b|"
+    r"\b(?:my|this|the) account\b|\bthrowaway\b|\bautomod\b|\b(?:last|first|previous) (?:post|update)\b|\btook (?:me )?so long to update\b|\b(?:this|my) blog\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What a narrator says who posts the story."""
+
+IS_WRITTEN = re.compile(
+    POSTED.pattern
+    + r"|\bblog\b|\bposts?\b(?! office)|\bi (?:\w+(?:n't)? ){0,2}(?:am writing|write)\b|\b(?:writ(?:e|ing)|reading) (?:this|it down)\b|\breaders?\b",
+    POSTED.flags,
+)
+"""What a narrator says who writes the story down, for a forum or for a person."""
+
 _FIRST_PERSON = re.compile(r"\b(?:i|my|me)\b")
 
 
