@@ -47,8 +47,7 @@ def may_say(story: str, note: str, text: str) -> bool:
     if any(not re.search(rf"\b{re.escape(word)}\b", said) for word in _SITE_WORD.findall(folded)):
         return False
     lines = note.strip().split("\n")
-    divided = any(DIVIDER.fullmatch(line[:MAX_SHORT]) for line in (lines[0], lines[-1]))
-    if divided and _FEEDBACK.search(folded):
+    if _FEEDBACK.search(folded) and any(DIVIDER.fullmatch(one[:MAX_SHORT]) for one in (lines[0], lines[-1])):
         return False
     near = story.strip()[-NARRATION_CHARS:]
     you = len(re.findall(r"\byour?\b", fold(near))) / len(near.split())
