@@ -31,25 +31,11 @@ def doctor(
     The prediction is a measurement: it trains for a few seconds on the first stories, and saves nothing. Bases that are not on
     this machine are predicted from their size, and for a recipe with sharding only the memory of each GPU is calculated.
     """
-    import platform
-
-    import psutil
-    import torch
-
-    from fabula.files import library_versions
     from fabula.models.bases import BASES, TINY
-    from fabula.models.device import best_device, device_name
     from fabula.models.find import cached_names, is_at_hand
     from fabula.training.recipe import load_recipe
 
-    versions = library_versions("torch", "transformers", "tokenizers")
-    print(f"python     {platform.python_version()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()))
-    print(f"processor  {psutil.cpu_count(logical=False)} cores, {torch.get_num_threads()} threads in use")
-    memory = psutil.virtual_memory()
-    print(f"memory     {memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB of it free")
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    device = best_device()
-    print(f"GPU        {', '.join(gpus) or ('none' if device.type == 'cpu' else device_name(device))}")
+    _show_machine()
     at_hand = [base.name for base in BASES if is_at_hand(base.name)]
     print(f"bases      offline: {', '.join([*at_hand, *cached_names()])}, or a folder")
     if stories is None:
@@ -68,8 +54,31 @@ def doctor(
 
         with context.obj as terminal:
             comparison = compare_bases(stories, recipe=recipe, on_progress=terminal)
-        _show(comparison, stories)
+        _show_comparison(comparison, stories)
         return
+    _show_prediction(stories, base, recipe)
+
+
+def _show_machine() -> None:
+    import platform
+
+    import psutil
+    import torch
+
+    from fabula.files import library_versions
+    from fabula.models.device import best_device, device_name
+
+    versions = library_versions("torch", "transformers", "tokenizers")
+    print(f"python     {platform.python_version()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()))
+    print(f"processor  {psutil.cpu_count(logical=False)} cores, {torch.get_num_threads()} threads in use")
+    memory = psutil.virtual_memory()
+    print(f"memory     {memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB of it free")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    device = best_device()
+    print(f"GPU        {', '.join(gpus) or ('none' if device.type == 'cpu' else device_name(device))}")
+
+
+def _show_prediction(stories: str, base: str, recipe: str) -> None:
     from fabula.training.predict import predict_training
 
     expected = predict_training(stories, base=base, recipe=recipe)
@@ -110,7 +119,7 @@ def _show_sharded(base: str | None, recipe: str) -> None:
     print("time       not predicted for several GPUs")
 
 
-def _show(comparison: "BaseComparison", stories: str) -> None:
+def _show_comparison(comparison: "BaseComparison", stories: str) -> None:
     from fabula.training.choose_base import SHORT_RUN_SECONDS
 
     print()
