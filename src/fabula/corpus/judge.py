@@ -66,7 +66,7 @@ _CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}
 
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
-_NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:page )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)", re.IGNORECASE)
+_NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:[Pp]age |PAGE )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)")
 _NUMBER_IN_SENTENCE = re.compile(
     r"(?m)^[^\n]{27,}[^\W\d_],?[ \t]*\n\s*[\[(– -]{0,3}(?:page )?\d{1,4}[\])– -]{0,3}\n\s*[a-zà-öø-ÿа-яё]"
 )
@@ -133,7 +133,7 @@ def oddities(text: str) -> list[str]:
         found.append("markup")
     if _is_json(text):
         found.append("json")
-    if len(_CODE.findall(text)) >= 3:
+    if any(sign in text for sign in "=%\\") and len(_CODE.findall(text)) >= 3:
         found.append("codes")
     if len(_BINARY.findall(text)) > BINARY_SHARE * len(text) or text.count("\ufffd") > 2:
         found.append("binary")
@@ -155,9 +155,9 @@ def _is_json(text: str) -> bool:
 
 def _has_page_numbers(text: str) -> bool:
     """Whether at least four lines are numbers that increase by one or two, or one of them interrupts a sentence."""
-    if _NUMBER_IN_SENTENCE.search(text):
-        return True
     numbers = [int(number) for number in _NUMBER_LINE.findall(text)]
+    if numbers and _NUMBER_IN_SENTENCE.search(text):
+        return True
     rising = sum(0 < after - before <= 2 for before, after in pairwise(numbers))
     return rising >= 4 and rising >= 0.8 * (len(numbers) - 1)
 
