@@ -132,6 +132,7 @@ def test_type_and_continue_by_keyboard_alone(open_page: OpenPage):
         if page.evaluate("document.activeElement.id") == "story":
             break
     page.keyboard.type("There was a lamp")
+    expect(page.locator("#three")).to_be_enabled()  # the model is there
     page.keyboard.press("Control+Enter")
     expect(page.locator("#status")).to_contain_text("more")
     assert story(page).startswith("There was a lamp")
@@ -226,6 +227,7 @@ def test_other_words_in_place_of_one(open_page: OpenPage):
     page = open_page()
     page.locator("#story").fill("Once upon a time there was a lamp.")
     page.locator("#story").evaluate("field => field.setSelectionRange(7, 7)")
+    expect(page.locator("#words-at-caret")).to_be_enabled()  # the model is there; a key before that does nothing
     page.keyboard.press("Alt+ArrowDown")
     words = page.locator("#words li .word")
     expect(words).to_have_count(8)
