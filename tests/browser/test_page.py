@@ -227,7 +227,9 @@ def test_other_words_in_place_of_one(open_page: OpenPage):
     page = open_page()
     page.locator("#story").fill("Once upon a time there was a lamp.")
     page.locator("#story").evaluate("field => field.setSelectionRange(7, 7)")
-    expect(page.locator("#words-at-caret")).to_be_enabled()  # the model is there; a key before that does nothing
+    expect(
+        page.locator("#words-at-caret")
+    ).to_be_enabled()  # the model is there; a key before that does nothing
     page.keyboard.press("Alt+ArrowDown")
     words = page.locator("#words li .word")
     expect(words).to_have_count(8)
