@@ -159,16 +159,14 @@ def main() -> None:
 def memory_problem(message: str, arguments: list[str]) -> str:
     """A one-line error for a lack of memory that a library reports with this message."""
     where = "the GPU" if re.search("CUDA|HIP|MPS", message) else "this machine"
-    advice = "try a smaller model"
+    ways = "a smaller model"
     if {"run", "train"} & set(arguments):
-        advice = "try a shorter context_length or a smaller base model"
+        ways = "a shorter context_length or a smaller base model"
         typed = " ".join(arguments)
         if "gradient_checkpointing" not in typed:
             recipe = re.search(r"--recipe[= ](\S+)", typed)
-            advice = advice.replace(
-                "try", f"try --recipe {recipe[1] if recipe else RECIPE},gradient_checkpointing=true,", 1
-            )
-    return f"{where} is out of memory; {advice}"
+            ways = f"--recipe {recipe[1] if recipe else RECIPE},gradient_checkpointing=true, {ways}"
+    return f"{where} is out of memory; try {ways}"
 
 
 def usage_problem(error: Any) -> str:
