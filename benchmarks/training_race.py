@@ -9,8 +9,8 @@ stories, judged on the same held-out stories by the same scorer.
 - fabula (default recipe) is given each of `--seconds` as --max-minutes, each a training of its own, since its schedule is
   fitted to the clock. Its seconds are all that `train` took, start, validation and saving included.
 - TRL gets the same seconds for its steps alone: three steps are timed first, and so many steps asked for as fit, so that its
-  schedule ends with the time. Packing that keeps every token ("bfd_split"), windows of 512, one at a time, summed to
-  `--trl-batch` tokens, bf16 where the CPU has it, no gradient checkpointing, its other defaults; once with each rate.
+  schedule ends with the time. Packing that keeps every token ("bfd_split"), windows of 512, one at a time on a CPU, summed to
+  `--trl-batch` tokens, bf16 where the machine has it, no gradient checkpointing, its other defaults; once with each rate.
 - The notebook's script trains for `--notebook-epochs`; its weights are kept at eight moments.
 - Judge: tools/heldout_bpb.py with the markup that each model was trained on.
 
@@ -82,7 +82,8 @@ def train_trl(base: Path, stories: Path, out: Path, rate: float, seconds: float,
         texts.append("\n".join(part.strip() for part in inner.split("<nl>") if part.strip()))
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.pad_token = tokenizer.eos_token
-    able = torch.cpu.get_capabilities()
+    able, on_gpu = torch.cpu.get_capabilities(), torch.cuda.is_available()
+    num_windows = max(1, batch // CONTEXT)
 
     def train(num_steps: int) -> tuple[Any, list[float]]:
         clock = Clock()
@@ -93,15 +94,15 @@ def train_trl(base: Path, stories: Path, out: Path, rate: float, seconds: float,
                 packing=True,
                 packing_strategy="bfd_split",
                 max_length=CONTEXT,
-                per_device_train_batch_size=1,
-                gradient_accumulation_steps=max(1, batch // CONTEXT),
+                per_device_train_batch_size=num_windows if on_gpu else 1,
+                gradient_accumulation_steps=1 if on_gpu else num_windows,
                 learning_rate=rate,
                 max_steps=num_steps,
-                bf16=bool(able.get("avx512_bf16") or able.get("amx_bf16")),
+                bf16=bool(on_gpu or able.get("avx512_bf16") or able.get("amx_bf16")),
                 gradient_checkpointing=False,
                 report_to="none",
                 save_strategy="no",
-                use_cpu=True,
+                use_cpu=not on_gpu,
             ),
             train_dataset=Dataset.from_dict({"text": texts}),
             processing_class=tokenizer,
