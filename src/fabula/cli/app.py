@@ -22,7 +22,9 @@ from fabula.stopping import STOP_SIGNALS
 app = typer.Typer(
     name="fabula",
     help="Turn a file of stories into a language model that writes such stories.\n\n"
-    "`fabula studio` does all of it in the browser; in the terminal, begin with `fabula run STORIES`.",
+    "`fabula studio` does all of it in the browser; in the terminal, begin with `fabula run STORIES`. --progress, --quiet and"
+    " --debug may stand before or after the command.",
+    rich_markup_mode=None,  # rich's table leaves 18 of 80 columns for the help, and cuts the names of options
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -66,10 +68,6 @@ def common(
         bool, typer.Option("--version", callback=version_wanted, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Turn a file of stories into a language model that writes such stories.
-
-    --progress, --quiet and --debug may stand before or after the command.
-    """
     context.obj = Terminal(ProgressMode.none if quiet else progress)
 
 

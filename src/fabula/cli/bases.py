@@ -16,7 +16,9 @@ def bases(
         ),
     ] = None,
 ) -> None:
-    """List the base models that have a short name, with their requirements.
+    """List base models, with licence, size and memory.
+
+    Each has a short name.
 
     Any other name on the Hugging Face hub, a model's folder, an adapter's folder and a GGUF file do as well.
     """

@@ -20,7 +20,9 @@ def clean(
     stories: Annotated[
         list[str],
         typer.Argument(
-            help="Files, archives or folders of files, their URLs, or hub:user/dataset.", show_default=False
+            metavar="STORIES",
+            help="Files, archives or folders of files, their URLs, or hub:user/dataset.",
+            show_default=False,
         ),
     ],
     *,
@@ -42,7 +44,10 @@ def clean(
     options: CleaningOptions,
     workers: WorkerOptions,
 ) -> None:
-    """Clean stories into a corpus: remove text that is not story, and record every removal so that it can be undone."""
+    """Clean stories into a corpus, and record all that is removed.
+
+    The stories stay whole: `fabula restore` shows what a story was, and --decisions undoes a removal.
+    """
     from fabula.corpus.clean import clean
 
     with context.obj as terminal:
@@ -108,9 +113,12 @@ def default_model(corpus: str) -> str:
 
 
 def restore(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=False)],
+    corpus: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus.", show_default=False)
+    ],
     story: Annotated[
-        str, typer.Argument(help="The story's id, or its first characters.", show_default=False)
+        str,
+        typer.Argument(metavar="STORY", help="The story's id, or its first characters.", show_default=False),
     ],
 ) -> None:
     """Print a story as it was before anything was removed."""

@@ -13,7 +13,7 @@ CHOICES = {"a": 0, "b": 1, "=": None}
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN", help="Folders of finished runs.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
     blind: Annotated[
@@ -24,7 +24,10 @@ def compare(
         ),
     ] = False,
 ) -> None:
-    """Compare several runs on one page: verdicts, curves, figures with intervals, and sample stories."""
+    """Compare several runs on one page.
+
+    It shows their verdicts, curves, figures with intervals, and sample stories.
+    """
     from fabula.report.compare import compare as compare_runs
     from fabula.report.compare import open_ballot
 

@@ -19,16 +19,18 @@ def doctor(
     context: typer.Context,
     stories: Annotated[
         str | None,
-        typer.Argument(help="Stories, or a corpus, to predict a training for.", show_default=False),
+        typer.Argument(
+            metavar="STORIES", help="Stories, or a corpus, to predict a training for.", show_default=False
+        ),
     ] = None,
     base: Annotated[
         str | None, typer.Option(help=BASE_HELP, show_default="compare those of `fabula bases`")
     ] = None,
     recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = RECIPE,
 ) -> None:
-    """Show what this machine can do, and predict what training on STORIES will take.
+    """Show what this machine can do, and what a training will take.
 
-    The prediction is a measurement: it trains for a few seconds on the first stories, and saves nothing. Bases that are not on
+    The time and memory of a training on STORIES are predicted. The prediction is a measurement: it trains for a few seconds on the first stories, and saves nothing. Bases that are not on
     this machine are predicted from their size, and for a recipe with sharding only the memory of each GPU is calculated.
     """
     from fabula.models.bases import BASES, TINY

@@ -20,7 +20,7 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Folders of models or of runs, or names of bases. The others are compared with the first one.",
             show_default=False,
         ),
@@ -57,7 +57,7 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     options: EvaluationOptions,
 ) -> None:
-    """Compare models: how well they predict held-out stories, what they write, and what they copy.
+    """Compare models by what they predict, write and copy.
 
     With --learning-curve and without --out, only the curve is measured, and added to the results of the model's run.
     """

@@ -3,13 +3,14 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.options import ModelArgument
 from fabula.cli.terminal import say
 from fabula.install import quote_command
 
 
 def export(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    model: ModelArgument,
     to: Annotated[
         str,
         typer.Option(
@@ -37,7 +38,7 @@ def export(
         typer.Option(min=0, help="Fail if the loss is more than this share of the bits per byte."),
     ] = 0.01,
 ) -> None:
-    """Convert a model for other programs, and check that it still predicts the same."""
+    """Convert a model for other programs, and check the result."""
     from fabula.exporting.export import export as export_model
 
     with context.obj as terminal:

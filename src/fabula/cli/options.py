@@ -18,6 +18,11 @@ BASE_HELP = "The model to start from: a short name (`fabula bases`), another nam
 BASE_SHOWN = f"{BASE}, or tiny if that is not available"
 """Help and default of --base."""
 
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Folder of a model or of a run.", show_default=False)
+]
+"""The argument of commands that use one model."""
+
 RECIPE_HELP = "How to train: default, full, notebook, or a TOML file; a comma and a field changes it: default,num_epochs=3."
 
 

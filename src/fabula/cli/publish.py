@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from fabula.cli.options import ModelArgument
 from fabula.cli.terminal import say
 from fabula.install import quote_command
 
 
 def publish(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    model: ModelArgument,
     repo: Annotated[
         str | None, typer.Option(help="Model repository on the hub: user/name.", show_default=False)
     ] = None,
@@ -66,7 +67,7 @@ def publish(
         ),
     ] = False,
 ) -> None:
-    """Publish a model on the Hugging Face hub, with a card and a writing page.
+    """Publish a model on the Hugging Face hub, or as a static site.
 
     The Space is started and tested before anything is uploaded.
     """

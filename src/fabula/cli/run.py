@@ -23,6 +23,7 @@ def run(
     stories: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="STORIES",
             help="Files, archives or folders of files, or hub:user/dataset. The default is the bundled sample stories.",
             show_default=False,
         ),

@@ -1,17 +1,15 @@
 """`fabula serve`."""
 
-from typing import Annotated
-
 import typer
 
-from fabula.cli.options import with_options
+from fabula.cli.options import ModelArgument, with_options
 from fabula.serving.settings import ServeSettings
 
 
 @with_options
 def serve(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    model: ModelArgument,
     settings: ServeSettings,
 ) -> None:
     """Serve a page for writing with a model, or an API."""

@@ -12,11 +12,13 @@ from fabula.studio_server.settings import StudioSettings
 @with_options
 def studio(
     context: typer.Context,
-    projects: Annotated[Path, typer.Argument(help="Folder of the projects: the run folders.")] = Path("runs"),
+    projects: Annotated[
+        Path, typer.Argument(metavar="PROJECTS", help="Folder of the projects: the run folders.")
+    ] = Path("runs"),
     *,
     settings: StudioSettings,
 ) -> None:
-    """Open a page for the whole process in the browser: drop a file, train a model, write with it."""
+    """Do all of this in the browser: drop a file, train, write."""
     from fabula.studio_server.serve import studio as show_studio
 
     def say(address: str) -> None:

@@ -15,7 +15,9 @@ from fabula.install import command
 
 def train(
     context: typer.Context,
-    corpus: Annotated[Path, typer.Argument(help="A folder that `fabula clean` made.", show_default=False)],
+    corpus: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="A folder that `fabula clean` made.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the model.", show_default=False)],
     base: Annotated[str | None, typer.Option(help=BASE_HELP, show_default=BASE_SHOWN)] = None,
     init: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fabula.cli.options import with_options
+from fabula.cli.options import ModelArgument, with_options
 from fabula.cli.terminal import say
 from fabula.evaluation.options import TuningOptions
 from fabula.formatting import format_percent
@@ -15,11 +15,13 @@ from fabula.results import Tuning
 @with_options
 def tune(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    model: ModelArgument,
     corpus: Annotated[
         Path | None,
         typer.Argument(
-            help="The corpus that it was trained on, as fabula clean makes it.", show_default="the run's"
+            metavar="CORPUS",
+            help="The corpus that it was trained on, as fabula clean makes it.",
+            show_default="the run's",
         ),
     ] = None,
     *,
@@ -29,7 +31,10 @@ def tune(
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     options: TuningOptions,
 ) -> None:
-    """Choose the sampling settings with which a model writes most like people, and save them with the model."""
+    """Choose the sampling settings that write most like people.
+
+    They are saved with the model.
+    """
     from fabula.evaluation.tune import tune as tune_model
     from fabula.models.records import corpus_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 
-from fabula.cli.options import Given, with_options
+from fabula.cli.options import Given, ModelArgument, with_options
 from fabula.cli.terminal import visible
 from fabula.config import Record
 from fabula.defaults import SEED
@@ -63,9 +63,12 @@ class WriteOptions(Record):
 @with_options
 def write(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a model or of a run.", show_default=False)],
+    model: ModelArgument,
     prompt: Annotated[
-        str, typer.Argument(help="The beginning of the story; without it, the model begins the story.")
+        str,
+        typer.Argument(
+            metavar="PROMPT", help="The beginning of the story; without it, the model begins the story."
+        ),
     ] = "",
     *,
     options: WriteOptions,
