@@ -39,6 +39,11 @@ def format_duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
+def count_stories(number: int) -> str:
+    """ "1 story", "1,234 stories"."""
+    return "1 story" if number == 1 else f"{number:,} stories"
+
+
 def shorten(text: str, max_chars: int) -> str:
     """The beginning of a text of more than `max_chars` characters, cut between two words."""
     return text if len(text) <= max_chars else text[:max_chars].rsplit(None, 1)[0] + " …"

@@ -345,6 +345,21 @@ def test_the_vocabulary_is_told_beside_people(own: float | None, people: float, 
     assert [is_so for is_so, each in told(verdict) if each.startswith("Vocabulary")] == learned
 
 
+def test_few_stories_show_faults_only():
+    def two_stories(**how: float) -> Writing:
+        found = writing(**how)
+        return found.model_copy(update={"measures": found.measures.model_copy(update={"num_stories": 2})})
+
+    good = verdict_on(two_stories(ended=0.9), writing(ended=0.9))
+    assert told(good) == []
+    assert good.doubts == [
+        "To save time, the model wrote only 2 stories, which is too few to say how it writes."
+    ]
+    [(learned, sentence)] = told(verdict_on(two_stories(ended=0.9, copied=0.8), writing(ended=0.9)))
+    assert not learned
+    assert sentence.startswith("Own words: it repeats training stories")
+
+
 def told(verdict: Verdict) -> list[tuple[bool, str]]:
     return [(True, each) for each in verdict.learned] + [(False, each) for each in verdict.not_learned]
 

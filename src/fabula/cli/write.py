@@ -13,6 +13,7 @@ from fabula.cli.terminal import visible
 from fabula.config import Record
 from fabula.defaults import SEED
 from fabula.errors import FabulaError
+from fabula.formatting import count_stories
 from fabula.generation.settings import SamplingSettings
 
 if TYPE_CHECKING:
@@ -109,9 +110,8 @@ def write(
             raise SystemExit(INTERRUPTED)
         num_tokens = sum(draft.num_tokens for draft in drafts)
         num_ended = sum(draft.finish_reason == "end" for draft in drafts)
-        stories = "1 story" if len(drafts) == 1 else f"{len(drafts):,} stories"
         terminal.note(
-            f"{stories}, {num_ended} ended by the model; {num_tokens:,} tokens, {num_tokens / seconds:.0f} per second;"
+            f"{count_stories(len(drafts))}, {num_ended} ended by the model; {num_tokens:,} tokens, {num_tokens / seconds:.0f} per second;"
             f" engine {engine.name}, seed {options.seed}"
         )
 

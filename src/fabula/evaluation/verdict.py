@@ -6,7 +6,7 @@ report, the page and the card all show that verdict, so they agree.
 
 import math
 
-from fabula.formatting import format_number, format_percent
+from fabula.formatting import count_stories, format_number, format_percent
 from fabula.results import Estimate, EvaluationFigures, HeldOutSummary, Outcome, Verdict, Writing
 
 FEW_CLUSTERS = 10
@@ -14,6 +14,9 @@ FEW_CLUSTERS = 10
 
 MIN_CLUSTERS = 5
 """With fewer than this, an interval says nothing: resampling so few stories cannot show how much others would differ."""
+
+MIN_WRITTEN = 4
+"""With fewer stories by the model than this, nothing good is said about how it writes."""
 
 REPEATED_SHARE = 0.1
 """If at least this share of held-out text also occurs in training stories, bits per byte measure memorisation. Stories that
@@ -52,9 +55,12 @@ SMALL_MODEL = 50_000_000
 def judge(figures: EvaluationFigures) -> Verdict:
     """The verdict on the last model of an evaluation, which is compared with the first one."""
     outcome = find_outcome(figures)
-    judges = (judge_voice, judge_style, judge_vocabulary, judge_endings, judge_repetition, judge_copying)
+    judges = (judge_style, judge_vocabulary, judge_endings, judge_repetition, judge_copying)
+    of_stories = [aspect for each in judges for aspect in each(figures)]
+    if has_few_stories(figures):  # which can show a fault, but not that there is none
+        of_stories = [(learned, sentence) for learned, sentence in of_stories if not learned]
     is_memory = repeated_share(figures.human) > 0  # then the properties of the stories show nothing
-    aspects = [] if is_memory else [aspect for each in judges for aspect in each(figures)]
+    aspects = [] if is_memory else [*judge_voice(figures), *of_stories]
     return Verdict(
         outcome=outcome,
         is_evidence=is_evidence(figures, outcome),
@@ -182,7 +188,18 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
                 f"The size of the gain is uncertain: {format_number(least, 3)} to {format_number(most, 3)} bits per byte"
                 " (95 % interval)."
             )
+    if last.writing and has_few_stories(figures):
+        doubts.append(
+            f"To save time, the model wrote only {count_stories(last.writing.measures.num_stories)}, which is too few to say how"
+            " it writes."
+        )
     return doubts
+
+
+def has_few_stories(figures: EvaluationFigures) -> bool:
+    """Whether the model wrote stories, but too few."""
+    writing = figures.models[-1].writing
+    return writing is not None and writing.measures.num_stories < MIN_WRITTEN
 
 
 def describe_few(held_out: HeldOutSummary) -> str:
@@ -271,7 +288,7 @@ def judge_vocabulary(figures: EvaluationFigures) -> list[Aspect]:
     own, people = writing.measures.non_words, human.measures.non_words
     if own is None or people is None:
         return []
-    shares = f"{format_percent(own)} of its words are in no training story and no word list, {format_percent(people)} of people's"
+    shares = f"{format_percent(own)} of its words are in neither the training stories nor a word list, {format_percent(people)} of people's"
     most = max(TOLERATED_WORDS * people, FEW_NON_WORDS)
     if own <= most:
         return [(True, f"Vocabulary: it uses real words ({shares}).")]

@@ -74,7 +74,7 @@ def chart_likelihood(evaluation: Evaluation) -> Markup:
             for model, colour in zip(models, colours(len(models)), strict=True)
         ],
         "Bits per byte of held-out stories, with 95 % intervals",
-        "bits per byte (fewer is better)",
+        "bits per byte (lower is better)",
     )
 
 
@@ -136,12 +136,12 @@ def chart_tuning(tuning: Tuning) -> dict[str, Markup]:
     if people[0] is not None and people[1] is not None:
         charts["map"] = draw_map(
             [
-                point(each, each.figures.compression_ratio, each.figures.repeated_4grams)
+                point(each, each.figures.compression_ratio, 100 * each.figures.repeated_4grams)
                 for each in candidates
                 if each.figures.compression_ratio is not None and each.figures.repeated_4grams is not None
             ],
-            (people[0], people[1]),
+            (people[0], 100 * people[1]),
             "Repetition with the settings tried, and by people",
-            ("compression ratio", "repeated 4-grams"),
+            ("compression ratio", "repeated 4-grams, %"),
         )
     return charts

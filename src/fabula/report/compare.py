@@ -150,7 +150,7 @@ def chart_runs(runs: Sequence[ComparedRun]) -> dict[str, Markup]:
         "likelihood": draw_intervals(
             [bar(run.name, run.last.likelihood.bits_per_byte, run.colour) for run in runs],
             "Bits per byte of held-out stories, run by run, with 95 % intervals",
-            "bits per byte (fewer is better)",
+            "bits per byte (lower is better)",
         )
     }
     curves = [

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from fabula.config import Record
-from fabula.formatting import format_estimate, format_number
+from fabula.formatting import count_stories, format_estimate, format_number
 from fabula.generation.settings import SamplingSettings
 from fabula.models.bases import ATTRIBUTION, TINY
 from fabula.models.records import ModelRecords
@@ -160,8 +160,7 @@ def likelihood_facts(records: ModelRecords) -> list[tuple[str, str]]:
     if records.tuned is None or records.metrics is None:
         return []
     likelihood = records.tuned.likelihood
-    num_stories = records.metrics.held_out.num_stories
-    stories = "1 story" if num_stories == 1 else f"{format_number(num_stories)} stories"
+    stories = count_stories(records.metrics.held_out.num_stories)
     facts = [
         ("Measured on", f"{stories} that it was not trained on"),
         ("Bits per byte", format_estimate(likelihood.bits_per_byte)),

@@ -251,7 +251,9 @@ def draw_sweep(points: Sequence[Point], rows: Sequence[str], title: str, x_label
     """A dot for each setting and a row for each sampler; a dot is hollow if it exceeds the limit, and ringed if it
     was chosen."""
     _, high = cover([0, *(point.x for point in points)], 0.05)
-    plot = new_rows([row.replace("_", " ") for row in rows], (0, high), x_label)
+    plot = new_rows(
+        [row.replace("_", "-" if row.startswith(("top", "min")) else " ") for row in rows], (0, high), x_label
+    )
     for point in points:
         row = rows.index(point.row)
         plot.dot(point.x, row, 4.5, "tuned", 1 if point.chosen else 0.55, hollow=0 if point.within else 1.2)

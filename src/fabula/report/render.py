@@ -9,7 +9,7 @@ from typing import Any
 from fabula.corpus.ledger import DroppedRow, RemovalRow
 from fabula.corpus.store import LEDGER, Corpus
 from fabula.errors import FabulaError
-from fabula.evaluation.verdict import fits_endings
+from fabula.evaluation.verdict import fits_endings, has_few_stories
 from fabula.evaluation.votes import describe_guesses
 from fabula.files import MANIFEST, Manifest, atomic_file, fingerprint, hash_path, library_versions
 from fabula.formatting import format_number, format_percent, shorten
@@ -305,7 +305,7 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
                 f" {format_percent(0.5, 0)})",
             )
         )
-    if human and last.writing:
+    if human and last.writing and not has_few_stories(metrics):
         own, people = last.writing.measures, human.measures
         copied, by_people = (each.memorisation.copied_share.value for each in (last.writing, human))
         if fits_endings(human):
@@ -331,7 +331,7 @@ def highlights(metrics: Evaluation) -> list[Highlight]:
             if own.non_words is None
             else Highlight(
                 format_percent(own.non_words),
-                f"of its words are in no training story and no word list (people's: {format_percent(people.non_words)})",
+                f"of its words are in neither the training stories nor a word list (people's: {format_percent(people.non_words)})",
             ),
         ]
     return found[:NUM_HIGHLIGHTS]
