@@ -101,7 +101,7 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
             )
         reason = ""
         if len(files) > 1 and chosen.name in ("markdown", "text"):
-            reason = why_no_story(sample.text)
+            reason = why_no_story(sample.text) or _why_index(sample.text, names)
         elif len(files) > 1 and chosen.name == "unread":
             reason = documents.why_no_story(documents.document_kind(sample.head))
         if reason:
@@ -111,6 +111,19 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
         found.plans.append(FilePlan(file, chosen.name, sample.encoding, line_ends=line_ends))
         found.samples[file.name] = sample
     return found
+
+
+def _why_index(text: str, names: set[str]) -> str:
+    """Why a text among files called `names` is not read if nearly all of its first lines name one of them; else ""."""
+    lines = [line.casefold() for line in text.splitlines() if line.strip()][:_INDEX_LINES]
+    if len(lines) < 3 or not any(re.search(r"\.\w{2,5}\b", line) for line in lines[:2]):
+        return ""
+    files = [PurePosixPath(name).name.casefold() for name in names]
+    named = sum(any(name in line for name in files) for line in lines)
+    return "a list of the files" if named >= 0.8 * len(lines) else ""
+
+
+_INDEX_LINES = 40
 
 
 def _line_ends(sample: Sample) -> str:

@@ -52,7 +52,7 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(
-    r"<\|\w{2,20}\|>|<(?:SEP|CLS|PAD|UNK|NL|BOS|EOS|SOS|EOT|nl|newline|sos|eos|bos|pad|sep)>|\[(?:SEP|CLS|PAD|BOS|EOS|SOS|/?INST)\]|</?(?:text|story|tale|doc)>"
+    r"<[|｜][\w▁]{2,20}[|｜]>|<(?:SEP|CLS|PAD|UNK|NL|BOS|EOS|SOS|EOT|nl|newline|sos|eos|bos|pad|sep)>|\[(?:SEP|CLS|PAD|BOS|EOS|SOS|/?INST)\]|</?(?:text|story|tale|doc)>"
 )
 """Tokens of models, which no story holds."""
 

@@ -67,29 +67,32 @@ def begins_after_separator(separator: bytes) -> Callable[[], Callable[[bytes], b
     return fresh
 
 
-def marked_records(start: bytes, end: bytes) -> Callable[[Lines], Iterator[Raw]]:
+def marked_records(start: bytes, end: bytes, any_case: bool = False) -> Callable[[Lines], Iterator[Raw]]:
     """`<sos> ... <eos>`, within one line or over several. A line without any marker is a story of its own."""
-    marker = re.compile(b"(" + re.escape(start) + b"|" + re.escape(end) + b")")
+    marker = re.compile(
+        b"(" + re.escape(start) + b"|" + re.escape(end) + b")", re.IGNORECASE if any_case else 0
+    )
+    starts = re.compile(re.escape(start), marker.flags)
 
     def records(lines: Lines) -> Iterator[Raw]:
         opened: int | None = None
         parts: list[bytes] = []
         size, first, offset = 0, 0, 0
         for line in lines:
-            if opened is None and line.startswith(start):
+            if opened is None and line.startswith(start) and not any_case:
                 stripped = line.rstrip()
                 if 0 < line.find(end) == len(stripped) - len(end) and line.find(start, 1) < 0:
                     yield lines.number, lines.offset, stripped
                     continue
             position = lines.offset
-            for part in marker.split(line):
-                if part == start:
+            for number, part in enumerate(marker.split(line)):
+                if number % 2 and starts.fullmatch(part):
                     if opened is not None:
                         raise _never_closed(lines.name, opened, start, end)
                     if b"".join(parts).strip():
                         yield first, offset, b"".join(parts)
                     parts, size, opened, first, offset = [], 0, lines.number, lines.number, position
-                elif part == end:
+                elif number % 2:
                     yield first or lines.number, offset, b"".join(parts)
                     parts, size, opened, first = [], 0, None, 0
                 elif part:
@@ -119,15 +122,16 @@ def _never_closed(name: str, line: int, start: bytes, end: bytes) -> FabulaError
     )
 
 
-def parted_records(token: bytes) -> Callable[[Lines], Iterator[Raw]]:
+def parted_records(token: bytes, any_case: bool = False) -> Callable[[Lines], Iterator[Raw]]:
     """Stories separated by a marker, which may be within a line."""
+    marker = re.compile(re.escape(token), re.IGNORECASE)
 
     def records(lines: Lines) -> Iterator[Raw]:
         parts: list[bytes] = []
         first, offset, size = 0, 0, 0
         for line in lines:
             position = lines.offset
-            for number, part in enumerate(line.split(token)):
+            for number, part in enumerate(marker.split(line) if any_case else line.split(token)):
                 if number:
                     if parts:
                         yield first, offset, b"".join(parts)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from fabula.corpus.blocks import Block
-from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading, numeral_value
+from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, TITLE, find_heading, numeral_value
 
 _SYMBOLS = re.compile(
     r"[\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*[*#~•●○◆◇◊❖❦❧☙⁂※§✦✧★☆♦▪■□][\s*#~_=•·●○◆◇◊❖❦❧☙⁂※§+✦✧★☆♦▪■□-]*"
@@ -20,11 +20,17 @@ _WORDS = re.compile(
     r"[\[(<~*=\s-]*(?:scene|line|page|section|time)\s?(?:break|skip)[\])>~*=\s-]*", re.IGNORECASE
 )
 
+Look = tuple[Hashable, ...]
+"""The format of a paragraph, as far as it may tell headings from text."""
+
 MAX_HEADING = 90
 """In characters. A longer line that looks like a heading is a paragraph in bold type."""
 
 OWN_STYLE = "style"
 """The first part of the format of a paragraph that only the name of its style, or its number, tells from others."""
+
+CAPITALS = "capitals"
+"""The first part of the format of a paragraph that only its capitals tell from others."""
 
 _NO_HEADING = re.compile(
     r"(?:author'?s?’?s? |chapter |end |beta )*(?:notes?|a/?n)\b|summary\b|disclaimer|warning|rating|the end\W*$|fin\W*$"
@@ -83,16 +89,45 @@ def story_rows(rows: Sequence[Sequence[str]]) -> dict[int, tuple[str, int]]:
     return found if len(found) >= 3 and len(found) >= len(rows) - 1 else {}
 
 
+def _without_misused(blocks: list[Block]) -> list[Block]:
+    """The blocks; headings of a level are paragraphs if many of them are as long as these: some writers take the style of a
+    heading for all of their text."""
+    lengths: dict[int, list[int]] = {}
+    for block in blocks:
+        if block.kind == "heading":
+            lengths.setdefault(block.level, []).append(len(block.text))
+    misused = {
+        level
+        for level, found in lengths.items()
+        if len(found) > 2 and sum(length > 2 * MAX_HEADING for length in found) >= 0.2 * len(found)
+    }
+    return [
+        replace(block, kind="paragraph", level=0)
+        if block.kind == "heading" and block.level in misused
+        else block
+        for block in blocks
+    ]
+
+
+def _is_in_capitals(text: str) -> bool:
+    """Whether a short paragraph may be a title because it is written in capitals."""
+    return text.isupper() and len(text) <= MAX_HEADING and find_heading(text, True) is not None
+
+
 class Collector:
     """Collects the parts of a document in order and makes its blocks.
 
     Paragraphs without text are empty lines. If a document has few of them, or several together, they are scene breaks.
+
+    Attributes:
+        line: the line of what is added next, in a document that has lines; in others 0, and blocks are counted.
     """
 
     def __init__(self) -> None:
+        self.line = 0
         self._blocks: list[Block] = []
         self._left_out: list[LeftOut] = []
-        self._looks: dict[int, Hashable] = {}
+        self._looks: dict[int, Look] = {}
         self._gaps: dict[int, int] = {}
         self._empty = 0
 
@@ -100,7 +135,7 @@ class Collector:
         if text := text.strip():
             self._add("heading", text, level)
 
-    def paragraph(self, text: str, look: Hashable = None) -> None:
+    def paragraph(self, text: str, look: Look | None = None) -> None:
         """Add a paragraph; `look` is its format if it looks like a heading, else None."""
         text = text.strip()
         if not text:
@@ -109,6 +144,8 @@ class Collector:
             self.divider()
         else:
             self._add("paragraph", text)
+            if (look is None or look[:1] == (OWN_STYLE,)) and _is_in_capitals(text):
+                look = (CAPITALS,)
             if look is not None:
                 self._looks[len(self._blocks) - 1] = look
 
@@ -136,10 +173,11 @@ class Collector:
             self._gaps[len(self._blocks)] = self._empty
         self._empty = 0
         if kind != "divider" or self._blocks:
-            self._blocks.append(Block(kind, text, level, len(self._blocks) + 1))
+            self._blocks.append(Block(kind, text, level, self.line or len(self._blocks) + 1))
 
     def _with_plain_headings(self) -> list[Block]:
         """The blocks; if there are no headings, or only one, those that look like one become headings."""
+        self._blocks = _without_misused(self._blocks)
         marked = [block.level for block in self._blocks if block.kind == "heading"]
         if len(marked) > 1:
             return list(self._blocks)
@@ -149,7 +187,7 @@ class Collector:
                 replace(block, kind="heading", level=level) if at in chapters else block
                 for at, block in enumerate(self._blocks)
             ]
-        found: dict[Hashable, list[int]] = {}
+        found: dict[Look, list[int]] = {}
         for at, look in self._looks.items():
             text = self._blocks[at].text
             if len(text) <= MAX_HEADING and "\n" not in text and not _NO_HEADING.match(text):
@@ -159,12 +197,39 @@ class Collector:
         for look, places in found.items():
             texts = {blocks[at].text for at in places}
             runs = sum(b - a == 1 for a, b in itertools.pairwise(places))
-            if isinstance(look, tuple) and look[0] == OWN_STYLE and len(places) < times[look]:
+            if look[0] == OWN_STYLE and len(places) < times[look]:
                 continue  # also longer paragraphs have this style
+            if look[0] == CAPITALS and (places[0] > 3 or len(places) < 3):
+                continue  # what is shouted, or stands on a sign
             if 2 <= len(places) <= len(blocks) / 3 and len(texts) == len(places) and runs <= len(places) / 2:
                 for at in places:
                     blocks[at] = replace(blocks[at], kind="heading", level=level)
+        if not any(block.kind == "heading" for block in blocks):
+            for at in self._titles():
+                blocks[at] = replace(blocks[at], kind="heading", level=level)
         return blocks
+
+    def _titles(self) -> list[int]:
+        """Paragraphs that are titles by their words alone, as in plain text, if one begins the document, and no two are
+        together: with empty lines around them that others do not have, or else at least four."""
+        found = [
+            at
+            for at, block in enumerate(self._blocks)
+            if block.kind == "paragraph" and len(block.text) <= MAX_HEADING and "\n" not in block.text
+            if (heading := find_heading(block.text, True)) and heading.level == TITLE
+        ]
+        inner = [
+            self._gaps.get(at, 0) for at in range(1, len(self._blocks)) if {at, at - 1}.isdisjoint(found)
+        ]
+        usual = Counter(inner).most_common(1)[0][0] if inner else 0
+        apart = [at for at in found if (not at or self._gaps.get(at, 0) > usual) and self._gaps.get(at + 1)]
+        for places, least in ((apart, 3), (found, 4)):
+            texts = {self._blocks[at].text for at in places}
+            runs = any(after - here < 3 for here, after in itertools.pairwise(places))
+            few = 3 * len(places) <= len(self._blocks) and len(texts) == len(places)
+            if len(places) >= least and places[0] <= 1 and few and not runs:
+                return places
+        return []
 
     def _named_chapters(self) -> set[int]:
         """Paragraphs that are headings by their words alone ("Chapter One"), if there are several."""

@@ -1,10 +1,10 @@
 """Word's .docx (Office Open XML, ISO/IEC 29500-1), as Word, Google Docs, LibreOffice and Scrivener write it."""
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fabula.corpus.documents.document import OWN_STYLE, Collector, Document, story_rows
+from fabula.corpus.documents.document import OWN_STYLE, Collector, Document, Look, story_rows
 from fabula.corpus.documents.package import Package, resolve
 from fabula.corpus.documents.xml import Element, attribute, child, children, integer, parse_xml, tag
 from fabula.errors import FabulaError
@@ -215,7 +215,7 @@ class _Reader:
         level = _first(own, style, "level")
         return ("heading", level + 2) if level is not None and level < 9 else ("", 0)
 
-    def _look(self, found: _Paragraph, own: _Style, style: _Style, text: str) -> Hashable:
+    def _look(self, found: _Paragraph, own: _Style, style: _Style, text: str) -> Look | None:
         """The format of a paragraph that looks like a heading; None for others."""
         usual = self._styles[""]
         bold = found.num_bold >= len(text.strip()) and not usual.bold

@@ -53,7 +53,7 @@ def read_epub(data: bytes, name: str) -> Document:
     for page in _spine(opf, manifest):
         path = resolve(opf_path, page.get("href", ""))[0]
         if path in package and page.get("media-type", _PAGES[0]) in _PAGES:
-            text = decode_markup(package.read(path))
+            text = decode_markup(package.read(path), name)
             if not chapters:  # then the pages may be the chapters
                 collector.divider()
             is_nav = "nav" in page.get("properties", "").split()
@@ -111,7 +111,7 @@ def _contents(
         if path not in package:
             continue
         if "nav" in item.get("properties", "").split():
-            for nav in parse_html(decode_markup(package.read(path)), name).iter("{*}nav", "nav"):
+            for nav in parse_html(decode_markup(package.read(path), name), name).iter("{*}nav", "nav"):
                 _read_nav(nav, path, add, types)
         elif item.get("media-type") == "application/x-dtbncx+xml" and not chapters:
             for point in parse_xml(package.read(path), name).iter("{*}navPoint"):

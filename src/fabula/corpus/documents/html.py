@@ -12,6 +12,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from fabula.corpus.documents.document import Collector, Document, story_rows
 from fabula.corpus.documents.xml import Element, attribute, parse_xml, tag
+from fabula.corpus.encodings import find_encoding
 from fabula.errors import FabulaError
 
 _BLOCKS = {
@@ -94,7 +95,7 @@ _CHARSET = re.compile(
 
 def read_html(data: bytes, name: str) -> Document:
     """The blocks of a web page."""
-    text = decode_markup(data)
+    text = decode_markup(data, name)
     root = parse_html(text, name)
     document = _read(root, text, by_names=True)
     if _num_words(document) < 0.1 * len(
@@ -123,18 +124,27 @@ def html_to_text(markup: str, name: str = "a cell of a table") -> str:
     return "\n".join(block.text if block.kind != "divider" else "* * *" for block in blocks)
 
 
-def decode_markup(data: bytes) -> str:
-    """The text of a page in the encoding that it names; without one UTF-8, or else windows-1252."""
+def decode_markup(data: bytes, name: str) -> str:
+    """The text of a page in UTF-8, in the encoding that it names, or else in the likeliest one.
+
+    Raises:
+        FabulaError: it names no encoding, and no other gives a plausible text.
+    """
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
             return data.decode(encoding, "replace")
     named = _CHARSET.search(data[:4096])
-    for encoding in ("utf-8", named[1].decode() if named else "", "cp1252"):
+    for encoding in ("utf-8", named[1].decode() if named else ""):
         try:
             return data.decode(encoding)
         except (UnicodeDecodeError, LookupError):
             continue
-    return data.decode("cp1252", "replace")
+    try:
+        return data.decode(find_encoding(data, name))
+    except (UnicodeDecodeError, FabulaError) as error:
+        line = error.line if isinstance(error, FabulaError) else None
+        what, hint = "the encoding of this page cannot be detected", "save it as UTF-8"
+        raise FabulaError(what, where=name, line=line, hint=hint) from None
 
 
 def parse_html(text: str, name: str) -> Element:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from fabula.corpus.blocks import Block
-from fabula.corpus.documents.document import is_divider
+from fabula.corpus.documents.document import Collector, is_divider
+from fabula.corpus.splitting.text_blocks import with_prompts
 from fabula.corpus.splitting.wrapping import unwrap
 
 _UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
@@ -32,24 +34,37 @@ def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
     text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)
     text = _RULE_TAG.sub("\n\n* * *\n\n", _TAG.sub("", _BREAK_TAG.sub("\n", text))) if "<" in text else text
     text = _UNDERLINED.sub(r"# \1\n", text)
-    blocks: list[Block] = []
+    collector = Collector()
     tokens = _PARSER.parse(text)
+    depth = 0
     for number, token in enumerate(tokens):
-        line = (token.map[0] if token.map else 0) + 1 + lines_before
+        depth += {"blockquote_open": 1, "blockquote_close": -1}.get(token.type, 0)
+        collector.line = (token.map[0] if token.map else 0) + 1 + lines_before
         if token.type == "hr":
-            blocks.append(Block("divider", "", 0, line))
+            collector.divider()
         elif token.type in ("fence", "code_block"):
-            blocks.append(Block("paragraph", token.content.strip(), 0, line))
+            collector.paragraph(token.content)
         elif token.type == "inline":
             content = unwrap(_plain(token.children or [])).strip()
-            before = tokens[number - 1]
-            if before.type == "heading_open" and content:
-                blocks.append(Block("heading", " ".join(content.split()), int(before.tag[1]), line))
-            elif is_divider(content):
-                blocks.append(Block("divider", "", 0, line))
-            elif content:
-                blocks.append(Block("paragraph", content, 0, line))
-    return blocks
+            if tokens[number - 1].type == "heading_open":
+                collector.heading(" ".join(content.split()), int(tokens[number - 1].tag[1]))
+            elif depth and not is_divider(content):
+                collector.paragraph(re.sub("(?m)^", "> ", content))
+            else:
+                collector.paragraph(content, ("bold",) if _is_bold(token.children or []) else None)
+    return [
+        replace(block, text=re.sub("(?m)^> ", "", block.text)) if block.kind == "paragraph" else block
+        for block in with_prompts(collector.document().blocks)
+    ]
+
+
+def _is_bold(tokens: Sequence[Token]) -> bool:
+    """Whether all of a paragraph is bold."""
+    depth, outside = 0, ""
+    for token in tokens:
+        depth += {"strong_open": 1, "strong_close": -1}.get(token.type, 0)
+        outside += token.content if not depth else ""
+    return not outside.strip() and any(token.type == "strong_open" for token in tokens)
 
 
 def _plain(tokens: Sequence[Token]) -> str:

@@ -221,12 +221,19 @@ def _recurring(outer: list[tuple[int, _Line, bool]], num_pages: int) -> list[str
         if value is not None:
             reasons.append("page_number" if counted else "")
         elif (times >= enough and words) or (
-            shown is not None and counted and times >= 2 and not _CHAPTER.match(words)
+            shown is not None
+            and counted
+            and (times >= 2 or offsets[top, offset] >= _MANY_NUMBERED)
+            and not _CHAPTER.match(words)
         ):
             reasons.append("running_head")
         else:
             reasons.append("")
     return reasons
+
+
+_MANY_NUMBERED = 4
+"""On so many pages, lines with the page's number in them are running heads, even if each has other words."""
 
 
 def _page_number(text: str) -> int | None:

@@ -70,7 +70,8 @@ def _is_text(sample: Sample) -> bool:
         first = next((line.strip() for line in lines if line.strip()), "")
         if _GUTENBERG.match(sample.text) or (marks and marks.start and first.startswith(marks.start)):
             return True
-        return _num_borders(lines) >= _MIN_BORDERS and not any(delimiter in first for delimiter in ",;\t|")
+        has_fields = any(delimiter in first for delimiter in ",;\t|") and not _SENTENCE.fullmatch(first)
+        return _num_borders(lines) >= _MIN_BORDERS and not has_fields
     return not (dialect.delimiter or dialect.header)
 
 
@@ -85,6 +86,9 @@ def _num_borders(lines: Sequence[str]) -> int:
     num_marked = sum(is_divider(line) or re.match(r"#{1,3} \S", line) is not None for line in apart)
     return num_marked + sum(heading.level == CHAPTER for heading in headings)
 
+
+_SENTENCE = re.compile(r"[^\"\d;\t|](?:[^;\t|]*\w, )+(?:\S+ ){3}[^;\t|]*[.!?…”’]")
+"""A line of prose with commas, and not the names or the fields of a table."""
 
 _MARKED_CHARS = 1 << 16
 _MIN_BLANK, _MIN_BORDERS = 3, 3

@@ -46,7 +46,7 @@ class Mail(RowFormat):
         for start, end in zip(starts, [*ends, len(data)], strict=False):
             line, place = line + data.count(b"\n", place, start), start
             message = email.message_from_bytes(data[start:end], policy=email.policy.default)
-            text = _body(message)
+            text = _body(message, plan.name)
             if signature := _SIGNATURE.search(text):
                 log.removals.append(ReaderRemoval(plan.name, line, "signature", signature[0].strip()))
                 text = text[: signature.start()]
@@ -64,7 +64,7 @@ class Mail(RowFormat):
             yield line, {"title": str(message.get("subject", "")), "text": text}
 
 
-def _body(message: "EmailMessage") -> str:
+def _body(message: "EmailMessage", name: str) -> str:
     """The text of a message, or the text of its HTML if it has no plain text."""
     found = message.get_body(("plain", "html"))
     if found is None:
@@ -74,7 +74,7 @@ def _body(message: "EmailMessage") -> str:
     if found.get_content_subtype() == "html":
         from fabula.corpus.documents.html import decode_markup, html_to_text
 
-        return html_to_text(decode_markup(data))
+        return html_to_text(decode_markup(data, name))
     try:
         text = data.decode(found.get_content_charset("utf-8"), "replace")
     except LookupError:  # the character set is unknown

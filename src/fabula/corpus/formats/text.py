@@ -38,7 +38,7 @@ class Text(Format):
         return controls <= 0.01 * len(head)
 
     def can_cut(self, plan: FilePlan) -> bool:
-        return plan.split.kind in _STREAMED
+        return plan.split.kind in _STREAMED and not plan.split.any_case
 
     def stories(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Story]:
         if plan.split.kind in _STREAMED:
@@ -54,11 +54,10 @@ class Text(Format):
 def _records(split: Split) -> tuple[Begins, Callable[[Lines], Iterator[Raw]]]:
     start, end = split.start.encode(), split.end.encode()
     if split.kind == "markers" and start and end:
-        return begins_at(start), marked_records(start, end)
+        return begins_at(start), marked_records(start, end, split.any_case)
     if split.kind == "markers":
-        return (
-            (begins_at(start), parted_records(start)) if start else (begins_after(end), parted_records(end))
-        )
+        begins = begins_at(start) if start else begins_after(end)
+        return begins, parted_records(start or end, split.any_case)
     if split.kind == "blank-lines":
         return begins_after_blank(split.num_blank), blank_records(split.num_blank)
     if split.kind == "separator":

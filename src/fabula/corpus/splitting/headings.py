@@ -74,7 +74,11 @@ _SYMBOL = re.compile(r"^[\u2190-\u2bff\u3000-\u3004\U0001f000-\U0001faff\ufe0f]+
 _SLUG_LINE = re.compile(r"(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ]")
 """The beginning of a scene in a screenplay, which is part of its text."""
 
-PROMPT = re.compile(r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}")
+PROMPT = re.compile(
+    r"\[\s*(?:WP|SP|EU|PI|TT|CW|MP|IP|RF|PM|PW)\s*\]\s*\S.{0,400}"
+    r"|(?:(?:writing|story) )?prompt(?: (?:no\.? ?|# ?)?\d{1,4})?\s*[:–—-]\s*\S.{0,400}",
+    re.IGNORECASE,
+)
 _WITH_PART = re.compile(
     rf"\S.{{2,140}}[\s,:;–—-]+(?:[(\[]\s*)?(?:part|pt\.?|chapter|ch\.?)\s*#?{_NUMBER}(?:\s*(?:/|of)\s*{_NUMBER})?\s*[)\]]"
     rf"|\S.{{2,140}}\s[–—-]+\s(?:part|chapter)\s+{_NUMBER}",

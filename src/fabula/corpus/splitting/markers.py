@@ -4,6 +4,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fabula.corpus.splitting.split import Split
 from fabula.errors import FabulaError
@@ -34,6 +35,25 @@ def find_markers(texts: Sequence[str]) -> Split | None:
     For well-known marks one is enough; others count if at least three of a pair alternate with hardly any text outside,
     or if one kind is alone on many lines.
     """
+    usual = _usual_case(texts)
+    if usual:
+        texts = [_TOKEN.sub(lambda mark: usual.get(mark[0].casefold(), mark[0]), text) for text in texts]
+    found = _find(texts)
+    if found and found.kind == "markers" and {found.start.casefold(), found.end.casefold()} & {*usual}:
+        return replace(found, any_case=True)
+    return found
+
+
+def _usual_case(texts: Sequence[str]) -> dict[str, str]:
+    """Marks that are written in capitals and in small letters, each in small letters, with the more common way to write it."""
+    cases: dict[str, Counter[str]] = {}
+    for text in texts:
+        for mark, count in Counter(_TOKEN.findall(text)).items():
+            cases.setdefault(mark.casefold(), Counter())[mark] += count
+    return {mark: ways.most_common(1)[0][0] for mark, ways in cases.items() if len(ways) > 1}
+
+
+def _find(texts: Sequence[str]) -> Split | None:
     if tags := _tag_lines(texts):
         return tags
     counts: Counter[str] = Counter()
@@ -68,8 +88,9 @@ def refuse_odd_marks(text: str, name: str, markers: Split) -> None:
     marks = {markers.start, markers.end} - {""} if markers.kind == "markers" else set[str]()
     for letters in {re.sub(r"\W", "", mark) for mark in marks if re.match("<[^<]", mark)}:
         for found in re.finditer(rf"(?i)<[|/ ]*{letters}\b[| ]*>?", text) if len(letters) > 2 else ():
-            if found[0].strip() not in marks:
-                what = f"this mark is written {found[0]!r}, not {' or '.join(sorted(marks))}"
+            mark = found[0].strip()
+            if mark not in marks and not (markers.any_case and mark.casefold() in map(str.casefold, marks)):
+                what = f"this mark is written {mark!r}, not {' or '.join(sorted(marks))}"
                 line = text.count("\n", 0, found.start()) + 1
                 raise FabulaError(what, where=name, line=line, hint="write all marks in the same way")
 

@@ -66,6 +66,17 @@ def _is_broken(text: str) -> float:
     return 0.3 if re.search(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]\s*$", text) else 1.0
 
 
+def are_paragraphs(texts: Sequence[str]) -> bool:
+    """Whether texts are the paragraphs or the lines of one text, and not short stories: most are short, many begin in speech
+    or within a sentence, and, as paragraphs do, they differ much in length."""
+    if len(texts) < 20 or sum("\n" in text.strip() for text in texts) > 0.2 * len(texts):
+        return False
+    found = quality(texts)
+    lengths = sorted(map(count_words, texts))
+    differ = lengths[-1 - len(lengths) // 20] > 8 * max(1, lengths[len(lengths) // 20])
+    return found.median_words < 40 and (found.in_speech >= 0.3 or (found.in_speech >= 0.12 and differ))
+
+
 def quality(texts: Sequence[str]) -> Quality:
     """The quality of pieces of text; there must be at least one."""
     words = [count_words(text) for text in texts]

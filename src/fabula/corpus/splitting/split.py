@@ -24,6 +24,7 @@ class Split:
             one that matches `end`; "file": one story per file.
         unwrap: whether lines are broken at one width, and are joined to paragraphs.
         is_book: whether the stories are the parts of one book, in order.
+        any_case: whether marks are the same in capitals and in small letters.
     """
 
     kind: SplitKind
@@ -33,6 +34,7 @@ class Split:
     level: int = 0
     unwrap: bool = False
     is_book: bool = False
+    any_case: bool = False
 
     @property
     def description(self) -> str:

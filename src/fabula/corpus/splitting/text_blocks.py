@@ -13,6 +13,7 @@ from fabula.corpus.splitting.headings import (
     DECORATED,
     NUMBER_LINE,
     NUMERAL,
+    PART,
     POST,
     RUN_IN,
     TITLE,
@@ -49,7 +50,7 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     _close_double_spacing(lines)
     width = wrap_width([before for before, line in zip(raw, lines, strict=True) if line is not None])
     blocks, num_joined = _unwrapped(_all_blocks(lines, pattern, {}), width)
-    blocks = _checked(blocks)
+    blocks = with_prompts(_checked(blocks))
     num_headings = sum(block.kind == "heading" for block in blocks)
     items = {} if num_headings else _items(lines)
     items = items or _titled(lines, RUN_IN)
@@ -256,6 +257,25 @@ def _paragraph(group: Sequence[tuple[int, str]]) -> list[Block]:
     return [Block("paragraph", "\n".join(line for _, line in group), 0, group[0][0])] if group else []
 
 
+def with_prompts(blocks: list[Block]) -> list[Block]:
+    """The blocks; short quotations (with ">" before each line), if there are several, the first at the head of the text, and
+    never two together, are the prompts of stories: headings."""
+    quoted = [at for at, block in enumerate(blocks) if block.text.startswith(">")]
+    if len(quoted) < 3 or quoted[0] or any(after - here == 1 for here, after in itertools.pairwise(quoted)):
+        return blocks
+    texts = [" ".join(line.lstrip("> \t") for line in blocks[at].text.split("\n")) for at in quoted]
+    whole = all(line.startswith(">") for at in quoted for line in blocks[at].text.split("\n"))
+    if not whole or max(map(len, texts)) > _MAX_PROMPT or len(set(texts)) < len(texts):
+        return blocks
+    made = list(blocks)
+    for at, text in zip(quoted, texts, strict=True):
+        made[at] = replace(made[at], kind="heading", level=DECORATED, text=text)
+    return made
+
+
+_MAX_PROMPT = 600
+
+
 def _checked(blocks: list[Block]) -> list[Block]:
     """The blocks; headings that are only short lines become paragraphs if too many of them are together, if one recurs
     often, if they are the head of a letter, or if numbers do not count up."""
@@ -280,7 +300,19 @@ def _checked(blocks: list[Block]) -> list[Block]:
                 if is_mark
                 else replace(blocks[at], kind="paragraph", level=0)
             )
+    firsts = [at for at, value in zip(numbered, values, strict=True) if value == 1]
+    parts = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == PART]
+    firsts += [at for at in parts if _FIRST_PART.fullmatch(blocks[at].text)]
+    above = [at - 1 for at in firsts if at]
+    if len(above) > 1 and all(made[at].kind == "heading" and made[at].level == TITLE for at in above):
+        for at in above:  # each story has parts, numbered from 1
+            made[at] = replace(made[at], level=DECORATED)
+        for at in parts:
+            made[at] = replace(made[at], level=NUMERAL)
     return made
+
+
+_FIRST_PART = re.compile(r"\w+ (?:the )?(?:1|I|one|first)\W*", re.IGNORECASE)
 
 
 def whole_text(text: str, is_wrapped: bool) -> tuple[str, list[Removed], int]:

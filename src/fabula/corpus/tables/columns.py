@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+from fabula.corpus.splitting.score import are_paragraphs
 from fabula.corpus.tables.values import FieldFormat, decoded, find_format, plain_text, words
 from fabula.errors import FabulaError, did_you_mean
 
@@ -165,6 +166,16 @@ def choose_columns(
     )
     by_sentence = "sentence" in text[0].lower() and (len(text) > 1 or group is not None)
     _check_nested(values, text, formats, where)
+    if (
+        column is None
+        and group is None
+        and not title
+        and formats == ("plain",)
+        and are_paragraphs(beginnings)
+    ):
+        what = f"the rows look like the paragraphs or lines of one text, and not like stories (column {text[0]!r})"
+        hint = f"save them as a text file; or add --column {shlex.quote(text[0])} if each row is a story"
+        raise FabulaError(what, where=where, hint=hint)
     return Columns(
         text,
         title if not group or title in group else "",

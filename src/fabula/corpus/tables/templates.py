@@ -11,7 +11,7 @@ _TURN = re.compile(
     r"<\|im_start\|>[ \t]*(?P<chatml>\w+)[ \t]*\n?"
     r"|<\|start_header_id\|>(?P<llama>\w+)<\|end_header_id\|>\s*"
     r"|<start_of_turn>[ \t]*(?P<gemma>\w+)[ \t]*\n?"
-    r"|<\|(?P<bar>system|user|assistant|prompt|title|genre|theme|topic|keywords|summary|story|response|answer)\|>"
+    r"|<[|｜](?P<bar>system|user|assistant|prompt|title|genre|theme|topic|keywords|summary|story|response|answer)[|｜]>"
     r"|\[(?P<inst>/?INST|WP|PROMPT|TITLE|GENRE|SUMMARY|RESPONSE|STORY)\]"
     r"|<\|?(?P<start>BOS|SOS|startoftext)\|?>|(?:<\|?|\[)(?P<sep>SEP)(?:\|?>|\])"
     r"|(?m:^)#{2,4}[ \t]*(?P<alpaca>System|Instruction|Input|Prompt|Human|User|Assistant|Response|Output|Story):?[ \t]*(?=\n)"
@@ -22,7 +22,7 @@ _ANSWERS = {
     "assistant", "model", "response", "completion", "output", "story", "answer", "/inst", "sep", "bot", "gpt", "ai",
 }  # fmt: skip
 _ENDS = re.compile(
-    r"<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>|<end_of_turn>|</?s>|<(?:eos|bos)>|<\|begin_of_text\|>"
+    r"<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>|<end_of_turn>|</?s>|<(?:eos|bos)>|<\|begin_of_text\|>|<｜(?:begin|end)▁of▁sentence｜>"
     r"|<<SYS>>.*?<</SYS>>|(?m:^)Below is an instruction that describes a task[^\n]*",
     re.IGNORECASE | re.DOTALL,
 )

@@ -26,6 +26,7 @@ _OTHER_ROLES = {"user", "human", "system", "prompter", "input", "tool", "functio
 _TIME_KEYS = ("timestamp", "timestamp_ms", "date", "created_at", "ts")
 _ROLE_KEYS = ("role", "from", "author", "speaker", "sender")
 _CONTENT_KEYS = ("content", "value", "text", "message", "body", "parts", "output")
+_PAGE_KEY = re.compile(r"page(?:[_ ]?(?:no|num|number|id|index|nr))?", re.IGNORECASE)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -69,6 +70,8 @@ def _list_format(items: Sequence[Any]) -> FieldFormat:
     times = sum(any(key in record for key in _TIME_KEYS) for record in records)
     if times > 0.9 * len(records) and median(lengths) < 60:
         return "log"
+    if any(_PAGE_KEY.fullmatch(key) for key in records[0]):
+        return "list"
     return (
         "chapters" if median(lengths) >= 60 or any("chapter" in key.lower() for key in records[0]) else "list"
     )
@@ -154,11 +157,18 @@ def _together(texts: Sequence[str]) -> str:
     loose = sum(here[-1:].isspace() or after[:1].isspace() for here, after in borders)
     filled = [stripped for text in texts if (stripped := text.strip())]
     within = sum(text[-1].isalnum() or text[-1] == "," for text in filled)
-    return (
-        "".join(texts).strip()
-        if 2 * loose > len(borders) and 5 * within >= len(filled)
-        else "\n".join(filled)
-    )
+    if 2 * loose > len(borders) and 5 * within >= len(filled):
+        return "".join(texts).strip()
+    joined = filled[:1]
+    for here, after in itertools.pairwise(filled):  # a page may end within a sentence
+        goes_on = (
+            after[0].islower() and (here[-1].isalnum() or here[-1] == ",") and words(here) >= _PAGE_WORDS
+        )
+        joined += [" " if goes_on else "\n", after]
+    return "".join(joined)
+
+
+_PAGE_WORDS = 25
 
 
 def _chapter(item: Any) -> list[CellText]:
