@@ -107,6 +107,7 @@ TEMPLATES = {
     "chatml": "<|im_start|>user\nAbout quay {k}<|im_end|>\n<|im_start|>assistant\n{tale}<|im_end|>\n",
     "llama-3": "<|start_header_id|>user<|end_header_id|>\n\nAbout quay {k}<|eot_id|><|start_header_id|>assistant<|end_header_id|>"
     "\n\n{tale}<|eot_id|>",
+    "deepseek": "<｜begin▁of▁sentence｜><｜User｜>About quay {k}<｜Assistant｜>{tale}<｜end▁of▁sentence｜>\n",
     "gemma": "<start_of_turn>user\nAbout quay {k}<end_of_turn>\n<start_of_turn>model\n{tale}<end_of_turn>\n",
     "alpaca": "### Instruction:\nAbout quay {k}\n\n### Response:\n{tale}\n\n",
     "forum": "[WP] About quay {k} [RESPONSE] {tale}\n",
@@ -391,6 +392,25 @@ def test_templates_links_and_properties_beside_stories_are_passed_over(tmp_path:
     assert {one.source: one.text for one in source.passed_over} == {
         "Template.md": "a template", "Home.md": "a list of links", "Mara.md": "a list of properties",
     }  # fmt: skip
+
+
+def test_a_list_of_the_other_files_is_passed_over(tmp_path: Path):
+    for k, tale in enumerate(TALES):
+        (tmp_path / f"TALE{k}.TXT").write_text(tale)
+    (tmp_path / "00INDEX.TXT").write_text("".join(f"tale{k}.txt  {k * 31}  T{k}\n" for k in range(6)))
+    source = open_stories(tmp_path)
+    assert texts(list(source)) == TALES
+    assert [(one.source, one.text) for one in source.passed_over] == [("00INDEX.TXT", "a list of the files")]
+
+
+@pytest.mark.parametrize("head", ["**{}**", "***{}***", "__{}__", "> **[WP]** {}", "> {}", "{}"])
+def test_titles_and_prompts_in_markdown_without_headings(tmp_path: Path, head: str):
+    tales = ["\n\n".join([*tale.split("\n"), f"And *so* {tale.lower()}"]) for tale in TALES]
+    heads = [head.format(f"The Lamp {'ABCDEF'[k]}") for k in range(6)]
+    content = "\n\n".join(f"{line}\n\n{tale}" for line, tale in zip(heads, tales, strict=True))
+    stories = read(tmp_path / "a.md", content)
+    assert texts(stories) == [tale.replace("*", "") for tale in tales]
+    assert all(story.title.endswith(f"The Lamp {'ABCDEF'[k]}") for k, story in enumerate(stories))
 
 
 def test_bullets_and_properties_of_logseq(tmp_path: Path):

@@ -16,9 +16,9 @@ from fabula.corpus.splitting.choose import ReadSample, choose_split
 from fabula.corpus.splitting.cut import cut_blocks
 from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, TITLE, find_heading, roman_value
 from fabula.corpus.splitting.markers import find_markers, with_newlines
-from fabula.corpus.splitting.pages import without_gutenberg, without_pages
+from fabula.corpus.splitting.pages import unwrap, without_gutenberg, without_pages
 from fabula.corpus.splitting.split import Split
-from fabula.corpus.splitting.wrapping import unwrap, wrap_width
+from fabula.corpus.splitting.wrapping import wrap_width
 from fabula.errors import FabulaError
 
 SENTENCES = """The tide came in before the boats did. Nobody had lit the lamp that night. Old Marl counted the gulls twice and
@@ -93,6 +93,13 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "".join(f"<s>{text}</s>\n" for text in BLANK),
         "".join(f"<|startoftext|>\n{text}\n<|endoftext|>\n" for text in BLANK),
         "".join(f"[[tale]]{text}[[elat]]\n" for text in BLANK),
+        "".join(f"<sos>{text}<{'EOS' if k % 3 else 'eos'}>\n" for k, text in enumerate(BLANK)),
+        "".join(f"<{'START' if k % 3 else 'start'}>\n{text}\n" for k, text in enumerate(BLANK)),
+        "".join(f"{text}\n<{'END' if k % 3 else 'end'}>\n" for k, text in enumerate(BLANK)),
+        "\n\n".join(f"> You find {title}\n> by the sea.\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"Prompt #{number}: You find a lamp.\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"{title}\n\nI\n\n{text}\n\nII\n\n{BLANK[0]}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"{title}\n\nPart One\n\n{text}\n\nPart Two\n\n{BLANK[0]}" for title, text in zip(TITLES, BLANK, strict=True)),
         "".join(f"<<tale>>{text}<<elat>>\n" for text in BLANK),
         "\n\n".join(f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\n\n".join(f"CHAPTER {roman}.\n\n{text}" for roman, text in zip(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"], BLANK, strict=True)),
@@ -159,12 +166,14 @@ def test_pages_with_a_head_are_no_stories(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("".join(f"{text}\n<|endoftext{'|' * (k != 4)}>\n" for k, text in enumerate(BLANK)), "this mark is written '<|endoftext>'"),
-        ("".join(f"<sos>{text}<{'EOS' if k == 4 else 'eos'}>\n" for k, text in enumerate(BLANK)), "'<EOS>', not <eos>"),
+        ("".join(f"<sos>{text}<{'eos|' if k == 4 else 'eos'}>\n" for k, text in enumerate(BLANK)), "'<eos|>', not <eos>"),
         (f"{BLANK[0]}[a]\n\n{BLANK[1]}\n\n[a]Is this her boot?", "the comments of readers"),
         ("50256 318 257 11 1 0 764 262 290 " * 9, "this file holds numbers"),
         ("".join(f"> {line}\n" for line in BLANK[0].split("\n")), 'each line begins with ">"'),
         ("".join(f"{k}::{title}::{text}\n" for k, (title, text) in enumerate(zip(TITLES, FLAT, strict=True))), "fields are apart by ::"),
         ("".join(f"[WP] {sentence}\n" for sentence in SENTENCES), "prompts and no stories"),
+        ("".join(f"quill said:\n↑\n{text[:40]}\nClick to expand...\nMore!\n\n{text}\n\n" for text in BLANK[:3]), "a forum's thread"),
+        ("\n\n".join(textwrap.fill(sentence, 20) for sentence in SENTENCES if 20 < len(sentence) < 40), "--split-at blank-lines"),
     ],
 )  # fmt: skip
 def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, text: str, words: str) -> None:

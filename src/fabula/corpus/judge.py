@@ -10,6 +10,7 @@ from itertools import pairwise
 from fabula.corpus.dedup import split_words
 from fabula.corpus.filters import language_of
 from fabula.corpus.formats.base import ReaderRemoval
+from fabula.corpus.splitting.pages import is_in_sentence, numbers_alone
 from fabula.errors import FabulaError
 from fabula.results import CleaningCounts
 from fabula.story import Story
@@ -66,10 +67,6 @@ _CODE = re.compile(r"(?:=[0-9A-F]{2}){2,}|(?:%[0-9A-F]{2}){2,}|\\u[0-9a-fA-F]{4}
 
 _JSON = re.compile(r'\s*[\[{]\s*(?:"|\{|\[)')
 _BINARY = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
-_NUMBER_LINE = re.compile(r"\n[ \t\[(–-]{0,4}(?:[Pp]age |PAGE )?(\d{1,4})[ \t\])–-]{0,4}(?=\n|$)")
-_NUMBER_IN_SENTENCE = re.compile(
-    r"(?m)^[^\n]{27,}[^\W\d_],?[ \t]*\n\s*[\[(– -]{0,3}(?:page )?\d{1,4}[\])– -]{0,3}\n\s*[a-zà-öø-ÿа-яё]"
-)
 _SCRIPTS = {
     "Latin": re.compile("[A-Za-z\u00c0-\u024f]"),
     "Cyrillic": re.compile("[\u0400-\u04ff]"),
@@ -155,9 +152,11 @@ def _is_json(text: str) -> bool:
 
 def _has_page_numbers(text: str) -> bool:
     """Whether at least four lines are numbers that increase by one or two, or one of them interrupts a sentence."""
-    numbers = [int(number) for number in _NUMBER_LINE.findall(text)]
-    if numbers and _NUMBER_IN_SENTENCE.search(text):
+    lines = text.split("\n")
+    found = numbers_alone(lines)
+    if any(is_in_sentence(lines, at) for at, _ in found):
         return True
+    numbers = [number for _, number in found]
     rising = sum(0 < after - before <= 2 for before, after in pairwise(numbers))
     return rising >= 4 and rising >= 0.8 * (len(numbers) - 1)
 

@@ -16,8 +16,7 @@ from ftfy.chardata import CONTROL_CHARS, LIGATURES
 from ftfy.fixes import unescape_html
 
 from fabula.corpus.splitting.headings import without_bbcode
-from fabula.corpus.splitting.pages import without_pages
-from fabula.corpus.splitting.wrapping import unwrap
+from fabula.corpus.splitting.pages import unwrap_pages
 
 _CONFIG = ftfy.TextFixerConfig(
     unescape_html=False,  # done before, also if the text has "<"
@@ -108,14 +107,10 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
         if is_odd or _SPACES.search(rest):
             text = _count(_SPACES, " ", text, counts, "spaces")
     if "\n" in text:
-        joined = unwrap(text)
+        joined, removed = unwrap_pages(text)
         if joined is not text:
-            lines, removed = without_pages(text.split("\n"))
-            if removed:
-                counts[PAGE_LINES] += len(removed)
-                text = "\n".join(line for line in lines if line is not None)
-                joined = unwrap(text)
-            counts["line_wraps"] += text.count("\n") - joined.count("\n")
+            counts[PAGE_LINES] += len(removed)
+            counts["line_wraps"] += text.count("\n") - len(removed) - joined.count("\n")
             text = joined
     elif "\\n" in text and _WRITTEN_END.search(text):
         text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")

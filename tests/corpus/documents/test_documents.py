@@ -89,6 +89,35 @@ def test_docx_lines_that_look_like_headings_are_headings_if_there_are_no_others(
     assert not [block for block in read(docx(notes)).blocks if block.kind == "heading"]
 
 
+def test_titles_that_only_capitals_or_empty_paragraphs_tell():
+    names = ["The Lamp", "Boots", "Slack Water", "Ebb"]
+    apart, gaps = paragraph(""), paragraph("") * 2
+    for body in (
+        "".join(paragraph(name.upper()) + paragraph(TALE) * 3 for name in names),
+        "".join(apart + paragraph(name) + apart + paragraph(TALE) * 3 for name in names),
+        "".join(gaps + paragraph(name) + (apart + paragraph(TALE)) * 3 for name in names),
+    ):
+        blocks = read(docx(body)).blocks
+        assert [block.text.title() for block in blocks if block.kind == "heading"] == names
+        assert not any(block.kind == "divider" for block in blocks)
+    shouted = "".join(paragraph(TALE) * 4 + paragraph(name.upper()) for name in names)
+    assert not [block for block in read(docx(shouted)).blocks if block.kind == "heading"]
+
+
+def test_a_style_of_headings_on_all_of_a_text_makes_no_headings():
+    document = read(docx(paragraph("Tales", "Titel") + paragraph(TALE * 4, "berschrift1") * 6))
+    assert shown(document) == ["# Tales", *[TALE * 4] * 6]
+
+
+def test_the_encoding_of_a_page_that_does_not_name_it():
+    tale = "Старик у моря чинил лодку и слушал чаек. Чей это сапог, спросил он."
+    for encoding in ("koi8-r", "windows-1251", "utf-8"):
+        data = f"<html><body><p>{tale}</p><p>{tale}</p></body></html>".encode(encoding)
+        assert shown(read(data)) == [tale] * 2
+    with pytest.raises(FabulaError, match="encoding of this page"):
+        read(b"<html><body><p>" + bytes(range(0x80, 0x100)) * 4 + b"</p></body></html>")
+
+
 def test_docx_titles_in_a_style_or_a_list_of_their_own():
     number = "<w:numPr><w:numId w:val='1'/></w:numPr>"
     names = ["The Lamp", "Boots", "Slack Water"]

@@ -73,6 +73,8 @@ WHATSAPP_IOS = """‎[01/03/2021, 10:00:00] Tales: ‎Messages and calls are end
 It was late.
 [01/03/2021, 10:02:00] Bob: Nobody saw it: nobody was up.
 """
+TELEGRAM = "Ann Reed, [01.03.2021 10:01]\nThe fox ran.\nIt was late.\n\nBob, [01.03.2021 10:03]\nNobody saw it: nobody was up.\n"
+SLACK = "Ann Reed  10:01 AM\nThe fox ran.\nIt was late.\n\nBob  10:03 AM\nNobody saw it: nobody was up.\n"
 IRC = """[10:26] <ann> The fox ran.
 [10:26] *** cat joined
 [10:27] <@bob> Nobody saw it: nobody was up.
@@ -86,8 +88,10 @@ IRC = """[10:26] <ann> The fox ran.
         (WHATSAPP, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
         (WHATSAPP_IOS, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
         (IRC, ["The fox ran.", "Nobody saw it: nobody was up."]),
+        (TELEGRAM, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
+        (SLACK, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
     ],
-    ids=["discord", "whatsapp", "whatsapp_ios", "irc"],
+    ids=["discord", "whatsapp", "whatsapp_ios", "irc", "telegram", "slack"],
 )
 def test_messages_are_joined_without_names(log: str, messages: list[str]):
     document = read_chat(log)

@@ -446,6 +446,28 @@ def test_the_beginnings_of_the_columns_are_shown():
     assert "    The gull flew 0. The gull flew 0." in caught.value.details
 
 
+def test_the_paragraphs_and_the_lines_of_a_book_are_asked_about():
+    paragraphs = [f"{TALE} " * (1 + k % 3) if k % 4 else f"“No, not {k},” she said." for k in range(40)]
+    lines = [f"down to the quay number {k} and looked at" for k in range(40)]
+    for texts in (paragraphs, lines):
+        table = [{"": k, "line": text} for k, text in enumerate(texts)]
+        with pytest.raises(FabulaError, match="paragraphs or lines of one text"):
+            chosen(table)
+        assert chosen(table, "line") == ("line",)
+    jokes = [{"": k, "joke": f"The fox ran {k}. It was late."} for k in range(40)]
+    assert chosen(jokes) == ("joke",)
+
+
+def test_pages_of_a_story_are_joined_where_they_end_within_a_sentence():
+    page = "The fox ran down to the quay, and looked at the boats, " * 3 + "and"
+    value = [
+        {"page_no": 1, "text": page},
+        {"page_no": 2, "text": "then it slept."},
+        {"page_no": 3, "text": "Ann came."},
+    ]
+    assert plain_text(value, find_format([value])) == f"{page} then it slept.\nAnn came."
+
+
 def test_the_sections_of_a_book_are_its_chapters(tmp_path: Path):
     sections = [
         {"heading": f"Part {k}", "paragraphs": [{"type": "p", "text": f"The fox ran {k}. " * 30}] * 2}
@@ -460,6 +482,14 @@ def test_json_that_is_cut_short():
     for text in ('[{"text": "a"},', '[{"text": "a"', '[{"text": "a'):
         with pytest.raises(FabulaError, match="incomplete"):
             list(values_of(io.StringIO(text), "a"))
+
+
+def test_scenes_with_the_name_of_a_table_and_commas_in_the_first_line(tmp_path: Path):
+    scenes = [
+        f"Well, well, said the tide {k}, and nobody, not even Ann, answered.\n\n{TALE * 9}" for k in range(5)
+    ]
+    (tmp_path / "a.csv").write_text("\n\n* * *\n\n".join(scenes))
+    assert [story.text for story in open_stories(tmp_path / "a.csv")] == scenes
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 
+from fabula.corpus.gutenberg import GUTENBERG_END, GUTENBERG_START
 from fabula.story import Span
 
 RULES: dict[str, str] = {
@@ -17,18 +18,10 @@ RULES: dict[str, str] = {
 HEAD_CHARS, TAIL_CHARS = 40_000, 60_000
 MAX_BRACKET = 3_000  # most characters in a bracketed note
 
-_START = re.compile(
-    r"^[ \t]*\*{3} ?START OF (?:THE|THIS) PROJECT GUTENBERG[^\n]{0,300}$|^\*END\*? ?THE SMALL PRINT![^\n]{0,200}$",
-    re.MULTILINE,
-)
 _CREDIT = re.compile(
     r"\s*(?:Produced by|E-?text prepared by|Transcribed from|This e?text was (?:produced|prepared)|HTML version by|Updated editions will)"
     r"[^\n]{0,400}(?:\n(?!\s*\n)[^\n]{0,120}){0,4}",
     re.IGNORECASE,
-)
-_END = re.compile(
-    r"^[ \t]*(?:\*{3} ?END OF (?:THE|THIS) PROJECT GUTENBERG|\**[ \t]?End of (?:the |this )?Project Gutenberg)",
-    re.MULTILINE | re.IGNORECASE,
 )
 _NOTE_BRACKET = re.compile(r"\[ ?Transcriber[’']?s?[’']?s? notes?\b", re.IGNORECASE)
 _NOTE_HEADING = re.compile(
@@ -47,13 +40,13 @@ def find(text: str, headings: bool, keep: Collection[str]) -> list[Span]:
     """The spans of `text` that Project Gutenberg or its volunteers added, and with `headings` its chapter headings."""
     spans: list[Span] = []
     start, end = 0, len(text)
-    for match in _START.finditer(text, 0, HEAD_CHARS):
+    for match in GUTENBERG_START.finditer(text, 0, HEAD_CHARS):
         start = match.end()
     if start:
         while match := _CREDIT.match(text, start):
             start = match.end()
         spans.append(Span(0, start, "gutenberg_header", 0.99))
-    if match := _END.search(text, max(start, len(text) - TAIL_CHARS)):
+    if match := GUTENBERG_END.search(text, max(start, len(text) - TAIL_CHARS)):
         end = match.start()
         spans.append(Span(end, len(text), "gutenberg_licence", 0.99))
     spans += _transcriber_notes(text, start, end)

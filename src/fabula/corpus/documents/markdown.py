@@ -9,8 +9,8 @@ from markdown_it.token import Token
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents.document import Collector, is_divider
+from fabula.corpus.splitting.pages import unwrap
 from fabula.corpus.splitting.text_blocks import with_prompts
-from fabula.corpus.splitting.wrapping import unwrap
 
 _UNDERLINED = re.compile(r"(?m)^(\S[^\n]{0,100})\n={3,}[ \t]*$")
 

@@ -216,19 +216,15 @@ def _recurring(outer: list[tuple[int, _Line, bool]], num_pages: int) -> list[str
     reasons = []
     enough = max(3, num_pages // 12) if num_pages > 4 else 2
     for top, value, words, shown, offset, where in parsed:
-        counted = offset is not None and (offsets[top, offset] >= 2 or (num_pages < 3 and offset == 1))
+        alike = 0 if offset is None else offsets[top, offset]
+        counted = alike >= 2 or (num_pages < 3 and offset == 1)
         times = max(heads[top, words, where], heads[top, words, where + 1])
         if value is not None:
             reasons.append("page_number" if counted else "")
-        elif (times >= enough and words) or (
-            shown is not None
-            and counted
-            and (times >= 2 or offsets[top, offset] >= _MANY_NUMBERED)
-            and not _CHAPTER.match(words)
-        ):
-            reasons.append("running_head")
         else:
-            reasons.append("")
+            with_number = shown is not None and counted and (times >= 2 or alike >= _MANY_NUMBERED)
+            is_head = (times >= enough and words) or (with_number and not _CHAPTER.match(words))
+            reasons.append("running_head" if is_head else "")
     return reasons
 
 

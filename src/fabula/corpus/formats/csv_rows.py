@@ -9,6 +9,7 @@ from fabula.corpus import lines as limits
 from fabula.corpus.documents import is_divider
 from fabula.corpus.formats.base import FilePlan, ReadingLog, Sample, not_utf8
 from fabula.corpus.formats.rows import Row, RowFormat
+from fabula.corpus.gutenberg import GUTENBERG_HEAD
 from fabula.corpus.lines import FileRange, too_long
 from fabula.corpus.splitting.headings import CHAPTER, find_heading
 from fabula.corpus.splitting.markers import find_markers
@@ -61,14 +62,16 @@ def _is_text(sample: Sample) -> bool:
     """Whether a file with the name of a table is not a table in any dialect, but a text: a book of Project Gutenberg,
     chapters, dividers or marks between texts, or paragraphs with blank lines between them and no delimiter."""
     lines = sample.text.splitlines(keepends=True)
-    marks = find_markers([sample.text[:_MARKED_CHARS]])
+    first_lines = sample.text[:_TRIED_CHARS].splitlines(keepends=True)
+    is_all = sample.is_whole and len(sample.text) <= _TRIED_CHARS
+    marks = find_markers([sample.text[:_TRIED_CHARS]])
     if not marks and sum(not line.strip() for line in lines) < _MIN_BLANK:
         return False
     try:
-        dialect = find_dialect(lines, sample.name, whole=sample.is_whole)
+        dialect = find_dialect(first_lines if is_all else first_lines[:-1], sample.name, whole=is_all)
     except FabulaError:
         first = next((line.strip() for line in lines if line.strip()), "")
-        if _GUTENBERG.match(sample.text) or (marks and marks.start and first.startswith(marks.start)):
+        if GUTENBERG_HEAD.match(sample.text) or (marks and marks.start and first.startswith(marks.start)):
             return True
         has_fields = any(delimiter in first for delimiter in ",;\t|") and not _SENTENCE.fullmatch(first)
         return _num_borders(lines) >= _MIN_BORDERS and not has_fields
@@ -90,11 +93,10 @@ def _num_borders(lines: Sequence[str]) -> int:
 _SENTENCE = re.compile(r"[^\"\d;\t|](?:[^;\t|]*\w, )+(?:\S+ ){3}[^;\t|]*[.!?…”’]")
 """A line of prose with commas, and not the names or the fields of a table."""
 
-_MARKED_CHARS = 1 << 16
+_TRIED_CHARS = 1 << 16
+"""Characters in which marks and a dialect are sought; when the file is read, its dialect is found in more of them."""
+
 _MIN_BLANK, _MIN_BORDERS = 3, 3
-_GUTENBERG = re.compile(
-    r"[\ufeff\s*]*(?:the |this )?(?:start of (?:the |this )?)?project gutenberg", re.IGNORECASE
-)
 
 
 def _has_tabs(text: str) -> bool:

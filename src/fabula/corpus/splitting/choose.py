@@ -12,10 +12,10 @@ from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.cut import cut_blocks
 from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, PROMPT, TITLE, find_heading
 from fabula.corpus.splitting.markers import find_markers
+from fabula.corpus.splitting.pages import unwrap
 from fabula.corpus.splitting.score import Quality, quality
 from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
 from fabula.corpus.splitting.text_blocks import SALUTATION, TextBlocks, text_blocks
-from fabula.corpus.splitting.wrapping import unwrap
 from fabula.errors import FabulaError
 from fabula.story import count_words
 
@@ -125,6 +125,14 @@ def _are_verse(texts: Sequence[str]) -> bool:
 _VERSE_LINES, _VERSE_CHARS = 4, 50
 
 
+def _may_be_poems(texts: Sequence[str]) -> bool:
+    """Whether most pieces have the same few short lines, as haiku do, and the verses of a poem."""
+    lines = [text.strip().split("\n") for text in texts]
+    count, times = Counter(map(len, lines)).most_common(1)[0]
+    short = sum(max(map(len, own)) < _VERSE_CHARS for own in lines)
+    return len(texts) > _RECURS and 2 <= count <= 14 and min(times, short) >= 0.8 * len(texts)
+
+
 def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     """The way to cut files into stories, and why.
 
@@ -148,12 +156,11 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
         rival = next((rival for rival in near if rival.split.kind == "scenes"), near[0])
         raise _question(samples, best, rival, near)
     if best.quality is None and len(samples) == 1:
-        for rival in rivals:  # stories that consist of speech look like the paragraphs of one text
-            if (
-                rival.quality
-                and not rival.quality.broken
-                and (rival.quality.in_speech > 0.9 or _is_even(rival))
-            ):
+        for rival in rivals:
+            # Stories that consist of speech look like the paragraphs of one text, and short poems like its verses.
+            found = rival.quality
+            is_speech = found and not found.broken and (found.in_speech > 0.9 or _is_even(rival))
+            if is_speech or (rival.split.kind == "blank-lines" and _may_be_poems(rival.texts)):
                 raise _question(samples, best, rival)
             is_line = (
                 rival.split.kind == "separator"
@@ -189,7 +196,7 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
     """
     Raises:
         FabulaError: a program has put something before each line, all words are numbers, the lines are rows of a table, or
-            prompts, or the comments of readers stand below the text.
+            prompts, or the posts or the comments of readers stand among or below the text.
     """
     filled = [line for line in lines if line.strip()]
     if len(filled) > 2:
@@ -224,6 +231,9 @@ def _refuse_lines(lines: Sequence[str], name: str) -> None:
         raise FabulaError(
             "this file holds prompts and no stories", where=name, hint="name the file with the stories"
         )
+    if len([line for line in filled if _OF_FORUMS.fullmatch(line.strip())]) > 2:
+        what = "this is a copy of a forum's thread, with the posts of its readers"
+        raise FabulaError(what, where=name, hint="copy only the posts of the story (the forum's reader mode)")
     comment = _COMMENT.match(filled[-1]) if filled else None
     if comment and any(comment[1] in line for line in filled[:-1] if not line.startswith(comment[1])):
         what = f"the comments of readers stand at the end of this text ({filled[-1][:40]!r})"
@@ -236,6 +246,9 @@ _FIELD_MARK = re.compile(
 )
 _LONG_WORD = 50
 """In characters; words of a text in an alphabet are shorter."""
+
+_OF_FORUMS = re.compile(r"Click to expand\W*|(?:\S.{0,40} said: ?)?↑")
+"""What a forum puts around the quotation of a post."""
 
 _COMMENT = re.compile(r"(\[[a-z]{1,2}\])\S")
 """A comment as Google Docs writes it below a text."""

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from fabula.corpus.gutenberg import GUTENBERG_END, GUTENBERG_START
 from fabula.corpus.splitting.headings import CHAPTER, PART, find_heading
-from fabula.corpus.splitting.wrapping import MIN_WIDTH
+from fabula.corpus.splitting.wrapping import MIN_WIDTH, joined, may_be_wrapped, wrap_width
 
 Removed = tuple[int, str, str]
 """Line number from 1, reason, text."""
@@ -16,15 +17,13 @@ _PAGE_NUMBER = re.compile(
     r"\s*[-–—|\[(~]*\s*(?:page|pg\.?|p\.|seite|стр\.)?\s*(?P<number>\d{1,4})\s*(?:(?:of|/|von)\s*\d{1,4})?\s*[-–—|\])~]*\s*",
     re.IGNORECASE,
 )
+"""A line with only a number, which may be that of a page."""
+
 _PAGE_HEAD = re.compile(
     r"\s*(?:(?P<left>\d{1,4})(?:\s{2,}|\t|\s+[|•·/]\s+)\S.{1,60}|\S.{1,60}?(?:\s{2,}|\t|\s+[|•·/]\s+)(?P<right>\d{1,4}))\s*"
 )
 """A page number next to a running head."""
 
-_GUTENBERG_START = re.compile(r"\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.*", re.IGNORECASE)
-_GUTENBERG_END = re.compile(
-    r"\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG.*|End of (?:the )?Project Gutenberg.*", re.IGNORECASE
-)
 _ITALICS = re.compile(r"(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_])")
 """The marks of italics in books of Project Gutenberg, which may be in different lines."""
 
@@ -85,7 +84,7 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
         and _breaks_text(lines, numbered)
     ):
         found = {number: "page-number" for number, _ in numbered}
-    cut = [number for number, _ in numbered if _is_in_sentence(lines, number)]
+    cut = [number for number, _ in numbered if is_in_sentence(lines, number)]
     if cut:  # numbers that count up beside one that is sure are page numbers, too
         is_run = len(runs) == len(numbered) - 1
         found |= dict.fromkeys([number for number, _ in numbered] if is_run else cut, "page-number")
@@ -108,7 +107,13 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
     return found
 
 
-def _is_in_sentence(lines: Sequence[str], number: int) -> bool:
+def numbers_alone(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """The lines that are only a number, which may be that of a page: each with its place from 0, and the number."""
+    found = ((at, _PAGE_NUMBER.fullmatch(line.replace("\f", ""))) for at, line in enumerate(lines))
+    return [(at, int(match["number"])) for at, match in found if match]
+
+
+def is_in_sentence(lines: Sequence[str], number: int) -> bool:
     """Whether a line is only a page number, and interrupts a sentence: however few there are, nothing else does that."""
     if not _PAGE_NUMBER.fullmatch(lines[number].replace("\f", "")):
         return False
@@ -193,8 +198,8 @@ def without_gutenberg(lines: list[str | None]) -> list[Removed]:
     Returns:
         The removed lines; none if the text has no start and end of such a book, or more than one of each.
     """
-    starts = [number for number, line in enumerate(lines) if line and _GUTENBERG_START.match(line.strip())]
-    ends = [number for number, line in enumerate(lines) if line and _GUTENBERG_END.match(line.strip())]
+    starts = [number for number, line in enumerate(lines) if line and GUTENBERG_START.match(line)]
+    ends = [number for number, line in enumerate(lines) if line and GUTENBERG_END.match(line)]
     if len(starts) > 1 or not (starts or ends):
         return []
     removed = []
@@ -225,3 +230,35 @@ def without_gutenberg(lines: list[str | None]) -> list[Removed]:
             lines[first : last + 1] = [None] * (last + 1 - first)
             break
     return removed
+
+
+def unwrap(text: str) -> str:
+    """A text whose lines were broken at one width, with each paragraph on a line; any other text as it is."""
+    width = wrap_width(text.split("\n")) if may_be_wrapped(text) else 0
+    return _paragraphs(text.split("\n"), width) if width else text
+
+
+def unwrap_pages(text: str) -> tuple[str, list[Removed]]:
+    """The same without page numbers and running heads, and what these were."""
+    width = wrap_width(text.split("\n")) if may_be_wrapped(text) else 0
+    if not width:
+        return text, []
+    lines, removed = without_pages(text.split("\n"))
+    return _paragraphs([line for line in lines if line is not None], width), removed
+
+
+def _paragraphs(lines: Sequence[str], width: int) -> str:
+    """The paragraphs of lines broken at a width. A line with only a number never becomes a part of one: it is the number of a
+    page or of a chapter."""
+    parts: list[str] = []
+    group: list[str] = []
+    for line in [*lines, ""]:
+        is_number = _PAGE_NUMBER.fullmatch(line) is not None
+        if line.strip() and not is_number:
+            group.append(line)
+        elif group:
+            parts += joined(group, width)
+            group = []
+        if is_number:
+            parts.append(line.strip())
+    return "\n\n".join(parts)

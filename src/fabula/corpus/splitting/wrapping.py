@@ -15,6 +15,12 @@ MAX_INDENT = 20
 _MIN_PAIRS = 8
 
 
+def may_be_wrapped(text: str) -> bool:
+    """Whether the first lines of a text are short enough to be broken at one width; most texts' are not."""
+    first_lines = text[: _MIN_PAIRS * (MAX_WIDTH + 1)].split("\n")[:_MIN_PAIRS]
+    return max(map(len, first_lines)) <= MAX_WIDTH
+
+
 def wrap_width(lines: Sequence[str]) -> int:
     """The width at which lines of prose were broken, or 0 if they were not.
 
@@ -138,30 +144,3 @@ _SECOND = {
     "like", "eyed", "haired", "hearted", "handed", "headed", "house", "table", "room", "made", "time", "long", "known",
     "light",
 }  # fmt: skip
-
-
-def unwrap(text: str) -> str:
-    """A text whose lines were broken at one width, with each paragraph on a line; any other text as it is."""
-    first_lines = text[: _MIN_PAIRS * (MAX_WIDTH + 1)].split("\n")[:_MIN_PAIRS]
-    if max(map(len, first_lines)) > MAX_WIDTH:
-        return text  # most texts
-    lines = text.split("\n")
-    width = wrap_width(lines)
-    if not width:
-        return text
-    parts: list[str] = []
-    group: list[str] = []
-    for line in [*lines, ""]:
-        is_number = _NUMBER.fullmatch(line) is not None
-        if line.strip() and not is_number:
-            group.append(line)
-        elif group:
-            parts += joined(group, width)
-            group = []
-        if is_number:
-            parts.append(line.strip())
-    return "\n\n".join(parts)
-
-
-_NUMBER = re.compile(r"[\s\[(–—-]*\d{1,4}[\s\])–—-]*")
-"""A line with only a number, which never becomes a part of a paragraph: it is the number of a page or of a chapter."""

@@ -166,15 +166,13 @@ def choose_columns(
     )
     by_sentence = "sentence" in text[0].lower() and (len(text) > 1 or group is not None)
     _check_nested(values, text, formats, where)
-    if (
-        column is None
-        and group is None
-        and not title
-        and formats == ("plain",)
-        and are_paragraphs(beginnings)
-    ):
-        what = f"the rows look like the paragraphs or lines of one text, and not like stories (column {text[0]!r})"
-        hint = f"save them as a text file; or add --column {shlex.quote(text[0])} if each row is a story"
+    is_bare = column is None and group is None and not title and formats == ("plain",)
+    if is_bare and are_paragraphs(beginnings):
+        named = "".join(text)
+        what = (
+            f"the rows look like the paragraphs or lines of one text, and not like stories (column {named!r})"
+        )
+        hint = f"save them as a text file; or add --column {shlex.quote(named)} if each row is a story"
         raise FabulaError(what, where=where, hint=hint)
     return Columns(
         text,
