@@ -39,9 +39,9 @@ def format_duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-def count_stories(number: int) -> str:
-    """ "1 story", "1,234 stories"."""
-    return "1 story" if number == 1 else f"{number:,} stories"
+def count_stories(number: int, kind: str = "") -> str:
+    """ "1 story", "1,234 held-out stories"."""
+    return f"{number:,} {kind} {'story' if number == 1 else 'stories'}".replace("  ", " ")
 
 
 def shorten(text: str, max_chars: int) -> str:

@@ -360,6 +360,18 @@ def test_few_stories_show_faults_only():
     assert sentence.startswith("Own words: it repeats training stories")
 
 
+def test_nothing_is_told_of_a_copy_of_the_base():
+    assert told(compared(1.5, 1.5, 0.0, 0.0, training=training(20, 0)).verdict) == []
+
+
+def test_a_short_training_that_read_all_stories_does_not_need_more_time():
+    verdict = compared(1.5, 1.5, 0.0, 0.0, training=training(5, 0, num_epochs=5.0)).verdict
+    assert (
+        verdict.advice
+        == "Lower the learning_rate in the recipe or add stories, because this training makes the model worse."
+    )
+
+
 def told(verdict: Verdict) -> list[tuple[bool, str]]:
     return [(True, each) for each in verdict.learned] + [(False, each) for each in verdict.not_learned]
 

@@ -8,6 +8,7 @@ import typer
 from fabula.cli.options import with_options
 from fabula.cli.terminal import say, visible
 from fabula.corpus.options import CleaningOptions, ReadingOptions, WorkerOptions
+from fabula.formatting import format_percent
 from fabula.install import command
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def print_result(result: "CleanResult") -> None:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.num_left_out.items())
         print(f"not read  {left_out}" + (" (in the ledger)" if result.corpus else ""))
     words = counts.words_kept + counts.words_removed
-    share = f" ({counts.words_removed / words:.2%} of all words)" if words else ""
+    share = f" ({format_percent(counts.words_removed / words, 2)} of all words)" if words else ""
     doubtful = f", {counts.num_doubtful:,} of them doubtful" if counts.num_doubtful else ""
     print(f"removed   {counts.num_removals:,} notes, {counts.words_removed:,} words{share}{doubtful}")
     for rule, words in sorted(counts.words_by_rule.items(), key=lambda item: -item[1]):

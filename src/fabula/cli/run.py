@@ -82,7 +82,8 @@ def run(
     print(f"  model    {result.model}")
     print(f"  samples  {result.samples}")
     print("Next:")
-    print(f"  {command('write', result.model, 'Once upon a time,')}")
+    opening = ("Once upon a time,",) if result.evaluation.held_out.is_english else ()
+    print(f"  {command('write', result.model, *opening)}")
     started = read_arguments(result.folder)
     if started is not None and started.base == TINY:
         print(f"  {command('run', *(stories or ()), '--base', BASE)}")

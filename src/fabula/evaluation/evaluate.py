@@ -28,6 +28,7 @@ from fabula.evaluation.verdict import judge
 from fabula.evaluation.voice import measure_voice
 from fabula.evaluation.writing import measure_story, measure_writing
 from fabula.files import fingerprint, library_versions
+from fabula.formatting import count_stories
 from fabula.generation.settings import SamplingSettings
 from fabula.progress import OnProgress, Progress, silent
 from fabula.results import (
@@ -213,7 +214,9 @@ def measure(
     others = others[: plan.options.num_others if len(plan.folders) > 1 else 0]
     scored: list[ModelScores] = []
     for index, (name, folder) in reversed(list(enumerate(plan.folders.items()))):
-        on_progress(Progress("evaluate", message=f"{name} reads {len(plan.stories)} held-out stories"))
+        on_progress(
+            Progress("evaluate", message=f"{name} reads {count_stories(len(plan.stories), 'held-out')}")
+        )
         own = written.by_model[index] if written else []
         human = written.human if written else []
         scored.insert(0, score_model(plan, loaded, folder, own, human, others))

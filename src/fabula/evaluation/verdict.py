@@ -59,8 +59,9 @@ def judge(figures: EvaluationFigures) -> Verdict:
     of_stories = [aspect for each in judges for aspect in each(figures)]
     if has_few_stories(figures):  # which can show a fault, but not that there is none
         of_stories = [(learned, sentence) for learned, sentence in of_stories if not learned]
-    is_memory = repeated_share(figures.human) > 0  # then the properties of the stories show nothing
-    aspects = [] if is_memory else [*judge_voice(figures), *of_stories]
+    # What a copy of the base writes, or a model that was tested on its training text, says nothing of the training.
+    is_silent = outcome in ("untrained", "unchanged") or repeated_share(figures.human) > 0
+    aspects = [] if is_silent else [*judge_voice(figures), *of_stories]
     return Verdict(
         outcome=outcome,
         is_evidence=is_evidence(figures, outcome),
@@ -127,10 +128,7 @@ def write_headline(figures: EvaluationFigures, outcome: Outcome) -> str:
     failure = describe_failure(last.training.num_steps, last.training.best_step) if last.training else None
     if failure:
         return failure
-    num_stories = figures.held_out.num_stories
-    stories = (
-        "the 1 held-out story" if num_stories == 1 else f"the {format_number(num_stories)} held-out stories"
-    )
+    stories = f"the {count_stories(figures.held_out.num_stories, 'held-out')}"
     after = last.likelihood.bits_per_byte.value
     is_run = (first.name, last.name) == ("base", "tuned")
     model, base = ("the model", "its base model") if is_run else (last.name, first.name)
@@ -371,7 +369,12 @@ def advise(figures: EvaluationFigures, outcome: Outcome) -> str | None:
         figures.models[0] is not last and last.likelihood.bits_per_byte.value < MIN_BITS_PER_BYTE
     ):
         return "Remove text that the stories share, such as a template or boilerplate, because otherwise the figures cannot show what was learned."
-    if outcome in ("unchanged", "no better") and training and training.num_steps < FEW_STEPS:
+    if (
+        outcome in ("unchanged", "no better")
+        and training
+        and training.num_steps < FEW_STEPS
+        and training.num_epochs < 1
+    ):
         return f"Give it more time (--max-minutes), because {count_steps(training.num_steps)} can hardly change a model."
     if is_foreign(figures):
         return "Start from a base model that was trained on the language of the stories (--base), because this one has to learn it first."
