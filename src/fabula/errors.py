@@ -44,9 +44,12 @@ class FabulaError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped `word`: the known word that it begins, or the nearest one, or all of them if none is
-    near."""
+    """A hint for a mistyped `word`: the known word that it begins or abbreviates ("lr"), or the nearest one, or all of
+    them if none is near."""
     known = sorted(known)
     begun = [each for each in known if len(word) > 2 and each.startswith(word)]
+    begun = begun or [
+        each for each in known if "".join(part[0] for part in re.split("[_-]+", each) if part) == word
+    ]
     near = begun[:1] or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

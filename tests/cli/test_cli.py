@@ -49,6 +49,7 @@ def test_no_arguments_show_help():
         (["clean"], "missing argument"),
         (["train", "c", "--batch", "8"], "add --recipe default,batch_tokens=..."),
         (["train", "c", "--epochs", "3"], "it is a field of the recipe: add --recipe default,num_epochs=..."),
+        (["run", "--recipe", "default,lr=1e-4"], "unknown field 'lr'; did you mean learning_rate?"),
         (["run", "--weight-decay", "0"], "add --recipe default,weight_decay=..."),
     ],
 )

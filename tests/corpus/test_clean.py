@@ -293,7 +293,7 @@ def test_one_story_only(tmp_path: Path, fabula: Command) -> None:
     assert done.returncode == 2
     assert "only one story, and none can be held out for validation" in done.stderr
     assert done.stderr.count("\n") < 6
-    hint = "see whether --format names the right format, or add more stories"
+    hint = "add stories; if there are several in it, --split-at says where they begin"
     assert hint in " ".join(done.stderr.split())
     done = fabula("run", path, "--base", "tiny", "--out", tmp_path / "run")  # has --format, but no --split
     assert done.returncode == 2

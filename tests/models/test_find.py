@@ -22,6 +22,7 @@ from fabula.models.convert import base_of_gguf
 from fabula.models.find import default_base, find_model, is_at_hand, locate_base, locate_model
 from fabula.models.load import load_model
 from fabula.progress import Progress
+from fabula.results import RUN, RunArguments, RunRecord
 from fabula.tokens.tokenizer import load_tokenizer
 from fabula.training.memory import memory_gb
 from fabula.training.predict import predict_training
@@ -177,10 +178,10 @@ def test_an_adapter_without_its_base_says_where_it_is_named(tmp_path: Path):
         make_model("llama", tmp_path / "base"), tmp_path / "out" / "checkpoint-5", names="/gone/base"
     )
     with pytest.raises(
-        FabulaError, match=r"/gone/base, is not at hand .*base_model_name_or_path in adapter_"
+        FabulaError, match=r"/gone/base, is not available .*base_model_name_or_path in adapter_"
     ):
         locate_base(tmp_path / "out" / "checkpoint-5")
-    with pytest.raises(FabulaError, match=r"--base .*checkpoint-5"):
+    with pytest.raises(FabulaError, match=r"name one of its checkpoints: .*checkpoint-5"):
         find_model(tmp_path / "out")
     own = tmp_path / "out" / "checkpoint-5" / "adapter_config.json"
     own.write_text(json.dumps({"base_model_name_or_path": str(own.parent)}))
@@ -216,14 +217,14 @@ def test_a_training_names_the_folder_before_its_tokenizer(tmp_path: Path):
         lambda: train(tmp_path / "corpus", tmp_path / "model", base=tmp_path / "out"),
         lambda: predict_training(tmp_path / "corpus", base=tmp_path / "out"),
     ):
-        with pytest.raises(FabulaError, match=r"--base .*checkpoint-7"):
+        with pytest.raises(FabulaError, match=r"name one of its checkpoints: .*checkpoint-7"):
             work()
 
 
 def test_folders_of_other_kinds_say_what_to_type(tmp_path: Path):
     for name, expected in (
         ("model_index.json", "makes images"),
-        ("stories.Q4_K_M.gguf", "name the GGUF file in it: --base .*stories.Q4_K_M.gguf"),
+        ("stories.Q4_K_M.gguf", "name the GGUF file in it: .*stories.Q4_K_M.gguf"),
         ("consolidated.00.pth", "never loaded"),
     ):
         (tmp_path / name).mkdir()
@@ -232,8 +233,19 @@ def test_folders_of_other_kinds_say_what_to_type(tmp_path: Path):
             find_model(tmp_path / name)
 
 
+def test_a_run_without_a_model_says_how_to_continue(tmp_path: Path):
+    arguments = RunArguments(
+        stories="s.txt", base="tiny", recipe="default", seed=1, max_minutes=None,
+        format=None, column=None, split_at=None, encoding=None,
+    )  # fmt: skip
+    record = RunRecord(name="run", arguments=arguments, versions={}, command="fabula run s.txt --out run")
+    record.save(tmp_path / RUN)
+    with pytest.raises(FabulaError, match=r"not finished; continue it with `fabula run s.txt --out run`"):
+        find_model(tmp_path)
+
+
 def test_a_file_of_a_model_names_its_folder(tiny_gpt2_dir: Path):
-    with pytest.raises(FabulaError, match=f"name its folder: --base {tiny_gpt2_dir}"):
+    with pytest.raises(FabulaError, match=f"name its folder: {tiny_gpt2_dir}"):
         locate_base(tiny_gpt2_dir / "model.safetensors")
 
 

@@ -16,6 +16,7 @@ from fabula.cli.terminal import ProgressMode, Terminal
 from fabula.config import describe_problem
 from fabula.defaults import RECIPE
 from fabula.errors import FabulaError, did_you_mean
+from fabula.files import PARTIAL
 from fabula.install import as_typed
 from fabula.stopping import STOP_SIGNALS
 
@@ -37,12 +38,13 @@ SHARED_FLAGS = ("--debug", "--quiet", "-q")
 INTERRUPTED = 130
 DISK_FULL = "the disk is full; make room and run the same command again"
 WHAT_TO_DO = {
+    errno.EROFS: "nothing can be written here (read-only file system); work in another folder",
     errno.ENOSPC: DISK_FULL,
     errno.EDQUOT: DISK_FULL,
     errno.EFBIG: "File too large; raise the limit on files (ulimit -f) and run the same command again",
 }
 OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
-FROM_THE_SYSTEM = (*WHAT_TO_DO, errno.EACCES, errno.EROFS, errno.EIO)
+FROM_THE_SYSTEM = (*WHAT_TO_DO, errno.EACCES, errno.EIO)
 
 
 def version_wanted(wanted: bool) -> None:
@@ -139,7 +141,7 @@ def main() -> None:
         if debug:
             raise
         what = WHAT_TO_DO.get(error.errno or 0) or error.strerror or str(error)
-        fail(f"{error.filename}: {what}" if error.filename else what)
+        fail(f"{str(error.filename).removesuffix(PARTIAL)}: {what}" if error.filename else what)
     except Exception as error:
         if debug:
             raise

@@ -23,6 +23,7 @@ from fabula.corpus.stages import CleanedStories, CleanedStory
 from fabula.corpus.store import REVIEW, CorpusWriter
 from fabula.errors import FabulaError
 from fabula.files import fingerprint, hash_file
+from fabula.formatting import count_stories
 from fabula.progress import OnProgress, Progress
 from fabula.results import CleaningCounts, CorpusCounts
 from fabula.story import count_words
@@ -127,7 +128,7 @@ def _find_clusters(spool: Spool, plan: Plan, on_progress: OnProgress) -> Cluster
     candidates = np.flatnonzero(~spool.dropped)
     head, similarity = np.arange(len(spool)), np.ones(len(spool))
     if plan.cleaning.copies != "ignore" and len(candidates):
-        on_progress(Progress("clean", message=f"looking for copies among {len(candidates):,} stories"))
+        on_progress(Progress("clean", message=f"looking for copies among {count_stories(len(candidates))}"))
         kept, similar = dedup.find_near_duplicates(
             spool.keys[candidates],
             lambda column: spool.band(column)[candidates],
@@ -159,7 +160,7 @@ def _assign_splits(spool: Spool, clusters: Clusters, plan: Plan) -> np.ndarray:
         raise FabulaError(
             f"{what}, and none can be held out for validation",
             where=plan.source.path,
-            hint="see whether --format names the right format, or add more stories"
+            hint="add stories; if there are several in it, --split-at says where they begin"
             if num == 1
             else "the others are copies of it (see --copies), or a filter such as --min-words drops them",
         )

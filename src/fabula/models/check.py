@@ -9,6 +9,7 @@ from typing import Any
 from fabula.errors import FabulaError
 from fabula.files import read_json
 from fabula.models.quiet import quiet
+from fabula.results import RUN, RunRecord
 
 MODEL_FILES = (
     "config.json",
@@ -140,11 +141,13 @@ def refuse_other_weights(names: Iterable[str], model: str | Path) -> None:
 
 
 def what_to_type(folder: Path) -> str:
-    """What to do about a folder without config.json, if its kind is recognised; else ""."""
+    """What to do about a folder without config.json."""
+    if run := RunRecord.load_optional(folder / RUN):
+        return f"the run in it is not finished; continue it with `{run.command}`"
     if (folder / "model_index.json").is_file():
         return "its model_index.json is that of a pipeline that makes images"
     if ggufs := sorted(folder.glob("*.gguf")):
-        return f"name the GGUF file in it: --base {ggufs[0]}"
+        return f"name the GGUF file in it: {ggufs[0]}"
     checkpoints = sorted(
         (
             path
@@ -154,10 +157,10 @@ def what_to_type(folder: Path) -> str:
         key=lambda path: (len(path.name), path.name),
     )
     if checkpoints:
-        return f"name one of its checkpoints: --base {checkpoints[-1]}"
+        return f"name one of its checkpoints: {checkpoints[-1]}"
     inner = [path.name for path in sorted(folder.iterdir()) if (path / "config.json").is_file()]
     if inner:
-        return f"name the model inside it: --base {folder / inner[0]}"
+        return f"name the model inside it: {folder / inner[0]}"
     if (folder / "hparams.json").is_file() or list(folder.glob("*/hparams.json")):
         return (
             "these weights are from gpt-2-simple (TensorFlow); with transformers below 5 and tensorflow:"
@@ -166,7 +169,7 @@ def what_to_type(folder: Path) -> str:
         )
     if list(folder.glob("*.pth")):
         return "weights in *.pth files are pickled and never loaded; the model's page on the hub may have safetensors"
-    return ""
+    return "name the folder of a model or of a run; `fabula run STORIES` makes one"
 
 
 def safe_copy_hint(model: str | Path) -> str:

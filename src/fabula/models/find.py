@@ -82,7 +82,7 @@ def _with_its_base(adapter: Path, on_progress: OnProgress) -> Path:
         base = locate_base(name, on_progress)
     except FabulaError as error:
         raise FabulaError(
-            f"the base of this adapter, {name}, is not at hand ({error.what})",
+            f"the base of this adapter, {name}, is not available ({error.what})",
             where=adapter,
             hint=f"base_model_name_or_path in {ADAPTER} can name a folder",
         ) from None
@@ -134,9 +134,9 @@ def _base_of_file(path: Path, on_progress: OnProgress) -> Path:
             "this is a file of pickled weights, and loading a pickle can run any code", where=path
         )
     raise FabulaError(
-        "a base model is a folder or a GGUF file, not a file of another kind",
+        "a model is a folder or a GGUF file, not a file of another kind",
         where=path,
-        hint=f"name its folder: --base {path.parent}" if (path.parent / "config.json").is_file() else None,
+        hint=f"name its folder: {path.parent}" if (path.parent / "config.json").is_file() else None,
     )
 
 

@@ -7,6 +7,7 @@ from fabula.baseline import pattern
 from fabula.corpus.boilerplate import detect, gutenberg
 from fabula.corpus.boilerplate.rules import RULE_LIST
 from fabula.errors import FabulaError, did_you_mean
+from fabula.formatting import count_stories
 from fabula.story import Span
 
 RULE_SETS: dict[str, str] = {
@@ -83,7 +84,7 @@ def choose_rule_set(texts: Sequence[str]) -> tuple[str, str]:
     Of more than `MAX_LOOKED_AT` stories, only that many, at equal distances, are inspected.
     """
     texts = texts[:: max(1, -(-len(texts) // MAX_LOOKED_AT))]
-    looked = f"of {len(texts)} inspected stories"
+    looked = f"of {count_stories(len(texts), 'inspected')}"
     books = sum("Project Gutenberg" in text or "Transcriber's Note" in text for text in texts)
     notes = [_notes(text, "web") + _notes(text, "reddit") for text in texts]
     num_noted = sum(bool(found) for found in notes)
