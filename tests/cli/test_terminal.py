@@ -73,6 +73,15 @@ def test_a_whole_run_is_one_bar(capsys: pytest.CaptureFixture[str]):
     assert "1/2 stories  run: 2 min 30 s left" in line
 
 
+def test_a_message_stands_beside_its_stage_and_keeps_its_column(capsys: pytest.CaptureFixture[str]):
+    with Terminal(ProgressMode.bar) as terminal:
+        terminal(Progress("clean", 3, None, "stories", message="[bold]a note " + "word " * 20))
+    lines = [line.rstrip() for line in capsys.readouterr().err.splitlines()]
+    assert lines[0].startswith("clean     [bold]a note word")
+    assert lines[1].startswith(" " * 10 + "word")
+    assert all(len(line) <= NARROW for line in lines)
+
+
 def test_plain_lines_of_a_run_say_what_is_left_of_it(capsys: pytest.CaptureFixture[str]):
     with Terminal(ProgressMode.plain) as terminal:
         terminal(Progress("train", 20, 100, "steps", run_seconds=60, run_seconds_left=240, seconds_left=100))

@@ -158,7 +158,7 @@ class Terminal:
             done = self._bar.tasks[self._task].total or self._bar.tasks[self._task].completed
             self._bar.update(self._task, completed=done, total=done)
             if self._is_of_run:
-                self._bar.update(self._task, description="run", figures=format_duration(done))
+                self._bar.update(self._task, description="run", figures="")
 
     def _figures(self, progress: Progress, left: float | None, width: int | None = None) -> str:
         """The figures of a report. Those that do not fit into `width` columns are left out, the last ones first."""
@@ -186,8 +186,7 @@ class Terminal:
             self._bar.start()
             self._bar_started = True
         if progress.message:
-            self._bar.console.print(f"[dim]{progress.stage:<9}[/dim] ", end="", highlight=False)
-            self._bar.console.print(visible(progress.message), markup=False, highlight=False)
+            self._show_message(progress)
         if not (progress.total or progress.done):
             return
         done, total = progress.done, progress.total
@@ -201,6 +200,17 @@ class Terminal:
         task: TaskID = self._task
         figures = self._figures(progress, left, self._figures_width)
         self._bar.update(task, description=progress.stage, completed=done, total=total, figures=figures)
+
+    def _show_message(self, progress: Progress) -> None:
+        """A message beside its stage, above the bars. It is one print: the bars are drawn again after each."""
+        from rich.table import Table
+        from rich.text import Text
+
+        assert self._bar is not None
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=NAME_WIDTH)
+        row.add_row(Text(progress.stage, style="dim"), Text(visible(progress.message)))
+        self._bar.console.print(row)
 
     def _show_line(self, progress: Progress) -> None:
         left = self._seconds_left(progress)
