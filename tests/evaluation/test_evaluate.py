@@ -351,8 +351,8 @@ def test_human_stories_are_cut_like_written_ones(tiny_gpt2_dir):
 
 
 def test_models_get_names_that_tell_them_apart():
-    assert unique_names([Path("/runs/a/model"), Path("/runs/b/model")]) == ["a/model", "b/model"]
-    assert unique_names([Path("/runs/a"), Path("/runs/b")]) == ["a", "b"]
+    assert unique_names([Path("/runs/a/model"), Path("/runs/b/model")]) == ["a", "b"]
+    assert unique_names([Path("/runs/a/tuned"), Path("/runs/b/tuned")]) == ["a/tuned", "b/tuned"]
 
 
 def test_evaluate_writes_its_files_once(tiny_gpt2_dir, tiny_corpus_dir, tmp_path):
@@ -406,7 +406,7 @@ def test_the_table_shows_all_models_and_people(tiny_gpt2_dir, tiny_corpus_dir, c
     print_evaluation(evaluation)
     lines = capsys.readouterr().out.splitlines()
     assert next(line for line in lines if "people" in line).split() == ["base", "tuned", "people"]
-    figures = next(line for line in lines if line.strip().startswith("bits per byte"))
+    figures = next(line for line in lines if line.strip().startswith("Bits per byte"))
     assert figures.count(f"{evaluation.models[0].likelihood.bits_per_byte.value:.3f}") == 2
     bare = evaluate([tiny_gpt2_dir], tiny_corpus_dir, options=EvaluationOptions(num_samples=0, max_stories=3))
     assert bare.held_out.num_stories == 3

@@ -66,7 +66,7 @@ SITUATIONS = {
             held_out=held_out(6).model_copy(update={"num_stories": 6, "num_available": 36}),
         ),
         ("better", "25\u00a0% better"),
-        ["Only 6 of 36 held-out stories were scored, to save time"],
+        ["Only 6 of 36 held-out stories were scored"],
         "Train for longer",
     ),
     "many copies of few held-out stories": (
@@ -352,9 +352,7 @@ def test_few_stories_show_faults_only():
 
     good = verdict_on(two_stories(ended=0.9), writing(ended=0.9))
     assert told(good) == []
-    assert good.doubts == [
-        "To save time, the model wrote only 2 stories, which is too few to say how it writes."
-    ]
+    assert good.doubts == ["The model wrote only 2 stories, which is too few to say how it writes."]
     [(learned, sentence)] = told(verdict_on(two_stories(ended=0.9, copied=0.8), writing(ended=0.9)))
     assert not learned
     assert sentence.startswith("Own words: it repeats training stories")

@@ -10,8 +10,8 @@ from fabula.cli.options import with_options
 from fabula.cli.terminal import say
 from fabula.errors import FabulaError
 from fabula.evaluation.options import EvaluationOptions
-from fabula.formatting import format_estimate
-from fabula.results import Estimate, Evaluation, ModelEvaluation, Writing
+from fabula.formatting import format_estimate, format_number
+from fabula.results import Evaluation, ModelEvaluation, Writing
 
 
 @with_options
@@ -98,22 +98,6 @@ def evaluate(
             say(sentence)
 
 
-MEASURE_ROWS = (
-    ("stories that loop", "looping_share", 2),
-    ("repeated 4-grams", "repeated_4grams", 3),
-    ("stories that end", "ended_share", 2),
-    ("words", "mean_words", 0),
-    ("distinct 2-grams", "distinct_2", 3),
-    ("distinct 3-grams", "distinct_3", 3),
-    ("compression ratio", "compression_ratio", 2),
-    ("self-BLEU", "self_bleu", 3),
-    ("new words", "new_words", 3),
-    ("non-words", "non_words", 3),
-    ("Zipf slope", "zipf_slope", 2),
-)
-"""Label, field of `WritingMeasures`, and digits of each row of the table."""
-
-
 def print_evaluation(evaluation: Evaluation) -> None:
     """The figures as a table, a column for each model, the last one for people."""
     from rich.box import SIMPLE_HEAD
@@ -128,14 +112,14 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for header in ["", *[model.name for model in models], *(["people"] if human else [])]:
-        table.add_column(header, no_wrap=True)
+        table.add_column(header)
     for label, cells in likelihood_rows(evaluation):
         table.add_row(label, *cells)
     if human:
         for label, cells in writing_rows(evaluation, human):
             table.add_row(label, *cells)
     console = Console()
-    # Into a file or a pipe the table goes as wide as it is: a cut figure is no figure.
+    # A narrow terminal breaks cells; into a file or a pipe the table goes as wide as it is.
     Console(width=None if console.is_terminal else 300).print(table)
 
 
@@ -143,19 +127,19 @@ def likelihood_rows(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
     """Rows about the prediction of held-out stories."""
     models = evaluation.models
     scores = [model.likelihood for model in models]
-    rows = [("bits per byte", [format_estimate(each.bits_per_byte) for each in scores])]
+    rows = [("Bits per byte", [format_estimate(each.bits_per_byte) for each in scores])]
     if len(models) > 1:
         differences = [each.bits_per_byte_difference for each in scores]
         rows.append(
             (f"  minus {models[0].name}'s", [format_estimate(each) if each else "" for each in differences])
         )
     rows += [
-        ("perplexity per token", [format_estimate(each.perplexity_per_token, 1) for each in scores]),
-        ("perplexity per word", [format_estimate(each.perplexity_per_word, 0) for each in scores]),
+        ("Perplexity per token", [format_estimate(each.perplexity_per_token, 1) for each in scores]),
+        ("Perplexity per word", [format_estimate(each.perplexity_per_word, 0) for each in scores]),
     ]
     losses = [model.notebook_loss for model in models if model.notebook_loss is not None]
     if losses:
-        rows.append(("loss as the notebook counts", [f"{loss:.3f}" for loss in losses]))
+        rows.append(("Loss as the notebook counts", [f"{loss:.3f}" for loss in losses]))
     return [*rows, *voice_rows(models)]
 
 
@@ -166,19 +150,19 @@ def voice_rows(models: list[ModelEvaluation]) -> list[tuple[str, list[str]]]:
         voices = [model.voice for model in models]
         rows += [
             (
-                "gain on author minus others",
+                "Gain on author minus others",
                 [format_estimate(each.difference) if each else "" for each in voices],
             ),
             (
-                "author distinguished",
-                [format_estimate(each.told_apart, 2) if each else "" for each in voices],
+                "Author distinguished",
+                [format_estimate(each.told_apart, percent=True) if each else "" for each in voices],
             ),
         ]
     if any(model.style for model in models):
         rows.append(
             (
-                "style attributed to author",
-                [format_estimate(model.style, 2) if model.style else "" for model in models],
+                "Style attributed to author",
+                [format_estimate(model.style, percent=True) if model.style else "" for model in models],
             )
         )
     return rows
@@ -186,21 +170,14 @@ def voice_rows(models: list[ModelEvaluation]) -> list[tuple[str, list[str]]]:
 
 def writing_rows(evaluation: Evaluation, human: Writing) -> list[tuple[str, list[str]]]:
     """Rows about what was written."""
-    models = evaluation.models
-    authors = [*[model.writing for model in models if model.writing], human]
+    from fabula.report.pages import MEASURES
 
-    def cell(figure: Estimate | float | None, digits: int) -> str:
-        if figure is None:
-            return ""
-        return format_estimate(figure, digits) if isinstance(figure, Estimate) else f"{figure:.{digits}f}"
-
-    gaps = [model.perplexity_gap for model in models]
+    authors = [*[model.writing for model in evaluation.models if model.writing], human]
+    gaps = [model.perplexity_gap for model in evaluation.models]
+    copied = [author.memorisation.copied_share for author in authors]
     return [
-        *(
-            (label, [cell(getattr(author.measures, name), digits) for author in authors])
-            for label, name, digits in MEASURE_ROWS
-        ),
-        ("perplexity gap, bits/byte", ["" if gap is None else f"{gap:+.3f}" for gap in gaps]),
-        ("text copied", [format_estimate(author.memorisation.copied_share) for author in authors]),
-        ("longest copy, characters", [f"{author.memorisation.longest:,}" for author in authors]),
+        *((each.label, [each.show(author.measures) for author in authors]) for each in MEASURES),
+        ("Perplexity gap, bits/byte", ["" if gap is None else format_number(gap, 3) for gap in gaps]),
+        ("Text copied", [format_estimate(share, percent=True) for share in copied]),
+        ("Longest copy, characters", [f"{author.memorisation.longest:,}" for author in authors]),
     ]

@@ -29,7 +29,8 @@ def model_folder(model: str | Path) -> Path:
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names, with as many parents as tell them apart."""
+    """The folders' own names, with as many parents as tell them apart; the model of a run is named after the run."""
+    folders = [folder.resolve().parent if folder.resolve().name == "model" else folder for folder in folders]
     for depth in range(1, 10):
         names = ["/".join(folder.resolve().parts[-depth:]) for folder in folders]
         if len(set(names)) == len(names):

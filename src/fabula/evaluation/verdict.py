@@ -188,7 +188,7 @@ def find_doubts(figures: EvaluationFigures) -> list[str]:
             )
     if last.writing and has_few_stories(figures):
         doubts.append(
-            f"To save time, the model wrote only {count_stories(last.writing.measures.num_stories)}, which is too few to say how"
+            f"The model wrote only {count_stories(last.writing.measures.num_stories)}, which is too few to say how"
             " it writes."
         )
     return doubts
@@ -202,9 +202,7 @@ def has_few_stories(figures: EvaluationFigures) -> bool:
 
 def describe_few(held_out: HeldOutSummary) -> str:
     if held_out.num_stories < held_out.num_available:
-        return (
-            f"{held_out.num_stories} of {held_out.num_available} held-out stories were scored, to save time"
-        )
+        return f"{held_out.num_stories} of {held_out.num_available} held-out stories were scored"
     if held_out.num_clusters == 1:
         return "1 story was held out"
     return f"{held_out.num_clusters} stories were held out that are not near-duplicates"

@@ -50,8 +50,8 @@ MEASURES = (
     Measure("looping_share", "Stories that loop", "get stuck and repeat themselves", percent=True),
     Measure(
         "repeated_4grams",
-        "Repetition",
-        "four-word phrases that a story has used before (repeated 4-grams)",
+        "Repeated 4-grams",
+        "four-word phrases that a story has used before",
         percent=True,
     ),
     Measure(
@@ -60,7 +60,7 @@ MEASURES = (
         "at the end of a sentence, before the length limit",
         percent=True,
     ),
-    Measure("mean_words", "Words", "in a story, up to the length limit"),
+    Measure("mean_words", "Words in a story", "up to the length limit"),
     Measure("distinct_2", "Distinct 2-grams", "different word pairs divided by all word pairs", percent=True),
     Measure(
         "distinct_3", "Distinct 3-grams", "different word triples divided by all word triples", percent=True

@@ -47,7 +47,7 @@ TERMS = (
         "Cluster",
         "Stories that are near-duplicates of each other; they count as one piece of evidence.",
     ),
-    ("Repetition", "Phrases of four words that a story has used before, or a loop."),
+    ("Repeated 4-grams", "Phrases of four words that a story has used before."),
     (
         "Self-BLEU",
         "How much each story of a set consists of phrases from the others; a higher value means that the stories are more alike.",
