@@ -230,6 +230,7 @@ def test_aozora(tmp_path: Path):
         (b'[[story]]\ntitle = "A"\ntext = "The fox ran."\n', "TOML"),
         (b"WARC/1.0\r\nWARC-Type: conversion\r\n\r\nThe fox ran.\r\n", "crawl"),
         (b"".join(b"0:%02d\nThe fox ran.\n" % k for k in range(9)), "subtitles"),
+        (b"".join(b"[00:0%d.000 --> 00:0%d.900]  The fox ran.\n" % (k, k) for k in range(6)), "subtitles"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],

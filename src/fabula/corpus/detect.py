@@ -101,7 +101,7 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
             )
         reason = ""
         if len(files) > 1 and chosen.name in ("markdown", "text"):
-            reason = why_no_story(sample.text) or _why_index(sample.text, names)
+            reason = why_no_story(sample.text) or _why_list(sample.text, names)
         elif len(files) > 1 and chosen.name == "unread":
             reason = documents.why_no_story(documents.document_kind(sample.head))
         if reason:
@@ -113,10 +113,15 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
     return found
 
 
-def _why_index(text: str, names: set[str]) -> str:
-    """Why a text among files called `names` is not read if nearly all of its first lines name one of them; else ""."""
+def _why_list(text: str, names: set[str]) -> str:
+    """Why a text among files called `names` is not read if it is a list of short items, or if nearly all of its first lines
+    name one of the files; else ""."""
     lines = [line.casefold() for line in text.splitlines() if line.strip()][:_INDEX_LINES]
-    if len(lines) < 3 or not any(re.search(r"\.\w{2,5}\b", line) for line in lines[:2]):
+    if len(lines) < 3:
+        return ""
+    if all(_ITEM.fullmatch(line) for line in lines):
+        return "a list"
+    if not any(re.search(r"\.\w{2,5}\b", line) for line in lines[:2]):
         return ""
     files = [PurePosixPath(name).name.casefold() for name in names]
     named = sum(any(name in line for name in files) for line in lines)
@@ -124,6 +129,8 @@ def _why_index(text: str, names: set[str]) -> str:
 
 
 _INDEX_LINES = 40
+_ITEM = re.compile(r"\s*[-*+•–] (?:\S+ ?){1,15}(?<![.!…\"”’])\s*")
+"""A short item of a list that is no sentence."""
 
 
 def _line_ends(sample: Sample) -> str:
@@ -151,7 +158,7 @@ def _why_not(name: str, names: set[str]) -> str:
             return "a part of the web page beside it"
     if path.suffix.lower() in _NO_STORIES or path.name in _OF_DATASETS:
         return "no stories"
-    return "about the files" if _ABOUT.fullmatch(path.name) and len(names) > 2 else ""
+    return "about the files" if _ABOUT.fullmatch(path.name) and len(names) > 1 else ""
 
 
 def _detect(

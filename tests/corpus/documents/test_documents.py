@@ -104,6 +104,26 @@ def test_titles_that_only_capitals_or_empty_paragraphs_tell():
     assert not [block for block in read(docx(shouted)).blocks if block.kind == "heading"]
 
 
+@pytest.mark.parametrize("line", ["NEXT STORY", "The End", "=====", "[hr]"])
+def test_lines_that_part_stories_in_a_document(tmp_path: Path, line: str):
+    tales = [[f"{TALE * 3} It was day {k}.", f"Then {TALE * 3}"] for k in range(5)]
+    body = "".join(paragraph(text) for tale in tales for text in [*tale, line])
+    (tmp_path / "a.docx").write_bytes(docx(body))
+    assert [story.text.split("\n\n") for story in open_stories(tmp_path / "a.docx")] == tales
+
+
+def test_pages_of_forums_and_of_reddit():
+    def post(number: int) -> str:
+        head = f"<div class='message-cell--user'>quill</div><div class='message-cell--threadmark-header'>Part {number}</div>"
+        foot = "<aside class='message-signature'>My other tales</aside>"
+        return f"<article>{head}<p>{TALE}</p><p>It was late.</p>{foot}</article>"
+
+    document = read(page("".join(map(post, range(3)))).encode())
+    assert shown(document) == [line for k in range(3) for line in (f"# Part {k}", TALE, "It was late.")]
+    comment = f"<div class='thing comment'><p class='tagline'>quill 4 points</p><p>{TALE}</p><ul class='flat-list'><li>reply</li></ul></div>"
+    assert shown(read(page(comment * 3).encode())) == [TALE, "---", TALE, "---", TALE]
+
+
 def test_a_style_of_headings_on_all_of_a_text_makes_no_headings():
     document = read(docx(paragraph("Tales", "Titel") + paragraph(TALE * 4, "berschrift1") * 6))
     assert shown(document) == ["# Tales", *[TALE * 4] * 6]

@@ -195,6 +195,12 @@ def test_columns(row: dict, text: tuple[str, ...]):
     assert chosen([row] * 5) == text
 
 
+def test_a_column_of_html_is_no_side_of_the_titles():
+    names = ["name", "body_html", "excerpt"]
+    table = [dict(zip(names, (f"T{k}", f"<p>{TALE * 9}</p>", TALE), strict=True)) for k in range(9)]
+    assert chosen(table) == ("body_html",)
+
+
 def test_two_texts_are_asked_about():
     with pytest.raises(FabulaError, match="--column a"):
         chosen([{"a": TALE, "b": TALE}] * 5)

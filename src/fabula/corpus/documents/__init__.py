@@ -123,7 +123,7 @@ _TEXTS = (
     ),
     (
         re.compile(
-            r"\A(?:\d{1,2}:\d\d(?::\d\d)?\n.+\n){5}|\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b|\A\[Script Info\]"
+            r"\A(?:\[(?:\d\d:)?\d\d:\d\d\.\d{3} --> [^\]\n]+\].*\n){5}|\A(?:\d{1,2}:\d\d(?::\d\d)?\n.+\n){5}|\A\s*(?:\d+\n\d\d:\d\d:\d\d[,.]\d{3} --> .*\n(?:\S.*\n)*\s*){3}|\A\s*WEBVTT\b|\A\[Script Info\]"
             r"|\A(?:\d+:\d\d:\d\d\.\d{3},\d+:\d\d:\d\d\.\d{3}\n(?:\S.*\n)*\s*){3}|\A(?:\[\w{2,6}: ?[^\]\n]*\]\s*\n)*(?:\[\d\d:\d\d\.\d\d+\].*\n){3}"
         ),
         "subtitles",
@@ -218,6 +218,8 @@ def _zip_kind(head: bytes) -> str:
             return "pages"
         if name.endswith(".scrivx"):
             return "scrivener"
+        if name.endswith("data.pkl"):  # of PyTorch
+            return "pickle"
         if name == "MANUSKRIPT":
             return "manuskript"
     if len(names) == 1 and names[0].lower().endswith(".fb2"):

@@ -17,7 +17,7 @@ _LETTERS = re.compile(
     r"(?=.*(?:\w\W*\w\W*\w|\W\w\W))(?:[-~=*.\s|/\\]*(?:[oO0]{1,3}|[xX]{1,3}))+[-~=*.\s|/\\]*"
 )
 _WORDS = re.compile(
-    r"[\[(<~*=\s-]*(?:scene|line|page|section|time)\s?(?:break|skip)[\])>~*=\s-]*", re.IGNORECASE
+    r"[\[(<~*=\s-]*(?:scene|line|page|section|time)\s?(?:break|skip)[\])>~*=\s-]*|\[hr\]", re.IGNORECASE
 )
 
 Look = tuple[Hashable, ...]

@@ -36,7 +36,8 @@ _REASONS = {
     "skip-link screen-reader-text visually-hidden sr-only related related-posts jp-relatedposts widget widget-area "
     "comments comment-list comment-respond comments-area reviews review-list entry-meta post-meta entry-footer "
     "tags tag-list adsbygoogle advertisement noprint printfooter catlinks mw-editsection mw-jump-link navbox "
-    "num-comment comment-marker storynavigation chapter-nav chapternav stats-bar bixbox",
+    "num-comment comment-marker storynavigation chapter-nav chapternav stats-bar bixbox similar-stories recommendations "
+    "message-cell--user message-attribution message-footer message-signature tagline flat-list",
     "front_matter": "byline",
     "contents": "toc table-of-contents tableofcontents fff_toc landmarks page-list pagelist",
     "page_number": "pagenum pageno page-number pagenumber pb",
@@ -79,7 +80,7 @@ _MAIN = (
 
 _TITLES = {
     "msotitle", "title", "chapter-title", "chaptertitle", "chapter_title", "chapter-heading", "chapterheading",
-    "chaptitle",
+    "chaptitle", "entry-title", "post-title", "story-title", "message-cell--threadmark-header",
 }  # fmt: skip
 
 _SPACE = re.compile(r"[ \t\r\n\f]+")
@@ -415,7 +416,7 @@ def _heading_level(element: Element, name: str) -> int:
     """The level of a heading, also of an element that is one only by its class; 0 for anything else."""
     if name in _HEADINGS:
         return _HEADINGS[name]
-    if name in ("p", "div") and _TITLES & set(element.get("class", "").lower().split()):
+    if name in ("p", "div", "dt") and _TITLES & set(element.get("class", "").lower().split()):
         return 0 if any(tag(inner) in _BLOCKS for inner in element.iterdescendants()) else 1
     return 0
 
@@ -428,9 +429,13 @@ def _rows_of(table: Element) -> tuple[list[list[Element]], dict[int, tuple[str, 
 
 
 def _sections(element: Element) -> list[Element]:
-    """The sections or articles in an element, if there are at least three and none has a heading: a divider then stands
-    between them."""
-    found = [inner for inner in element if tag(inner) in ("section", "article")]
+    """The sections, articles or comments on Reddit in an element, if there are at least three and none has a heading: a
+    divider then stands between them."""
+    found = [
+        inner
+        for inner in element
+        if tag(inner) in ("section", "article") or {"thing", "comment"} <= {*inner.get("class", "").split()}
+    ]
     if len(found) < 3 or any(re.fullmatch("h[1-6]", tag(inner)) for one in found for inner in one.iter()):
         return []
     return found

@@ -320,11 +320,18 @@ def _is_indented(line: _Line, layout: _Layout) -> bool:
     return 0.5 * layout.size < line.left - layout.left[line.page % 2] < 6 * layout.size
 
 
+def _is_set_in(line: _Line, layout: _Layout) -> bool:
+    """Whether a line begins further to the right than a paragraph does, as a centred title."""
+    return line.left - layout.left[line.page % 2] >= 6 * layout.size
+
+
 def _begins(above: _Line, line: _Line, layout: _Layout) -> bool:
     """Whether a line begins a paragraph."""
     if abs(line.size - above.size) > 0.1 * layout.size or line.bold != above.bold:
         return True
     if any(is_divider(one.text) or _names_chapter(one, layout) for one in (above, line)):
+        return True
+    if _is_set_in(line, layout) != _is_set_in(above, layout):
         return True
     same_page = above.page == line.page
     step = above.bottom - line.bottom

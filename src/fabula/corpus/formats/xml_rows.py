@@ -18,6 +18,7 @@ _TITLES = ("head", "title", "name", "heading")
 class Xml(RowFormat):
     name = "xml"
     description = "XML, one story a record"
+    unit = "row"
 
     def detect(self, sample: Sample) -> bool:
         head = sample.head[:400].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
@@ -30,10 +31,10 @@ class Xml(RowFormat):
 
         records = _records(parse_xml(plan.read_bytes(), plan.name))
         posts = [one for one in records if any(term.endswith("#post") for term in _kinds(one))]
-        for element in posts or records:  # Blogger also exports comments and settings
+        for number, element in enumerate(posts or records, 1):  # Blogger also exports comments and settings
             row = _row(element)
             if row.get("post_type", "post") in ("post", "page"):  # WordPress also exports images and menus
-                yield element.sourceline or 0, row
+                yield number, row
 
 
 def _kinds(element: Any) -> list[str]:

@@ -335,6 +335,10 @@ def find_candidates(samples: Sequence[ReadSample]) -> list[Candidate]:
     if all(sample.text is not None for sample in samples):
         for split, prior, why in _line_splits(samples, several):
             add(split, prior, why)
+    else:
+        for line in _repeated_paragraphs(samples):
+            pattern = re.escape(line).replace("\\ ", " ")
+            add(Split("pattern", start=pattern), 0.5 if several else 0.84, f"{line!r} stands between them")
     whole = tuple("\n".join(cut_sample(sample, WHOLE)) for sample in samples)
     wraps = any(sample.is_wrapped for sample in samples)
     why = "a folder of files" if several else "no line separates stories"
@@ -493,6 +497,22 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
         elif count >= 3 and (not letters or not re.search(r"[a-z].*[.!?,;:\"”’']$|^[\"“‘'—–-]", line)):
             found.append((line, False))
     return found
+
+
+def _repeated_paragraphs(samples: Sequence[ReadSample]) -> list[str]:
+    """Short paragraphs of documents, in capitals or "The End", that recur."""
+    counts = Counter(
+        line
+        for sample in samples
+        for block in sample.blocks
+        if block.kind == "paragraph" and len(line := block.text.strip()) <= _MAX_MARK
+        if (line.isupper() and not re.search(r"^\W*[\"“‘'«„—–]|[!?,;:\"”’»]$", line))
+        or _THE_END.fullmatch(f"\n{line}")
+    )
+    return [line for line, count in counts.most_common(2) if count > 2]
+
+
+_MAX_MARK = 40
 
 
 def _gaps(samples: Sequence[ReadSample]) -> list[int]:

@@ -356,7 +356,9 @@ def _found(names: Sequence[str], rows: Sequence[dict[str, Any]], where: str) -> 
         raise NoText(
             f"column {empty[0]!r} is empty", where=where, hint=f"to read titles, add --column {best}"
         )
-    main = {name: length for name, length in prose.items() if not _SIDE.search(name)} or prose
+    main = {name: length for name, length in prose.items() if not _SIDE.search(name)}
+    if max(main.values(), default=0) < min(_FEW_WORDS, 0.1 * longest):  # only titles are left
+        main = prose
     ordered = sorted(main, key=lambda name: -main[name])
     beside = [name for name in ordered[1:] if _bare(name) not in TITLE_COLUMNS]
     if beside and main[beside[0]] >= max(8, 0.15 * main[ordered[0]]):
