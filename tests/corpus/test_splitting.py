@@ -182,6 +182,14 @@ def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, text: str, words:
     assert words in str(caught.value)
 
 
+def test_what_stands_before_and_after_the_chapters_is_no_story(tmp_path: Path) -> None:
+    before = "THE TIDE\n\nFor those who wait\n\nThis is the second edition. The first was lost in a boat, with the boat."
+    after = "About the Author\n\nA. Writer lives by the sea. This is a first novel.\n\nAlso by A. Writer\n\nThe Ebb"
+    chapters = [f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1)]
+    source = source_of(tmp_path, "\n\n\n".join([before, *chapters, after]))
+    assert [story.text for story in source] == BLANK
+
+
 @pytest.mark.parametrize("mark", ["\f", "####", "<pad>"])
 def test_a_mark_within_lines_can_be_typed(tmp_path: Path, mark: str) -> None:
     text = (

@@ -129,7 +129,7 @@ def _why_list(text: str, names: set[str]) -> str:
 
 
 _INDEX_LINES = 40
-_ITEM = re.compile(r"\s*[-*+•–] (?:\S+ ?){1,15}(?<![.!…\"”’])\s*")
+_ITEM = re.compile(r"\s*[-*+•–] (?:\S+ ){0,14}\S*[^\s.!…\"”’]\s*")
 """A short item of a list that is no sentence."""
 
 

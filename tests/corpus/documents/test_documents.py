@@ -104,6 +104,24 @@ def test_titles_that_only_capitals_or_empty_paragraphs_tell():
     assert not [block for block in read(docx(shouted)).blocks if block.kind == "heading"]
 
 
+def test_chapters_whose_style_was_forgotten_or_is_another():
+    lower = {"properties": '<w:outlineLvl w:val="1"/>'}
+    styles = [{"style": "berschrift1"}, lower, {"style": "berschrift1"}, {}, *[{"style": "berschrift1"}] * 2]
+    body = "".join(
+        paragraph(f"Chapter {k}", **style) + paragraph(TALE) * 2 for k, style in enumerate(styles, 1)
+    )
+    body += paragraph("Notes", **lower) + paragraph(TALE)
+    levels = [(block.text, block.level) for block in read(docx(body)).blocks if block.kind == "heading"]
+    assert levels == [*((f"Chapter {k}", 2) for k in range(1, 7)), ("Notes", 3)]
+
+
+@pytest.mark.parametrize("line", ["NO", "STOP"])
+def test_a_word_that_recurs_in_a_document_does_not_part_stories(tmp_path: Path, line: str):
+    body = "".join(paragraph(f"{TALE * 3} It was day {k}.") * 2 + paragraph(line) for k in range(5))
+    (tmp_path / "a.docx").write_bytes(docx(body))
+    assert [story.part for story in open_stories(tmp_path / "a.docx")] == [1, 2]
+
+
 @pytest.mark.parametrize("line", ["NEXT STORY", "The End", "=====", "[hr]"])
 def test_lines_that_part_stories_in_a_document(tmp_path: Path, line: str):
     tales = [[f"{TALE * 3} It was day {k}.", f"Then {TALE * 3}"] for k in range(5)]

@@ -109,6 +109,31 @@ def _without_misused(blocks: list[Block]) -> list[Block]:
     ]
 
 
+def _with_all_chapters(blocks: list[Block]) -> list[Block]:
+    """The blocks; if most headings with one word and a number ("Chapter 3") have one level, all lines of this form have it:
+    writers forget the style, or take another one."""
+    forms: dict[int, str] = {}
+    for at, block in enumerate(blocks):
+        if block.kind != "divider" and len(block.text) <= MAX_HEADING and "\n" not in block.text:
+            heading = find_heading(block.text.strip(), True)
+            if (
+                heading
+                and heading.level == CHAPTER
+                and (word := re.match(r"[^\W\d_]+(?=\W+\w)", heading.text))
+            ):
+                forms[at] = word[0].casefold()
+    levels = Counter((forms[at], blocks[at].level) for at in forms if blocks[at].kind == "heading")
+    (word, level), times = levels.most_common(1)[0] if levels else (("", 0), 0)
+    places = [at for at in forms if forms[at] == word]
+    texts = [" ".join(blocks[at].text.split()) for at in places]
+    if 2 * times <= len(places) or len(set(texts)) < len(texts):
+        return list(blocks)
+    return [
+        replace(block, kind="heading", level=level) if at in places else block
+        for at, block in enumerate(blocks)
+    ]
+
+
 def _is_in_capitals(text: str) -> bool:
     """Whether a short paragraph may be a title because it is written in capitals."""
     return text.isupper() and len(text) <= MAX_HEADING and find_heading(text, True) is not None
@@ -180,7 +205,7 @@ class Collector:
         self._blocks = _without_misused(self._blocks)
         marked = [block.level for block in self._blocks if block.kind == "heading"]
         if len(marked) > 1:
-            return list(self._blocks)
+            return _with_all_chapters(self._blocks)
         level = max(marked, default=0) + 1
         if chapters := self._named_chapters():
             return [

@@ -73,7 +73,8 @@ def _is_text(sample: Sample) -> bool:
         first = next((line.strip() for line in lines if line.strip()), "")
         if GUTENBERG_HEAD.match(sample.text) or (marks and marks.start and first.startswith(marks.start)):
             return True
-        has_fields = any(delimiter in first for delimiter in ",;\t|") and not _SENTENCE.fullmatch(first)
+        is_prose = len(first.split()) > _FIELD_WORDS and first[-1] in ".!?…”’" and first[0] not in "\"'"
+        has_fields = any(delimiter in first for delimiter in (";\t|" if is_prose else ",;\t|"))
         return _num_borders(lines) >= _MIN_BORDERS and not has_fields
     return not (dialect.delimiter or dialect.header)
 
@@ -90,8 +91,8 @@ def _num_borders(lines: Sequence[str]) -> int:
     return num_marked + sum(heading.level == CHAPTER for heading in headings)
 
 
-_SENTENCE = re.compile(r"[^\"\d;\t|](?:[^;\t|]*\w, )+(?:\S+ ){3}[^;\t|]*[.!?…”’]")
-"""A line of prose with commas, and not the names or the fields of a table."""
+_FIELD_WORDS = 8
+"""A first line with more words that ends like a sentence is prose, and not the names of columns."""
 
 _TRIED_CHARS = 1 << 16
 """Characters in which marks and a dialect are sought; when the file is read, its dialect is found in more of them."""

@@ -500,19 +500,21 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
 
 
 def _repeated_paragraphs(samples: Sequence[ReadSample]) -> list[str]:
-    """Short paragraphs of documents, in capitals or "The End", that recur."""
+    """Short paragraphs of documents that recur, such as "NEXT STORY" or "The End"."""
     counts = Counter(
         line
         for sample in samples
         for block in sample.blocks
         if block.kind == "paragraph" and len(line := block.text.strip()) <= _MAX_MARK
-        if (line.isupper() and not re.search(r"^\W*[\"“‘'«„—–]|[!?,;:\"”’»]$", line))
-        or _THE_END.fullmatch(f"\n{line}")
+        if _OF_MARKS.search(line) and (line.isupper() or _THE_END.fullmatch(f"\n{line}"))
     )
     return [line for line, count in counts.most_common(2) if count > 2]
 
 
 _MAX_MARK = 40
+_OF_MARKS = re.compile(
+    r"(?i)\b(?:story|stories|tale|next|new|break|separator|curtain|the end|end|fin|finis|ende|конец)\b"
+)
 
 
 def _gaps(samples: Sequence[ReadSample]) -> list[int]:

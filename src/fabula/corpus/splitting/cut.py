@@ -57,6 +57,8 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
         else:
             parts.append(Part(title, text, line))
 
+    if split.kind == "headings":
+        blocks, removed = _without_back_matter(blocks, split)
     for block in blocks:
         cuts = _cuts(block, split, pattern)
         if cuts and titles and not body and block.kind == "heading" and not _goes_on(titles[-1], block):
@@ -82,6 +84,21 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
     if split.kind == "headings":
         removed += _take_matter(parts)
     return parts, removed
+
+
+def _without_back_matter(blocks: Sequence[Block], split: Split) -> tuple[Sequence[Block], list[Removed]]:
+    """The blocks without what follows the last chapter below a heading of a lower level, such as "About the Author"."""
+    last = max((at for at, block in enumerate(blocks) if _cuts(block, split, None)), default=len(blocks))
+    for at, block in enumerate(blocks[last + 1 :], last + 1):
+        if block.kind == "heading" and _BACK.fullmatch(block.text):
+            text = "\n".join(each.text for each in blocks[at:])
+            return blocks[:at], [(block.line, "back-matter", text)]
+    return blocks, []
+
+
+_BACK = re.compile(
+    r"(?i)(?:about the (?:author|publisher)|(?:also|other books|books) by\b.*|acknowledge?ments?|copyright)\W*"
+)
 
 
 def _take_matter(parts: list[Part]) -> list[Removed]:
@@ -171,5 +188,5 @@ _MATTER = re.compile(
 
 _FRONT = re.compile(
     r"(?im)^\W*(?:(?:table of )?contents|copyright|©|all rights reserved|isbn|dedicat|for my\b|by [A-Z]|summary|notes?|rating|tags?|fandom"
-    r"|published|disclaimer|words:|author)\b"
+    r"|published|disclaimer|words:|author)\b|^\W*for (?:those|everyone|all|the)\b[^.!?\n]{0,40}$|\b(?:first|second|third|new|revised) edition\b"
 )
