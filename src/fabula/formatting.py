@@ -44,6 +44,11 @@ def count_stories(number: int, kind: str = "") -> str:
     return f"{number:,} {kind} {'story' if number == 1 else 'stories'}".replace("  ", " ")
 
 
+def format_parameters(number: int) -> str:
+    """Millions of parameters: "3.5 M", "135 M", "1,236 M"."""
+    return f"{number / 1e6:,.{1 if number < 1e7 else 0}f} M"
+
+
 def shorten(text: str, max_chars: int) -> str:
     """The beginning of a text of more than `max_chars` characters, cut between two words."""
     return text if len(text) <= max_chars else text[:max_chars].rsplit(None, 1)[0] + " …"

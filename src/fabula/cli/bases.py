@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fabula.cli.terminal import say
+from fabula.formatting import format_parameters
 
 
 def bases(
@@ -39,7 +40,7 @@ def bases(
     for base in list_bases():
         density = f"{base.bytes_per_token:.2f}" if base.bytes_per_token else "-"
         print(
-            f"{base.name:<13} {base.licence:<17} {base.num_parameters / 1e6:>8,.0f} M {base.context_length:>8,}"
+            f"{base.name:<13} {base.licence:<17} {format_parameters(base.num_parameters):>10} {base.context_length:>8,}"
             f" {base.training_gb:>6.1f} {base.writing_gb:>6.1f} {density:>9}  {'yes' if is_at_hand(base.name) else 'no'}"
         )
     say(

@@ -8,7 +8,7 @@ import typer
 from fabula.cli.options import BASE_HELP, RECIPE_HELP
 from fabula.cli.terminal import say
 from fabula.defaults import RECIPE
-from fabula.formatting import format_duration
+from fabula.formatting import format_duration, format_parameters
 from fabula.install import command
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _show_machine() -> None:
 
     versions = library_versions("torch", "transformers", "tokenizers")
     print(f"python     {platform.python_version()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()))
-    print(f"processor  {psutil.cpu_count(logical=False)} cores, {torch.get_num_threads()} threads in use")
+    print(f"processor  {psutil.cpu_count(logical=False)} cores; threads in use: {torch.get_num_threads()}")
     memory = psutil.virtual_memory()
     print(f"memory     {memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB of it free")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -87,7 +87,7 @@ def _show_prediction(stories: str, base: str, recipe: str) -> None:
     print(
         f"stories    {expected.num_stories:,}; {expected.num_tokens:,} training tokens in an epoch, {expected.num_steps:,} steps"
     )
-    print(f"model      {expected.num_parameters / 1e6:.1f} M parameters on {expected.device}")
+    print(f"model      {format_parameters(expected.num_parameters)} parameters on {expected.device}")
     print(f"speed      {expected.tokens_per_second:,.0f} tokens/s, measured")
     print(f"time       {format_duration(expected.seconds)}")
     print(f"memory     {expected.memory_gb:.1f} GB peak ({expected.free_memory_gb:.1f} GB free)")
@@ -103,6 +103,10 @@ def _show_prediction(stories: str, base: str, recipe: str) -> None:
         )
     if expected.disk_gb > expected.free_disk_gb:
         print("warning    the disk has less free space than that")
+    fitting = expected.smaller_recipe or recipe
+    print(
+        f"next       {command('run', stories, '--base', base, *([] if fitting == RECIPE else ['--recipe', fitting]))}"
+    )
 
 
 def _show_sharded(base: str | None, recipe: str) -> None:
@@ -116,7 +120,7 @@ def _show_sharded(base: str | None, recipe: str) -> None:
         f"{sharded_memory_gb(load_recipe(recipe), folder, num_gpus):.0f} GB with {num_gpus}"
         for num_gpus in (2, 4, 8)
     ]
-    print(f"model      {model_size(folder).num_parameters / 1e6:.1f} M parameters")
+    print(f"model      {format_parameters(model_size(folder).num_parameters)} parameters")
     print(f"memory     of each GPU: {', '.join(needs)}; calculated ({free_memory_gb():.1f} GB free here)")
     print("time       not predicted for several GPUs")
 
@@ -130,7 +134,7 @@ def _show_comparison(comparison: "BaseComparison", stories: str) -> None:
         problem = "too much memory" if not each.fits else "" if each.is_quick_enough else "too slow"
         how = "measured" if each.measured else "from its size"
         print(
-            f"{each.base.name:<14} {each.base.num_parameters / 1e6:>8,.0f} M {format_duration(each.seconds):>10}"
+            f"{each.base.name:<14} {format_parameters(each.base.num_parameters):>10} {format_duration(each.seconds):>10}"
             f" {each.memory_gb:>5.1f} GB  {', '.join(filter(None, (how, problem)))}"
         )
     chosen = comparison.chosen

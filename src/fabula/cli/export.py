@@ -5,6 +5,7 @@ import typer
 
 from fabula.cli.options import ModelArgument
 from fabula.cli.terminal import say
+from fabula.formatting import format_percent
 from fabula.install import quote_command
 
 
@@ -46,11 +47,11 @@ def export(
             model, to, out=out, quantize=quantize, text=on, max_loss=max_loss, on_progress=terminal
         )
     for name, size in result.files.items():
-        print(f"{result.out}/{name}  {size / 1e6:,.1f} MB")
+        print(f"{result.out}/{name}  " + (f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,} bytes"))
     say(
-        f"{result.quantization}: at {result.num_places} positions of {result.text}, KL {result.kl:.5f} nats per token,"
-        f" the same likeliest token at {result.greedy_agreement:.1%},"
-        f" bits per byte {result.bits_per_byte:.4f} {result.bits_per_byte_lost:+.4f}"
+        f"Compared with the original at {result.num_places:,} positions of {result.text}, {result.quantization} finds the same"
+        f" token likeliest at {format_percent(result.greedy_agreement)}, and needs {result.bits_per_byte:.4f} bits per byte"
+        f" ({result.bits_per_byte_lost:+.4f}); KL divergence {result.kl:.5f} nats per token."
     )
     if result.format == "gguf":
         print(f"next: {quote_command(['ollama', 'create', 'stories', '-f', f'{result.out}/Modelfile'])}")

@@ -82,6 +82,8 @@ def compare(runs: Sequence[str | Path], *, out: str | Path = COMPARISON) -> Path
             runs=shown,
             measures=MEASURES,
             same_stories=len({run.stories_id for run in shown}) == 1,
+            same_length=len({run.metrics.settings.max_new_tokens for run in shown if run.metrics.settings})
+            <= 1,
             figures=chart_runs(shown),
             num_stories=NUM_STORIES,
             votes=open_ballot(runs, out).results(),
