@@ -13,6 +13,7 @@ from fabula.training import setup as training_setup
 from fabula.training.job import plan
 from fabula.training.loss import as_tensors
 from fabula.training.precision import Precision
+from fabula.training.predict import with_batches_for
 from fabula.training.recipe import Recipe
 from fabula.training.setup import Setup, choose_micro_batch_size, prepare
 from fabula.training.step import compute_gradients, update_weights
@@ -66,6 +67,19 @@ def test_the_micro_batch_fills_the_memory_that_weights_and_adamw_leave(
     )
     on_gpu = dataclasses.replace(setup, workers=Workers(0, 1, CUDA))
     assert choose_micro_batch_size(on_gpu) == size
+
+
+def test_doctor_takes_the_batches_of_the_whole_corpus(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    """It trains on the first stories only, and on a GPU the batches of a large model grow with the corpus."""
+    setup = prepared(tiny_corpus_dir, tiny_gpt2_dir, tmp_path / "model", QUICK)
+    large = dataclasses.replace(setup.sizes, num_parameters=135_000_000, context_length=512)
+    job = dataclasses.replace(setup.job, recipe=Recipe())
+    setup = dataclasses.replace(setup, job=job, sizes=large, workers=Workers(0, 1, CUDA))
+    sizes = [with_batches_for(setup, num_windows).sizes for num_windows in (10, 400, 10_000)]
+    assert [each.batch_size for each in sizes] == [1, 4, 8]
+    assert [each.steps_per_epoch for each in sizes] == [-(-len(setup.windows) // size) for size in (1, 4, 8)]
 
 
 @pytest.mark.skipif("FABULA_COMPILE" not in os.environ, reason="takes a minute; FABULA_COMPILE=1 runs it")

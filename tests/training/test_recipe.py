@@ -96,12 +96,12 @@ def test_a_warm_up_longer_than_the_training_never_ends():
     assert recipe.learning_rate_factor(0.99, 297, 300) == 297 / 500
 
 
-def test_a_large_model_takes_small_batches_on_a_cpu():
-    def windows(recipe: Recipe, size: int, on_cpu: bool = True) -> int:
-        return recipe.batch_size(512, size, on_cpu=on_cpu)
+def test_a_large_model_takes_small_batches():
+    def windows(recipe: Recipe, size: int, on_cpu: bool = True, num_windows: int = 1000) -> int:
+        return recipe.batch_size(num_windows, 512, size, on_cpu=on_cpu)
 
     assert windows(Recipe(), 135_000_000) == 1
-    assert windows(Recipe(), 135_000_000, on_cpu=False) == 8
+    assert [windows(Recipe(), 135_000_000, False, number) for number in (80, 530, 1000)] == [1, 5, 8]
     assert windows(Recipe(), 3_500_000) == windows(Recipe(), 3_500_000, on_cpu=False) == 4
     assert windows(Recipe(batch_tokens=1024), 135_000_000) == 2
 

@@ -73,7 +73,7 @@ def overflow_in_one_worker(
     for step in range(2):
         factor = 1e30 if step == 0 and rank == 1 else 1.0
         scaled = dataclasses.replace(
-            setup, step_loss=lambda *tensors, factor=factor: factor * setup.loss(*tensors)
+            setup, loss=lambda *tensors, factor=factor: factor * setup.loss(*tensors)
         )
         compute_gradients(scaled, step, 1, lambda: False)
         update_weights(scaled, 1e-3)

@@ -59,16 +59,22 @@ length in tokens; and how many stories by other authors are scored, to tell the 
 
 
 def measure_speeds(base: Path, text: str, loaded: LoadedModels) -> Speeds:
-    """Write a few tokens with a model, and score a text."""
+    """Write a few tokens with a model, and score a text, once what is slow only the first time has been done."""
     from fabula.generation.settings import SamplingSettings
     from fabula.generation.write import write_stories
 
     num_tokens = 16
     began = time.monotonic()
     engine, scorer = loaded.engine(base), replace(loaded.scorer(base), on_progress=silent)
+
+    def write(num_tokens: int) -> None:
+        settings = SamplingSettings(max_new_tokens=num_tokens, whole_sentences=False)
+        write_stories(engine, [""] * BATCH_SIZE, settings=settings, seeds=range(BATCH_SIZE))
+
+    write(1)
+    scorer.score([text[:100]])
     ready = time.monotonic()
-    settings = SamplingSettings(max_new_tokens=num_tokens, whole_sentences=False)
-    write_stories(engine, [""] * BATCH_SIZE, settings=settings, seeds=range(BATCH_SIZE))
+    write(num_tokens)
     wrote = time.monotonic()
     num_scored = max(1, int(scorer.score([text]).num_tokens.sum()))
     read = time.monotonic()
@@ -181,11 +187,7 @@ def training_seconds(recipe: Recipe, speeds: Speeds, corpus: Corpus) -> float:
     and again for those of the trained weights, which are hardly any with LoRA adapters.
     """
     num_bytes = sum(len(story.text.encode()) for story in corpus.stories("train"))
-    tokens = (
-        num_bytes
-        * speeds.tokens_per_byte
-        * recipe.epochs(speeds.num_parameters, fresh=False, on_cpu=best_device().type == "cpu")
-    )
+    tokens = num_bytes * speeds.tokens_per_byte * recipe.epochs(speeds.num_parameters, fresh=False)
     embedded = speeds.num_embedded / speeds.num_parameters
     if recipe.lora_rank:
         cost = 1 + LORA_COST

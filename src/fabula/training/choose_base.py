@@ -114,10 +114,7 @@ def _from_size(base: Base, tried: list[BasePrediction], recipe: Recipe) -> BaseP
     )
     assert nearest.measured is not None
     slower = base.num_parameters / nearest.base.num_parameters
-    on_cpu = best_device().type == "cpu"
-    epochs, its_epochs = (
-        recipe.epochs(each.num_parameters, fresh=False, on_cpu=on_cpu) for each in (base, nearest.base)
-    )
+    epochs, its_epochs = (recipe.epochs(each.num_parameters, fresh=False) for each in (base, nearest.base))
     needed = memory_gb(recipe, ModelSize(base.num_parameters), on_gpu=best_device().type == "cuda")
     tokens = (nearest.base.bytes_per_token or 1) / (base.bytes_per_token or nearest.base.bytes_per_token or 1)
     return BasePrediction(

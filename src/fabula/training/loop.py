@@ -7,6 +7,8 @@ optimiser state and step number, and a resumed training ends with the same weigh
 import math
 import time
 
+import torch
+
 from fabula.errors import FabulaError
 from fabula.models.memory import keep_freed_memory
 from fabula.progress import OnProgress, Progress
@@ -183,6 +185,7 @@ class Loop:
         the clock: after a validation, less time may be reserved, and steps follow that seemed to have no time."""
         return self._is_finishing and not self.setup.is_sharded
 
+    @torch.compiler.set_stance("force_eager")  # or else the layers are compiled for many shapes
     def _validate(self, due: int) -> None:
         """Score the validation stories, and keep the weights if they are the best so far."""
         began, state = time.monotonic(), self.state

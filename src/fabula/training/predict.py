@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,10 +148,12 @@ def predict_training(
     with _scratch(disk, SCRATCH_FACTOR * _weight_bytes(found)) as temporary:
         began = time.monotonic()
         setup = _prepare(sample.texts, Path(temporary), base, load_recipe(smaller) if smaller else asked)
-        sizes = setup.sizes
         num_read = sum(len(story.text) for story in setup.job.corpus.stories("train"))
         scale = (1 - sample.validation_share) * sample.num_characters / num_read
-        epoch_steps = math.ceil(math.ceil(len(setup.windows) * scale) / sizes.batch_size)
+        num_windows = math.ceil(len(setup.windows) * scale)
+        setup = with_batches_for(setup, num_windows)
+        sizes = setup.sizes
+        epoch_steps = math.ceil(num_windows / sizes.batch_size)
         num_steps = max(1, math.ceil(sizes.num_epochs * epoch_steps))
         num_tokens = setup.windows.num_targets * scale
         held_out = num_tokens * sample.validation_share / (1 - sample.validation_share)
@@ -216,6 +218,16 @@ def _prepare(texts: list[str], folder: Path, base: str | Path, recipe: str | Pat
     job = plan(folder / "corpus", folder / "model", base=base, recipe=recipe)
     job.work.mkdir(parents=True)
     return prepare(job, Workers.join(), silent)
+
+
+def with_batches_for(setup: "Setup", num_windows: int) -> "Setup":
+    """The setup with the batches of a training that has so many windows in an epoch."""
+    sizes, on_cpu = setup.sizes, setup.workers.device.type == "cpu"
+    batch_size = setup.recipe.batch_size(
+        num_windows, sizes.context_length, sizes.num_parameters, on_cpu=on_cpu
+    )
+    steps_per_epoch = math.ceil(len(setup.windows) / batch_size)
+    return replace(setup, sizes=replace(sizes, batch_size=batch_size, steps_per_epoch=steps_per_epoch))
 
 
 def _measure(setup: "Setup", began: float, validation_tokens: float) -> PartSeconds:

@@ -67,14 +67,14 @@ class Recipe(Record):
     batch_tokens: int | None = Field(
         default=None,
         ge=8,
-        description="Tokens per optimiser step; not set: 2048, or with 50 million parameters or more 512 on a CPU and 4096 on"
-        " a GPU.",
+        description="Tokens per optimiser step; not set: 2048, or with 50 million parameters or more 512 on a CPU, and on a GPU"
+        " a hundredth of an epoch, within 512 and 4096.",
     )
     num_epochs: float | None = Field(
         default=None,
         gt=0,
         description="Number of passes over the stories; not set: 12 for a fresh model, 5 for a base model below"
-        " 50 million parameters; for a larger one 1 on a CPU, whose steps are smaller, and 3 on a GPU.",
+        " 50 million parameters, 1 for a larger one.",
     )
     learning_rate: float | None = Field(
         default=None,
@@ -182,7 +182,7 @@ class Recipe(Record):
     )
     compile: bool = Field(
         default=False,
-        description="Compile the model with torch.compile; worthwhile only on a GPU in long runs.",
+        description="Compile the model's layers with torch.compile; worthwhile only on a GPU in long runs.",
     )
 
     def for_model(self, size: ModelSize, *, fresh: bool) -> "Recipe":
@@ -192,16 +192,21 @@ class Recipe(Record):
         is_whole = fresh or self.freeze or size.num_parameters < LARGE or size.model_type in WITHOUT_ADAPTERS
         return self.model_copy(update={"lora_rank": 0 if is_whole else LORA_RANK})
 
-    def batch_size(self, context_length: int, num_parameters: int, *, on_cpu: bool) -> int:
-        """Windows in an optimiser step."""
-        usual = 2048 if num_parameters < LARGE else 512 if on_cpu else 4096
-        return max(1, round((self.batch_tokens or usual) / context_length))
+    def batch_size(self, num_windows: int, context_length: int, num_parameters: int, *, on_cpu: bool) -> int:
+        """Windows in an optimiser step, of so many in an epoch.
 
-    def epochs(self, num_parameters: int, fresh: bool, *, on_cpu: bool) -> float:
-        """Number of epochs. A large model takes small steps on a CPU, and overfits small corpora after one epoch."""
+        Small steps are better for a large model, but a GPU takes hardly longer for larger ones.
+        """
+        tokens = self.batch_tokens or 2048
+        if self.batch_tokens is None and num_parameters >= LARGE:
+            tokens = 512 if on_cpu else min(max(num_windows * context_length / 100, 512), 4096)
+        return max(1, round(tokens / context_length))
+
+    def epochs(self, num_parameters: int, fresh: bool) -> float:
+        """Number of epochs. A large model overfits small corpora after one."""
         if self.num_epochs is not None:
             return self.num_epochs
-        return 12.0 if fresh else 5.0 if num_parameters < LARGE else 1.0 if on_cpu else 3.0
+        return 12.0 if fresh else 5.0 if num_parameters < LARGE else 1.0
 
     def peak_learning_rate(self, num_parameters: int, fresh: bool) -> float:
         """The learning rate after the warm-up, for a model with this many trained parameters."""

@@ -1,7 +1,6 @@
 """What a training needs: model, data, number format and sizes, made once from a job and never replaced."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from fabula.training.memory import model_size
 from fabula.training.precision import Precision
 from fabula.training.recipe import Recipe
 from fabula.training.sharding import shard
-from fabula.training.weights import choose_trained, optimizers_for, set_dropout
+from fabula.training.weights import choose_trained, layers_of, optimizers_for, set_dropout
 from fabula.training.workers import Workers
 
 CPU_TOKENS = 1024
@@ -73,7 +72,6 @@ class Setup:
     Attributes:
         model: the model, inside a peft model if LoRA adapters are trained.
         loss: the loss of a batch of windows.
-        step_loss: the same, compiled where the recipe says so.
         optimizers: over the trained weights.
         trained: the trained weights.
     """
@@ -84,7 +82,6 @@ class Setup:
     story_format: StoryFormat
     model: Any
     loss: StoryLoss
-    step_loss: Callable[..., torch.Tensor]
     precision: Precision
     optimizers: list[torch.optim.Optimizer]
     trained: list[torch.nn.Parameter]
@@ -165,9 +162,11 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         raise FabulaError("there is no story to train on", where=job.corpus.path)
     if len(validation) == 0:
         raise FabulaError("no story is held out for validation", where=job.corpus.path)
-    batch_size = recipe.batch_size(context_length, num_parameters, on_cpu=on_cpu)
+    for layer in layers_of(loss.inner) if recipe.compile else []:
+        layer.compile()  # all layers share one compiled program, which is made in a fraction of the whole model's time
+    batch_size = recipe.batch_size(len(windows), context_length, num_parameters, on_cpu=on_cpu)
     steps_per_epoch = math.ceil(len(windows) / batch_size)
-    num_epochs = recipe.epochs(num_parameters, fresh, on_cpu=on_cpu)
+    num_epochs = recipe.epochs(num_parameters, fresh)
     sizes = Sizes(
         context_length=context_length,
         num_parameters=num_parameters,
@@ -185,7 +184,6 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
         story_format=story_format,
         model=model,
         loss=loss,
-        step_loss=torch.compile(loss) if recipe.compile else loss,
         precision=precision,
         optimizers=optimizers_for(model, recipe, sizes.learning_rate),
         trained=trained,

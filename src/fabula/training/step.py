@@ -59,7 +59,7 @@ def compute_gradients(
         if not numbers:
             windows.labels[:] = IGNORED
         with setup.precision.autocast():
-            loss = setup.step_loss(*as_tensors(windows, workers.device))
+            loss = setup.loss(*as_tensors(windows, workers.device))
         scaler.scale(loss / num_targets).backward()
         losses.append(loss.detach())  # a GPU still computes while the next windows are put together
         if is_stopped() and workers.size == 1:

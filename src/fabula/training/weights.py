@@ -49,7 +49,7 @@ def layers_of(model: Any) -> list[nn.Module]:
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
     raise FabulaError(
-        "the layers of this architecture were not found, so they can be neither frozen nor sharded"
+        "the layers of this architecture were not found, so they cannot be frozen, sharded or compiled"
     )
 
 
