@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,15 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path):
         (folder / "three").write_text("3")
     assert os.listdir(target) == ["three"]
     assert os.listdir(tmp_path) == ["corpus"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_all_files_of_a_folder_can_be_read_by_whom_the_folder_can(tmp_path: Path):
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "weights").touch(mode=0o600)
+        (folder / "config").touch()
+    modes = [stat.S_IMODE((tmp_path / "model" / name).stat().st_mode) for name in ("weights", "config")]
+    assert modes[0] == modes[1]
 
 
 def test_a_folder_is_found_again_after_a_kill_between_the_two_renames(tmp_path: Path):

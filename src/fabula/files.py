@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -126,6 +126,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             if file.is_file():
                 with file.open("rb+") as handle:
                     os.fsync(handle.fileno())
+                file.chmod(
+                    partial.stat().st_mode & 0o666
+                )  # safetensors makes files that only their owner can read
         if path.exists():
             rename(path, old)
         rename(partial, path)
@@ -188,6 +191,26 @@ def cache_place(kind: str) -> Path:
     names."""
     named = os.environ.get("FABULA_CACHE")
     return (Path(named) if named else Path.home() / ".cache" / "fabula") / kind
+
+
+def check_is_ours(folder: Path, option: str, ours: Collection[str] = ()) -> None:
+    """Refuse to write into something that is a file, or a folder with a file that fabula did not write, so that nothing of the
+    user's is lost.
+
+    Args:
+        option: the option that names another folder.
+        ours: names of files and folders that fabula may have written there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FabulaError(
+            "this is a file, not a folder", where=folder, hint=f"name another folder with {option}"
+        )
+    if folder.is_dir() and (unexpected := sorted({path.name for path in folder.iterdir()} - {*ours})):
+        raise FabulaError(
+            f"this folder has unexpected files ({unexpected[0]})",
+            where=folder,
+            hint=f"name another folder with {option}",
+        )
 
 
 def hash_path(path: str | Path) -> str:

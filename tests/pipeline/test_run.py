@@ -199,7 +199,8 @@ def test_a_folder_with_something_else_in_it_is_left_alone(work: Path, fabula: Co
     refused = fabula(*RUN)
     assert refused.returncode == 2
     assert (
-        "mine: this folder has unexpected files (thesis.docx); name another one with --out" in refused.stderr
+        "mine: this folder has unexpected files (thesis.docx); name another folder with --out"
+        in refused.stderr
     )
     assert os.listdir(work / "mine") == ["thesis.docx"]
 

@@ -405,7 +405,7 @@ def test_a_folder_with_something_else_is_left_alone(
 ):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "mother.txt").write_text("Dear")
-    with pytest.raises(FabulaError, match="files other than a trained model"):
+    with pytest.raises(FabulaError, match="unexpected files"):
         train(tiny_corpus_dir, tmp_path / "letters", base=tiny_gpt2_dir, recipe=QUICK)
     assert (tmp_path / "letters" / "mother.txt").read_text() == "Dear"
 

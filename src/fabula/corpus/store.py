@@ -19,7 +19,7 @@ import numpy as np
 
 from fabula.corpus.ledger import DroppedRow, LedgerRow, Removal, RemovalRow, parse_row, restore
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, Manifest, atomic_file, natural_order
+from fabula.files import MANIFEST, Manifest, atomic_file, check_is_ours, natural_order
 from fabula.results import CorpusManifest, read_rows
 from fabula.story import Story
 
@@ -314,14 +314,9 @@ def check_output(out: Path) -> None:
         FabulaError: `out` holds something else, or cannot be written to.
     """
     try:
-        if out.is_dir():
-            manifest = Manifest.find(out)
-            if any(out.iterdir()) and (manifest is None or manifest.stage != STAGE):
-                raise FabulaError(
-                    "this folder has unexpected files", where=out, hint="name a new folder with --out"
-                )
-        elif out.exists():
-            raise FabulaError("this is a file, not a folder", where=out, hint="name a new folder with --out")
+        manifest = Manifest.find(out)
+        if manifest is None or manifest.stage != STAGE:
+            check_is_ours(out, "--out")
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out.parent):
             pass

@@ -14,7 +14,7 @@ from fabula.corpus.read import open_stories
 from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.exporting.fidelity import Fidelity, compare, longest_contexts
-from fabula.files import atomic_folder, library_versions, write_json
+from fabula.files import atomic_folder, check_is_ours, library_versions, write_json
 from fabula.install import missing_extra, missing_requirements
 from fabula.models.find import find_model
 from fabula.models.load import context_length_of, load_model
@@ -90,10 +90,8 @@ def export(
     chosen = FORMATS[to]
     folder = find_model(model)
     target = Path(out) if out else folder.with_name(f"{folder.name}-{to}")
-    if target.exists() and not (target / EXPORT).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise FabulaError(
-            "this folder has unexpected files", where=target, hint="name another folder with --out"
-        )
+    if not (target / EXPORT).is_file():
+        check_is_ours(target, "--out")
     absent = [name for name in chosen.libraries if find_spec(name) is None]
     if missing := absent or missing_requirements("export", chosen.libraries):
         raise missing_extra(f"export to {to} needs {', '.join(missing)}", "export", packages=chosen.libraries)

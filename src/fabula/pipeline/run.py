@@ -12,7 +12,7 @@ from fabula.corpus.options import ReadingOptions
 from fabula.corpus.store import open_corpus
 from fabula.defaults import RECIPE, SAMPLES_MINUTES, SEED
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, PARTIAL, atomic_file, library_versions, sole_owner
+from fabula.files import MANIFEST, PARTIAL, atomic_file, check_is_ours, library_versions, sole_owner
 from fabula.install import command
 from fabula.pipeline.clock import RunClock
 from fabula.pipeline.events import EVENTS, EventLog
@@ -170,22 +170,10 @@ def read_arguments(folder: Path) -> RunArguments | None:
 
 
 def check_is_run_folder(folder: Path) -> None:
-    """Refuse a folder with unexpected files, so that no file of the user is overwritten."""
-    if folder.exists() and not folder.is_dir():
-        raise FabulaError("this is a file, not a folder", where=folder, hint="name another folder with --out")
-    if folder.is_dir() and not (folder / RUN).exists():
-        unexpected = [
-            path.name
-            for path in folder.iterdir()
-            if path.name.removesuffix(PARTIAL).removesuffix(".old").removesuffix(".lock")
-            not in {*BEFORE_A_RUN, ""}
-        ]
-        if unexpected:
-            raise FabulaError(
-                f"this folder has unexpected files ({min(unexpected)})",
-                where=folder,
-                hint="name another one with --out",
-            )
+    """Refuse a folder in which something else than a run was written."""
+    if not (folder / RUN).exists():
+        suffixes = ("", ".lock", PARTIAL, f".old{PARTIAL}")
+        check_is_ours(folder, "--out", {name + suffix for name in ("", *BEFORE_A_RUN) for suffix in suffixes})
 
 
 def check_keeps_model(folder: Path, arguments: RunArguments) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fabula.errors import FabulaError
-from fabula.files import MANIFEST, atomic_folder, write_json
+from fabula.files import MANIFEST, atomic_folder, check_is_ours, write_json
 from fabula.models.bases import ATTRIBUTION, BUNDLED_TINY, TINY
 from fabula.models.check import MODEL_FILES
 from fabula.models.records import ModelRecords
@@ -97,7 +97,9 @@ def publish(
             target = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fabula-publish-")))
         else:
             target = Path(dry_run)
-            check_target(target)
+            check_is_ours(
+                target, "--dry-run", ("model", "space") if (target / "model" / CARD).is_file() else ()
+            )
         with atomic_folder(target / "model") as folder:
             write_model(folder, records, licence, corpus_licence, repo, space)
         written = None
@@ -139,20 +141,6 @@ def check_repo_name(name: str, option: str) -> None:
         name = ""
     if name.count("/") != 1:
         raise FabulaError("this is not a name for a repository", where=option, hint="it must be user/name")
-
-
-def check_target(folder: Path) -> None:
-    """Refuse a folder with files that an earlier call did not write."""
-    if folder.exists() and not folder.is_dir():
-        raise FabulaError("this is a file, not a folder", where=folder, hint="name another with --dry-run")
-    if folder.is_dir():
-        ours = {"model", "space"} if (folder / "model" / CARD).is_file() else set()
-        if unexpected := sorted({path.name for path in folder.iterdir()} - ours):
-            raise FabulaError(
-                f"this folder has unexpected files ({unexpected[0]})",
-                where=folder,
-                hint="name another with --dry-run",
-            )
 
 
 def write_model(

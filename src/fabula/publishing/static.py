@@ -10,8 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from fabula.errors import FabulaError
-from fabula.files import atomic_folder, fingerprint, hash_file, write_json
+from fabula.files import atomic_folder, check_is_ours, fingerprint, hash_file, write_json
 from fabula.models.records import ModelRecords
 from fabula.progress import OnProgress, Progress, silent
 from fabula.publishing.evidence import check_evidence
@@ -97,10 +96,8 @@ def publish_static(
     licence = check_licence(license, "--license", "the model")
     corpus_licence = check_licence(corpus_license, "--corpus-license", "the stories that it was trained on")
     out = Path(out)
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / OFFLINE).is_file())):
-        raise FabulaError(
-            "this folder has unexpected files", where=out, hint="name another folder with --static"
-        )
+    if not (out / OFFLINE).is_file():
+        check_is_ours(out, "--static")
     from fabula.exporting.export import export
     from fabula.models.bases import ATTRIBUTION, BUNDLED_TINY, TINY
     from fabula.models.find import find_model

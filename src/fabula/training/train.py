@@ -7,7 +7,7 @@ from typing import Literal
 
 from fabula.defaults import RECIPE, SEED
 from fabula.errors import FabulaError
-from fabula.files import PARTIAL, sole_owner
+from fabula.files import PARTIAL, check_is_ours, sole_owner
 from fabula.install import torchrun_command
 from fabula.progress import OnProgress, silent
 from fabula.results import LOG, TrainingCounts, TrainingLog, TrainingManifest
@@ -130,20 +130,14 @@ def train(
 def _check_out(job: Job, finished: TrainingManifest | None, *, may_replace: bool) -> None:
     """Refuse to replace anything that the user has not agreed to replace."""
     out = job.out
-    if out.exists() and not out.is_dir():
-        raise FabulaError("this is a file, not a folder", where=out, hint="name another folder with --out")
     if finished is not None and not may_replace:
         raise FabulaError(
             f"this folder holds a finished model that was trained with another {_differences(job, finished)}",
             where=out,
             hint="name another folder with --out, or train this model further with --continue",
         )
-    if finished is None and out.is_dir() and any(out.iterdir()):
-        raise FabulaError(
-            "this folder has files other than a trained model",
-            where=out,
-            hint="name another folder with --out",
-        )
+    if finished is None:
+        check_is_ours(out, "--out")
 
 
 def _check_number(num_processes: int, job: Job) -> None:
