@@ -201,6 +201,25 @@ def test_a_mark_within_lines_can_be_typed(tmp_path: Path, mark: str) -> None:
     assert len(starts(typed)) == len(BLANK)
 
 
+@pytest.mark.parametrize("join", ["\n", "\n\n"])
+def test_paragraphs_that_go_on_from_one_to_the_next_are_asked_about(tmp_path: Path, join: str) -> None:
+    long = [" ".join(SENTENCES[k:] + SENTENCES[:k]) for k in range(12)]
+    assert len(starts(source_of(tmp_path, join.join(long)))) == 12
+    with pytest.raises(FabulaError, match="--split-at files"):
+        source_of(tmp_path, join.join(f"Then {text}" if k % 4 == 3 else text for k, text in enumerate(long)))
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [{3: "Lo and behold!"}, {0: "The Lamp", 2: "Class I", 5: "Ebb"}, {k: TITLES[k] for k in range(2, 8)}],
+)
+def test_short_lines_that_may_be_no_titles_are_asked_about(tmp_path: Path, titles: dict[int, str]) -> None:
+    """There are few of them, or none is at the head of the text."""
+    parts = [f"{titles[k]}\n\n{text}" if k in titles else text for k, text in enumerate(BLANK)]
+    with pytest.raises(FabulaError, match="--split-at chapters or --split-at files"):
+        source_of(tmp_path, "\n\n".join(parts))
+
+
 def test_speech_alone_a_line_is_asked_about(tmp_path: Path) -> None:
     text = "\n".join(
         " ".join(f"“{sentence[:-1]},” he said." for sentence in SENTENCES[k : k + 6]) for k in range(9)

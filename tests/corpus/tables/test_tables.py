@@ -455,7 +455,8 @@ def test_the_beginnings_of_the_columns_are_shown():
 def test_the_paragraphs_and_the_lines_of_a_book_are_asked_about():
     paragraphs = [f"{TALE} " * (1 + k % 3) if k % 4 else f"“No, not {k},” she said." for k in range(40)]
     lines = [f"down to the quay number {k} and looked at" for k in range(40)]
-    for texts in (paragraphs, lines):
+    long = [f"{'Then' if k % 3 else 'Once'} number {k} came. {TALE * 3}" for k in range(40)]
+    for texts in (paragraphs, lines, long):
         table = [{"": k, "line": text} for k, text in enumerate(texts)]
         with pytest.raises(FabulaError, match="paragraphs or lines of one text"):
             chosen(table)

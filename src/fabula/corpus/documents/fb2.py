@@ -31,7 +31,7 @@ def _section(section: Element, level: int, collector: Collector) -> None:
         elif name == "title":
             collector.heading(" ".join(_text(element).split()), level)
         elif name in ("subtitle", "p", "text-author"):
-            collector.paragraph(_text(element), "subtitle" if name == "subtitle" else None)
+            collector.paragraph(_text(element), ("subtitle",) if name == "subtitle" else None)
         elif name == "empty-line":
             collector.paragraph("")
         elif name == "stanza":

@@ -9,11 +9,11 @@ from functools import cached_property
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import is_divider
-from fabula.corpus.splitting.cut import cut_blocks
+from fabula.corpus.splitting.cut import FRONT_WORDS, cut_blocks
 from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, PROMPT, TITLE, find_heading
 from fabula.corpus.splitting.markers import find_markers
 from fabula.corpus.splitting.pages import unwrap
-from fabula.corpus.splitting.score import Quality, quality
+from fabula.corpus.splitting.score import Quality, go_on, quality
 from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
 from fabula.corpus.splitting.text_blocks import SALUTATION, TextBlocks, text_blocks
 from fabula.errors import FabulaError
@@ -133,6 +133,24 @@ def _may_be_poems(texts: Sequence[str]) -> bool:
     return len(texts) > _RECURS and 2 <= count <= 14 and min(times, short) >= 0.8 * len(texts)
 
 
+def _may_be_one_text(way: Candidate, sample: ReadSample) -> bool:
+    """Whether the pieces may be paragraphs that go on from one to the next, or short lines in one story were taken for
+    titles: there are few of them, or none is at its head."""
+    split = way.split
+    if split.kind == "lines" or (split.kind == "blank-lines" and split.num_blank == 1):
+        return go_on(way.texts)
+    if sample.text is None or split.kind != "headings" or split.level != TITLE:
+        return False
+    levels = [block.level if block.kind == "heading" else 0 for block in sample.blocks]
+    first = next(at for at, level in enumerate(levels) if level)
+    before = sum(count_words(block.text) for block in sample.blocks[:first])
+    is_late = before > FRONT_WORDS
+    return {*levels} == {0, TITLE} and (is_late or levels.count(TITLE) <= _FEW_TITLES)
+
+
+_FEW_TITLES = 3
+
+
 def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     """The way to cut files into stories, and why.
 
@@ -155,6 +173,8 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
     if near and best.split.kind != "headings":
         rival = next((rival for rival in near if rival.split.kind == "scenes"), near[0])
         raise _question(samples, best, rival, near)
+    if len(samples) == 1 and _may_be_one_text(best, samples[0]):
+        raise _question(samples, best, next(way for way in candidates if way.split.kind == "file"))
     if best.quality is None and len(samples) == 1:
         for rival in rivals:
             # Stories that consist of speech look like the paragraphs of one text, and short poems like its verses.

@@ -67,14 +67,29 @@ def _is_broken(text: str) -> float:
 
 
 def are_paragraphs(texts: Sequence[str]) -> bool:
-    """Whether texts are the paragraphs or the lines of one text, and not short stories: most are short, many begin in speech
-    or within a sentence, and, as paragraphs do, they differ much in length."""
+    """Whether texts are the paragraphs or the lines of one text, and not short stories: many go on from the one before; or
+    most are short, many begin in speech or within a sentence, and, as paragraphs do, they differ much in length."""
     if len(texts) < 20 or sum("\n" in text.strip() for text in texts) > 0.2 * len(texts):
         return False
     found = quality(texts)
     lengths = sorted(map(count_words, texts))
     differ = lengths[-1 - len(lengths) // 20] > 8 * max(1, lengths[len(lengths) // 20])
-    return found.median_words < 40 and (found.in_speech >= 0.3 or (found.in_speech >= 0.12 and differ))
+    if found.median_words >= 40:
+        return found.median_words < 150 and go_on(texts)
+    return found.in_speech >= 0.3 or (found.in_speech >= 0.12 and differ)
+
+
+_REFERS_BACK = re.compile(
+    r"\W*(?:he|she|they|his|her|their|then|but|and|so|now|thereupon|at last|after (?:that|this)|yes|no|yet|however|meanwhile"
+    r"|finally|suddenly|soon|at (?:this|that|length)|as (?:he|she|they|soon)|when (?:he|she|they|the))\b",
+    re.IGNORECASE,
+)
+
+
+def go_on(texts: Sequence[str]) -> bool:
+    """Whether so many texts in English begin with a word that refers to the one before ("Then", "But", "He") that they are its
+    paragraphs. Of 12 stories of four collections never as many did; of the paragraphs of 1,600 stories 69 % have as many."""
+    return sum(map(bool, map(_REFERS_BACK.match, texts))) >= 0.2 * len(texts)
 
 
 def quality(texts: Sequence[str]) -> Quality:

@@ -287,7 +287,7 @@ def _checked(blocks: list[Block]) -> list[Block]:
     for at in weak:
         follows = blocks[at + 1].text if at + 1 < len(blocks) else ""
         is_byline = at > 0 and blocks[at - 1].kind == "heading" and POST.fullmatch(blocks[at].text)
-        if crowded or times[blocks[at].text.casefold()] > 2 or SALUTATION.match(follows) or is_byline:
+        if crowded or times[blocks[at].text.casefold()] > 1 or SALUTATION.match(follows) or is_byline:
             made[at] = replace(blocks[at], kind="paragraph", level=0)
     numbered = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == NUMERAL]
     values = [numeral_value(blocks[at].text) for at in numbered]
