@@ -518,7 +518,7 @@ def test_what_a_story_presents_as_written_in_it_stays() -> None:
 def test_a_letter_stays_to_its_last_postscript() -> None:
     letter = (
         "14th May\n\nDear Mr. Hale,\n\nI live in your wall. I saw you through the crack above the stove, and I have been sorry.\n\n"
-        "Thank you for reading this far, and for the crackers.\n\nYours sincerely,\nA Friend\n\nP.S. You may read my other letters if you like."
+        "Thank you for reading this far, and for the crackers.\n\nYours sincerely,\nA Friend\n\nP.S. Let me know what you think of the crackers."
     )
     assert find_boilerplate(letter) == []
     assert without(letter + "\n\n---\n\nEDIT: thanks for the gold!", "reddit") == " ".join(letter.split())

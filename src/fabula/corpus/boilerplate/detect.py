@@ -11,19 +11,20 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from fabula.corpus.boilerplate import middle
 from fabula.corpus.boilerplate.classifier import log_odds, words
 from fabula.corpus.boilerplate.evidence import (
     INTRODUCED,
+    MAX_BARE_LABEL,
     MAX_CHARS,
     MAX_EVIDENCE,
     ScoredParagraph,
     has_sign,
     score_paragraph,
 )
-from fabula.corpus.boilerplate.in_story import is_letter, may_say
+from fabula.corpus.boilerplate.in_story import may_say, num_said
 from fabula.corpus.boilerplate.narrator import (
     IS_WRITTEN,
     NARRATION_CHARS,
@@ -102,8 +103,9 @@ UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wa
 MIN_AFTER = -3.0
 """A paragraph is not a note if the paragraphs after it add up to less than this."""
 
-MAX_STORY_WITHIN = 5.0
-"""A note does not extend over paragraphs of story with more evidence than this."""
+MAX_STORY_WITHIN, MAX_STORY_WITHIN_HEAD = 5.0, 12.0
+"""A note does not extend over paragraphs of story with more evidence than this; at the head, where authors introduce a story in
+many paragraphs, it is more."""
 
 SCANT_WORDS = 4
 """This many words or fewer at the end of a paragraph of story are a note only if a sign is certain."""
@@ -121,12 +123,6 @@ STOP_BELOW = -12.0
 _NOTE_WORD = re.compile(r"\b(thank|feedback|comment|reader|subscri|review|update|post|vote)(?:s|bers?|be)?\b")
 _SIGNATURE = re.compile(r"[-–—~]\s?\S[^.!?]{0,30}")
 
-_POSTSCRIPT = re.compile(r"\W{0,3}(?:p\.? ?){1,3}s\b", re.IGNORECASE)
-_CLOSING = re.compile(
-    r"\W{0,3}(?:(?:ever |sincerely |faithfully |very truly )?yours|(?:with )?(?:all my )?(?:much )?love|sincerely|respectfully|"
-    r"(?:kind |best |warm )?regards|(?:with )?(?:best|kind|warm|good) wishes)\b[^\n.!?]{0,60}[,.]?\W{0,3}$",
-    re.IGNORECASE,
-)
 _HEADING = re.compile(
     r"\W{0,4}(?:chapter|part|prologue|epilogue)\b(?! (?:text|notes|summary)\b)[^\n.!?]{0,70}", re.IGNORECASE
 )
@@ -135,10 +131,16 @@ _HEADING = re.compile(
 _NUMBERED = re.compile(r"\b(?:chapter|part|book|episode) (?:\d|[ivxl]+\b)", re.IGNORECASE)
 MAX_HEADING = 80
 
+MIN_LINKS = 2
+"""A note of so many links is a list of other stories or parts, or the author's pages."""
+
 _CONTINUED = re.compile(r"\W{0,4}to be continued\W{0,6}", re.IGNORECASE)
 
 NARRATED = {"author_note", "thanks", "feedback"}
 """Rules whose signs a narrator who posts the story may give, too."""
+
+SAID = NARRATED | {"edit", "label", "classifier"}
+"""Rules of which the signs beside the story may be its own, if the signs that only an author gives stand further off."""
 
 MIN_EDIT_WORDS, STORY_IN_EDIT = 5, -1.0
 """An edit of at least so many words, of which the classifier's log-odds are below this, reads as story."""
@@ -171,14 +173,35 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
     start = head[-1].end if head else 0
     within = [[one] for one in middle.find(text, start, end, rule_set)]
     story = text[start : len(text) if tail and _is_doubted(tail[0]) else end]
-    runs = [run for run in (head, *within, tail) if run]
-    runs = [_doubted(run) if may_say(story, text[run[0].start : run[-1].end], text) else run for run in runs]
-    spans = [span for run in runs for span in run]
+    head = _without_said(story, head, text, at_head=True)
+    tail = _without_said(story, tail, text, at_head=False)
+    within = [
+        _doubted(run) if may_say(story, text[run[0].start : run[-1].end], text) else run for run in within
+    ]
+    spans = [span for run in (head, *within, tail) for span in run]
     num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
     if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
         spans = _doubted(spans)
     spans = [span for span in spans if span.rule not in keep]
     return [span for span in spans if not _is_doubted(span)], [span for span in spans if _is_doubted(span)]
+
+
+def _without_said(story: str, run: list[Span], text: str, *, at_head: bool) -> list[Span]:
+    """The spans of a note, of which the story may say all, or those beside it that a narrator may give, themselves doubted."""
+    if not run:
+        return []
+    if may_say(story, text[run[0].start : run[-1].end], text):
+        return _doubted(run)
+    narrated = takewhile(lambda span: span.rule in SAID, reversed(run) if at_head else run)
+    beside = sorted(narrated, key=lambda span: span.start)
+    if not beside:
+        return run
+    start, end = beside[0].start, beside[-1].end
+    num = num_said(story, text[start:end], text, at_head=at_head)
+    cut = end - num if at_head else start + num
+    before = [replace(span, end=min(span.end, cut)) for span in run if span.start < cut]
+    after = [replace(span, start=max(span.start, cut)) for span in run if span.end > cut]
+    return [*before, *_doubted(after)] if at_head else [*_doubted(before), *after]
 
 
 def _confidence(score: float) -> float:
@@ -212,7 +235,11 @@ def _score_from_one_end(
 
 
 def _best_suffix(
-    scored: Sequence[ScoredParagraph], prior: float, prior_in_note: float, margin: float
+    scored: Sequence[ScoredParagraph],
+    prior: float,
+    prior_in_note: float,
+    margin: float,
+    max_story: float = MAX_STORY_WITHIN,
 ) -> tuple[int, float]:
     """The start of the suffix of `scored` that is most likely a note, and its score; len(scored) if there is no note. With
     a score below `THRESHOLD` it is doubtful."""
@@ -239,7 +266,7 @@ def _best_suffix(
             score += UNSIGNED_SECTION
         if score > best_score and after > MIN_AFTER:
             best, best_score = first, score
-        elif score < best_score - MAX_STORY_WITHIN:
+        elif score < best_score - max_story:
             break
     signed = any(one.evidence for one in scored[best:])
     if best_score < (MIN_DOUBTED if signed else THRESHOLD + margin):
@@ -260,6 +287,8 @@ def _score_together(scored: Sequence[ScoredParagraph]) -> None:
             one.is_under_label = True
         elif before.introduces and one.evidence:
             one.score = min(one.score, INTRODUCED)
+        if one.paragraph.raw[0] == "|":  # a row of a table
+            one.score = max(one.score, 0.0)
         if before.paragraph.start == 0 and before.paragraph.raw[0] == ">" and one.is_note and one.evidence:
             before.score = max(before.score, 0.0)
 
@@ -306,10 +335,6 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if scored:
         start = scored[0].paragraph.start
         raise_in_first_person(scored, text[max(0, start - NARRATION_CHARS) : start])
-    if is_letter(text):
-        for one in scored:
-            if _CLOSING.match(one.paragraph.raw) or _POSTSCRIPT.match(one.paragraph.raw):
-                one.score = STOP_BELOW
     margin = UNSIGNED_MARGIN[rule_set]
     first, score = _best_suffix(scored, PRIORS[rule_set], PRIOR_IN_NOTE, margin)
     if first < len(scored):
@@ -329,7 +354,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
         story, note = scored, []
     elif note and not note[0].paragraph.is_divider and _opens_as_story(note[0], rule_set):
         story.append(note.pop(0))
-    elif note and story and _belongs_to_note(story[-1].paragraph.raw, note):
+    while note and story and _belongs_to_note(story, note):
         note.insert(0, story.pop())
     if not story:
         return _spans(note, 0, len(text), score) if note else []
@@ -376,16 +401,20 @@ def _skip_unsigned(
     return first
 
 
-def _opens_letter(text: str) -> bool:
-    """Whether a text begins as a letter, and the letter is closed further down."""
-    return is_letter(text) and any(_CLOSING.match(line) for line in text.split("\n"))
-
-
-def _belongs_to_note(last: str, note: Sequence[ScoredParagraph]) -> bool:
-    """Whether the last line above a note is part of it: `To be continued...`, or `THE END.` before a list of links."""
-    return _CONTINUED.fullmatch(last) is not None or (
-        _num_links(note) > 1 and END_MARK.fullmatch(last) is not None
+def _belongs_to_note(story: Sequence[ScoredParagraph], note: Sequence[ScoredParagraph]) -> bool:
+    """Whether the last line of what may be story is part of the note below it: `To be continued...`, or above links `More of mine:`
+    and `THE END.`, with a divider between them or not."""
+    last = story[-1].paragraph
+    if _CONTINUED.fullmatch(last.raw):
+        return True
+    if _num_links(note) < MIN_LINKS:
+        return False
+    if last.is_divider:
+        return len(story) > 1 and END_MARK.fullmatch(story[-2].paragraph.raw) is not None
+    introduces = (
+        len(last.raw) <= MAX_BARE_LABEL and last.raw.rstrip("*_").endswith(":") and '"' not in last.raw
     )
+    return introduces or END_MARK.fullmatch(last.raw) is not None
 
 
 def _num_links(note: Sequence[ScoredParagraph]) -> int:
@@ -480,7 +509,12 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE, UNSIGNED_MARGIN[rule_set])
     if score < THRESHOLD or first == 0 or first == len(scored) or _is_scant(scored[first:]):
         return []
-    return _spans(scored[first:], scored[first - 1].paragraph.end, paragraph.end, score)
+    rest = scored[first - 1].paragraph.end
+    if 2 * (rest - paragraph.start) < paragraph.end - paragraph.start and all(
+        one.score > STORY_BELOW for one in scored[:first]
+    ):
+        first, rest = 0, paragraph.start
+    return _spans(scored[first:], rest, paragraph.end, score)
 
 
 def _head(text: str, rule_set: str) -> list[Span]:
@@ -495,15 +529,16 @@ def _head(text: str, rule_set: str) -> list[Span]:
     scored.reverse()  # now the story comes first, as at the tail
     if scored and (spans := _inline_head(text, scored[-1].paragraph, rule_set)):
         return spans
-    first, score = _best_suffix(scored, prior, prior_in_note, margin)
+    first, score = _best_suffix(scored, prior, prior_in_note, margin, MAX_STORY_WITHIN_HEAD)
     if not 0 < first < len(scored):
         return []
+    first = _extend_to_divider(scored, first)
     story = text[scored[first - 1].paragraph.start :][:NARRATION_CHARS]
     narrated = is_in_first_person(story)
     first = _skip_unsigned(scored, first, narrated, label_first=False)
     note = scored[: first - 1 : -1]
     divided = note[-1].paragraph.is_divider
-    if not divided and (_ends_as_story(note[-1], rule_set) or _opens_letter(text)):
+    if not divided and _ends_as_story(note[-1], rule_set):
         return []
     start, end = 0, scored[first - 1].paragraph.start
     while len(note) > 1 and _HEADING.fullmatch(note[-1].paragraph.raw):
@@ -516,6 +551,19 @@ def _head(text: str, rule_set: str) -> list[Span]:
     ):
         return _doubted(spans)
     return spans
+
+
+def _extend_to_divider(scored: Sequence[ScoredParagraph], first: int) -> int:
+    """The start of a note at the head, in paragraphs from the story to the beginning of the text, which extends to the divider below it
+    if it has links and no paragraph between reads as story."""
+    if _num_links(scored[first:]) < MIN_LINKS:
+        return first
+    for i in range(first - 1, max(0, first - 1 - MAX_UNSIGNED), -1):
+        if scored[i].paragraph.is_divider:
+            return i
+        if scored[i].score < STORY_AT_END:
+            break
+    return first
 
 
 def _may_be_narrated(note: Sequence[ScoredParagraph]) -> bool:

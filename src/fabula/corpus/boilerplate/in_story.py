@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 from fabula.corpus.boilerplate.narrator import IS_WRITTEN, NARRATION_CHARS, is_in_first_person
-from fabula.corpus.boilerplate.paragraphs import DIVIDER, fold
+from fabula.corpus.boilerplate.paragraphs import DIVIDER, END_MARK, fold
 
 POST_CHARS, MIN_SAME_FORM = 12, 3
 """Short lines that have the first so many characters in common are of the same form. If so many lines have one form, and one of
@@ -23,8 +23,8 @@ SALUTATION_CHARS = 250  # the salutation of a letter, after a date or a place, b
 _LINK = re.compile(r"https?:|\bwww\.|\]\(|(?<!\w)/?[ru]/\w")
 _SITE_WORD = re.compile(
     r"\b(?:prompts?|wp|op|(?:up|down)vot\w+|reddit\w*|subreddits?|gilded|gold|silver|platinum|awards|a/n|author'?s? notes?|typos?|grammar|"
-    r"spelling|format\w*|mobile|word ?count|wc|concrit|fan ?fic\w*|fics?|fandoms?|kudos|ao3|wattpad|royal road|r&r|cross-?posted|"
-    r"(?:trigger|content) warnings?|(?:next|last|this) (?:chapter|update)|chapters|sequel|disclaimer|pairings?|first (?:story|fic|attempt|time (?:posting|writing|poster)))\b"
+    r"spelling|format\w*|mobile|word ?count|wc|concrit|fan ?fic\w*|fics?|fandoms?|kudos|ao3|wattpad|royal road|r&r|c&c|cross-?posted|"
+    r"(?:trigger|content) warnings?|(?:next|last|this) (?:chapter|update)|chapters|sequel|disclaimer|pairings?|in (?:the |a |my )?(?:comments?|repl(?:y|ies))|first (?:story|fic|attempt|time (?:posting|writing|poster)))\b"
 )
 """Words of authors about their text and of the sites it stands on; matched against a folded note."""
 
@@ -43,20 +43,50 @@ def may_say(story: str, note: str, text: str) -> bool:
         return False
     if _has_form_of(story, note, text):
         return True
-    folded, said = fold(note), story.lower()
-    if any(not re.search(rf"\b{re.escape(word)}\b", said) for word in _SITE_WORD.findall(folded)):
+    if _is_the_authors(note, story):
         return False
     lines = note.strip().split("\n")
-    if _FEEDBACK.search(folded) and any(DIVIDER.fullmatch(one[:MAX_SHORT]) for one in (lines[0], lines[-1])):
+    if _FEEDBACK.search(fold(note)) and any(
+        DIVIDER.fullmatch(one[:MAX_SHORT]) for one in (lines[0], lines[-1])
+    ):
         return False
     near = story.strip()[-NARRATION_CHARS:]
     you = len(re.findall(r"\byour?\b", fold(near))) / len(near.split())
-    if is_letter(story) or _is_document(story) or you >= MIN_SECOND_PERSON:
+    if _is_letter(story) or _is_document(story) or you >= MIN_SECOND_PERSON:
         return True
     return is_in_first_person(near) and IS_WRITTEN.search(story) is not None
 
 
-def is_letter(text: str) -> bool:
+def num_said(story: str, note: str, text: str, *, at_head: bool) -> int:
+    """How many characters of a note, counted from the side of the story, a `story` may say itself: its lines up to the first divider,
+    heading, or sign that only an author gives; or none."""
+    said: list[str] = []
+    lines = note.splitlines(keepends=True)
+    for line in reversed(lines) if at_head else lines:
+        bare = line.strip(" \n*_")
+        if (
+            DIVIDER.fullmatch(line.strip()[:MAX_SHORT])
+            or END_MARK.fullmatch(bare)
+            or bare[-1:] == ":"
+            or _is_the_authors(line, story)
+        ):
+            break
+        said.append(line)
+    if at_head:
+        said.reverse()
+    part = "".join(said)
+    return len(part) if part.strip() and may_say(story, part, text) else 0
+
+
+def _is_the_authors(note: str, story: str) -> bool:
+    """Whether a note has a link, or a word of authors that the `story` does not use."""
+    said = story.lower()
+    return _LINK.search(note) is not None or any(
+        not re.search(rf"\b{re.escape(word)}\b", said) for word in _SITE_WORD.findall(fold(note))
+    )
+
+
+def _is_letter(text: str) -> bool:
     """Whether a text begins as a letter."""
     return any(_SALUTATION.match(line) for line in text[:SALUTATION_CHARS].split("\n"))
 
