@@ -359,7 +359,7 @@ def _tail(text: str, rule_set: str) -> list[Span]:
     if not story:
         return _spans(note, 0, len(text), score) if note else []
     last = story[-1].paragraph
-    spans = _inline_tail(text, last, rule_set) if story[-1].score > STOP_BELOW else []
+    spans = _inline_tail(text, last, rule_set)
     if note:
         return spans + _spans(note, last.end, len(text), score)
     if spans:
@@ -479,7 +479,7 @@ def _ends_as_story(one: ScoredParagraph, rule_set: str, below: float = STORY_BEL
 
 def _is_scant(note: Sequence[ScoredParagraph]) -> bool:
     """Whether a few words in a paragraph of story are uncertain as a note: a character may say them."""
-    sure = any(evidence >= CERTAIN for one in note for evidence in one.evidence.values())
+    sure = any(sum(one.evidence.values()) >= CERTAIN for one in note)
     return not sure and sum(len(one.paragraph.raw.split()) for one in note) <= SCANT_WORDS
 
 
@@ -503,17 +503,18 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
             if score >= THRESHOLD + (0.0 if one.evidence else UNSIGNED_MARGIN[rule_set]):
                 return _spans([one], story_end, paragraph.end, score)
     scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
+    scores = [one.score for one in scored]
     for one in scored:
-        if not one.evidence:  # a single sentence is too little evidence for the classifier alone
+        if not any(map(str.isalnum, one.paragraph.raw)):  # a closing bracket
+            one.score = 0.0
+        elif not one.evidence:  # a single sentence is too little evidence for the classifier alone
             one.score = min(one.score, -SENTENCE_PRIOR_IN_NOTE)
     first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE, UNSIGNED_MARGIN[rule_set])
     if score < THRESHOLD or first == 0 or first == len(scored) or _is_scant(scored[first:]):
         return []
     rest = scored[first - 1].paragraph.end
-    if 2 * (rest - paragraph.start) < paragraph.end - paragraph.start and all(
-        one.score > STORY_BELOW for one in scored[:first]
-    ):
-        first, rest = 0, paragraph.start
+    if start == paragraph.start and min(scores[:first]) > STORY_BELOW and sum(scores[:first]) > MIN_UNSIGNED:
+        first, rest = 0, start  # all of it is a note
     return _spans(scored[first:], rest, paragraph.end, score)
 
 
