@@ -227,6 +227,7 @@ def score_sites(data: Path) -> None:
         "third_sight_heldout.txt",
         "fourth_sight.txt",
         "fourth_sight_heldout.txt",
+        "fifth_sight.txt",
     ):
         counts: dict[str, list[tuple[int, int, int, int]]] = {}
         for case in site_cases(name):

@@ -9,7 +9,8 @@ each again, 17 of the 60 without a note. The held-out ones are only for the figu
 without a note that look like notes, and 29 notes, written while the kinds of mistakes in `second_sight.txt` were mended.
 `third_sight.txt` has 159 cases in four waves (59, 59, 24 and 17; 67 without a note), each scored before anything was mended for it, and
 `third_sight_heldout.txt` the 17 of the last wave for which nothing was mended. `fourth_sight.txt` and `fourth_sight_heldout.txt` have 15
-each: 9 documents, letters, posts and speeches without a note, and 6 usual notes of r/WritingPrompts.
+each: 9 documents, letters, posts and speeches without a note, and 6 usual notes of r/WritingPrompts. `fifth_sight.txt` has 85 cases in
+two waves (48 and 37; 33 without a note), nearly all in the manner of r/WritingPrompts, each scored before anything was mended for it.
 """
 
 import json

@@ -101,7 +101,9 @@ UNSIGNED_MARGIN = {"reddit": 1.0, "web": 1.0, "ao3": 1.6, "fanfiction": 1.6, "wa
 """What is added to `THRESHOLD` if no rule found a sign, or if no divider follows a note at the head; by rule set."""
 
 MIN_AFTER = -3.0
-"""A paragraph is not a note if the paragraphs after it add up to less than this."""
+"""A paragraph is not a note if the paragraphs after it add up to less than this, or than twice this if it scores `SURE` or more."""
+
+SURE = 10.0
 
 MAX_STORY_WITHIN, MAX_STORY_WITHIN_HEAD = 5.0, 12.0
 """A note does not extend over paragraphs of story with more evidence than this; at the head, where authors introduce a story in
@@ -130,6 +132,9 @@ _HEADING = re.compile(
 
 _NUMBERED = re.compile(r"\b(?:chapter|part|book|episode) (?:\d|[ivxl]+\b)", re.IGNORECASE)
 MAX_HEADING = 80
+
+MIN_TITLE, LEAST_BELOW_TITLE = 1.5, -5.0
+"""The least score of a title of a note in bold or as a heading, and of a paragraph without a sign between it and the divider."""
 
 MIN_LINKS = 2
 """A note of so many links is a list of other stories or parts, or the author's pages."""
@@ -264,9 +269,9 @@ def _best_suffix(
             score += DIVIDER_BEFORE
         if later_signed and not section_signed:
             score += UNSIGNED_SECTION
-        if score > best_score and after > MIN_AFTER:
+        if score > best_score and after > (2 * MIN_AFTER if one.score >= SURE else MIN_AFTER):
             best, best_score = first, score
-        elif score < best_score - max_story:
+        elif score < best_score - max_story and (best < len(scored) or whole < 2 * MIN_AFTER):
             break
     signed = any(one.evidence for one in scored[best:])
     if best_score < (MIN_DOUBTED if signed else THRESHOLD + margin):
@@ -285,7 +290,7 @@ def _score_together(scored: Sequence[ScoredParagraph]) -> None:
         if before.is_bare_label:
             one.score = max(one.score, AFTER_LABEL)
             one.is_under_label = True
-        elif before.introduces and one.evidence:
+        elif before.introduces and one.evidence and "link" not in one.evidence:
             one.score = min(one.score, INTRODUCED)
         if one.paragraph.raw[0] == "|":  # a row of a table
             one.score = max(one.score, 0.0)
@@ -470,7 +475,9 @@ def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
 
 def _ends_as_story(one: ScoredParagraph, rule_set: str, below: float = STORY_BELOW) -> bool:
     """Whether a paragraph with signs of a note ends with a sentence of story, which scores less than `below`."""
-    if one.is_under_label or one.evidence.get("story_header", 0.0) >= CERTAIN:
+    if one.is_under_label or any(
+        one.evidence.get(rule, 0.0) >= CERTAIN for rule in ("story_header", "prompt")
+    ):
         return False
     *others, ending = pieces(one.paragraph.raw, 0, len(one.paragraph.raw))
     last = score_paragraph(ending, rule_set, "head")
@@ -556,13 +563,16 @@ def _head(text: str, rule_set: str) -> list[Span]:
 
 def _extend_to_divider(scored: Sequence[ScoredParagraph], first: int) -> int:
     """The start of a note at the head, in paragraphs from the story to the beginning of the text, which extends to the divider below it
-    if it has links and no paragraph between reads as story."""
+    if it has links and no paragraph between reads as story. Below a title of its own, it may read so, but has no speech."""
     if _num_links(scored[first:]) < MIN_LINKS:
         return first
+    title = scored[-1]
+    is_titled = title.paragraph.raw[0] in "*#" and title.score >= MIN_TITLE and not _is_heading(title)
+    least = LEAST_BELOW_TITLE if is_titled else STORY_AT_END
     for i in range(first - 1, max(0, first - 1 - MAX_UNSIGNED), -1):
         if scored[i].paragraph.is_divider:
             return i
-        if scored[i].score < STORY_AT_END:
+        if scored[i].score < least:
             break
     return first
 
@@ -576,7 +586,10 @@ def _may_be_narrated(note: Sequence[ScoredParagraph]) -> bool:
 def _is_heading(one: ScoredParagraph) -> bool:
     raw = one.paragraph.raw
     return (
-        not one.evidence and len(raw) <= MAX_HEADING and (raw[0] == "#" or _NUMBERED.search(raw) is not None)
+        not one.evidence
+        and len(raw) <= MAX_HEADING
+        and raw.rstrip("*")[-1:] != ":"
+        and (raw[0] == "#" or _NUMBERED.search(raw) is not None)
     )
 
 

@@ -20,7 +20,7 @@ one with this share of "you" and "your" in its words is spoken to somebody."""
 
 SALUTATION_CHARS = 250  # the salutation of a letter, after a date or a place, begins within these
 
-_LINK = re.compile(r"https?:|\bwww\.|\]\(|(?<!\w)/?[ru]/\w")
+_LINK = re.compile(r"https?:|\bwww\.|\]\(|(?<!\w)/?[ru]/\w|\w\.(?:com|org|net)\b")
 _SITE_WORD = re.compile(
     r"\b(?:prompts?|wp|op|(?:up|down)vot\w+|reddit\w*|subreddits?|gilded|gold|silver|platinum|awards|a/n|author'?s? notes?|typos?|grammar|"
     r"spelling|format\w*|mobile|word ?count|wc|concrit|fan ?fic\w*|fics?|fandoms?|kudos|ao3|wattpad|royal road|r&r|c&c|cross-?posted|"

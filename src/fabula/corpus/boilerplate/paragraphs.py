@@ -8,7 +8,7 @@ from itertools import pairwise
 # A run of at least three divider characters (`----`, `* * *`, `\____`, `~~-----~~`), or one alone in its paragraph.
 # Also letters that are used like them (`xXxXxXx`, `-o-o-o-`), and lines of symbols or emoji (`♡♡♡`).
 DIVIDER = re.compile(
-    r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\/]\s?){3,400}|[-–—*~#=_]{1,2}|…|&nbsp;|&#x200[bB];|\u200b"
+    r"[\s>]*(?:(?:[-–—_*=~#+•·.^\\/]\s?){3,400}|[-–—*~#=_]{1,2}|\.|…|&nbsp;|&#x200[bB];|\u200b"
     r"|(?:[xX]\s?){3,80}|[-~*.=]{0,3}(?:[xXoO0][-~*.= ]{0,3}){5,80}|[-~*=]{1,3}[xXoO0][-~*=]{1,3}|-?(?:[xXoO0]-){3,40}|(?:[\u2042\u2190-\u21ff\u2500-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]\ufe0f?\s?){1,40})\s*"
 )
 END_MARK = re.compile(r"[\s*_~=–—-]{0,8}(?:the end|fin|finis|end)[.!]{0,3}[\s*_~=–—-]{0,8}", re.IGNORECASE)
