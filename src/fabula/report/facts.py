@@ -97,9 +97,9 @@ def verdict_facts(records: ModelRecords) -> list[tuple[str, str]]:
     verdict = records.metrics.verdict
     parts = [
         ("Result", [verdict.headline]),
-        ("But", verdict.doubts),
-        ("Learned", verdict.learned),
-        ("Not learned", verdict.not_learned),
+        ("Limits", verdict.doubts),
+        ("Like people", verdict.learned),
+        ("Unlike people", verdict.not_learned),
     ]
     return [(label, " ".join(sentences)) for label, sentences in parts if sentences]
 
