@@ -94,6 +94,8 @@ def describe_problem(error: "ErrorDetails") -> str:
         }
         return plain.format_map(bounds)
     message = error["msg"].removeprefix("Value error, ").rstrip(".")
+    if choices := message.partition(" is not one of ")[2]:
+        return f"must be one of {choices}"
     return "is refused: " + message[:1].lower() + message[1:]
 
 

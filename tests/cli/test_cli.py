@@ -33,6 +33,16 @@ def test_no_arguments_show_help():
     assert result.returncode == 0
     for name in ("run", "clean", "train", "evaluate", "write"):
         assert name in result.stdout
+    assert command("help").stdout == result.stdout
+    assert command("help", "write").stdout == command("write", "--help").stdout
+
+
+def test_help_fits_a_narrow_terminal():
+    result = command(COLUMNS="80")
+    assert "..." not in result.stdout.partition("Commands:")[2]  # no summary is cut
+    result = command("write", "--help", COLUMNS="80")
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
+    assert "--dry-allowed-length" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,8 @@ def test_a_mistyped_word_is_refused_with_a_suggestion(arguments: list[str], sugg
         (["serve", "m", "--port", "65536"], "--port = '65536' must be at most 65535"),
         (["write", "m", "--seed", "1.5"], "--seed = '1.5' must be a whole number"),
         (["run", "--max-minutes", "soon"], "--max-minutes = 'soon' must be a number"),
+        (["clean", "s.txt", "--copies", "maybe"], "one of 'drop', 'keep', 'ignore'; `"),
+        (["run", "--base"], "fabula: error: option '--base' requires an argument"),
     ],
 )
 def test_a_bad_value_is_refused_in_plain_words(arguments: list[str], problem: str, tmp_path):

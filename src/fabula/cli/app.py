@@ -109,6 +109,8 @@ def main() -> None:
     """Run the command line. Exit codes: 0 success, 2 an error that the user can correct, 130 interrupted, 1 an internal
     error."""
     arguments = globals_first(sys.argv[1:])
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     debug = "--debug" in arguments
     for number in STOP_SIGNALS:
         signal.signal(number, stop_like_ctrl_c)
@@ -174,7 +176,7 @@ def usage_problem(error: Any) -> str:
     message = error.format_message().rstrip(".")
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is None:
-        return message
+        return f"{message[0].lower()}{message[1:]}"
     mistyped = getattr(error, "option_name", None)
     if mistyped and message.startswith("No such option"):
         known = [

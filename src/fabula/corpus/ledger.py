@@ -191,6 +191,8 @@ def read_decisions(path: str | Path) -> dict[str, list[Decided]]:
     decisions: dict[str, list[Decided]] = {}
     try:
         rows = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise FabulaError("no such file", where=path) from None
     except (OSError, UnicodeDecodeError):
         raise FabulaError("this review file cannot be read", where=path) from None
     for number, row in enumerate(rows, 1):

@@ -27,9 +27,18 @@ def path_of(source: str | Path) -> Path:
     try:
         from upath import UPath
 
-        return cast(Path, UPath(source))
+        path = UPath(source)
     except (ImportError, ValueError) as error:
         raise missing_extra(f"this kind of address cannot be read ({error})", "scale", where=source) from None
+    try:
+        _ = cast(Any, path).fs  # imports the library for this kind of address
+    except ImportError as error:
+        raise FabulaError(
+            f"this kind of address cannot be read ({error})",
+            where=source,
+            hint="install what it names, or download the file and name that",
+        ) from None
+    return cast(Path, path)
 
 
 def stamp(path: Path) -> str:
