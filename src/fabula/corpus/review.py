@@ -17,6 +17,7 @@ from fabula.corpus.ledger import DroppedRow, Removal
 from fabula.corpus.normalise import REPAIRS
 from fabula.corpus.options import Filters
 from fabula.corpus.stages import CleanedStory
+from fabula.formatting import format_percent
 from fabula.results import CleaningCounts
 from fabula.story import Story, count_words
 
@@ -162,6 +163,7 @@ class Review:
         )
         environment.filters["code"] = _code
         environment.filters["certainty"] = certainty
+        environment.filters["percent"] = format_percent
         words = counts.words_kept + counts.words_removed
         rules = [
             {
