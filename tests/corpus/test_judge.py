@@ -67,7 +67,7 @@ def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
     texts = [f"\\pard\\fs24 {story(number)}\\par" for number in range(6)]
     path = stories_file(tmp_path / "a.jsonl", texts)
     with pytest.raises(
-        FabulaError, match=r"100% of the stories hold markup or tags \(the first: a.jsonl:1\)"
+        FabulaError, match=r"100\u00a0% of the stories hold markup or tags \(the first: a.jsonl:1\)"
     ):
         clean(path, tmp_path / "out", rules="none")
     assert not (tmp_path / "out").exists()
@@ -76,7 +76,7 @@ def test_markup_in_most_stories_stops(tmp_path: Path) -> None:
 
 def test_a_mark_in_most_stories_stops(tmp_path: Path) -> None:
     texts = [f"A stranger sells lamp {n}. <endprompt> {story(n)}" for n in range(6)]
-    with pytest.raises(FabulaError, match="the mark '<endprompt>' is in 100% of the stories"):
+    with pytest.raises(FabulaError, match="the mark '<endprompt>' is in 100\u00a0% of the stories"):
         clean(stories_file(tmp_path / "a.jsonl", texts), tmp_path / "out")
     assert clean(stories_file(tmp_path / "a.jsonl", texts), tmp_path / "out", force=True)
 
@@ -88,7 +88,7 @@ def test_a_tag_of_html_is_no_mark(tmp_path: Path) -> None:
 
 def test_control_characters_in_most_stories_stop(tmp_path: Path) -> None:
     path = stories_file(tmp_path / "a.jsonl", [story(number).replace("e", "\x02") for number in range(6)])
-    with pytest.raises(FabulaError, match="100% of the stories hold control characters"):
+    with pytest.raises(FabulaError, match="100\u00a0% of the stories hold control characters"):
         clean(path, tmp_path / "out", rules="none")
 
 
@@ -96,7 +96,7 @@ def test_a_line_of_most_stories_is_named(tmp_path: Path) -> None:
     texts = [f"{story(number)}\n\nContinue to the next part" for number in range(9)]
     path = stories_file(tmp_path / "a.jsonl", texts)
     warnings = clean(path, tmp_path / "out", rules="none", copies="ignore").counts.warnings
-    assert any("'Continue to the next part' is a line in 100%" in warning for warning in warnings)
+    assert any("'Continue to the next part' is a line in 100\u00a0%" in warning for warning in warnings)
 
 
 def test_warnings(tmp_path: Path) -> None:

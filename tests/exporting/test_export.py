@@ -271,7 +271,7 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(
         write(other, out, quantize)
 
     monkeypatch.setattr(ctranslate2_format, "write", damaged)
-    with pytest.raises(FabulaError, match=r"worse than the original.*the limit is 1\.00%"):
+    with pytest.raises(FabulaError, match=r"worse than the original.*the limit is 1\.00\u00a0%"):
         export(model, "ctranslate2", out=tmp_path / "out", quantize="float32")
     assert not list(tmp_path.glob("out*"))
 

@@ -12,6 +12,7 @@ from fabula.corpus.filters import language_of
 from fabula.corpus.formats.base import ReaderRemoval
 from fabula.corpus.splitting.pages import is_in_sentence, numbers_alone
 from fabula.errors import FabulaError
+from fabula.formatting import format_percent
 from fabula.results import CleaningCounts
 from fabula.story import Story
 
@@ -254,12 +255,14 @@ def judge(
     for oddity, saying in _SAYINGS.items():
         if examined.share(oddity) >= MANY:
             where = examined.examples[oddity]
-            warnings.append(f"{examined.share(oddity):.0%} of the stories {saying} (the first: {where})")
+            warnings.append(
+                f"{format_percent(examined.share(oddity), 0)} of the stories {saying} (the first: {where})"
+            )
     line, times = examined.lines.most_common(1)[0] if examined.lines else ("", 0)
     if times >= max(5, FLAGRANT * examined.num_examined):
         share = times / examined.num_examined
         warnings.append(
-            f"{line!r} is a line in {share:.0%} of the stories: you can remove it with a rule of your own (--rules)"
+            f"{line!r} is a line in {format_percent(share, 0)} of the stories: you can remove it with a rule of your own (--rules)"
         )
     if median_words < FEW_WORDS:
         warnings.append(
@@ -268,15 +271,17 @@ def judge(
     if num_copies > MANY * (num_kept + num_copies) and num_kept + num_copies >= MIN_STORIES:
         share = num_copies / (num_kept + num_copies)
         warnings.append(
-            f"{share:.0%} of the stories were dropped as copies of others (see --copies and --similarity)"
+            f"{format_percent(share, 0)} of the stories were dropped as copies of others (see --copies and --similarity)"
         )
     stories, words, asked = held_out
     far = max(0.03, min(0.1, asked / 2), 1.5 / num_kept)
     if abs(stories - asked) > far:
-        warnings.append(f"{stories:.0%} of the stories are held out, where {asked:.0%} were asked for")
+        warnings.append(
+            f"{format_percent(stories, 0)} of the stories are held out, where {format_percent(asked, 0)} were asked for"
+        )
     elif abs(words - asked) > 2 * far:
         warnings.append(
-            f"the held-out stories have {words:.0%} of the words, where {asked:.0%} were asked for"
+            f"the held-out stories have {format_percent(words, 0)} of the words, where {format_percent(asked, 0)} were asked for"
         )
     common = examined.scripts.most_common()
     others = sum(count for _, count in common[1:])
@@ -311,14 +316,14 @@ def stop_if_flagrant(examined: Examination, source: str) -> None:
     for oddity in ("markup", "json", "codes", "binary"):
         if examined.share(oddity) >= FLAGRANT:
             raise FabulaError(
-                f"{examined.share(oddity):.0%} of the stories {_SAYINGS[oddity]} (the first: {examined.examples[oddity]})",
+                f"{format_percent(examined.share(oddity), 0)} of the stories {_SAYINGS[oddity]} (the first: {examined.examples[oddity]})",
                 where=source,
                 hint="see whether --format names the right format, or add --force to take them as they are",
             )
     tag, times = examined.tags.most_common(1)[0] if examined.tags else ("", 0)
     if times >= max(3, FLAGRANT * examined.num_examined):
         raise FabulaError(
-            f"the mark {tag!r} is in {times / examined.num_examined:.0%} of the stories",
+            f"the mark {tag!r} is in {format_percent(times / examined.num_examined, 0)} of the stories",
             where=source,
             hint="write what stands before and behind it in columns of their own, or add --force to take it as text",
         )

@@ -15,6 +15,7 @@ from fabula.corpus.store import open_corpus
 from fabula.errors import FabulaError, did_you_mean
 from fabula.exporting.fidelity import Fidelity, compare, longest_contexts
 from fabula.files import atomic_folder, check_is_ours, library_versions, write_json
+from fabula.formatting import format_percent
 from fabula.install import missing_extra, missing_requirements
 from fabula.models.find import find_model
 from fabula.models.load import context_length_of, load_model
@@ -111,8 +112,8 @@ def export(
         fidelity, described = _verify(folder, partial, format_module, chosen.max_logits, text)
         if not fidelity.share_lost <= max_loss:
             raise FabulaError(
-                f"the {to} model in {quantize} predicts {fidelity.share_lost:.2%} worse than the original (KL"
-                f" {fidelity.kl:.4f} nats per token); the limit is {max_loss:.2%}",
+                f"the {to} model in {quantize} predicts {format_percent(fidelity.share_lost, 2)} worse than the original (KL"
+                f" {fidelity.kl:.4f} nats per token); the limit is {format_percent(max_loss, 2)}",
                 hint="choose a finer --quantize, or allow more with --max-loss",
             )
         result = ExportResult(
