@@ -185,8 +185,6 @@ def stage_of(report: dict[str, Any], before: str) -> str:
         return max(before, "tune", key=STAGES.index)
     if stage == "evaluate" and not report["message"]:
         return before  # scores that the tuning asks for, too
-    if stage == "memorise":
-        return before
     return "prepare" if stage == "tokenise" or (stage == "train" and not report["total"]) else stage
 
 

@@ -83,7 +83,7 @@ def find_copied_passages(
     for block in blocks_of(training(), block_bytes):
         match_block(text, block, num_stories, best)
         num_stories += len(block)
-        on_progress(Progress("memorise", num_stories, unit="stories"))
+        on_progress(Progress("evaluate", num_stories, unit="training stories searched for copies"))
     return text.copying(best, training, min_chars)
 
 
