@@ -59,3 +59,4 @@ def test_a_curve_that_goes_up_and_down_is_noise():
 def test_stories_that_make_it_worse_are_said_to():
     bits, _, doubling = compare_scores(scores_of([1.4, 1.5, 1.6], 0.001), NUM_STORIES, clusters())
     assert "made it worse" in conclude(bits, NUM_STORIES, doubling)
+    assert "read only 45\u00a0% of them" in conclude(bits, NUM_STORIES, doubling, num_epochs=0.45)

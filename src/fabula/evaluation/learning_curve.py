@@ -6,7 +6,7 @@ import numpy as np
 
 from fabula.evaluation.intervals import Bootstrap
 from fabula.evaluation.likelihood import TextScores
-from fabula.formatting import format_estimate, format_number
+from fabula.formatting import format_estimate, format_number, format_percent
 from fabula.results import Estimate
 
 
@@ -55,8 +55,19 @@ def is_noise(bits: Sequence[Estimate], doubling: Estimate) -> bool:
     return doubling.value > 0 and sorted(values, reverse=True) != values
 
 
-def conclude(bits: Sequence[Estimate], num_stories: Sequence[int], doubling: Estimate) -> str:
-    """What a curve says about more stories."""
+def conclude(
+    bits: Sequence[Estimate], num_stories: Sequence[int], doubling: Estimate, num_epochs: float = 1.0
+) -> str:
+    """What a curve says about more stories.
+
+    Args:
+        num_epochs: passes over all stories that the training on all of them made.
+    """
+    if num_epochs < 0.99:
+        return (
+            f"This says nothing about more stories: the training on all of them read only {format_percent(num_epochs, 0)} of"
+            " them. Give it more time (--max-minutes)."
+        )
     fewest, most = format_number(num_stories[0]), format_number(num_stories[-1])
     if is_noise(bits, doubling):
         return (

@@ -337,6 +337,7 @@ def score_parts(
     )
     median, unusual = find_unusual(read, sum_scores(own))
     num_stories = [part.corpus.num_stories("train") for part in parts]
+    summary = training_of(parts[-1].model)
     bits, differences, doubling = compare_scores(
         scores, num_stories, [cluster_of(story) for story in held_out]
     )
@@ -359,7 +360,7 @@ def score_parts(
         num_held_out=len(held_out),
         points=points,
         doubling=doubling,
-        conclusion=conclude(bits, num_stories, doubling),
+        conclusion=conclude(bits, num_stories, doubling, summary.num_epochs if summary else 1.0),
         num_read=len(read),
         median_bits_per_byte=median,
         unusual=unusual,

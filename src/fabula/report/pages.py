@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fabula.formatting import (
+    count_stories,
     format_duration,
     format_estimate,
     format_interval,
@@ -114,6 +115,7 @@ def environment() -> Any:
         "options": options,
         "percent": format_percent,
         "settings": state_settings,
+        "stories": count_stories,
     }
     return templates
 
