@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise, takewhile
+from itertools import pairwise
 
 from fabula.corpus.boilerplate import middle
 from fabula.corpus.boilerplate.classifier import log_odds, words
@@ -106,8 +106,8 @@ MIN_AFTER = -3.0
 SURE = 10.0
 
 MAX_STORY_WITHIN, MAX_STORY_WITHIN_HEAD = 5.0, 12.0
-"""A note does not extend over paragraphs of story with more evidence than this; at the head, where authors introduce a story in
-many paragraphs, it is more."""
+"""A note does not extend over paragraphs of story with more evidence than this; above the first divider,
+where authors introduce a story in many paragraphs, it is more."""
 
 SCANT_WORDS = 4
 """This many words or fewer at the end of a paragraph of story are a note only if a sign is certain."""
@@ -195,14 +195,13 @@ def _without_said(story: str, run: list[Span], text: str, *, at_head: bool) -> l
     """The spans of a note, of which the story may say all, or those beside it that a narrator may give, themselves doubted."""
     if not run:
         return []
-    if may_say(story, text[run[0].start : run[-1].end], text):
+    start, end = run[0].start, run[-1].end
+    if may_say(story, text[start:end], text):
         return _doubted(run)
-    narrated = takewhile(lambda span: span.rule in SAID, reversed(run) if at_head else run)
-    beside = sorted(narrated, key=lambda span: span.start)
-    if not beside:
+    beside = run[-1] if at_head else run[0]
+    num = num_said(story, text[start:end], text, at_head=at_head) if beside.rule in SAID else 0
+    if not num:
         return run
-    start, end = beside[0].start, beside[-1].end
-    num = num_said(story, text[start:end], text, at_head=at_head)
     cut = end - num if at_head else start + num
     before = [replace(span, end=min(span.end, cut)) for span in run if span.start < cut]
     after = [replace(span, start=max(span.start, cut)) for span in run if span.end > cut]
@@ -257,6 +256,7 @@ def _best_suffix(
         one = scored[first]
         if one.paragraph.is_divider:
             section_signed, later_signed = False, section_signed or later_signed
+            max_story = MAX_STORY_WITHIN
             continue
         section_signed = section_signed or bool(one.evidence)
         if one.is_note:
@@ -399,6 +399,10 @@ def _skip_unsigned(
     while first + 1 < len(scored) and not _is_divided(scored, first):
         one, below = scored[first], scored[first + 1]
         may_be_story = (label_first and below.is_labelled) or (narrated and says_i(one.paragraph.raw))
+        if not label_first and sum(bool(other.evidence) for other in scored[first + 1 :]) == 1:
+            may_be_story = may_be_story or bool(
+                scored[-1].evidence.keys() & {"promotion", "link", "part_link"}
+            )
         least = MIN_UNSIGNED if may_be_story else MIN_BESIDE_STORY
         if one.evidence or one.is_under_label or one.score >= least:
             break
@@ -564,7 +568,7 @@ def _head(text: str, rule_set: str) -> list[Span]:
 def _extend_to_divider(scored: Sequence[ScoredParagraph], first: int) -> int:
     """The start of a note at the head, in paragraphs from the story to the beginning of the text, which extends to the divider below it
     if it has links and no paragraph between reads as story. Below a title of its own, it may read so, but has no speech."""
-    if _num_links(scored[first:]) < MIN_LINKS:
+    if _is_divided(scored, first) or _num_links(scored[first:]) < MIN_LINKS:
         return first
     title = scored[-1]
     is_titled = title.paragraph.raw[0] in "*#" and title.score >= MIN_TITLE and not _is_heading(title)

@@ -23,7 +23,7 @@ SALUTATION_CHARS = 250  # the salutation of a letter, after a date or a place, b
 _LINK = re.compile(r"https?:|\bwww\.|\]\(|(?<!\w)/?[ru]/\w|\w\.(?:com|org|net)\b")
 _SITE_WORD = re.compile(
     r"\b(?:prompts?|wp|op|(?:up|down)vot\w+|reddit\w*|subreddits?|gilded|gold|silver|platinum|awards|a/n|author'?s? notes?|typos?|grammar|"
-    r"spelling|format\w*|mobile|word ?count|wc|concrit|fan ?fic\w*|fics?|fandoms?|kudos|ao3|wattpad|royal road|r&r|c&c|cross-?posted|"
+    r"spelling|format\w*|mobile|word ?count|wc|concrit|fan ?fic\w*|fics?|fandoms?|kudos|ao3|wattpad|royal road|r&r|c&c|cw|tl;?dr|lol|haha|lmao|dms?|litrpg|obligatory|mods|first draft|flash fiction|challenge|(?:native|first|second|third) language|native speaker|prev|previous parts?|cross-?posted|"
     r"(?:trigger|content) warnings?|(?:next|last|this) (?:chapter|update)|chapters|sequel|disclaimer|pairings?|in (?:the |a |my )?(?:comments?|repl(?:y|ies))|first (?:story|fic|attempt|time (?:posting|writing|poster)))\b"
 )
 """Words of authors about their text and of the sites it stands on; matched against a folded note."""

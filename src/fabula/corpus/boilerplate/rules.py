@@ -639,6 +639,16 @@ RULE_LIST: tuple[Rule, ...] = (
                 r"i'm (?:half asleep|really tired|so tired|super tired|drunk|at work|off to bed|going to (?:bed|sleep)|on (?:break|lunch|my (?:break|lunch)))|\b(?:will|i'll) finish (?:later|this|it|when)|(?:got to|gotta|have to) (?:go|get|run|head)(?: back)? (?:to (?:bed|work|sleep|class|school)|now)",
             ),
             sign(LIKELY, "see what i did", r"\bsee what i did there\b"),
+            sign(
+                STRONG,
+                "challenge|word list|sentence block|constraint|theme thursday|defining",
+                r"\b(?:flash fiction|seus|micro ?fiction) challenge\b|^\W{0,4}(?:for|my entry for) (?:the |this )?[^.!?]{0,30}\bchallenge\b|\b(?:word list|sentence blocks?|constraints?|defining (?:features?|genre)) ?:|\btheme thursday\b",
+            ),
+            sign(
+                STRONG,
+                "you know|hotline|lifeline|crisis|text ",
+                r"\bif you(?:'re| are)? or (?:someone|anyone|somebody) you know\b|\bsuicide (?:prevention|hotline|lifeline)|\bcrisis (?:text )?line\b|\btext \w{2,10} to \d{5,6}\b",
+            ),
             sign(LIKELY, "brought to you", r"brought to you (?:by|from)"),
             sign(LIKELY, "my best", r"(?:^|[.!?] )(?:probably |definitely |certainly )?not my best\b"),
             sign(

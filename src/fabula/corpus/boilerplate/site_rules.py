@@ -62,7 +62,7 @@ SITE_RULES: tuple[Rule, ...] = (
                 r"^\W{0,4}(?:(?:(?:chapter|work) text|kudos|bookmark(?:s|ed)?|comments?|vote[sd]?|share|repl(?:y|ies)|remove|donate|advertisements?|achievements|"
                 r"twitter|facebook|pinterest|tumblr|reddit|print|e-?mail|related|(?:previous|next|first|last) chapter|(?:older|newer|previous|next|recent) posts?|fiction index|"
                 r"chapter index|unsubscribe|update preferences|view (?:this email |it )?in (?:your|a) browser|download|follow(?:ers)?|"
-                r"favou?rites?|subscribe|likes?|like this:?|like loading|leave a comment|permalink|font settings|table of contents|continue reading(?: next part)?|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…-]{0,5}){1,6}$",
+                r"favou?rites?|subscribe|likes?|like this[:?]?|share (?:it|this)|like loading|leave a comment|permalink|font settings|table of contents|continue reading(?: next part)?|&)(?: ?\(?\d{1,6}\)?)?[\s|·,•.:/&…!\[\]-]{0,5}){1,6}$",
             ),
             sign(CERTAIN, "see the end", r"^\W{0,4}see the end of the (?:work|chapter) for\b"),
             sign(
@@ -95,10 +95,11 @@ SITE_RULES: tuple[Rule, ...] = (
             ),
             sign(
                 LIKELY,
-                "everyone|guys|all|loves|lovelies|no hate|update|guest|did any|see that coming",
+                "everyone|guys|all|loves|lovelies|no hate|update|guest|did any|see that coming|chapter|you've read",
                 r"\bdid any(?:one|body) (?:see|guess|expect|catch) (?:that|this|it)\b[^.!]{0,20}\?|\bsee that coming\?",
                 r"^\W{0,4}(?:hey+|hi+|hello+|heya)\W{1,3}(?:everyone|everybody|guys|y'all|you all|my loves|lovelies)\b",
                 r"^\W{0,4}guest(?: reviewer)?(?: ?\(?\d\)?)? ?:",
+                r"\b(?:double|bonus|extra) chapter\b|\bmake sure (?:that )?you(?:'ve| have) read\b",
                 r"\bno hate\b|\bupdates? (?:every|on) \w{2,9}days?\b",
             ),
             sign(
