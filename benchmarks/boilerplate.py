@@ -228,6 +228,8 @@ def score_sites(data: Path) -> None:
         "fourth_sight.txt",
         "fourth_sight_heldout.txt",
         "fifth_sight.txt",
+        "sixth_sight.txt",
+        "sixth_sight_heldout.txt",
     ):
         counts: dict[str, list[tuple[int, int, int, int]]] = {}
         for case in site_cases(name):
