@@ -395,6 +395,13 @@ def test_templates_links_and_properties_beside_stories_are_passed_over(tmp_path:
     }  # fmt: skip
 
 
+def test_numbers_alone_are_chapters_in_markdown(tmp_path: Path):
+    chapters = ["\n\n".join([f"*And* so {tale}", *[tale] * 3]).replace("\n", "\n\n") for tale in TALES]
+    content = "\n\n".join(f"{k}.\n\n{tale}" for k, tale in enumerate(chapters, 1))
+    stories = read(tmp_path / "a.md", content)
+    assert [(story.title, story.part) for story in stories] == [(f"{k}.", k) for k in range(1, 7)]
+
+
 def test_a_list_of_the_other_files_is_passed_over(tmp_path: Path):
     for k, tale in enumerate(TALES):
         (tmp_path / f"TALE{k}.TXT").write_text(tale)

@@ -203,7 +203,7 @@ def test_a_mark_within_lines_can_be_typed(tmp_path: Path, mark: str) -> None:
 
 @pytest.mark.parametrize("join", ["\n", "\n\n"])
 def test_paragraphs_that_go_on_from_one_to_the_next_are_asked_about(tmp_path: Path, join: str) -> None:
-    long = [" ".join(SENTENCES[k:] + SENTENCES[:k]) for k in range(12)]
+    long = [" ".join([*SENTENCES[k:], *SENTENCES[:k]]) for k in range(12)]
     assert len(starts(source_of(tmp_path, join.join(long)))) == 12
     with pytest.raises(FabulaError, match="--split-at files"):
         source_of(tmp_path, join.join(f"Then {text}" if k % 4 == 3 else text for k, text in enumerate(long)))

@@ -85,6 +85,8 @@ def test_docx_lines_that_look_like_headings_are_headings_if_there_are_no_others(
         "Boots",
         "Salt",
     ]
+    larger = body + paragraph("Ebb", run='<w:b/><w:sz w:val="40"/>') + paragraph(TALE)
+    assert [block.text for block in read(docx(larger)).blocks if block.kind == "heading"][-1] == "Ebb"
     notes = "".join(paragraph("Author's note:", **head) + paragraph(TALE) * 3 for _ in range(3))
     assert not [block for block in read(docx(notes)).blocks if block.kind == "heading"]
 

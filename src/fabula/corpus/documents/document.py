@@ -229,7 +229,17 @@ class Collector:
             if 2 <= len(places) <= len(blocks) / 3 and len(texts) == len(places) and runs <= len(places) / 2:
                 for at in places:
                     blocks[at] = replace(blocks[at], kind="heading", level=level)
-        if not any(block.kind == "heading" for block in blocks):
+        num_found = sum(block.kind == "heading" for block in blocks)
+        lone = [
+            places[0]
+            for look, places in found.items()
+            if len(places) == 1 and look[0] not in (OWN_STYLE, CAPITALS)
+        ]
+        for at in lone if num_found > 2 else ():  # a title in a size of its own
+            after = blocks[at + 1].kind if at + 1 < len(blocks) else ""
+            if after == "paragraph":
+                blocks[at] = replace(blocks[at], kind="heading", level=level)
+        if not num_found:
             for at in self._titles():
                 blocks[at] = replace(blocks[at], kind="heading", level=level)
         return blocks

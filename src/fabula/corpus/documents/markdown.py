@@ -31,7 +31,7 @@ def markdown_blocks(text: str, lines_before: int = 0) -> list[Block]:
     # Writers indent paragraphs with spaces, which does not mean code.
     text = re.sub(r"(?m)^[ \t\u3000]+(?=\S)", "", text)
     # and lines that begin with a year or a number are not lists
-    text = re.sub(r"(?m)^(\d{1,4})([.)]) ", r"\1\\\2 ", text)
+    text = re.sub(r"(?m)^(\d{1,4})([.)])(?=\s)", r"\1\\\2", text)
     text = _RULE_TAG.sub("\n\n* * *\n\n", _TAG.sub("", _BREAK_TAG.sub("\n", text))) if "<" in text else text
     text = _UNDERLINED.sub(r"# \1\n", text)
     collector = Collector()
