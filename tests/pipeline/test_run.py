@@ -108,6 +108,7 @@ def test_a_run_goes_the_whole_way(work: Path, fabula: Command):
     stamp = (folder / "model" / "model.safetensors").stat().st_mtime_ns
     again = fabula(*RUN)
     assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("This run was finished before")
     assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == stamp
     assert results(folder) == before
 

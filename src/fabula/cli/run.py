@@ -15,6 +15,7 @@ from fabula.errors import FabulaError
 from fabula.formatting import format_duration
 from fabula.install import command
 from fabula.progress import silent
+from fabula.results import METRICS
 
 
 @with_options
@@ -59,7 +60,7 @@ def run(
     from fabula.pipeline.run import read_arguments, train_model
     from fabula.pipeline.run import run as run_pipeline
 
-    began = time.monotonic()
+    began, started = time.monotonic(), time.time()
     if os.environ.get("WORLD_SIZE", "1") != "1" and out is None:
         raise FabulaError("several processes cannot choose the run's folder", hint="name it with --out")
     if os.environ.get("RANK", "0") != "0" and out is not None:
@@ -77,7 +78,9 @@ def run(
             decisions=decisions,
             on_progress=terminal,
         )
-    print(f"Done in {format_duration(time.monotonic() - began)}.")
+    is_new = (result.folder / METRICS).stat().st_mtime >= started
+    duration = format_duration(time.monotonic() - began)
+    print(f"Done in {duration}." if is_new else "This run was finished before, and nothing in it has changed.")
     print(f"  report   {result.report}")
     print(f"  model    {result.model}")
     print(f"  samples  {result.samples}")
