@@ -80,7 +80,9 @@ def run(
         )
     is_new = (result.folder / METRICS).stat().st_mtime >= started
     duration = format_duration(time.monotonic() - began)
-    print(f"Done in {duration}." if is_new else "This run was finished before, and nothing in it has changed.")
+    print(
+        f"Done in {duration}." if is_new else "This run was finished before, and nothing in it has changed."
+    )
     print(f"  report   {result.report}")
     print(f"  model    {result.model}")
     print(f"  samples  {result.samples}")
