@@ -649,6 +649,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 "you know|hotline|lifeline|crisis|text ",
                 r"\bif you(?:'re| are)? or (?:someone|anyone|somebody) you know\b|\bsuicide (?:prevention|hotline|lifeline)|\bcrisis (?:text )?line\b|\btext \w{2,10} to \d{5,6}\b",
             ),
+            sign(LIKELY, "fanfic|fan fic|ao3|kudos", r"\b(?:fan ?fic\w*|ao3|kudos)\b"),
             sign(LIKELY, "brought to you", r"brought to you (?:by|from)"),
             sign(LIKELY, "my best", r"(?:^|[.!?] )(?:probably |definitely |certainly )?not my best\b"),
             sign(
@@ -744,7 +745,7 @@ RULE_LIST: tuple[Rule, ...] = (
         ("reddit",),
         (
             sign(CERTAIN, "[", r"^[\s(<>#|:;.,+&-]{0,12}\[(?:wp|eu|tt|cw|rf|sp|pm|pi|ip|mp|ot|cc)\]"),
-            sign(CERTAIN, "prompt", LEAD + r"(?:original |the |writing )?prompt ?:"),
+            sign(CERTAIN, "prompt|wp", LEAD + r"(?:original |the |writing )?(?:prompt|wp) ?:"),
         ),
         where="head",
         examples=("[WP] You wake up as a talking duck.",),
