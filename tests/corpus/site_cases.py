@@ -11,7 +11,7 @@ without a note that look like notes, and 29 notes, written while the kinds of mi
 `third_sight_heldout.txt` the 17 of the last wave for which nothing was mended. `fourth_sight.txt` and `fourth_sight_heldout.txt` have 15
 each: 9 documents, letters, posts and speeches without a note, and 6 usual notes of r/WritingPrompts. `fifth_sight.txt` has 85 cases in
 two waves (48 and 37; 33 without a note), nearly all in the manner of r/WritingPrompts, each scored before anything was mended for it.
-`sixth_sight.txt` and `sixth_sight_heldout.txt` have 19 and 18 of a third such wave, 15 of them without a note.
+`sixth_sight.txt` and `sixth_sight_heldout.txt` have 33 and 18 of two more such waves (37 and 14), 21 of them without a note.
 """
 
 import json
