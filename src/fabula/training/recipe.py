@@ -73,7 +73,7 @@ class Recipe(Record):
     num_epochs: float | None = Field(
         default=None,
         gt=0,
-        description="Number of passes over the stories; not set: 12 for a fresh model, 5 for a base model below"
+        description="Number of passes over the stories; not set: 12 for a fresh model, 3 for a base model below"
         " 50 million parameters, 1 for a larger one.",
     )
     learning_rate: float | None = Field(
@@ -203,10 +203,10 @@ class Recipe(Record):
         return max(1, round(tokens / context_length))
 
     def epochs(self, num_parameters: int, fresh: bool) -> float:
-        """Number of epochs. A large model overfits small corpora after one."""
+        """Number of epochs. More make a base model worse, a large one after the first."""
         if self.num_epochs is not None:
             return self.num_epochs
-        return 12.0 if fresh else 5.0 if num_parameters < LARGE else 1.0
+        return 12.0 if fresh else 3.0 if num_parameters < LARGE else 1.0
 
     def peak_learning_rate(self, num_parameters: int, fresh: bool) -> float:
         """The learning rate after the warm-up, for a model with this many trained parameters."""
