@@ -650,6 +650,25 @@ def test_a_loss_that_diverges_is_one_clear_line(
     assert "\n" not in str(error.value)
 
 
+def test_a_base_that_is_worse_than_a_uniform_guess_can_learn(
+    tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
+):
+    """As a base of another language is."""
+    from safetensors.torch import save_file
+
+    base = tmp_path / "base"
+    shutil.copytree(tiny_gpt2_dir, base)
+    tensors = load_file(base / "model.safetensors")
+    tensors["transformer.ln_f.weight"] *= 60
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    result = train(tiny_corpus_dir, tmp_path / "model", base=base, recipe=QUICK)
+    losses = [json.loads(line) for line in result.log.open()]
+    first, *_, last = (row["val_loss"] for row in losses if "val_loss" in row)
+    uniform = math.log(load_tokenizer(base).vocab_size)
+    assert last < first
+    assert first > uniform + 2
+
+
 def test_weights_that_are_not_numbers_are_one_clear_line(
     tiny_corpus_dir: Path, tiny_gpt2_dir: Path, tmp_path: Path
 ):

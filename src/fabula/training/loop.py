@@ -128,7 +128,7 @@ class Loop:
         gradients = compute_gradients(
             self.setup, state.step, state.micro_batch_size, lambda: self.interrupt.asked
         )
-        if problem := find_divergence(self.setup, gradients):
+        if problem := find_divergence(self.setup, gradients, state.base_val_loss):
             raise self._failed(f"{problem} at step {state.step + 1}")
         factor = self.recipe.learning_rate_factor(self._progress(), state.step, state.num_expected_steps)
         learning_rate = self.sizes.learning_rate * factor

@@ -14,7 +14,8 @@ from fabula.training.loss import as_tensors
 from fabula.training.setup import Setup
 
 DIVERGED_NATS = 2.0
-"""A loss this far above that of a uniform guess over the vocabulary means that the training has failed."""
+"""A loss this far above the base model's, and above that of a uniform guess over the vocabulary, means that the training has
+failed."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,18 @@ def update_weights(setup: Setup, learning_rate: float) -> None:
     setup.precision.scaler.update()
 
 
-def find_divergence(setup: Setup, gradients: Gradients) -> str | None:
-    """What is wrong with the loss or the gradient of a batch, or None."""
+def find_divergence(setup: Setup, gradients: Gradients, base_loss: float) -> str | None:
+    """What is wrong with the loss or the gradient of a batch, or None.
+
+    Args:
+        base_loss: of the base model on held-out stories, in nats per token.
+    """
     loss = gradients.loss_sum / gradients.num_targets
     uniform = math.log(setup.model.config.vocab_size)
     # In fp16 the gradient overflows now and then; the scaler skips such a step.
     may_overflow = setup.precision.scaler.is_enabled()
     is_number = math.isfinite(loss) and (may_overflow or math.isfinite(gradients.norm))
-    if is_number and loss < uniform + DIVERGED_NATS:
+    if is_number and loss < max(uniform, base_loss) + DIVERGED_NATS:
         return None
     what = "diverges" if math.isfinite(loss) else "is not a number"
     return f"the training loss {what} ({loss:.3g}, gradient norm {gradients.norm:.3g})"
