@@ -118,20 +118,21 @@ def train_trl(base: Path, stories: Path, out: Path, rate: float, seconds: float,
 
 
 def draw(rows: list[dict[str, Any]], picture: Path) -> None:
-    """Held-out bits per byte over training seconds, a line for each runner."""
+    """Held-out bits per byte over training seconds, a line for each runner, and for each learning rate of TRL."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     base = next(row["bits_per_byte"] for row in rows if row["runner"] == "base")
     axes.axhline(base, color="0.6", linestyle=":", label="base")
-    for runner, colour in (("notebook", "tab:red"), ("TRL", "tab:orange"), ("fabula", "tab:blue")):
-        own = sorted(
-            (row["seconds"], row["bits_per_byte"]) for row in rows if row["runner"].startswith(runner)
-        )
-        style = "o" if runner == "TRL" else "o-"  # TRL's points differ in the learning rate
-        if own:
-            axes.plot(*zip(*own, strict=True), style, color=colour, label=runner)
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in rows[1:]:
+        runner, *rate = row["runner"].split(", ")[:2]
+        name = ", learning rate ".join([runner.split()[0], *rate])
+        lines.setdefault(name, []).append((row["seconds"], row["bits_per_byte"]))
+    for name, points in sorted(lines.items()):
+        style = "o-" if name == "fabula" else "s--" if name.startswith("TRL") else "^-"
+        axes.plot(*zip(*sorted(points), strict=True), style, label=name)
     axes.set(xlabel="seconds of training", ylabel="held-out bits per byte", xlim=(0, None))
     axes.legend()
     figure.savefig(picture, dpi=150)
