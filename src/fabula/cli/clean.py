@@ -87,7 +87,8 @@ def print_result(result: "CleanResult") -> None:
     words = counts.words_kept + counts.words_removed
     share = f" ({format_percent(counts.words_removed / words, 2)} of all words)" if words else ""
     doubtful = f", {counts.num_doubtful:,} of them doubtful" if counts.num_doubtful else ""
-    print(f"removed   {counts.num_removals:,} notes, {counts.words_removed:,} words{share}{doubtful}")
+    noun = "note" if counts.num_removals == 1 else "notes"
+    print(f"removed   {counts.num_removals:,} {noun}, {counts.words_removed:,} words{share}{doubtful}")
     for rule, words in sorted(counts.words_by_rule.items(), key=lambda item: -item[1]):
         print(f"          {rule:<24} {counts.removals_by_rule[rule]:>8,}  {words:>10,} words")
     if counts.repairs:
