@@ -110,5 +110,5 @@ def test_review_file(tmp_path: Path) -> None:
         path.write_text(json.dumps(row) + "\n" + bad + "\n")
         with pytest.raises(FabulaError, match=r"decisions.jsonl:2: this row is not a decision"):
             read_decisions(path)
-    with pytest.raises(FabulaError, match="cannot be read"):
+    with pytest.raises(FabulaError, match="no such file"):
         read_decisions(tmp_path / "none")
