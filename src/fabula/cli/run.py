@@ -89,8 +89,8 @@ def run(
     print("Next:")
     opening = ("Once upon a time,",) if result.evaluation.held_out.is_english else ()
     print(f"  {command('write', result.model, *opening)}")
-    started = read_arguments(result.folder)
-    if started is not None and started.base == TINY:
+    arguments = read_arguments(result.folder)
+    if arguments is not None and arguments.base == TINY:
         print(f"  {command('run', *(stories or ()), '--base', BASE)}")
     print("Result:")
     for sentence in result.evaluation.verdict.sentences:

@@ -163,7 +163,7 @@ def prepare(job: Job, workers: Workers, on_progress: OnProgress) -> Setup:
     if len(validation) == 0:
         raise FabulaError("no story is held out for validation", where=job.corpus.path)
     for layer in layers_of(loss.inner) if recipe.compile else []:
-        layer.compile()  # all layers share one compiled program, which is made in a fraction of the whole model's time
+        layer.compile()  # all share one program; the whole model with its loss would be compiled for many shapes
     batch_size = recipe.batch_size(len(windows), context_length, num_parameters, on_cpu=on_cpu)
     steps_per_epoch = math.ceil(len(windows) / batch_size)
     num_epochs = recipe.epochs(num_parameters, fresh)
