@@ -93,6 +93,19 @@ def test_a_mailbox(tmp_path: Path):
     assert texts(read(tmp_path / "a.eml", signed)) == TALES[:1]
 
 
+def test_a_digest_of_a_mailing_list(tmp_path: Path):
+    rule = "-" * 30
+    heads = (
+        f"Message: {k}\nDate: Mon, 1 Mar 2004\nFrom: a@example.org\nSubject: Tale {k}\n\n" for k in range(6)
+    )
+    messages = [f"{head}{tale}\n" for head, tale in zip(heads, TALES, strict=True)]
+    footer = f"Subject: Digest Footer\n\nWrite to us.\n\n{rule}\n\nEnd of Quay Digest, Vol 3\n****\n"
+    topics = "Today's Topics:\n\n   1. Tale 0\n\n" + "-" * 70
+    stories = read(tmp_path / "v3.txt", f"\n\n{rule}\n\n".join([topics, *messages, footer]))
+    assert texts(stories) == TALES
+    assert stories[1].title == "Tale 1"
+
+
 def test_a_page_saved_in_one_file(tmp_path: Path):
     made = email.message.EmailMessage()
     made["Subject"] = "The Quay"
@@ -231,6 +244,8 @@ def test_aozora(tmp_path: Path):
         (b"WARC/1.0\r\nWARC-Type: conversion\r\n\r\nThe fox ran.\r\n", "crawl"),
         (b"".join(b"0:%02d\nThe fox ran.\n" % k for k in range(9)), "subtitles"),
         (b"".join(b"[00:0%d.000 --> 00:0%d.900]  The fox ran.\n" % (k, k) for k in range(6)), "subtitles"),
+        (b"-- MySQL dump\nCREATE TABLE `tales` (\n  `body` text\n);\nINSERT INTO `tales` VALUES (1,'The fox ran.');\n", "SQL"),
+        (b"COPY public.tales (id, body) FROM stdin;\n1\tThe fox ran.\n\\.\n", "SQL"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],
@@ -264,6 +279,25 @@ def test_a_spreadsheet_among_texts_is_passed_over(tmp_path: Path):
     source = open_stories(tmp_path)
     assert [(one.source, one.text) for one in source.passed_over] == [("plan.xlsx", "a spreadsheet")]
     assert texts(list(source)) == TALES[:2]
+
+
+def test_a_page_without_text_beside_a_table_is_passed_over(tmp_path: Path):
+    (tmp_path / "chat.html").write_text("<html><body><div></div><script>var a = 1;</script></body></html>")
+    (tmp_path / "tales.json").write_text(json.dumps([{"text": tale} for tale in TALES]))
+    source, log = open_stories(tmp_path), ReadingLog()
+    assert texts([story for part in source.ranges() for story in source.read(part, log)]) == TALES
+    assert [(one.source, one.text) for one in log.removals] == [
+        ("chat.html", "there is no text in this document")
+    ]
+
+
+def test_the_properties_of_a_page_of_notion_are_left_out(tmp_path: Path):
+    properties = "Status: Draft\nTags: sea, ghosts\nLast edited time: March 4, 2023 9:14 PM\nMood: grey\n"
+    said = "Mara: Who is there?\nTom: It is late.\n"
+    for name, below in (("a", properties), ("b", properties), ("c", said)):
+        (tmp_path / f"{name}.md").write_text(f"# Tale {name}\n\n{below}\n{TALES[ord(name) - 97]}\n")
+    said = "Mara: Who is there?\nTom: It is late.\n\n"
+    assert texts(list(open_stories(tmp_path))) == [TALES[0], TALES[1], said + TALES[2]]
 
 
 def test_a_manuskript_project_is_to_be_compiled(tmp_path: Path):

@@ -107,6 +107,9 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n".join(f"=== {title} ===\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"{'=' * 30}\n{title}\n{'=' * 30}\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"{number}\n{title}\n\n{text}" for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True), 1)),
+        "Low Quay\n\nCONTENTS\n\n" + "".join(f"{title} by Mara Quill .... 5\n" for title in TITLES) + "".join(f"\n\n\n{title}\nby Mara Quill\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n".join(f"{title.upper()}\nMara de Quill\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n\n".join(f"{text}\n\nCURTAIN." for text in BLANK),
         "\n\n".join(f"{number}/10\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\x1e\n".join(BLANK),
         "\n".join(f"{text}####" for text in BLANK),
@@ -132,6 +135,16 @@ BLANK = ["\n\n".join(story) for story in STORIES]
 def test_stories_begin_where_they_should(tmp_path: Path, text: str) -> None:
     source = source_of(tmp_path, text)
     assert [start[:15] for start in starts(source)] == [start[:15] for start in WANTED], source.description
+
+
+def test_names_below_letters_are_asked_about_beside_the_line_between_stories(tmp_path: Path) -> None:
+    letters = [
+        "\n\n".join(["Dear Tom,", *story, "Mara" if place in (3, 6) else "I never sent it."])
+        for place, story in enumerate(STORIES)
+    ]
+    with pytest.raises(FabulaError, match="two ways") as caught:
+        source_of(tmp_path, "\n\n~~~\n\n".join(letters).replace("Mara", "Tobias", 1))
+    assert "--split-at chapters or --split-at '~~~'" in str(caught.value)
 
 
 def test_paragraphs_are_never_stories(tmp_path: Path) -> None:

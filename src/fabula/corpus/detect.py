@@ -204,7 +204,7 @@ def plan_prose(
     plans: Sequence[FilePlan], samples: Mapping[str, Sample], split_at: str | None
 ) -> tuple[list[FilePlan], str]:
     """Where stories begin in files of text and documents, with a description. Files with markers are cut at these,
-    whatever the other files have.
+    whatever the other files have. `samples` are those of all files that are read.
 
     Raises:
         FabulaError: a document cannot be read, or two ways are equally likely.
@@ -226,7 +226,7 @@ def plan_prose(
     if others:
         spread = [others[len(others) * part // _MAX_SAMPLED] for part in range(_MAX_SAMPLED)]
         sampled = others if len(others) <= _MAX_SAMPLED else spread
-        read = [_read_sample(plan, samples[plan.name], len(plans) == 1) for plan in sampled]
+        read = [_read_sample(plan, samples[plan.name], len(samples) == 1) for plan in sampled]
         read = [sample for sample in read if sample.blocks or (sample.text or "").strip()] or read
         split, why = (
             choose_split(read) if split_at is None else (choose_named(split_at, read), "named by you")

@@ -365,6 +365,17 @@ def test_the_days_of_a_channel_are_parts_of_one_text(tmp_path: Path):
     assert {one.source for one in source.passed_over} == {"users.json", "logs.json"}
 
 
+def test_the_posts_of_a_channel_are_stories(tmp_path: Path):
+    rows = [
+        {"type": "message", "user": f"U{n}", "text": f"On day {n} the tide came in. " * 9, "ts": f"16{n}.0"}
+        for n in range(6)
+    ]
+    joined = {"type": "message", "subtype": "channel_join", "user": "U1", "text": "has joined", "ts": "1.0"}
+    (tmp_path / "a.json").write_text(json.dumps([joined, *rows, rows[0] | {"subtype": "thread_broadcast"}]))
+    source = open_stories(tmp_path / "a.json")
+    assert [story.text for story in source] == [row["text"].strip() for row in [*rows, rows[0]]]
+
+
 def test_json_that_is_nested_in_records(tmp_path: Path):
     chapters = [
         {"n": n, "heading": f"Part {n}", "text": f"In part {n} the tide came in. " * 12} for n in range(6)

@@ -52,6 +52,7 @@ _REFUSED = {
     "code": ("this is a program", "save the texts in it as JSON, or a story a file"),
     "log": ("this is a log that a program wrote", "name a file of stories"),
     "sqlite": ("this is an SQLite database", "export the table with the stories as CSV"),
+    "sql": ("this is a dump of a database (SQL)", "export the table with the stories as CSV or JSON"),
     "latex": ("this is LaTeX", "convert it, for example with pandoc: pandoc book.tex -o book.docx"),
     "org": ("this is Org mode", "convert it, for example with pandoc: pandoc book.org -o book.docx"),
     "wiki": (
@@ -75,7 +76,7 @@ _REFUSED = {
 }
 """Kinds that are recognised but not read: what each is, and what the user can do."""
 
-_NO_STORIES = {"xls", "ppt", "code", "log", "notebook", "sqlite", "pickle"}
+_NO_STORIES = {"xls", "ppt", "code", "log", "notebook", "sqlite", "sql", "pickle"}
 
 _HEADS = (
     (b"{\\rtf", "rtf"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"), (b"\xffWPC", "wpd"),
@@ -96,6 +97,12 @@ _TEXTS = (
             r"\A(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d.{0,40}\b(?:INFO|DEBUG|WARN(?:ING)?|ERROR|TRACE)\b.*\n){5}"
         ),
         "log",
+    ),
+    (
+        re.compile(
+            r"(?ms)\A(?=--|/\*|(?:SET|DROP|USE|PRAGMA|BEGIN|CREATE|INSERT|COPY)\b).*?^(?:INSERT INTO \S+ [^\n]*(?:VALUES|\()|CREATE TABLE [^\n]*\(|COPY \S+ \([^\n]*\) FROM stdin;)"
+        ),
+        "sql",
     ),
     (re.compile(r"(?m)^:: ?Story(?:Title|Data)\b|<tw-storydata\b"), "twine"),
     (re.compile(r'\A\{[^{}]{0,400}"doc_id"\s*:[^{}]*\}\s*\Z'), "pointer"),

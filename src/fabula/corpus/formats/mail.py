@@ -1,4 +1,5 @@
-"""Mail, mailboxes (mbox) and pages that a browser saved in one file (MHTML), with one story per message."""
+"""Mail, mailboxes (mbox), digests of mailing lists, and pages that a browser saved in one file (MHTML), with one story per
+message."""
 
 import re
 from collections.abc import Iterator
@@ -17,6 +18,15 @@ _HEADERS = re.compile(
 )
 _OF_MAIL = re.compile(rb"(?m)^(?:Message-ID|MIME-Version|Received|Return-Path):", re.IGNORECASE)
 _MESSAGE = re.compile(rb"(?m)^From \S.*\d{4}[^\r\n\d]{0,8}\r?\n(?=[A-Z][\w-]+:)")
+_IN_DIGEST = re.compile(
+    rb"(?m)^-{30}\r?\n(?:[ \t]*\r?\n)+(?=(?:Message: \d+\r?\n)?(?:Date|From|Subject|To): |End of )"
+)
+"""The line before each message of a digest (RFC 1153)."""
+
+_END_OF_DIGEST = re.compile(rb"(?s)(?:Subject: Digest Footer\b|End of ).*")
+_MIN_MESSAGES = 3
+"""With fewer, the line may stand in a mail that was forwarded."""
+
 _SIGNATURE = re.compile(r"(?:\n|\A)--[ \u00a0]*\n(?:.{0,80}(?:\n|\Z)){0,8}\Z")
 """The sender's name and address below the line that mail programs put before it."""
 
@@ -33,18 +43,30 @@ class Mail(RowFormat):
 
     def detect(self, sample: Sample) -> bool:
         headers = _HEADERS.match(sample.head[:8192])
-        return headers is not None and _OF_MAIL.search(headers[0]) is not None
+        is_mail = headers is not None and _OF_MAIL.search(headers[0]) is not None
+        return is_mail or len(_IN_DIGEST.findall(sample.head)) >= _MIN_MESSAGES
 
     def rows(self, plan: FilePlan, part: FileRange, log: ReadingLog) -> Iterator[Row]:
         import email  # is slow to import
         import email.policy
 
         data = plan.read_bytes()
-        starts = [found.end() for found in _MESSAGE.finditer(data)] or [0]
-        ends = [found.start() for found in _MESSAGE.finditer(data)][1:]
+        messages = list(_IN_DIGEST.finditer(data))
+        if len(messages) >= _MIN_MESSAGES:
+            contents = data[: messages[0].start()].decode("utf-8", "replace").strip()
+            log.removals.append(ReaderRemoval(plan.name, 1, "contents", contents))
+        else:
+            messages = list(_MESSAGE.finditer(data))
+        starts = [found.end() for found in messages] or [0]
+        ends = [found.start() for found in messages][1:]
         line, place = 1, 0
         for start, end in zip(starts, [*ends, len(data)], strict=False):
             line, place = line + data.count(b"\n", place, start), start
+            if found := _END_OF_DIGEST.match(data, start, end):
+                log.removals.append(
+                    ReaderRemoval(plan.name, line, "end-of-digest", found[0].decode("utf-8", "replace"))
+                )
+                continue
             message = email.message_from_bytes(data[start:end], policy=email.policy.default)
             text = _body(message, plan.name)
             if signature := _SIGNATURE.search(text):

@@ -5,6 +5,7 @@ import re
 from fabula.corpus.blocks import Block
 from fabula.corpus.formats.base import DocumentFormat, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.lines import decode
+from fabula.corpus.splitting.text_blocks import FIELD
 
 _SETTINGS = re.compile(r"\s*(---|\+\+\+)[ \t]*\n(?:.*\n){0,200}?(?:\1|\.\.\.)[ \t]*(?:\n|$)")
 _SETTING = re.compile(r"(?m)^[\w .-]+\s*[:=]")
@@ -22,6 +23,12 @@ Hugo, properties of Logseq, names of blocks in Obsidian, tags and synopses of no
 _FOOTNOTE = re.compile(r"^\[\^[^\]\s]+\]:.*(?:\n(?:[ \t]+\S.*|\n(?=[ \t]+\S)))*|\[\^[^\]\s]+\]", re.MULTILINE)
 _JOPLIN = re.compile(r"(?:\A|\n)id: [0-9a-f]{32}\n(?:\w+:.*\n)*type_: (\d+)\s*\Z")
 """What Joplin writes below each note; type 1 is a note."""
+
+
+_FIELDS = re.compile(
+    r"(?P<title>\s*# [^\n]*\n\s*)(?P<fields>(?:[^\W\d_a-z][\w /]{0,30}: \S[^\n]{0,200}\n){2,})(?=\n)"
+)
+"""What Notion writes below the title: the properties of a page."""
 
 
 class Markdown(DocumentFormat):
@@ -49,11 +56,20 @@ class Markdown(DocumentFormat):
         if joplin := _JOPLIN.search(body):
             log.removals.append(ReaderRemoval(name, 1, "front-matter", joplin[0].strip()))
             body = "# " + body[: joplin.start()]  # its first line is the title
+        if (fields := _FIELDS.match(body)) and _are_known(fields["fields"]):
+            log.removals.append(ReaderRemoval(name, 1, "front-matter", fields["fields"].strip()))
+            body = fields["title"] + "\n" * fields["fields"].count("\n") + body[fields.end() :]
         for pattern, reason in ((_COMMENT, "comment"), (_FOOTNOTE, "footnote")):
             for found in pattern.finditer(body):
                 log.removals.append(ReaderRemoval(name, 1, reason, found[0]))
             body = pattern.sub("", body)
         return markdown_blocks(body, lines_before)
+
+
+def _are_known(fields: str) -> bool:
+    """Whether most of the lines are fields that stories have."""
+    lines = fields.strip().split("\n")
+    return sum(bool(FIELD.fullmatch(line)) for line in lines) > 0.5 * len(lines)
 
 
 def why_no_story(text: str) -> str:

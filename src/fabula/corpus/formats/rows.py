@@ -88,7 +88,7 @@ def _joined_rows(rows: Iterator[Row], plan: FilePlan, log: ReadingLog) -> Iterat
         size = 0
         for number, row in group:
             value = row.get(column)
-            if is_log and (row.get("subtype") or not isinstance(value, str)):
+            if is_log and (_is_notice(row) or not isinstance(value, str)):
                 log.removals.append(ReaderRemoval(plan.name, number, "chat_line", str(value or "")))
             elif isinstance(value, str) and value.strip():
                 first = first or (number, row)
@@ -108,7 +108,7 @@ def row_stories(
     Raises:
         FabulaError: the row has no such column, or its text is missing.
     """
-    if row.get("author") in _BOTS:
+    if row.get("author") in _BOTS or _is_notice(row):
         return
     found = _row_texts(row, columns, name, number, unit)
     own_title, split = (row.get(column) if column else None for column in (columns.title, columns.split))
@@ -128,6 +128,15 @@ def row_stories(
         if columns.prompt:
             story = replace(story, prompt=prompt_of(row.get(columns.prompt)))
         yield replace(story, book=f"{name}:{number}", part=part) if len(found) > 1 else story
+
+
+def _is_notice(row: dict[str, Any]) -> bool:
+    """Whether a row is a message by a chat program (Slack), such as "... has joined the channel"."""
+    subtype = row.get("subtype")
+    return bool(subtype) and row.get("type") == "message" and subtype not in _BY_PEOPLE
+
+
+_BY_PEOPLE = ("me_message", "file_share", "thread_broadcast")
 
 
 def prompt_of(value: Any) -> str:
@@ -162,7 +171,7 @@ def _no_story(row: dict[str, Any], plan: FilePlan, number: int) -> ReaderRemoval
     text = " ".join(values).strip()
     reason = (
         "bot"
-        if row.get("author") in _BOTS
+        if row.get("author") in _BOTS or _is_notice(row)
         else "removed-post"
         if text and not _NO_VALUE.fullmatch(text)
         else "empty-row"

@@ -87,8 +87,13 @@ class Candidate:
 
     @property
     def ends(self) -> set[str]:
-        """The last letters of each piece: equal for two ways that cut in the same places."""
-        return {re.sub(r"\W+", "", _THE_END.sub("", text[-120:]))[-30:] for text in self.texts}
+        """The last letters of each piece: equal for two ways that cut in the same places, also if one of them cuts at a line
+        ("CURTAIN.") with which each piece of the other ends."""
+        ends = [_THE_END.sub("", text[-120:]).rstrip() for text in self.texts]
+        last, count = Counter(end.rpartition("\n")[2] for end in ends).most_common(1)[0]
+        if count >= 0.8 * len(ends) > 1:
+            ends = [end.removesuffix(last) for end in ends]
+        return {re.sub(r"\W+", "", end)[-30:] for end in ends}
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,9 @@ def choose_split(samples: Sequence[ReadSample]) -> tuple[Split, str]:
         rival = next((rival for rival in near if rival.split.kind == "scenes"), near[0])
         raise _question(samples, best, rival, near)
     if len(samples) == 1 and _may_be_one_text(best, samples[0]):
-        raise _question(samples, best, next(way for way in candidates if way.split.kind == "file"))
+        likely = rivals if best.split.kind == "headings" else candidates
+        rival = next(way for way in likely if way.split.kind in ("separator", "file"))
+        raise _question(samples, best, rival)
     if best.quality is None and len(samples) == 1:
         for rival in rivals:
             # Stories that consist of speech look like the paragraphs of one text, and short poems like its verses.

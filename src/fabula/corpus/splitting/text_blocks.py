@@ -86,7 +86,7 @@ def _without_fields(lines: list[str | None]) -> list[Removed]:
         titles = [at for at in range(len(lines) - 1) if _is_titled(lines, at)]
     for title in titles if len(titles) > 2 else ():
         number = title + 1
-        while number < len(lines) and _FIELD.fullmatch((lines[number] or "").strip()):
+        while number < len(lines) and FIELD.fullmatch((lines[number] or "").strip()):
             removed.append((number + 1, "field", (lines[number] or "").strip()))
             lines[number] = None
             number += 1
@@ -122,18 +122,20 @@ def _is_titled(lines: Sequence[str | None], at: int) -> bool:
     return (
         is_first
         and bool(line)
-        and bool(_FIELD.fullmatch((lines[at + 1] or "").strip()))
+        and bool(FIELD.fullmatch((lines[at + 1] or "").strip()))
         and bool(find_heading(line, True))
     )
 
 
 _TITLE_FIELD = re.compile(r"\s*(?:title|titel|titre)\s*:\s*\S", re.IGNORECASE)
-_FIELD = re.compile(
-    r"(?:author|by|date|year|published|posted|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language"
+FIELD = re.compile(
+    r"(?:author|by|date|year|published|posted|created(?: time| by)?|last edited(?: time| by)?|updated|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language"
     r"|score|upvotes?|points|likes|votes|views|reads|comments|subreddit|status)"
     r"\s*:\s*\S.{0,200}",
     re.IGNORECASE,
 )
+"""A field of the record of a story."""
+
 _PLACEHOLDER = re.compile(r"<\$\w+(?::[^<>]*)?>")
 
 
@@ -226,6 +228,8 @@ def _group_blocks(group: Sequence[tuple[int, str]], pattern: re.Pattern[str] | N
         heading = find_heading(group[0][1].strip(), True)
         if heading:
             return [Block("heading", heading.text, min(heading.level, DECORATED), group[0][0])]
+    if len(group) == 2 and (title := _with_byline(*(line.strip() for _, line in group))):
+        return [Block("heading", title, TITLE, group[0][0])]
     if len(group) == 2 and NUMBER_LINE.fullmatch(group[0][1].strip()):
         heading = find_heading(group[1][1].strip(), True)
         if heading and heading.level == TITLE:  # the title is directly below the number
@@ -248,6 +252,15 @@ def _group_blocks(group: Sequence[tuple[int, str]], pattern: re.Pattern[str] | N
     return blocks + _paragraph(group[start:])
 
 
+def _with_byline(title: str, name: str) -> str:
+    """Both lines, if the second is the author's name directly below a title; else "". Without "by" the title is in
+    capitals."""
+    found = _BYLINE.fullmatch(name)
+    heading = find_heading(title, True) if found and (found["by"] or title.isupper()) else None
+    return f"{heading.text}, {name}" if heading and heading.level == TITLE else ""
+
+
+_BYLINE = re.compile(r"(?P<by>(?:[Bb]y|BY|von|par) )?[A-Z][\w.'’-]*(?: (?:[a-z]{2,3} )?[A-Z][\w.'’-]*){1,3}")
 _MANY_LINES = 20
 """In a text with so many lines and no blank one between them, a number has no lines of its own."""
 
