@@ -160,6 +160,13 @@ _MENTIONS_TEXT = re.compile(
 )
 """How authors speak of what they wrote; matched against a folded paragraph."""
 
+_ANSWERS = re.compile(
+    r"\b(?:of you|you guys|y'all|people|folks|(?:some|any|every)(?:one|body))(?: (?:have|has|are|is|were|keeps?|who|here|below|in|the|comments?|been)){0,3}"
+    r" (?:ask|point|mention|correct|comment|wonder|request|suggest)(?:s|ed|ing)?\b"
+    r"|\bpointed out\b|\b(?:liked|enjoyed) (?:it|this)\b|\bto answer (?:your|the|some|a)\b"
+)
+"""How authors answer the readers of what they posted in an edit; matched against a folded paragraph."""
+
 _EDIT = re.compile(r"[*_~^(\[]{0,4}(?:EDIT|Edit)\b")
 
 
@@ -381,7 +388,7 @@ def _may_be_story(story: str, note: Sequence[ScoredParagraph]) -> bool:
     """Whether what may be a note has no sign that only an author or a page gives, and either ends with a paragraph that may be story
     or thanks and asks as the story above it does."""
     signs = {rule for one in note for rule, evidence in one.evidence.items() if evidence >= STRONG}
-    if signs - NARRATED:
+    if signs - NARRATED or any("reddit_talk" in one.evidence for one in note):
         return False
     last = next((one for one in reversed(note) if not _SIGNATURE.fullmatch(one.paragraph.raw)), note[-1])
     if not last.evidence and last.score < MIN_LAST and not last.paragraph.is_divider:
@@ -448,7 +455,10 @@ def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph], rule_set: st
             return False
         if not _reads_as_story(edits) and not POSTED.search(text):
             return False
-    return is_in_first_person(text[-NARRATION_CHARS:]) or IS_WRITTEN.search(text) is not None
+    answers = any(_ANSWERS.search(fold(one.paragraph.raw)) for one in edits)
+    return (not answers and is_in_first_person(text[-NARRATION_CHARS:])) or IS_WRITTEN.search(
+        text
+    ) is not None
 
 
 def _mentions_text(one: ScoredParagraph) -> bool:
@@ -516,8 +526,13 @@ def _inline_tail(text: str, paragraph: Paragraph, rule_set: str) -> list[Span]:
     scored = [score_paragraph(piece, rule_set, "tail") for piece in parts]
     scores = [one.score for one in scored]
     for one in scored:
-        if not any(map(str.isalnum, one.paragraph.raw)):  # a closing bracket
+        raw = one.paragraph.raw
+        if not any(map(str.isalnum, raw)):  # a closing bracket
             one.score = 0.0
+        elif (
+            raw[0] == raw[-1] == "*" and max(one.evidence.values(), default=0.0) < STRONG
+        ):  # read or thought by a character
+            one.score = min(one.score, STORY_BELOW)
         elif not one.evidence:  # a single sentence is too little evidence for the classifier alone
             one.score = min(one.score, -SENTENCE_PRIOR_IN_NOTE)
     first, score = _best_suffix(scored, SENTENCE_PRIOR, SENTENCE_PRIOR_IN_NOTE, UNSIGNED_MARGIN[rule_set])

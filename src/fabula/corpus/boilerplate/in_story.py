@@ -6,7 +6,7 @@ Without a sign of an author outside of the story it is asked about: a note that 
 import re
 from collections import Counter
 
-from fabula.corpus.boilerplate.narrator import IS_WRITTEN, NARRATION_CHARS, is_in_first_person
+from fabula.corpus.boilerplate.narrator import IS_WRITTEN, NARRATION_CHARS, POSTED, is_in_first_person
 from fabula.corpus.boilerplate.paragraphs import DIVIDER, END_MARK, fold
 
 POST_CHARS, MIN_SAME_FORM = 12, 3
@@ -28,6 +28,7 @@ _SITE_WORD = re.compile(
 )
 """Words of authors about their text and of the sites it stands on; matched against a folded note."""
 
+_EDIT = re.compile(r"\W{0,4}edit\b", re.IGNORECASE)
 _FEEDBACK = re.compile(r"\b(?:feedback|critici[sz]\w+|critiques?)\b")
 _LABEL = re.compile(r"\W{0,4}((?:[^\W\d]{1,12} ){0,2}?[^\W\d]{1,12})(?: ?\d{1,4}\b|\W{0,2}[:·])")
 
@@ -50,8 +51,11 @@ def may_say(story: str, note: str, text: str) -> bool:
         DIVIDER.fullmatch(one[:MAX_SHORT]) for one in (lines[0], lines[-1])
     ):
         return False
+    if _EDIT.match(note.lstrip("\n -_*=~")) and not POSTED.search(story):
+        return False
     near = story.strip()[-NARRATION_CHARS:]
-    you = len(re.findall(r"\byour?\b", fold(near))) / len(near.split())
+    # of the whole story: from a point within speech on, speech and narration would be taken for each other
+    you = len(re.findall(r"\byour?\b", fold(story))) / len(story.split())
     if _is_letter(story) or _is_document(story) or you >= MIN_SECOND_PERSON:
         return True
     return is_in_first_person(near) and IS_WRITTEN.search(story) is not None

@@ -329,8 +329,8 @@ RULE_LIST: tuple[Rule, ...] = (
             ),
             sign(
                 STRONG,
-                "thank|thx|ty |tysm",
-                r"\b(?:thanks?|thx|ty|tysm|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
+                "thank|thx|ty |tysm|cheers",
+                r"\b(?:thanks?|thx|cheers|ty|tysm|thank (?:you|u|ya))(?: (?:so|very|a lot|again|all|everyone|everybody|guys|you all|much|and|you|for taking the time|to (?:everyone|everybody|all|anyone)(?: who)?|for)){0,6},? (?:for )?(?:(?:read|took the time to read|taking the time to read|stopp\w{1,4} by)(?:ing)?)\b(?! (?:me|him|her|them|us|to|from|his|out|(?:this|the) (?:letter|rights|room|news|signs|map|message|note|journal|diary|will))\b)",
                 r"\b(?:thanks?|thank (?:you|u)|thx)(?![^.!?]{0,30} for (?:coming|joining|listening|being|having|your time))(?: \w{1,10}){0,3},? (?:everyone|everybody|y'all|guys|you guys|folks|you all|all)(?: so much| again| for|[!.]|[\s!.:)<3]*$)",
                 r"\b(?:thanks?|thank (?:you|u)) (?:\w{1,12} ){0,3}for (?:(?:all|the|your|so|such|a|many|this|of|these|lovely|nice|great|fun|wonderful|awesome|cool|amazing|good|interesting) ){1,5}(?:support|love|inspiration|story|compliments?|idea|suggestions?|encouragement|response|reads?|reception|views|votes)\b",
                 r"\b(?:thanks?|credit|props|shout ?-?out|kudos)(?: \w{1,12}){0,4} (?:to|goes to) (?:\w{1,12} )?/?u/",
@@ -407,7 +407,7 @@ RULE_LIST: tuple[Rule, ...] = (
                 "hope",
                 r"^[^.!?]{0,60}hope (?:that )?"
                 + READERS
-                + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug) (?:it|this|that|what)\b",
+                + r"(?:'ve| have| all| guys| folks)?(?: really| all)? (?:liked|enjoyed|loved|dug)(?: (?:it|this|that|what)\b|[\s!.:)]*$)",
                 r"(?:^|[.!?] )\W{0,4}(?:i |and i |but i |so i )?(?:really )?hope (?:that )?"
                 + READERS
                 + r"(?: all| guys| folks)?(?: really| all)? (?:like|enjoy|enjoys|likes|dig|love) (?:it|this|that|this one)[\s!.:;)(<3dp]*$",
@@ -573,6 +573,8 @@ RULE_LIST: tuple[Rule, ...] = (
                 STRONG,
                 "inspired|influenced|based |to write|to respond|to do this prompt|writing|with this|with the|coming up",
                 r"(?:inspired|influenced) by (?:\w{1,12} ){0,6}?(?:song|movie|film|book|story|show|game|prompt|episode|series|comic|poem|short story|author|anime|novel|photo|photograph|picture|image|artwork|video|meme|headline|/?u/|/?r/)|(?:this|it|story|loosely|heavily)(?: (?:was|is|is loosely|is heavily|was loosely|all|actually|partly|partially|kind of|sort of)){0,2} (?:based|inspired|influenced) (?:on|by|off)\b(?! (?:everything|what|all))",
+                LEAD
+                + r"(?:very |loosely )?based (?:very )?(?:loosely )?(?:on|off) an? (?:\w{1,12} )?(?:dream|nightmare|true story|song|real|story|picture|conversation)\b",
                 r"(?:this|that|it) (?:was|is|has been|were) (?:\w{1,12} ){0,4}?(?:fun|hard|hell|blast|joy|difficult|tough|great|harder|challenging|interesting|weird|pleasure|enjoyable|painful|cathartic) to (?:write|do this prompt|respond)",
                 r"(?:had|have) (?:\w{1,12} ){0,4}(?:fun|blast|trouble|time) (?:writing|with (?:this|the) (?:prompt|one)|coming up)",
             ),
