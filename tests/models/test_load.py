@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import DynamicCache
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GPT2LMHeadModel
 
 from fabula.errors import FabulaError
 from fabula.models.bases import BUNDLED_TINY
@@ -90,6 +90,27 @@ def test_no_causal_language_model(model_dir: Path):
     refused(model_dir, "not a causal language model")
     change_config(model_dir, model_type="t5", architectures=["T5ForConditionalGeneration"])
     refused(model_dir, "not a causal language model")
+
+
+def test_a_model_that_sees_the_words_after_each_position(tmp_path: Path):
+    """RoBERTa counts as a causal language model when its configuration says `is_decoder`."""
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    for is_decoder in (True, False):
+        config = AutoConfig.for_model("roberta", vocab_size=50, is_decoder=is_decoder, **shape)
+        folder = tmp_path / str(is_decoder)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    load_model(tmp_path / "True")
+    with pytest.raises(FabulaError, match="a roberta model sees the words that it should predict"):
+        load_model(tmp_path / "False")
+
+
+def test_a_model_that_the_library_cannot_run(model_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the size of tensor a must match\nthe size of tensor b")
+
+    monkeypatch.setattr(GPT2LMHeadModel, "forward", fail)
+    with pytest.raises(FabulaError, match=r"cannot run this model \(the size of tensor a must match\)"):
+        load_model(model_dir)
 
 
 def test_code_of_the_folder_is_never_run(model_dir: Path):
@@ -193,7 +214,7 @@ def test_a_cached_hub_model_works_offline(
 
 
 def test_tiny_comes_with_fabula_and_loads_with_plain_transformers():
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     folder = find_model("tiny")
     assert folder == BUNDLED_TINY

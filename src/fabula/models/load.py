@@ -6,8 +6,12 @@ from typing import Any
 
 from fabula.defaults import MAX_SCORING_CONTEXT
 from fabula.errors import FabulaError
+from fabula.install import command
 from fabula.models.check import check_model_folder
 from fabula.models.quiet import quiet
+
+CAUSAL_TOLERANCE = 1e-3
+"""Largest difference between logits, in units of their standard deviation, that rounding explains."""
 
 
 def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> Any:
@@ -39,8 +43,7 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
                 output_loading_info=True,
             )
     except Exception as error:  # the library raises many kinds, including RuntimeError
-        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FabulaError(f"the model cannot be loaded ({message})", where=folder) from None
+        raise FabulaError(f"the model cannot be loaded ({_first_line(error)})", where=folder) from None
     model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
@@ -49,7 +52,33 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
         )
     if device is not None:
         model.to(device)
-    return model.eval()
+    _check_is_causal(model.eval(), folder)
+    return model
+
+
+def _check_is_causal(model: Any, folder: Path) -> None:
+    """Refuse a model that the library cannot run, or that sees the tokens that it should predict, as BERT does."""
+    import torch
+
+    ids_BT = torch.arange(min(8, context_length_of(model.config)), device=model.device).repeat(2, 1)
+    ids_BT[1, -1] = 0  # the two rows differ in their last token, which nothing before it may depend on
+    try:
+        with torch.no_grad(), quiet():
+            before = model(input_ids=ids_BT).logits[:, :-1].float()
+    except Exception as error:  # as above
+        raise FabulaError(
+            f"transformers cannot run this model ({_first_line(error)})", where=folder
+        ) from None
+    if (before[0] - before[1]).abs().max() > CAUSAL_TOLERANCE * before.std():
+        raise FabulaError(
+            f"a {model.config.model_type} model sees the words that it should predict, so it cannot learn to write",
+            where=folder,
+            hint=f"`{command('bases')}` lists models that can",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def context_length_of(config: Any) -> int:
