@@ -246,6 +246,8 @@ def test_aozora(tmp_path: Path):
         (b"".join(b"[00:0%d.000 --> 00:0%d.900]  The fox ran.\n" % (k, k) for k in range(6)), "subtitles"),
         (b"-- MySQL dump\nCREATE TABLE `tales` (\n  `body` text\n);\nINSERT INTO `tales` VALUES (1,'The fox ran.');\n", "SQL"),
         (b"COPY public.tales (id, body) FROM stdin;\n1\tThe fox ran.\n\\.\n", "SQL"),
+        (b".. contents::\n\nQuay\n====\n\nThe fox ran.\n", "reStructuredText"),
+        (b"= Quay\nA. Writer\n:toc:\n\n== One\n\nThe fox ran.\n", "AsciiDoc"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
         (b"Quay (A. Writer)\r\n- Your Highlight on page 3\r\n\r\nThe fox.\r\n==========\r\n" * 3, "Kindle"),
     ],
@@ -279,6 +281,32 @@ def test_a_spreadsheet_among_texts_is_passed_over(tmp_path: Path):
     source = open_stories(tmp_path)
     assert [(one.source, one.text) for one in source.passed_over] == [("plan.xlsx", "a spreadsheet")]
     assert texts(list(source)) == TALES[:2]
+
+
+def test_a_book_that_cannot_be_read_beside_one_that_can_is_passed_over(tmp_path: Path):
+    for name, tale in zip("ab", TALES, strict=False):
+        (tmp_path / f"{name}.txt").write_text(tale)
+        (tmp_path / f"{name}.azw3").write_bytes(bytes(60) + b"BOOKMOBI" + bytes(99))
+    source = open_stories(tmp_path)
+    assert [one.source for one in source.passed_over] == ["a.azw3", "b.azw3"]
+    assert texts(list(source)) == TALES[:2]
+    (tmp_path / "c.azw3").write_bytes(bytes(60) + b"BOOKMOBI" + bytes(99))
+    with pytest.raises(FabulaError, match="Kindle"):
+        list(open_stories(tmp_path))
+
+
+def test_readings_in_a_web_novel_are_left_out(tmp_path: Path):
+    tale = (
+        "海辺《うみべ》の老人は｜櫂《かい》のない舟を持っていた。《火の玉》と叫ぶと、灯台《とうだい》の火が点いた。\n"
+        * 8
+    )
+    stories = read(
+        tmp_path / "a.txt", "\n\n".join(f"第{k}話　潮\n\n{tale.replace('舟', f'舟{k}')}" for k in (1, 2, 3))
+    )
+    assert [story.title for story in stories] == ["第1話 潮", "第2話 潮", "第3話 潮"]
+    assert stories[0].text.startswith(
+        "海辺の老人は櫂のない舟1を持っていた。《火の玉》と叫ぶと、灯台の火が点いた。"
+    )
 
 
 def test_a_page_without_text_beside_a_table_is_passed_over(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Every format that stories are read from, and every error in an input."""
 
+import contextlib
 import gzip
 import json
 import re
@@ -17,6 +18,7 @@ from fabula.corpus import lines as limits
 from fabula.corpus import text_records
 from fabula.corpus.lines import FileRange, Lines, begins_anywhere
 from fabula.corpus.read import StorySource, open_stories
+from fabula.corpus.tables.columns import NoText
 from fabula.corpus.text_records import (
     blank_records,
     line_records,
@@ -366,7 +368,8 @@ def test_any_text_survives_json(tmp_path_factory: pytest.TempPathFactory, storie
     if wanted:
         assert texts(path) == wanted
     else:
-        assert "no column holds text" in error_of(path) or "no story" in error_of(path) or not any(stories)
+        with contextlib.suppress(NoText):
+            assert texts(path) == []
 
 
 def test_a_source_can_be_read_again_and_by_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

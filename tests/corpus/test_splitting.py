@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import textwrap
 from pathlib import Path
 
@@ -112,6 +113,8 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n\n".join(f"{text}\n\nCURTAIN." for text in BLANK),
         "\n\n".join(f"{number}/10\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\x1e\n".join(BLANK),
+        "".join(f"\ufeff{text}\n" for text in BLANK),
+        "Low Quay\n\nContents\n\n" + "".join(f"  {number}  {title}\n" for number, title in enumerate(TITLES, 1)) + "".join(f"\n\n\n{number}  {title}\n\n{text}" for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True), 1)),
         "\n".join(f"{text}####" for text in BLANK),
         "\n\n".join(f"{text}\n\n[END OF STORY {number}]" for number, text in enumerate(BLANK, 1)),
         "\n\n".join(f"==> {number}.txt <==\n{text}" for number, text in enumerate(BLANK, 1)),
@@ -135,6 +138,12 @@ BLANK = ["\n\n".join(story) for story in STORIES]
 def test_stories_begin_where_they_should(tmp_path: Path, text: str) -> None:
     source = source_of(tmp_path, text)
     assert [start[:15] for start in starts(source)] == [start[:15] for start in WANTED], source.description
+
+
+def test_poems_without_full_stops_between_dividers(tmp_path: Path) -> None:
+    verses = [re.sub(r"[.,“”]", "", text.replace(" ", "\n").replace("\n\n", "\n")) for text in FLAT]
+    poems = ["\n".join(" ".join(verse.split()[at : at + 5]) for at in range(0, 80, 5)) for verse in verses]
+    assert [story.text for story in source_of(tmp_path, "\n\n***\n\n".join(poems))] == poems
 
 
 def test_names_below_letters_are_asked_about_beside_the_line_between_stories(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ _BESIDE = re.compile(r"[ _-]+(?:notes|synopsis)$", re.IGNORECASE)
 """What Scrivener adds to the name of a text for the files of its notes."""
 
 _ABOUT = re.compile(
-    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest|archive_browser)\b.*",
+    r"(?:readme|license|licence|copying|changelog|requirements|robots|manifest|archive_browser|gemfile|makefile|dockerfile)\b.*|about(?:[ _-](?:me|us))?\.\w+",
     re.IGNORECASE,
 )
 
@@ -110,7 +110,18 @@ def find_formats(files: Sequence[InputFile], format: str | None, encoding: str |
         line_ends = _line_ends(sample) if chosen.is_text else ""
         found.plans.append(FilePlan(file, chosen.name, sample.encoding, line_ends=line_ends))
         found.samples[file.name] = sample
+    _pass_over_twins(found)
     return found
+
+
+def _pass_over_twins(found: FoundFiles) -> None:
+    """Pass over files that cannot be read beside one with the same name that can, as in the folders of Calibre."""
+    read = {PurePosixPath(plan.name).with_suffix("") for plan in found.plans if plan.format != "unread"}
+    for plan in list(found.plans):
+        if plan.format == "unread" and PurePosixPath(plan.name).with_suffix("") in read:
+            found.plans.remove(plan)
+            del found.samples[plan.name]
+            found.pass_over(plan.name, "the file of the same name beside it is read")
 
 
 def _why_list(text: str, names: set[str]) -> str:

@@ -322,6 +322,15 @@ PAGES = {
         "<p><a href=/2>Next</a> | <a href=/0>Previous</a></p></article><aside>Ads</aside><footer>©</footer>",
         ["# One", TALE, TALE],
     ),
+    "medium": (
+        "<header><h1>One</h1></header><section data-field=subtitle class=p-summary>The fox…</section><section class=e-content>"
+        "<hr><p>{0}</p><p>{0}</p></section>",
+        ["# One", "---", TALE, TALE],
+    ),
+    "library": (
+        "<pre>\n<ul><h2>One</h2></ul>\n     {0}\n     {0}\n{0}\n</pre>",
+        ["## One", TALE, f"{TALE}\n{TALE}"],
+    ),
     "old": (
         "<form><table><tr><td><font size=2>{0}<p>{0}<p align=center>#<p>{0}</font></table></form>",
         [TALE, TALE, "---", TALE],
@@ -396,6 +405,19 @@ def test_pdf_without_page_numbers_and_running_heads():
     assert set(reasons(document)) == {"page_number", "running_head"}
 
 
+def test_pdf_of_a_web_page():
+    lines = textwrap.wrap(TALE * 3, 60)
+    page = [(50, 500 - 14 * k, 11, line) for k, line in enumerate(lines)]
+    page += [
+        (30, 575, 8, "3/4/23, 10:12 AM"),
+        (200, 575, 8, "The Lamp"),
+        (30, 20, 8, "https://quay.example/lamp 1/1"),
+    ]
+    document = read(pdf([page]))
+    assert shown(document) == [" ".join(lines)]
+    assert reasons(document)["running_head"].startswith("3/4/23")
+
+
 def test_pdf_chapters_in_the_size_of_the_text():
     lines = textwrap.wrap(TALE * 12, 60)
     pages: list[list[tuple[float, float, float, str]]] = [
@@ -435,6 +457,7 @@ def test_pdf_without_text_names_ocr():
         (zip_of([("xl/workbook.xml", "<x/>")]), "xls", "CSV"),
         (zip_of([("Index/Document.iwa", b"x")]), "pages", "export it"),
         (bytes(60) + b"BOOKMOBI" + bytes(99), "mobi", "Calibre"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "locked", "password"),
     ],
 )
 def test_kinds_that_are_not_read_say_what_to_do(data: bytes, kind: str, hint: str):

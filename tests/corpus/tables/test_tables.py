@@ -376,6 +376,32 @@ def test_the_posts_of_a_channel_are_stories(tmp_path: Path):
     assert [story.text for story in source] == [row["text"].strip() for row in [*rows, rows[0]]]
 
 
+def test_texts_in_runs_with_their_copies(tmp_path: Path):
+    texts = [f"On day {n} the tide came in. " * 9 for n in range(6)]
+    messages: list[dict[str, object]] = [{"id": 0, "type": "service", "text": ""}]
+    messages += [
+        {"id": n, "type": "message", "text": [{"type": "bold", "text": f"Day {n}"}, f"\n\n{text}"]}
+        | {"text_entities": [{"type": "bold", "text": f"Day {n}"}, {"type": "plain", "text": f"\n\n{text}"}]}
+        for n, text in enumerate(texts)
+    ]
+    (tmp_path / "result.json").write_text(json.dumps({"name": "Quay", "messages": messages}))
+    found = [story.text for story in open_stories(tmp_path / "result.json")]
+    assert found == [f"Day {n}\n\n{text.strip()}" for n, text in enumerate(texts)]
+
+
+def test_a_story_of_koboldai_begins_with_its_prompt(tmp_path: Path):
+    saved = {
+        "gamestarted": True,
+        "prompt": "The tide came in.",
+        "memory": "It is set by the sea, and always was.",
+    }
+    (tmp_path / "a.json").write_text(
+        json.dumps(saved | {"actions": ["\n\nThen it went out.", " Nobody saw it."]})
+    )
+    (story,) = open_stories(tmp_path / "a.json")
+    assert story.text == "The tide came in.\n\nThen it went out. Nobody saw it."
+
+
 def test_json_that_is_nested_in_records(tmp_path: Path):
     chapters = [
         {"n": n, "heading": f"Part {n}", "text": f"In part {n} the tide came in. " * 12} for n in range(6)
@@ -388,12 +414,9 @@ def test_json_that_is_nested_in_records(tmp_path: Path):
     ]
     (tmp_path / "a.json").write_text(json.dumps({"library": {"name": "Quay", "authors": authors}}))
     assert [story.title for story in open_stories(tmp_path / "a.json")] == [f"Part {n}" for n in range(6)]
-    (tmp_path / "b.jsonl").write_text(
-        "".join(
-            json.dumps({"id": n, "parts": [{"a": one, "b": one} for one in chapters]}) + "\n"
-            for n in range(4)
-        )
-    )
+    pairs = [{"a": one, "b": one | {"text": one["text"].replace("tide", "moon")}} for one in chapters]
+    rows = (json.dumps({"id": n, "parts": pairs}) + "\n" for n in range(4))
+    (tmp_path / "b.jsonl").write_text("".join(rows))
     with pytest.raises(FabulaError, match="records within records"):
         open_stories(tmp_path / "b.jsonl")
 

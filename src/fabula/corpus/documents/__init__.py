@@ -38,6 +38,7 @@ _REFUSED = {
     "ppt": ("these are slides", "copy the text to a text file"),
     "pages": ("this is a Pages document", "export it from Pages as Word (.docx) or EPUB"),
     "mobi": ("this is a Kindle book (.mobi, .azw)", "convert it to EPUB with Calibre"),
+    "locked": ("this document has a password", "open it, and save it without the password"),
     "wpd": ("this is a WordPerfect document", "open it in LibreOffice and save it as .docx"),
     "abiword": (
         "this is an AbiWord document",
@@ -55,6 +56,8 @@ _REFUSED = {
     "sql": ("this is a dump of a database (SQL)", "export the table with the stories as CSV or JSON"),
     "latex": ("this is LaTeX", "convert it, for example with pandoc: pandoc book.tex -o book.docx"),
     "org": ("this is Org mode", "convert it, for example with pandoc: pandoc book.org -o book.docx"),
+    "rst": ("this is reStructuredText", "convert it, for example with pandoc: pandoc book.rst -o book.docx"),
+    "asciidoc": ("this is AsciiDoc", "convert it, for example with asciidoctor book.adoc, to a web page"),
     "wiki": (
         "this is wiki markup",
         "convert it, for example with pandoc: pandoc -f mediawiki book.wiki -o book.docx",
@@ -90,6 +93,13 @@ _PAGE = re.compile(
 )
 _TEXTS = (
     (re.compile(r"(?m)^[ \t]*\\(?:documentclass\b|begin\{document\}|chapter\*?\{)"), "latex"),
+    (re.compile(r"(?m)^\.\. (?:_[\w -]+:|[\w-]+::)"), "rst"),
+    (
+        re.compile(
+            r"\A(?:= \S.*\n(?:\S.*\n){0,6}?:[\w-]+:|(?ms:(?=.*^:(?:author|toc|doctype):)(?=.*^== \S)))"
+        ),
+        "asciidoc",
+    ),
     (re.compile(r"(?mi)^#\+(?:title|author|startup|options|date):|^:PROPERTIES:$"), "org"),
     (re.compile(r"(?ms)\A(?=.*^==+[^=\n]+==+\s*$)(?=.*(?:\'\'\'\S|\[\[[^\]\n]+\]\]))"), "wiki"),
     (
@@ -181,6 +191,8 @@ def _head_kind(head: bytes) -> str:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for mark, kind in _HEADS:
         if start.startswith(mark):
+            if kind == "doc" and "EncryptedPackage".encode("utf-16-le") in head:
+                return "locked"
             if kind == "doc" and "Workbook".encode("utf-16-le") in head:
                 return "xls"
             return kind

@@ -38,7 +38,7 @@ _REASONS = {
     "tags tag-list adsbygoogle advertisement noprint printfooter catlinks mw-editsection mw-jump-link navbox "
     "num-comment comment-marker storynavigation chapter-nav chapternav stats-bar bixbox similar-stories recommendations "
     "message-cell--user message-attribution message-footer message-signature tagline flat-list",
-    "front_matter": "byline",
+    "front_matter": "byline p-summary",
     "contents": "toc table-of-contents tableofcontents fff_toc landmarks page-list pagelist",
     "page_number": "pagenum pageno page-number pagenumber pb",
     "footnote": "footnote footnotes endnotes noteref fnref fnanchor footnote-ref reference references msofootnotetext "
@@ -89,6 +89,10 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s
 _PAGE_BREAK = re.compile(r"(?:page-)?break-(?:before|after)\s*:\s*(?:always|page)", re.IGNORECASE)
 _AO3 = re.compile(r"""\b(?:id=["']workskin["']|class=["']userstuff\b)""")
 _EMPTY_TRAP = re.compile(r"<(title|script|style|iframe|textarea|noscript)\b([^<>]*)/>", re.IGNORECASE)
+_PRE = re.compile(r"<(/?)pre(?:\s[^<>]*)?>", re.IGNORECASE)
+_INDENTED = re.compile(r"(?<=\S)[ \t]*\n(?=[ \t]{2,}\S.{30})")
+"""The beginning of a paragraph in preformatted text."""
+
 _CHARSET = re.compile(
     rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
 )
@@ -163,6 +167,8 @@ def parse_html(text: str, name: str) -> Element:
             pass  # invalid XHTML
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
     text = _EMPTY_TRAP.sub(r"<\1\2></\1>", text).replace("\0", "")
+    # The parser would end a "pre" at a heading in it.
+    text = _PRE.sub(lambda found: "</div>" if found[1] else '<div style="white-space: pre-wrap">', text)
     try:
         root = etree.fromstring(text.encode("utf-8", "replace"), parser)
     except (etree.XMLSyntaxError, ValueError):
@@ -384,6 +390,8 @@ class HtmlReader:
         if linked >= 0.8 * length and length < 300:
             self.collector.leave_out(text, "navigation")
             return
+        if 2 * len(_INDENTED.findall(text)) < text.count("\n"):
+            text = _INDENTED.sub("\n\n", text)
         lines = [line.strip() for line in text.split("\n")]
         paragraphs = re.split(r"\n{2,}", "\n".join(lines).strip("\n"))
         look = (bold, centred) if len(paragraphs) == 1 and (bold or centred) else None

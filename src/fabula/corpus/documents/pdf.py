@@ -25,6 +25,12 @@ _WITH_NUMBER = re.compile(
 _CHAPTER = re.compile(
     r"(chapter|part|book|section|act|scene|story|tale|day|canto|letter|episode|no\.?)\b", re.IGNORECASE
 )
+_PRINTED = re.compile(
+    r"\d{1,4}[/.-]\d{1,2}[/.-]\d{2,4},? \d{1,2}:\d{2}(?: [AP]M)?(?: .*)?|(?:https?|file)://\S+(?: \d{1,3}/\d{1,3})?",
+    re.IGNORECASE,
+)
+"""What a browser puts around each page that it prints: the date and the title, the address and the page's number."""
+
 _LEADERS = re.compile(r".*(?:\.\s?){4,}\s*(?:\d+|[ivxlc]+)\s*", re.IGNORECASE)
 _ENDS = re.compile(r"[.!?…:][”’\"')\]]*$|[”’\"]$")
 _HYPHEN = "\x02"
@@ -215,11 +221,13 @@ def _recurring(outer: list[tuple[int, _Line, bool]], num_pages: int) -> list[str
         parsed.append((top, value, words, shown, offset, where))
     reasons = []
     enough = max(3, num_pages // 12) if num_pages > 4 else 2
-    for top, value, words, shown, offset, where in parsed:
+    for (_, line, _), (top, value, words, shown, offset, where) in zip(outer, parsed, strict=True):
         alike = 0 if offset is None else offsets[top, offset]
         counted = alike >= 2 or (num_pages < 3 and offset == 1)
         times = max(heads[top, words, where], heads[top, words, where + 1])
-        if value is not None:
+        if _PRINTED.fullmatch(line.text):
+            reasons.append("running_head")
+        elif value is not None:
             reasons.append("page_number" if counted else "")
         else:
             with_number = shown is not None and counted and (times >= 2 or alike >= _MANY_NUMBERED)

@@ -18,7 +18,7 @@ _CHAPTER = re.compile(r"Chapter \d+(?:\s*[:.–—-]\s*\S.*)?", re.IGNORECASE)
 _HEAD_LABEL = re.compile(r"(?:Chapter |Work )?(?:Summary|Notes)(?: for .*)?:?", re.IGNORECASE)
 _END_LABEL = re.compile(r"(?:Chapter |Work )?End ?Notes:?|Afterword", re.IGNORECASE)
 _SENTENCES = re.compile(
-    r"(?:\(?See the end of the (?:chapter|work) for .*|Please drop by the Archive and comment .*|Chapter Text|Preface"
+    r"(?:\(?See the end of the (?:chapter|work) for .*|Please drop by the Archive and comment .*|Chapter Text|Preface|End file\."
     r"|Posted originally on the Archive of Our Own.*|.*archiveofourown\.org/\S+\W*)",
     re.IGNORECASE,
 )

@@ -81,8 +81,9 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """Pieces under headings and between wide gaps may be verse, whose beginnings and ends are no evidence."""
-        may_be_verse = self.split.kind == "headings" or (self.split.num_blank > 1 and _are_verse(self.texts))
+        """Pieces under headings, between dividers and between wide gaps may be verse, whose beginnings and ends are no evidence."""
+        is_sure = self.split.num_blank > 1 or self.split.kind in ("separator", "scenes")
+        may_be_verse = self.split.kind == "headings" or (is_sure and _are_verse(self.texts))
         return self.prior * (self.quality.score(may_be_verse) if self.quality else 1.0)
 
     @property
@@ -468,11 +469,11 @@ _SENTENCE_END = re.compile(r"[\w)][.!?,;:…][\"”’')]*$|[\"”’]$")
 
 
 def _marks_within_lines(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:
-    """Marks that need no lines of their own, each with the reason: form feeds, unless they begin pages; record separators;
-    and signs such as "####" that nearly always follow the end of a sentence."""
+    """Marks that need no lines of their own, each with the reason: form feeds, unless they begin pages; record separators; the
+    byte order marks of files that were joined; and signs such as "####" that nearly always follow the end of a sentence."""
     found = []
     texts = [sample.text or "" for sample in samples]
-    for mark, name in (("\f", "form feeds"), ("\x1e", "record separators")):
+    for mark, name in (("\f", "form feeds"), ("\x1e", "record separators"), ("\ufeff", "byte order marks")):
         if sum(text.count(mark) for text in texts) > 1 and not (
             mark == "\f" and any(map(_has_pages, samples))
         ):

@@ -97,7 +97,7 @@ def _without_back_matter(blocks: Sequence[Block], split: Split) -> tuple[Sequenc
 
 
 _BACK = re.compile(
-    r"(?i)(?:about the (?:author|publisher)|(?:also|other books|books) by\b.*|acknowledge?ments?|copyright)\W*"
+    r"(?i)(?:about the (?:author|publisher)|(?:also|other books|books) by\b.*|acknowledge?ments?|copyright|licen[cs]e)\W*"
 )
 
 
@@ -159,7 +159,9 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
         return not has_title or not re.search(r"[.!?。！？]\W*$", text)
     lines = [line for line in text.split("\n") if line.strip()]
     if has_title:  # a list of contents has page numbers
-        numbered = sum(bool(re.search(r"[\s.]\d{1,4}\s*$", line)) for line in lines)
+        numbered = sum(
+            bool(re.search(r"[\s.]\d{1,4}\s*$|^\s*\d{1,3}[.)]?\s.{0,60}$", line)) for line in lines
+        )
         is_legal = count_words(text) < 40 and re.search(
             r"(?i)\bcopyright\b|©|\bisbn\b|all rights reserved", text
         )
@@ -182,7 +184,7 @@ _END_OF = re.compile(
 _MATTER = re.compile(
     r"(?i)(?:acknowledge?ments?|about the (?:author|publisher)s?|also (?:by|from|available)\b.*|by the same author|copyright(?: page| notice)?"
     r"|(?:table of )?contents|dedication|praise for\b.*|other (?:books|titles|works) by\b.*|(?:books|novels|works) by\b.*|colophon|index(?: of \w+)?"
-    r"|bibliography|(?:foot|end)?notes|glossary|list of illustrations|transcriber[’']?s? notes?|newsletter|(?:join|sign up)\b.*)\W*"
+    r"|licen[cs]e|contribut(?:ing|ors)|bibliography|(?:foot|end)?notes|glossary|list of illustrations|transcriber[’']?s? notes?|newsletter|(?:join|sign up)\b.*)\W*"
 )
 """Titles of the parts of a book that are not story."""
 

@@ -51,7 +51,7 @@ NUMBER_LINE = re.compile(
 """A line that is only a number, perhaps with decoration."""
 
 _NUMBERED = re.compile(
-    rf"(?P<number>\d{{1,3}}|{_ROMAN.upper()})(?:[.):]\s+|\s+[–—-]\s+)(?P<text>[^\W\d_a-z].{{0,60}})"
+    rf"(?P<number>\d{{1,3}}|{_ROMAN.upper()})(?:[.):]\s+|\s+[–—-]\s+|\s{{2,}}|\t)(?P<text>[^\W\d_a-z].{{0,60}})"
 )
 _NOT_TITLE = re.compile(
     r"(?:the end|end|fin|finis|ende|конец|contents|table of contents|inhalt|summary|notes?|author'?s? notes?|a/?n|by\b.*|from\b.*,"

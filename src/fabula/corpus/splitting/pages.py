@@ -76,6 +76,10 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
         line = line.replace("\f", "")
         if match := _PAGE_NUMBER.fullmatch(line) or _PAGE_HEAD.fullmatch(line):
             numbered.append((number, int(next(filter(None, match.groups())))))
+    places = {number for number, _ in numbered}
+    numbered = [
+        one for one in numbered if places.isdisjoint((one[0] - 1, one[0] + 1))
+    ]  # not a list of contents
     runs = [here for here, after in itertools.pairwise(numbered) if after[1] - here[1] == 1]
     found: dict[int, str] = {}
     if (

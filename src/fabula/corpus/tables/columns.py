@@ -273,7 +273,7 @@ def _check_nested(
             continue
         if format == "list":
             _check_alike(lists, name, where)
-        there = sum(words(text) for cell in lists for text in _strings(cell))
+        there = sum(words(text) for cell in lists for text in set(_strings(cell)))
         if sum(words(plain_text(cell, format)) for cell in lists) < 0.5 * there:
             raise FabulaError(
                 f"column {name!r} holds records within records, of which most would be lost",

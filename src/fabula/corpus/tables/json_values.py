@@ -171,6 +171,8 @@ def rows_of(value: Any) -> list[dict[str, Any]]:
         and all(isinstance(item, list) for item in value.values())
     ):
         return [{**row, "split": key} for key, item in value.items() for row in rows_of(item)]
+    if "gamestarted" in value and isinstance(value.get("actions"), list):  # a story of KoboldAI
+        return [{"text": "".join(map(str, [value.get("prompt", ""), *value["actions"]]))}]
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         return [
             dict(zip(map(str, value["columns"]), row, strict=False))
