@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from fabula.corpus.boilerplate import middle
 from fabula.corpus.boilerplate.classifier import log_odds, words
@@ -115,9 +115,9 @@ SCANT_WORDS = 4
 STORY_BELOW = -0.7
 """A sentence with a lower score is story."""
 
-MOST_AT_TAIL, MOST_REMOVED, DOUBTED_CHARS = 0.45, 0.67, 600
-"""The largest share of a text that a note at its tail, and all its notes, may be if they are longer than `DOUBTED_CHARS`: a
-story that consists of posts, edits or letters looks like notes all over, and is left as it is."""
+MOST_AT_TAIL, MOST_REMOVED, DOUBTED_WORDS = 0.45, 0.67, 100
+"""The largest share of a text's words (links count little in words) that a note at its tail, and all its notes, may be if they have
+more than `DOUBTED_WORDS`: a story that consists of posts, edits or letters looks like notes all over, and is left as it is."""
 
 STOP_BELOW = -12.0
 """There can be no note beyond paragraphs that add up to less than this."""
@@ -174,11 +174,8 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
     """The notes of `text` that the rules of `rule_set` find, and what may be a note but stays, because it may as well be
     story."""
     tail = _tail(text, rule_set)
-    if (
-        tail
-        and tail[0].start > 0
-        and len(text) - tail[0].start > max(DOUBTED_CHARS, MOST_AT_TAIL * len(text))
-    ):
+    most = max(DOUBTED_WORDS, MOST_AT_TAIL * len(text.split())) if tail else 0
+    if tail and tail[0].start > 0 and _num_words(text, tail) > most:
         tail = _doubted(tail)
     end = tail[0].start if tail else len(text)
     head = _head(text[:end], rule_set)
@@ -191,8 +188,8 @@ def find(text: str, rule_set: str, keep: Collection[str] = ()) -> tuple[list[Spa
         _doubted(run) if may_say(story, text[run[0].start : run[-1].end], text) else run for run in within
     ]
     spans = [span for run in (head, *within, tail) for span in run]
-    num_removed = sum(span.end - span.start for span in spans if not _is_doubted(span))
-    if max(DOUBTED_CHARS, MOST_REMOVED * len(text)) < num_removed < len(text):
+    num_removed = _num_words(text, [span for span in spans if not _is_doubted(span)])
+    if num_removed > DOUBTED_WORDS and MOST_REMOVED * len(text.split()) < num_removed < len(text.split()):
         spans = _doubted(spans)
     spans = [span for span in spans if span.rule not in keep]
     return [span for span in spans if not _is_doubted(span)], [span for span in spans if _is_doubted(span)]
@@ -213,6 +210,10 @@ def _without_said(story: str, run: list[Span], text: str, *, at_head: bool) -> l
     before = [replace(span, end=min(span.end, cut)) for span in run if span.start < cut]
     after = [replace(span, start=max(span.start, cut)) for span in run if span.end > cut]
     return [*before, *_doubted(after)] if at_head else [*_doubted(before), *after]
+
+
+def _num_words(text: str, spans: Sequence[Span]) -> int:
+    return sum(len(text[span.start : span.end].split()) for span in spans)
 
 
 def _confidence(score: float) -> float:
@@ -477,14 +478,19 @@ def _opens_as_story(one: ScoredParagraph, rule_set: str) -> bool:
         return False
     raw = one.paragraph.raw
     before = raw.rpartition(" (")[0]
-    if raw[-1] == ")" and before:
-        return not score_paragraph(Paragraph(0, len(before), before, False), rule_set, "tail").evidence
+    if (
+        raw[-1] == ")"
+        and before
+        and not score_paragraph(Paragraph(0, len(before), before, False), rule_set, "tail").evidence
+    ):
+        return True
     parts = pieces(raw, 0, len(raw))
     worded = [part for part in parts if any(map(str.isalnum, part.raw))]
     if len(worded) < 2:
         return False
-    first = score_paragraph(worded[0], rule_set, "tail")
-    return not first.evidence and first.score < STORY_BELOW
+    first, *others = [score_paragraph(part, rule_set, "tail") for part in worded]
+    before = takewhile(lambda one: not one.evidence and not one.paragraph.is_divider, others)
+    return not first.evidence and min([first.score, *(one.score for one in before)]) < STORY_BELOW
 
 
 def _ends_as_story(one: ScoredParagraph, rule_set: str, below: float = STORY_BELOW) -> bool:
