@@ -100,7 +100,7 @@ def test_a_model_that_sees_the_words_after_each_position(tmp_path: Path):
         folder = tmp_path / str(is_decoder)
         AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     load_model(tmp_path / "True")
-    with pytest.raises(FabulaError, match="a roberta model sees the words that it should predict"):
+    with pytest.raises(FabulaError, match="of the type roberta see the words that they should predict"):
         load_model(tmp_path / "False")
 
 

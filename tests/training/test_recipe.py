@@ -130,6 +130,8 @@ def test_a_large_base_model_is_trained_by_adapters_unless_the_recipe_says_otherw
     assert rank(load_recipe("notebook"), 135_000_000) == 0
     assert rank(Recipe(), 135_000_000, model_type="mamba") == 0
     assert rank(Recipe(lora_rank=4), 3_500_000) == 4
+    with pytest.raises(FabulaError, match="type mamba cannot have adapters; leave it out"):
+        rank(Recipe(lora_rank=4), 135_000_000, model_type="mamba")
 
 
 def test_a_lora_adapter_is_added_without_a_warning(tiny_gpt2_dir: Path):

@@ -60,7 +60,7 @@ def _check_is_causal(model: Any, folder: Path) -> None:
     """Refuse a model that the library cannot run, or that sees the tokens that it should predict, as BERT does."""
     import torch
 
-    ids_BT = torch.arange(min(8, context_length_of(model.config)), device=model.device).repeat(2, 1)
+    ids_BT = torch.arange(8, device=model.device).repeat(2, 1)
     ids_BT[1, -1] = 0  # the two rows differ in their last token, which nothing before it may depend on
     try:
         with torch.no_grad(), quiet():
@@ -71,7 +71,7 @@ def _check_is_causal(model: Any, folder: Path) -> None:
         ) from None
     if (before[0] - before[1]).abs().max() > CAUSAL_TOLERANCE * before.std():
         raise FabulaError(
-            f"a {model.config.model_type} model sees the words that it should predict, so it cannot learn to write",
+            f"models of the type {model.config.model_type} see the words that they should predict, so they cannot learn to write",
             where=folder,
             hint=f"`{command('bases')}` lists models that can",
         )

@@ -20,7 +20,7 @@ LARGE = 50_000_000
 LORA_RANK = 32
 """Rank of the adapters of a large base model."""
 
-WITHOUT_ADAPTERS = ("falcon_h1", "falcon_mamba", "mamba", "mamba2")
+WITHOUT_ADAPTERS = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
 """Architectures whose layers peft refuses to adapt."""
 
 
@@ -186,7 +186,17 @@ class Recipe(Record):
     )
 
     def for_model(self, size: ModelSize, *, fresh: bool) -> "Recipe":
-        """This recipe with its `lora_rank`: adapters for a large base model, where they learn more in the same time."""
+        """This recipe with its `lora_rank`: adapters for a large base model, where they learn more in the same time.
+
+        Raises:
+            FabulaError: the recipe asks for adapters in an architecture that cannot have them.
+        """
+        if self.lora_rank and size.model_type in WITHOUT_ADAPTERS:
+            raise FabulaError(
+                f"a model of the type {size.model_type} cannot have adapters",
+                where="lora_rank",
+                hint="leave it out, and all weights are trained",
+            )
         if self.lora_rank is not None:
             return self
         is_whole = fresh or self.freeze or size.num_parameters < LARGE or size.model_type in WITHOUT_ADAPTERS
