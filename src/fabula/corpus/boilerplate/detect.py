@@ -456,10 +456,9 @@ def _is_by_the_narrator(text: str, note: Sequence[ScoredParagraph], rule_set: st
             return False
         if not _reads_as_story(edits) and not POSTED.search(text):
             return False
-    answers = any(_ANSWERS.search(fold(one.paragraph.raw)) for one in edits)
-    return (not answers and is_in_first_person(text[-NARRATION_CHARS:])) or IS_WRITTEN.search(
-        text
-    ) is not None
+    if any(_ANSWERS.search(fold(one.paragraph.raw)) for one in edits):
+        return POSTED.search(text) is not None
+    return is_in_first_person(text[-NARRATION_CHARS:]) or IS_WRITTEN.search(text) is not None
 
 
 def _mentions_text(one: ScoredParagraph) -> bool:
