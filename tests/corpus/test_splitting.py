@@ -205,6 +205,9 @@ def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, text: str, words:
 
 
 def test_what_stands_before_and_after_the_chapters_is_no_story(tmp_path: Path) -> None:
+    licence = "Smashwords Edition, License Notes\n\nThis ebook is for you only. It may not be sold again by you.\n\n"
+    chapters = [f"{title}\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)]
+    assert starts(source_of(tmp_path, licence + "\n\n".join(chapters))) == WANTED
     before = "THE TIDE\n\nFor those who wait\n\nThis is the second edition. The first was lost in a boat, with the boat."
     after = "About the Author\n\nA. Writer lives by the sea. This is a first novel.\n\nAlso by A. Writer\n\nThe Ebb"
     chapters = [f"Chapter {number}\n\n{text}" for number, text in enumerate(BLANK, 1)]

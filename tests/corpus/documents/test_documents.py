@@ -327,6 +327,10 @@ PAGES = {
         "<hr><p>{0}</p><p>{0}</p></section>",
         ["# One", "---", TALE, TALE],
     ),
+    "pages": (
+        "<p><a class=pageref name=page5>[5]</a> {0}</p>",
+        [TALE],
+    ),
     "library": (
         "<pre>\n<ul><h2>One</h2></ul>\n     {0}\n     {0}\n{0}\n</pre>",
         ["## One", TALE, f"{TALE}\n{TALE}"],

@@ -40,7 +40,7 @@ _REASONS = {
     "message-cell--user message-attribution message-footer message-signature tagline flat-list",
     "front_matter": "byline p-summary",
     "contents": "toc table-of-contents tableofcontents fff_toc landmarks page-list pagelist",
-    "page_number": "pagenum pageno page-number pagenumber pb",
+    "page_number": "pagenum pageno pageref page-number pagenumber pb",
     "footnote": "footnote footnotes endnotes noteref fnref fnanchor footnote-ref reference references msofootnotetext "
     "msoendnotetext mw-references-wrap reflist",
     "running_head": "msoheader msofooter",

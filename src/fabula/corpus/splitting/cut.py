@@ -184,7 +184,7 @@ _END_OF = re.compile(
 _MATTER = re.compile(
     r"(?i)(?:acknowledge?ments?|about the (?:author|publisher)s?|also (?:by|from|available)\b.*|by the same author|copyright(?: page| notice)?"
     r"|(?:table of )?contents|dedication|praise for\b.*|other (?:books|titles|works) by\b.*|(?:books|novels|works) by\b.*|colophon|index(?: of \w+)?"
-    r"|licen[cs]e|contribut(?:ing|ors)|bibliography|(?:foot|end)?notes|glossary|list of illustrations|transcriber[’']?s? notes?|newsletter|(?:join|sign up)\b.*)\W*"
+    r"|(?:smashwords edition\b.{0,9})?licen[cs]e(?: notes| statement)?|contribut(?:ing|ors)|bibliography|(?:foot|end)?notes|glossary|list of illustrations|transcriber[’']?s? notes?|newsletter|(?:join|sign up)\b.*)\W*"
 )
 """Titles of the parts of a book that are not story."""
 
