@@ -473,6 +473,33 @@ def test_broken_lines_are_joined(paragraphs: list[list[str]], width: int) -> Non
     assert unwrap(wrapped) == "\n\n".join(whole)
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000\u3000", " \t"])
+@pytest.mark.parametrize("between", ["\n{0}\n{0}\n{0}\n", "\n\n{0}***{0}\n\n", "\n{0}***\n"])
+def test_lines_may_hold_any_white_space(tmp_path: Path, space: str, between: str) -> None:
+    stories = [text.replace("\n\n", f"\n{space}\n") for text in BLANK]
+    assert starts(source_of(tmp_path, between.format(space).join(stories) + "\n")) == WANTED
+
+
+@pytest.mark.parametrize("end", ["# # #", "***", "⁂"])
+def test_a_divider_at_the_end_is_no_part_of_a_story(tmp_path: Path, end: str) -> None:
+    (read := tmp_path / "a").mkdir()
+    for number, story in enumerate(BLANK):
+        (read / f"{number}.txt").write_text(f"{story}\n\n{end}\n", encoding="utf-8")
+    assert [story.text for story in open_stories(read)] == BLANK
+    text = "\n\n#\n\n".join(BLANK) + f"\n\n{end}\n"
+    assert [story.text for story in source_of(tmp_path, text)] == BLANK
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".html"])
+def test_the_last_line_of_fanficfare_is_left_out(tmp_path: Path, suffix: str) -> None:
+    for number, story in enumerate(BLANK):
+        text = f"{story}\n\n\nEnd file.\n"
+        (tmp_path / f"{number}{suffix}").write_text(
+            text if suffix == ".txt" else f"<p>{text}".replace("\n\n", "<p>")
+        )
+    assert [story.text for story in open_stories(tmp_path)] == BLANK
+
+
 def test_lines_with_a_blank_one_after_each_are_joined(tmp_path: Path) -> None:
     book = "\n\n".join(
         f"Chapter {number}\n\n"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import ReaderRemoval, ReadingLog, make_story
 from fabula.corpus.lines import Begins, Lines, decode, too_long
+from fabula.corpus.splitting.cut import without_last_divider
 from fabula.corpus.splitting.markers import with_newlines
 from fabula.corpus.splitting.split import Split
 from fabula.errors import FabulaError
@@ -13,6 +14,14 @@ from fabula.story import Story
 
 Raw = tuple[int, int, bytes]
 """A record: its line number, its byte offset, its bytes."""
+
+
+def _stripped(line: bytes) -> bytes:
+    """A line without the white space around it, also no-break spaces and the wide ones of Chinese and Japanese."""
+    line = line.strip()
+    if line[:1] < b"\x80" and line[-1:] < b"\x80":
+        return line
+    return line.decode("utf-8", "replace").strip().encode()
 
 
 def begins_at(start: bytes) -> Begins:
@@ -42,7 +51,7 @@ def begins_after_blank(num_blank: int) -> Callable[[], Callable[[bytes], bool]]:
 
         def begins(line: bytes) -> bool:
             nonlocal blank
-            if not line.strip():
+            if not _stripped(line):
                 blank += 1
                 return False
             found, blank = blank >= num_blank, 0
@@ -59,7 +68,7 @@ def begins_after_separator(separator: bytes) -> Callable[[], Callable[[bytes], b
 
         def begins(line: bytes) -> bool:
             nonlocal previous
-            found, previous = previous, line.strip() == separator
+            found, previous = previous, _stripped(line) == separator
             return found
 
         return begins
@@ -164,7 +173,7 @@ def blank_records(num_blank: int) -> Callable[[Lines], Iterator[Raw]]:
         block: list[bytes] = []
         first, offset, blank, size = 0, 0, 0, 0
         for line in lines:
-            if not line.strip():
+            if not _stripped(line):
                 blank += 1
                 if block and blank < num_blank:
                     block.append(line)
@@ -192,7 +201,7 @@ def separated_records(separator: bytes) -> Callable[[Lines], Iterator[Raw]]:
         block: list[bytes] = []
         first, offset, size = 0, 0, 0
         for line in lines:
-            if line.strip() == separator:
+            if _stripped(line) == separator:
                 if block:
                     yield first, offset, b"".join(block)
                 block = []
@@ -218,6 +227,8 @@ def text_stories(records: Iterator[Raw], name: str, split: Split, log: ReadingLo
         text = decode(raw, name, line, offset)
         if has_tokens:
             text = with_newlines(text.strip().removeprefix(split.start).removesuffix(split.end))
+        else:
+            text = without_last_divider(text)
         if _LETTER.search(text):
             yield make_story(text.strip(), name, line)
         elif text := text.strip():

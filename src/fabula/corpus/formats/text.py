@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fabula.corpus import lines as limits
 from fabula.corpus.formats.base import LINE_WRAPS, FilePlan, Format, ReadingLog, Sample, part_stories
 from fabula.corpus.lines import Begins, FileRange, Lines, begins_anywhere, decode, too_long
-from fabula.corpus.splitting.cut import Part, cut_blocks
+from fabula.corpus.splitting.cut import Part, cut_blocks, without_last_divider
 from fabula.corpus.splitting.split import Split
 from fabula.corpus.splitting.text_blocks import text_blocks, whole_text
 from fabula.corpus.text_records import (
@@ -70,7 +70,7 @@ def _parts(text: str, plan: FilePlan, log: ReadingLog) -> list[Part]:
     split = plan.split
     if split.kind == "file":
         body, removed, num_joined = whole_text(text, split.unwrap)
-        parts = [Part("", body, 1)]
+        parts = [Part("", without_last_divider(body), 1)]
     else:
         found = text_blocks(text, split.pattern)
         parts, left_out = cut_blocks(found.blocks, split)

@@ -550,7 +550,7 @@ def _gaps(samples: Sequence[ReadSample]) -> list[int]:
     gaps: Counter[int] = Counter()
     for sample in samples:
         text = (sample.text or "").strip()
-        gaps.update(match[0].count("\n") - 1 for match in re.finditer(r"\n(?:[ \t\r\f]*\n)+", text))
+        gaps.update(match[0].count("\n") - 1 for match in re.finditer(r"\n(?:[^\S\n]*\n)+", text))
     wider = sorted(size for size, count in gaps.items() if size > 1)
     if not gaps:
         return []
@@ -579,7 +579,7 @@ def _cut_text(text: str, split: Split) -> list[str]:
     if split.kind == "lines":
         return text.split("\n")
     if split.kind == "blank-lines":
-        return re.split(rf"\n(?:[ \t\r\f]*\n){{{split.num_blank},}}", text)
+        return re.split(rf"\n(?:[^\S\n]*\n){{{split.num_blank},}}", text)
     if split.kind == "markers":
         return text.split(split.end)
     lines: list[list[str]] = [[]]

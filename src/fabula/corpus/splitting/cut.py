@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fabula.corpus.blocks import Block
+from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.headings import CHAPTER, NUMERAL, PART, find_heading
 from fabula.corpus.splitting.pages import Removed
 from fabula.corpus.splitting.split import Split
@@ -76,7 +77,9 @@ def cut_blocks(blocks: Sequence[Block], split: Split) -> tuple[list[Part], list[
             is_title = bool(titles) or (split.kind == "file" and not parts)
             if block.kind == "heading" and is_title and not body and len(titles) < 3:
                 titles.append(block)  # it is a chapter's title below its number
-            elif split.kind == "headings" and _END_OF.fullmatch(block.text.strip()):
+            elif (
+                split.kind == "headings" and _END_OF.fullmatch(block.text.strip())
+            ) or block.text == END_FILE:
                 removed.append((block.line, "end-of-chapter", block.text))
             elif body or block.kind != "divider":
                 body.append(block)
@@ -152,6 +155,13 @@ def _text(body: Sequence[Block]) -> str:
     return "\n\n".join(DIVIDER if block.kind == "divider" else block.text for block in body).strip()
 
 
+def without_last_divider(text: str) -> str:
+    """A text without a divider ("# # #", "* * *") below its last paragraph."""
+    before, _, last = text.rstrip().rpartition("\n")
+    is_symbols = not any(map(str.isalnum, last[:100]))  # "xxx" may be the kisses of a letter
+    return before.rstrip() if before and is_symbols and is_divider(last.strip()) else text
+
+
 def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
     """Whether the text before the first heading, or between the first and the second, is a title page, a list of
     contents or a dedication."""
@@ -180,6 +190,9 @@ _END_OF = re.compile(
     re.IGNORECASE,
 )
 """A line that ends a chapter, or the file of a work (FanFicFare)."""
+
+END_FILE = "End file."
+"""The last line of the texts that FanFicFare writes."""
 
 _MATTER = re.compile(
     r"(?i)(?:acknowledge?ments?|about the (?:author|publisher)s?|also (?:by|from|available)\b.*|by the same author|copyright(?: page| notice)?"

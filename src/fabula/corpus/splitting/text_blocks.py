@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import is_divider
-from fabula.corpus.splitting.cut import DIVIDER
+from fabula.corpus.splitting.cut import DIVIDER, END_FILE
 from fabula.corpus.splitting.headings import (
     DECORATED,
     NUMBER_LINE,
@@ -337,4 +337,8 @@ def whole_text(text: str, is_wrapped: bool) -> tuple[str, list[Removed], int]:
         return "\n\n".join(blocks), found.removed, found.num_joined
     lines, removed = without_pages(text.split("\n"))
     removed += without_gutenberg(lines)
+    if END_FILE in lines[-3:]:
+        at = len(lines) - 1 - lines[::-1].index(END_FILE)
+        lines[at] = None
+        removed.append((at + 1, "end-of-file", END_FILE))
     return "\n".join(line for line in lines if line is not None), removed, 0
