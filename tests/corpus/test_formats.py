@@ -50,7 +50,7 @@ def test_xml_with_its_own_elements(tmp_path: Path):
 @pytest.mark.parametrize("field", ["description", "content:encoded"])
 def test_feeds_and_exports_of_blogs(tmp_path: Path, field: str):
     items = "".join(
-        f"<item><title>T{k}</title><link>https://example.org/{k}</link><{field}><![CDATA[{paragraphs(tale)}]]></{field}>"
+        f"<item><title>T{k}</title><link>https://example.org/{k}</link><{field}><![CDATA[<!-- wp:paragraph -->\n{paragraphs(tale)}]]></{field}>"
         "<wp:post_type>post</wp:post_type></item>"
         for k, tale in enumerate(TALES)
     )
@@ -58,7 +58,7 @@ def test_feeds_and_exports_of_blogs(tmp_path: Path, field: str):
     spaces = (
         'xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:wp="http://wordpress.org/export/1.2/"'
     )
-    feed = f'<?xml version="1.0"?><rss version="2.0" {spaces}><channel><title>Quay</title>{items}</channel></rss>'
+    feed = f'<?xml version="1.0"?>\n<!-- the posts of a blog -->\n<rss version="2.0" {spaces}><channel><title>Quay</title>{items}</channel></rss>'
     assert texts(read(tmp_path / "feed.txt", feed)) == TALES
 
 
