@@ -135,6 +135,30 @@ def test_songs_from_genius_lose_what_its_pages_add():
     ]
 
 
+def test_one_song_from_genius_in_a_file_loses_what_its_page_adds():
+    text = "17 ContributorsBoots Lyrics[Verse 1]\na\nYou might also likeB\n\n[Chorus]\nYou might also like[Verse 2]\nc1Embed"
+    assert is_songs(text.split("\n"))
+    assert kinds(read_songs(text).blocks) == [
+        ("heading", "Boots"),
+        ("paragraph", "[Verse 1]\na\nB"),
+        ("paragraph", "[Chorus]"),
+        ("paragraph", "[Verse 2]\nc"),
+    ]
+
+
+def test_labels_of_songs_may_end_with_a_colon_and_rules_stand_between_songs():
+    song = "{}\n\nVerse 1:\na\n\nChorus:\nb\n\nVerse 2:\nc"
+    text = "\n\n-----\n\n".join(map(song.format, ("Boots", "Salt")))
+    assert is_songs(text.split("\n"))
+    parts = [("paragraph", part) for part in ("Verse 1:\na", "Chorus:\nb", "Verse 2:\nc")]
+    found = kinds(read_songs(text).blocks)
+    assert found == [("heading", "Boots"), *parts, ("divider", ""), ("heading", "Salt"), *parts]
+
+
+def test_the_chorus_of_a_play_is_no_song():
+    assert not is_songs(["CHORUS:", "Who comes?", "MESSENGER:", "I do."] * 10)
+
+
 def test_songs_without_titles_are_separated_where_the_first_label_recurs():
     text = "[Verse 1]\na\n\n[Chorus]\nc\n\n[Verse 1]\nb\n\n[Chorus]\nd\n"
     assert [block.kind for block in read_songs(text).blocks] == [
