@@ -519,6 +519,22 @@ def test_the_sections_of_a_book_are_its_chapters(tmp_path: Path):
     assert [(story.title, story.part) for story in stories] == [(f"Part {k}", k + 1) for k in range(4)]
 
 
+@pytest.mark.parametrize("is_record", [False, True])
+def test_chapters_may_be_named_or_numbered_in_an_object(tmp_path: Path, is_record: bool):
+    chapters = [f"{TALE * 6} It was day {number}." for number in range(6)]
+
+    def named(own: list[str]) -> dict[str, object]:
+        if is_record:
+            return {str(k): {"title": f"Chapter {k}", "content": text} for k, text in enumerate(own, 1)}
+        return {f"Chapter {k}": text for k, text in enumerate(own, 1)}
+
+    books = [{"title": "T", "chapters": named(chapters[:2])}, {"title": "U", "chapters": named(chapters[2:])}]
+    (tmp_path / "a.json").write_text(json.dumps(books))
+    stories = list(open_stories(tmp_path / "a.json"))
+    assert [story.text for story in stories] == chapters
+    assert [story.title for story in stories][:2] == ["Chapter 1", "Chapter 2"]
+
+
 def test_json_that_is_cut_short():
     for text in ('[{"text": "a"},', '[{"text": "a"', '[{"text": "a'):
         with pytest.raises(FabulaError, match="incomplete"):

@@ -264,13 +264,25 @@ def _wrapped(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 def flat(row: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
     """A row with the fields of inner objects as separate columns: {"story": {"text": "..."}} has the column
-    "story.text"."""
+    "story.text"; the texts of {"chapters": {"One": "...", "Two": "..."}} are a list."""
     if not any(isinstance(value, dict) for value in row.values()):
         return {prefix + key: value for key, value in row.items()} if prefix else row
     made: dict[str, Any] = {}
     for key, value in row.items():
-        if isinstance(value, dict) and depth < 3:
+        if isinstance(value, dict) and key.lower() in _OF_ONE_RECORD and (parts := _parts(value)):
+            made[prefix + key] = parts
+        elif isinstance(value, dict) and depth < 3:
             made |= flat(value, f"{prefix}{key}.", depth + 1)
         else:
             made[prefix + key] = value
     return made
+
+
+def _parts(value: dict[str, Any]) -> list[Any]:
+    """The parts of one record that an object has by their names or numbers; empty if these are no parts."""
+    inner = list(value.values())
+    if inner and all(isinstance(item, dict) for item in inner):
+        return inner
+    if any(not isinstance(item, str) or len(item.split()) < 20 for item in inner):
+        return []
+    return [{"title": title, "text": text} for title, text in value.items()]
