@@ -1,10 +1,12 @@
 """The encodings of people's files, found by their text."""
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabula.corpus.encodings import find_encoding
+from fabula.corpus.encodings import Recoded, codec_of, find_encoding
 from fabula.errors import FabulaError
 
 ENGLISH = (
@@ -72,7 +74,28 @@ def test_whatever_the_bytes_there_is_an_encoding_or_an_error(data: bytes) -> Non
         found = find_encoding(data, "f")
     except FabulaError:
         return
-    data.decode(found, "replace")
+    data.decode(codec_of(found)[0], "replace")
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [(ENGLISH, "windows-1252"), (FRENCH, "windows-1252"), (ENGLISH, "mac-roman"), (POLISH, "windows-1250"), (RUSSIAN, "windows-1251")],
+)  # fmt: skip
+def test_some_lines_of_utf8_may_be_in_another_encoding(text: str, other: str) -> None:
+    data = b"".join(
+        (text[at:] + text[:at]).replace("\n", " ").encode(other if at % 3 == 1 else "utf-8") + b"\n"
+        for at in range(9)
+    )
+    encoding = find_encoding(data, "a.txt")
+    assert encoding == f"utf-8/{other}"
+    whole = "".join((text[at:] + text[:at]).replace("\n", " ") + "\n" for at in range(9))
+    assert io.TextIOWrapper(Recoded(io.BytesIO(data), encoding, "a.txt")).read() == whole
+
+
+def test_broken_utf8_is_no_other_encoding() -> None:
+    data = "\n".join([ENGLISH.strip()] * 9).encode().replace(b"\xe2\x80\x9c", b"\xe2\x80", 2)
+    with pytest.raises(FabulaError, match="cannot be detected"):
+        find_encoding(data, "a.txt")
 
 
 def test_where_nothing_makes_a_text_the_user_is_asked() -> None:

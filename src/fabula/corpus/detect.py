@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from fabula.corpus import documents
-from fabula.corpus.encodings import UTF8, find_encoding
+from fabula.corpus.encodings import UTF8, find_encoding, mixed_with
 from fabula.corpus.formats.base import DocumentFormat, FilePlan, Format, ReaderRemoval, ReadingLog, Sample
 from fabula.corpus.formats.markdown import why_no_story
 from fabula.corpus.formats.table import FORMATS
@@ -206,9 +206,11 @@ def _encoding_of(file: InputFile, sample: Sample) -> str:
 
 
 def _late(sample: Sample, block: bytes, name: str) -> str:
-    """The encoding of a file whose first bytes beyond ASCII are far from its beginning; UTF-8 if there are some in
-    `sample`, so that the error while reading names the place."""
-    return find_encoding(block, name) if sample.head.isascii() else UTF8
+    """The encoding of a file whose first bytes beyond ASCII are far from its beginning; if there are some in `sample`, UTF-8 with
+    another one, or UTF-8, so that the error while reading names the place."""
+    return (
+        find_encoding(block, name) if sample.head.isascii() else mixed_with(block.partition(b"\n")[2]) or UTF8
+    )
 
 
 def plan_prose(

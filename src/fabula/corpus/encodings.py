@@ -33,6 +33,32 @@ LEGACY = (
 """Encodings of text files before UTF-8; of similar ones, the likelier comes first."""
 
 
+_BESIDE_UTF8 = ("windows-1252", "mac-roman", "windows-1250", "windows-1251")
+"""Encodings of some lines in files that are UTF-8 otherwise: several files that were put together."""
+
+
+def _errors_as(other: str) -> Callable[[UnicodeError], tuple[str, int]]:
+    """Reads bytes that are not UTF-8 in the encoding `other`."""
+
+    def read(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeDecodeError):
+            raise error
+        return error.object[error.start : error.end].decode(other), error.end
+
+    return read
+
+
+for _other in _BESIDE_UTF8:
+    codecs.register_error(_other, _errors_as(_other))
+
+
+def codec_of(encoding: str) -> tuple[str, str]:
+    """The codec of an encoding and its treatment of other bytes: "utf-8/windows-1252" is UTF-8 with some bytes in
+    windows-1252."""
+    codec, _, other = encoding.partition("/")
+    return codec, other or "strict"
+
+
 _SEVEN_BIT = (
     (re.compile(rb"\x1b\$[B@]"), "iso2022_jp"),
     (re.compile(rb"(?:\+(?:IB[gjkmnstw-z]|AK[0-9A-Z]|AO[a-z])[\w+/]*-.*?){3}", re.DOTALL), "utf-7"),
@@ -61,7 +87,7 @@ def check_encoding(name: str) -> None:
 
 
 def find_encoding(data: bytes, name: str) -> str:
-    """The encoding of text, as Python names it.
+    """The encoding of text, as `codec_of` takes it.
 
     Args:
         data: the file's bytes, or enough of the first ones to be representative.
@@ -80,6 +106,8 @@ def find_encoding(data: bytes, name: str) -> str:
             if form.search(data) and _decoded(data, encoding) is not None:
                 return encoding
         return UTF8
+    if mixed := mixed_with(data):
+        return mixed
     found = rank_encodings(data)
     if found and found[0][1] >= ENOUGH:
         return found[0][0]
@@ -88,6 +116,37 @@ def find_encoding(data: bytes, name: str) -> str:
     if found:
         hint += f"; likely ones are {', '.join(encoding for encoding, _ in found[:3])}"
     raise FabulaError("the encoding of this text cannot be detected", where=name, line=line, hint=hint)
+
+
+def mixed_with(data: bytes) -> str:
+    """UTF-8 with bytes in another encoding, such as "utf-8/windows-1252", if many lines are UTF-8 and the characters in the
+    others fit between their neighbours; else ""."""
+    lines = [line.decode(UTF8, "surrogateescape") for line in data.split(b"\n") if not line.isascii()]
+    odd = [line for line in lines if _ODD.search(line)]
+    if not odd or len(odd) > _MOST_ODD * len(lines):
+        return ""
+    fits = {other: _fit_beside(odd, other) for other in _BESIDE_UTF8}
+    other = max(fits, key=lambda name: fits[name])
+    return f"{UTF8}/{other}" if fits[other] >= ENOUGH else ""
+
+
+_ODD = re.compile("[\udc80-\udcff]")
+"""Bytes that are not UTF-8, as Python's "surrogateescape" keeps them."""
+
+_MOST_ODD = 0.7
+"""The largest share of lines that are not UTF-8, among those with characters beyond ASCII."""
+
+
+def _fit_beside(lines: list[str], other: str) -> float:
+    """How well the bytes that are not UTF-8 fit between their neighbours in the encoding `other`, 0 to 1."""
+    points: list[float] = []
+    for line in lines:
+        read = _ODD.sub(lambda byte: byte[0].encode(UTF8, "surrogateescape").decode(other, "replace"), line)
+        text = f" {read} "
+        points += [
+            _fits(text[at + 1], text[at], text[at + 2]) for at in map(re.Match.start, _ODD.finditer(line))
+        ]
+    return sum(points) / len(points)
 
 
 def rank_encodings(data: bytes) -> list[tuple[str, float]]:
@@ -293,7 +352,8 @@ _SCRIPTS: tuple[tuple[int, int, Callable[[str, str, str], float]], ...] = (
 
 def decode_start(head: bytes, encoding: str) -> str:
     """The text of the first bytes of a file, with "\\n" at the ends of lines; invalid bytes become U+FFFD."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    codec, errors = codec_of(encoding)
+    decoder = codecs.getincrementaldecoder(codec)("replace" if errors == "strict" else errors)
     try:
         text = decoder.decode(head).removeprefix("\ufeff")
     except UnicodeError:  # UTF-16 without a byte order mark; reading the file will raise the error
@@ -311,7 +371,8 @@ class Recoded(io.RawIOBase):
 
     def __init__(self, file: IO[bytes], encoding: str, name: str, has_separators: bool = False) -> None:
         self._has_separators = has_separators
-        self._text = io.TextIOWrapper(file, encoding=encoding, newline=None)
+        codec, errors = codec_of(encoding)
+        self._text = io.TextIOWrapper(file, encoding=codec, errors=errors, newline=None)
         self._name = name
         self._encoding = encoding
         self._rest = b""

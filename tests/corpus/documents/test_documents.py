@@ -335,6 +335,10 @@ PAGES = {
         "<pre>\n<ul><h2>One</h2></ul>\n     {0}\n     {0}\n{0}\n</pre>",
         ["## One", TALE, f"{TALE}\n{TALE}"],
     ),
+    "newsletter": (
+        "<p>{0}</p><div class='subscription-widget-wrap'><p>Subscribe for free to receive new posts.</p></div><p>{0}</p>",
+        [TALE, TALE],
+    ),
     "old": (
         "<form><table><tr><td><font size=2>{0}<p>{0}<p align=center>#<p>{0}</font></table></form>",
         [TALE, TALE, "---", TALE],

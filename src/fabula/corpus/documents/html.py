@@ -12,7 +12,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from fabula.corpus.documents.document import Collector, Document, story_rows
 from fabula.corpus.documents.xml import Element, attribute, parse_xml, tag
-from fabula.corpus.encodings import find_encoding
+from fabula.corpus.encodings import codec_of, find_encoding
 from fabula.errors import FabulaError
 
 _BLOCKS = {
@@ -37,7 +37,8 @@ _REASONS = {
     "comments comment-list comment-respond comments-area reviews review-list entry-meta post-meta entry-footer "
     "tags tag-list adsbygoogle advertisement noprint printfooter catlinks mw-editsection mw-jump-link navbox "
     "num-comment comment-marker storynavigation chapter-nav chapternav stats-bar bixbox similar-stories recommendations "
-    "message-cell--user message-attribution message-footer message-signature tagline flat-list",
+    "message-cell--user message-attribution message-footer message-signature tagline flat-list "
+    "subscription-widget-wrap subscription-widget subscribe-widget subscribe-footer",
     "front_matter": "byline p-summary",
     "contents": "toc table-of-contents tableofcontents fff_toc landmarks page-list pagelist",
     "page_number": "pagenum pageno pageref page-number pagenumber pb",
@@ -145,7 +146,7 @@ def decode_markup(data: bytes, name: str) -> str:
         except (UnicodeDecodeError, LookupError):
             continue
     try:
-        return data.decode(find_encoding(data, name))
+        return data.decode(*codec_of(find_encoding(data, name)))
     except (UnicodeDecodeError, FabulaError) as error:
         line = error.line if isinstance(error, FabulaError) else None
         what, hint = "the encoding of this page cannot be detected", "save it as UTF-8"
