@@ -500,6 +500,32 @@ def test_the_last_line_of_fanficfare_is_left_out(tmp_path: Path, suffix: str) ->
     assert [story.text for story in open_stories(tmp_path)] == BLANK
 
 
+@pytest.mark.parametrize("signs", [("-" * 18, "-" * 20, "-" * 23), ("***", "* * *", "****")])
+def test_dividers_that_differ_a_little_are_the_same(tmp_path: Path, signs: tuple[str, ...]) -> None:
+    text = "".join(f"{story}\n\n{signs[at % 3]}\n\n" for at, story in enumerate(BLANK))
+    assert starts(source_of(tmp_path, text)) == WANTED
+
+
+def test_scenes_and_stories_with_dividers_of_the_same_sign_are_asked_about(tmp_path: Path) -> None:
+    text = "".join(f"{story}\n\n{'-' * (40 if at % 2 else 5)}\n\n" for at, story in enumerate(BLANK))
+    with pytest.raises(FabulaError, match="two ways"):
+        source_of(tmp_path, text)
+
+
+def test_a_number_with_its_sign_may_stand_directly_above_a_story(tmp_path: Path) -> None:
+    text = "".join(f"#{number}\n{story}\n\n" for number, story in enumerate(BLANK, 1))
+    assert starts(source_of(tmp_path, text)) == WANTED
+
+
+def test_an_address_above_a_wrapped_story_does_not_keep_its_lines_apart(tmp_path: Path) -> None:
+    address = "Mara Quill\n1 Quay Street\nLow Quay\nThe Coast\n\nAbout 300 words\n\n"
+    for number, story in enumerate(STORIES):
+        text = "\n\n".join(textwrap.fill(part, 66) for part in story[:5])
+        (tmp_path / f"{number}.txt").write_text(f"{address}{text}\n", encoding="utf-8")
+    for read, story in zip(open_stories(tmp_path), STORIES, strict=True):
+        assert read.text.endswith("\n\n".join(story[:5]))
+
+
 def test_lines_with_a_blank_one_after_each_are_joined(tmp_path: Path) -> None:
     book = "\n\n".join(
         f"Chapter {number}\n\n"

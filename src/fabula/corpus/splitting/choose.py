@@ -414,7 +414,10 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
     """The ways to cut plain text by its lines."""
     found: list[tuple[Split, float, str]] = []
     wraps = any(sample.is_wrapped for sample in samples)
+    alike = set[str]() if several else _alike_dividers(samples[0])
     for line, is_scene in _repeated_lines(samples):
+        if line in alike:  # all of them cut together, as dividers
+            continue
         prior = (0.5 if several else 0.85) if is_scene else (0.8 if several else 0.9)
         found.append(
             (Split("separator", end=line, unwrap=wraps), prior, f"{line!r} stands on lines of its own")
@@ -437,6 +440,20 @@ def _line_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[Spl
         )
         found.append((Split("lines", start=_bullet(samples)), prior, why))
     return found
+
+
+def _alike_dividers(sample: ReadSample) -> set[str]:
+    """The dividers of a text if they are one sign, typed in numbers that differ a little ("-----", "-------"); else none."""
+    lines = {line.strip() for line in _lines(sample)}
+    dividers = {line for line in lines if is_divider(line)}
+    signs = ["".join(line.split()) for line in dividers]
+    lengths = sorted(map(len, signs))
+    is_alike = (
+        len(dividers) > 1
+        and len(set("".join(signs))) == 1
+        and 3 <= lengths[0] <= lengths[-1] <= 2 * lengths[0]
+    )
+    return dividers if is_alike else set()
 
 
 def _line_forms(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:

@@ -50,6 +50,7 @@ NUMBER_LINE = re.compile(
 )
 """A line that is only a number, perhaps with decoration."""
 
+_SIGNED_NUMBER = re.compile(r"#\d{1,3}")
 _NUMBERED = re.compile(
     rf"(?P<number>\d{{1,3}}|{_ROMAN.upper()})(?:[.):]\s+|\s+[–—-]\s+|\s{{2,}}|\t)(?P<text>[^\W\d_a-z].{{0,60}})"
 )
@@ -99,7 +100,7 @@ _BBCODE = re.compile(
 )
 PART, CHAPTER, DECORATED, NUMERAL, TITLE = 1, 2, 3, 4, 5
 """Levels of headings in plain text: the more certain their form, the higher. Only lines with blank lines around them
-are `NUMERAL` (just a number) or `TITLE` (short, and not a sentence)."""
+are `NUMERAL` (just a number without "#") or `TITLE` (short, and not a sentence)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,9 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         text = (match["text"] or match["file"] or match["named"]).strip()
         if not _NOT_TITLE.fullmatch(text):
             return Heading(DECORATED, text)
+    if NUMBER_LINE.fullmatch(line) and (alone or _SIGNED_NUMBER.fullmatch(line)):
+        return Heading(NUMERAL, line)
     if alone:
-        if NUMBER_LINE.fullmatch(line):
-            return Heading(NUMERAL, line)
         if match := _NUMBERED.fullmatch(line):
             return Heading(NUMERAL, line) if _is_short(match["text"]) else None
         if _is_title(plain):

@@ -129,7 +129,7 @@ def _is_titled(lines: Sequence[str | None], at: int) -> bool:
 
 _TITLE_FIELD = re.compile(r"\s*(?:title|titel|titre)\s*:\s*\S", re.IGNORECASE)
 FIELD = re.compile(
-    r"(?:author|by|date|year|published|posted|created(?: time| by)?|last edited(?: time| by)?|updated|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language"
+    r"(?:author|artist|album|by|date|year|published|posted|created(?: time| by)?|last edited(?: time| by)?|updated|genres?|tags?|rating|words?|word ?count|url|link|source|category|fandom|id|language"
     r"|score|upvotes?|points|likes|votes|views|reads|comments|subreddit|status)"
     r"\s*:\s*\S.{0,200}",
     re.IGNORECASE,

@@ -46,6 +46,9 @@ def wrap_width(lines: Sequence[str]) -> int:
     width = widths[int(0.98 * (len(widths) - 1))]
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         return 0
+    # A few short lines, such as an address, are no evidence.
+    long = [pair for pair in pairs if max(map(len, pair)) > 0.6 * width]
+    pairs = long if len(long) >= max(_MIN_PAIRS, 0.7 * len(pairs)) else pairs
     full = sum(len(line) + 1 + _first_word(after) > width - 4 for line, after in pairs)
     # Like the lines of verse and lists.
     begun = sum(after[0].isupper() or not after[0].isalpha() for _, after in pairs)
