@@ -51,14 +51,15 @@ def may_say(story: str, note: str, text: str) -> bool:
         DIVIDER.fullmatch(one[:MAX_SHORT]) for one in (lines[0], lines[-1])
     ):
         return False
-    if _EDIT.match(note.lstrip("\n -_*=~")) and not POSTED.search(story):
-        return False
     near = story.strip()[-NARRATION_CHARS:]
+    narrated = is_in_first_person(near)
+    if not narrated and _EDIT.match(note.lstrip("\n -_*=~")) and not POSTED.search(story):
+        return False
     # of the whole story: from a point within speech on, speech and narration would be taken for each other
     you = len(re.findall(r"\byour?\b", fold(story))) / len(story.split())
     if _is_letter(story) or _is_document(story) or you >= MIN_SECOND_PERSON:
         return True
-    return is_in_first_person(near) and IS_WRITTEN.search(story) is not None
+    return narrated and IS_WRITTEN.search(story) is not None
 
 
 def num_said(story: str, note: str, text: str, *, at_head: bool) -> int:
