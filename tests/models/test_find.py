@@ -11,7 +11,8 @@ import peft
 import pytest
 import torch
 from conftest import tiny_story
-from tiny_models import chat_tokenizer, make_model
+from tiny_models import GROUPED, chat_tokenizer, make_model
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from fabula.corpus.clean import clean
 from fabula.defaults import BASE
@@ -156,6 +157,70 @@ def test_an_adapter_is_merged_with_its_base(tmp_path: Path):
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
     with pytest.raises(FabulaError, match="never loaded"):
         locate_base(tmp_path / "adapter")
+
+
+TEXT_SHAPE = {**GROUPED, "head_dim": 16}
+LINEAR = {
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+}
+EYES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
+def save_model_with_eyes(kind: str, text: dict[str, Any], folder: Path, vision: dict[str, Any] = EYES) -> Any:
+    tokenizer = chat_tokenizer()
+    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    text_config = {"vocab_size": len(tokenizer), **TEXT_SHAPE, **ends, **text}
+    config = AutoConfig.for_model(kind, text_config=text_config, vision_config=vision)
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    model.save_pretrained(folder, max_shard_size="100KB")
+    tokenizer.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "vision"),
+    [
+        ("gemma3", {"sliding_window": 16}, EYES),
+        (
+            "qwen3_5",
+            LINEAR,
+            {"depth": 1, "num_heads": 2, "out_hidden_size": 32},
+        ),
+        ("mistral3", {"model_type": "mistral"}, {**EYES, "model_type": "pixtral", "head_dim": 16}),
+        ("smolvlm", {"model_type": "llama"}, EYES),
+    ],
+)
+def test_the_text_part_of_a_model_with_eyes_is_a_base(
+    tmp_path: Path, kind: str, text: dict[str, Any], vision: dict[str, Any]
+):
+    whole = save_model_with_eyes(kind, text, tmp_path / "eyes", vision)
+    said: list[str] = []
+    folder = find_model(tmp_path / "eyes", lambda progress: said.append(progress.message))
+    assert "taking the text model out of eyes" in said[0]
+    model, ids = load_model(folder), torch.arange(3, 33)[None]
+    with torch.no_grad():
+        assert torch.allclose(model(input_ids=ids).logits, whole(input_ids=ids).logits, atol=1e-5)
+    assert load_tokenizer(folder).eos_token == "<|im_end|>"
+    find_model(tmp_path / "eyes", lambda progress: said.append(progress.message))
+    assert len(said) == 1  # it is kept
+
+
+def test_a_model_with_eyes_that_lacks_weights_is_refused(tmp_path: Path):
+    save_model_with_eyes("gemma3", {}, tmp_path / "eyes")
+    index = json.loads((tmp_path / "eyes" / "model.safetensors.index.json").read_text())
+    (tmp_path / "eyes" / index["weight_map"]["language_model.model.norm.weight"]).unlink()
+    with pytest.raises(FabulaError, match=r"the weight file .* is missing"):
+        find_model(tmp_path / "eyes")
 
 
 def test_an_adapter_with_tokens_of_its_own_is_merged(tmp_path: Path):

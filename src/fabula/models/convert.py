@@ -1,6 +1,9 @@
-"""Converts bases that are not model folders: GGUF files, and adapters with their base. Each is converted once, to a
-folder in the cache."""
+"""Converts bases that are not folders of a text model: GGUF files, adapters with their base, and models that also read
+images or sound. Each is converted once, to a folder in the cache."""
 
+import json
+import re
+import shutil
 import warnings
 from collections import Counter
 from contextlib import redirect_stderr
@@ -10,13 +13,17 @@ from typing import Any
 
 from fabula.errors import FabulaError
 from fabula.files import atomic_folder, cache_place, fingerprint, hash_file, hash_path, read_json
-from fabula.models.check import ADAPTER, ADAPTER_WEIGHTS, check_model_folder
+from fabula.models.check import ADAPTER, ADAPTER_WEIGHTS, MODEL_FILES, check_model_folder, weight_files
 from fabula.models.load import load_model
 from fabula.models.quiet import quiet
 from fabula.progress import OnProgress, Progress, silent
 
 NOT_OF_THE_MODEL = ("quantization_config", "_name_or_path", "_model_name_or_path")
 """Fields of a configuration that only say which file it was read from."""
+
+TEXT_TENSOR = re.compile(r"(?:model\.)?(?:language_model|text_model)\.(?:model\.)?(?!lm_head)(?P<inner>.+)")
+OUTPUT_TENSOR = re.compile(r"(?:.+\.)?(?P<name>lm_head\.\w+)")
+"""Names of the text model's tensors in a model that also reads images: its layers and embeddings, and its output layer."""
 
 
 def base_of_gguf(file: Path, on_progress: OnProgress = silent) -> Path:
@@ -130,3 +137,63 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
             tokenizer.save_pretrained(partial)
     check_model_folder(merged)
     return merged
+
+
+def has_text_part(folder: Path) -> bool:
+    """Whether a folder holds a model that also reads images or sound, and whose text part is a causal language model."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        return False
+    config = read_json(folder / "config.json")
+    text = config.get("text_config") if isinstance(config, dict) else None
+    return isinstance(text, dict) and text.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
+def take_text_part(folder: Path, on_progress: OnProgress = silent) -> Path:
+    """The model folder of the text part of a model for which `has_text_part` is True.
+
+    Raises:
+        FabulaError: the weights of the text part are not found, or do not fit its configuration.
+    """
+    taken = cache_place("bases") / f"text-{hash_path(folder)}"
+    if not (taken / "config.json").is_file():
+        on_progress(
+            Progress(
+                "base", message=f"taking the text model out of {folder.name}, which reads more than text"
+            )
+        )
+        taken.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(taken) as partial:
+            _write_text_part(folder, partial)
+    check_model_folder(taken)
+    return taken
+
+
+def _write_text_part(folder: Path, out: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    whole = read_json(folder / "config.json")
+    shared = {name: whole[name] for name in ("tie_word_embeddings", "dtype", "torch_dtype") if name in whole}
+    (out / "config.json").write_text(json.dumps(shared | whole["text_config"], indent=2), encoding="utf-8")
+    places: dict[str, str] = {}
+    for file in weight_files(folder):
+        named = [(text_tensor(name), tensor) for name, tensor in load_file(file).items()]
+        own = {name: tensor.contiguous() for name, tensor in named if name is not None}
+        if own:
+            save_file(own, out / file.name, metadata={"format": "pt"})
+        places |= dict.fromkeys(own, file.name)
+    if len(set(places.values())) > 1:
+        index = {"metadata": {}, "weight_map": places}
+        (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+    for pattern in MODEL_FILES:
+        for file in [] if "safetensors" in pattern or pattern == "config.json" else folder.glob(pattern):
+            shutil.copyfile(file, out / file.name)
+
+
+def text_tensor(name: str) -> str | None:
+    """The name that a tensor of a model which reads more than text has in the text model; None if it is of another part."""
+    if output := OUTPUT_TENSOR.fullmatch(name):
+        return output["name"]
+    inner = TEXT_TENSOR.fullmatch(name)
+    return None if inner is None else f"model.{inner['inner']}"

