@@ -92,6 +92,12 @@ def test_some_lines_of_utf8_may_be_in_another_encoding(text: str, other: str) ->
     assert io.TextIOWrapper(Recoded(io.BytesIO(data), encoding, "a.txt")).read() == whole
 
 
+def test_frames_of_dos_are_no_letters() -> None:
+    frame = "╔" + "═" * 40 + "╗\r\n║" + "THE LAMP".center(40) + "║\r\n╚" + "═" * 40 + "╝\r\n"
+    data = (frame + "The lamp went out, and nobody lit it again.\r\n" * 9).encode("cp437")
+    assert data.decode(find_encoding(data, "LAMP.TXT")).startswith(frame)
+
+
 def test_broken_utf8_is_no_other_encoding() -> None:
     data = "\n".join([ENGLISH.strip()] * 9).encode().replace(b"\xe2\x80\x9c", b"\xe2\x80", 2)
     with pytest.raises(FabulaError, match="cannot be detected"):

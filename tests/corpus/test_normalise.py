@@ -32,6 +32,12 @@ USUAL = string.ascii_letters + string.digits + string.punctuation + " \t\n‘’
         ("a\u00a0b\u2009c", "a b c", {"spaces": 2}),
         ("👩\u200d👧 नमस्ते ça là naïve", "👩\u200d👧 नमस्ते ça là naïve", {}),
         ("ﬁre", "fire", {"unicode": 1}),
+        (
+            "a\n\n[Illustration: The quay]\n\n[Page 2]\nb (Picture it.)",
+            "a\n\nb (Picture it.)",
+            {"captions": 2},
+        ),
+        ("[b]a[/b]\n\n[hr]\n\nb", "a\n\n***\n\nb", {"bbcode": 2}),
     ],
 )
 def test_repairs(text: str, repaired: str, counts: dict[str, int]) -> None:

@@ -90,6 +90,12 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n".join(f"“{title}”\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"{title.upper()}. {text}" for title, text in zip(["The Pump", *TITLES[1:4], "The Lamp", *TITLES[5:]], BLANK, strict=True)),
         "\n\n\n".join(f"2021-03-{number}\n\n{text}" for number, text in enumerate(BLANK, 1)),
+        "\n\n".join(f"{number} марта 2024 г.\n\n{text}" for number, text in enumerate(BLANK, 3)),
+        "\n\n".join(f"lunes, {number} de mayo de 2024\n\n{text}" for number, text in enumerate(BLANK, 3)),
+        "\n\n".join(f"2024-05-{number} 22:1{number % 10}\n\n{text}" for number, text in enumerate(BLANK, 3)),
+        "\n\n".join(f"{title} ({number})\n=====\n\n{text}" for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True))),
+        "\n\nTHE END\n\n".join("\n\n".join(f"{one}\n\n[Page {number}]" for number, one in enumerate(story, 1)) for story in STORIES),
+        "\n\nTHE END\n\n".join(f"{text}\n\n[Illustration: The quay at night]" for text in BLANK),
         "<|endoftext|>".join("\n".join(story) for story in STORIES),
         "".join(f"<s>{text}</s>\n" for text in BLANK),
         "".join(f"<|startoftext|>\n{text}\n<|endoftext|>\n" for text in BLANK),
@@ -362,6 +368,20 @@ def test_page_numbers_and_running_heads_go_and_sentences_join() -> None:
     kept, removed = without_pages(text.split("\n"))
     assert {reason for _, reason, _ in removed} == {"page-number", "running-head"}
     assert unwrap("\n".join(line for line in kept if line is not None)).split() == " ".join(FLAT).split()
+
+
+def test_the_heads_of_scanned_pages_have_one_space_beside_the_number() -> None:
+    lines = textwrap.wrap(" ".join(FLAT), 60)
+    pages = ["\n".join(lines[at : at + 30]) for at in range(0, len(lines), 30)]
+    heads = ["THE TIDE TABLE {}", "{} MARA QUILL"]
+    text = "\n\n".join(f"{heads[at % 2].format(at + 11)}\n\n{page}" for at, page in enumerate(pages))
+    kept, removed = without_pages(text.split("\n"))
+    assert len(removed) == len(pages)
+    assert " ".join(line for line in kept if line).split() == " ".join(FLAT).split()
+    chapters = re.sub(
+        r"(?m)^THE TIDE TABLE \d+|^\d+ MARA QUILL", lambda head: f"CHAPTER {head.start()}", text
+    )
+    assert without_pages(chapters.split("\n"))[1] == []
 
 
 def test_counts_below_a_title_are_no_part_of_the_story(tmp_path: Path) -> None:

@@ -248,6 +248,8 @@ def plausibility(text: str) -> float:
 def _fits(char: str, before: str, after: str) -> float:
     """How well a character beyond ASCII fits between its neighbours."""
     point = ord(char)
+    if char == before == after:  # the line of a frame, which other encodings read as a row of one letter
+        return 1.0 if "\u2500" <= char <= "\u259f" else 0.2
     if _BOX.match(char) or _NOT_IN_PROSE.match(char) or 0xE000 <= point <= 0xF8FF or point == 0xFFFD:
         return 0.0
     for first, last, judge in _SCRIPTS:

@@ -16,7 +16,7 @@ from ftfy.chardata import CONTROL_CHARS, LIGATURES
 from ftfy.fixes import unescape_html
 
 from fabula.corpus.splitting.headings import without_bbcode
-from fabula.corpus.splitting.pages import unwrap_pages
+from fabula.corpus.splitting.pages import CAPTION, unwrap_pages
 
 _CONFIG = ftfy.TextFixerConfig(
     unescape_html=False,  # done before, also if the text has "<"
@@ -46,6 +46,7 @@ _ESCAPED_DIVIDER = re.compile(r"(?m)^[ \t]*(?:\\[*_~#=-][ \t]*){2,}$")
 _WRITTEN_END = re.compile(r"[.!?…\"”’*]\s?(?:\\r)?\\n")
 _WRITTEN_ENDS = re.compile(r"\s?(?:\\r)?\\n\s?")
 _SUPERSCRIPT = re.compile(r"\^\(([^()\n]{0,1000})\)|\^(?=\w)")
+_CAPTIONS = re.compile(rf"^[ \t]*{CAPTION.pattern}[ \t]*(?:\n\s*|\Z)", CAPTION.flags | re.MULTILINE)
 
 PAGE_LINES = "page_lines"
 """The repair that takes page numbers and running heads out of the wrapped lines of a story."""
@@ -59,6 +60,7 @@ REPAIRS = {
     "spaces": "no-break and other special spaces became spaces",
     "line_wraps": "lines that were wrapped at one width were joined to paragraphs",
     PAGE_LINES: "page numbers and running heads were taken out of wrapped texts",
+    "captions": "captions of pictures, and numbers of pages in brackets, were taken out",
     "escapes": "line ends that were written out as \\\\n became newlines",
     "bbcode": "tags of forums such as [b]...[/b] were taken out",
     "markdown": "backslash escapes and superscript marks of Reddit's markdown were taken out",
@@ -114,7 +116,9 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
             text = joined
     elif "\\n" in text and _WRITTEN_END.search(text):
         text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")
-    if "[" in text and "[/" in text:
+    if _CAPTIONS.search(text):
+        text = _count(_CAPTIONS, "", text, counts, "captions")
+    if "[/" in text or "[hr]" in text:
         text, counts["bbcode"] = without_bbcode(text)
     if "\\" in text:
         text = _count(_ESCAPED_DIVIDER, lambda match: match[0].replace("\\", ""), text, counts, "markdown")

@@ -12,7 +12,7 @@ from fabula.corpus.documents import is_divider
 from fabula.corpus.splitting.cut import FRONT_WORDS, cut_blocks
 from fabula.corpus.splitting.headings import CHAPTER, DECORATED, NUMERAL, PART, PROMPT, TITLE, find_heading
 from fabula.corpus.splitting.markers import find_markers
-from fabula.corpus.splitting.pages import unwrap
+from fabula.corpus.splitting.pages import CAPTION, numbers_alone, unwrap
 from fabula.corpus.splitting.score import Quality, go_on, quality
 from fabula.corpus.splitting.split import WHOLE, Split, line_pattern
 from fabula.corpus.splitting.text_blocks import SALUTATION, TextBlocks, text_blocks
@@ -466,6 +466,7 @@ def _line_forms(samples: Sequence[ReadSample]) -> list[tuple[str, str]]:
         line = block.text.strip()
         is_alone = block.kind == "paragraph" and len(line) <= 80 and "\n" not in line
         is_alone = is_alone and not SALUTATION.match(after.text)  # the head of a letter is part of it
+        is_alone = is_alone and not CAPTION.fullmatch(line)
         if is_alone and _SIGNED.search(line) and not _SENTENCE_END.search(line):
             form = _WORDS.sub("\1", re.sub(r"\d+", "\0", line))
             forms[form] += 1
@@ -526,8 +527,12 @@ def _repeated_lines(samples: Sequence[ReadSample]) -> list[tuple[str, bool]]:
     for sample in samples:
         lines = (sample.text or "").split("\n")
         own: Counter[str] = Counter()
-        for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        pages = dict(numbers_alone(lines))
+        pages = pages if len(set(pages.values())) > 1 else {}  # "[Page 3]" in each of several stories
+        for at, (before, line, after) in enumerate(zip(["", *lines], lines, [*lines[1:], ""], strict=False)):
             stripped = line.strip()
+            if at in pages or CAPTION.fullmatch(stripped):
+                continue
             is_mark = is_divider(stripped) or not re.search(r"[^\W\d_]", stripped) or stripped.isupper()
             is_mark = is_mark or stripped[0] in "\\@%~="
             if stripped and len(stripped) <= 80 and (is_mark or not (before.strip() and after.strip())):

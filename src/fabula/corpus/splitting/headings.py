@@ -61,13 +61,24 @@ _NOT_TITLE = re.compile(
     re.IGNORECASE,
 )
 
-_DATE = re.compile(r"(?:\w{2,9},? )?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})")
+_DATE = re.compile(
+    r"(?:[^\W\d]{2,12}\.?,? )?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    r"|\d{1,2}(?:st|nd|rd|th|er|[.º])? (?:de )?[^\W\d]{3,12}[.,]? (?:de )?\d{4}(?: ?(?:г\.|г|года))?"
+    r"|[^\W\d]{3,12}\.? \d{1,2}(?:st|nd|rd|th)?, \d{4})"
+    r"(?:,? (?:at |um |à )?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?: ?[ap]\.?m\.?)?)?",
+    re.IGNORECASE,
+)
+"""A date, perhaps with the day of the week and the hour, as a diary has above each day."""
+
 _QUOTED = re.compile(r"[\"“«„]([^\"“”«»]{2,60}[^\"“”«».,!?…;:—–-])[\"”»“](?:,? by [A-Z]\S.{1,40})?")
 _COUNT = re.compile(
     r"\s*[(\[]\s*(?:~|about |ca\.? )?[\d.,]+k?\s*(?:words?|w/?c)\s*[)\]]$|\s+[-–—]\s+[\d.,]+k? words$",
     re.IGNORECASE,
 )
 """The number of words behind a title."""
+
+_REMARK = re.compile(r"(?<=\w) \([^()]{1,30}\)$")
+"""What stands in brackets behind a title: "The Lamp (2)", "The Lamp (1922)"."""
 
 _SYMBOL = re.compile(r"^[\u2190-\u2bff\u3000-\u3004\U0001f000-\U0001faff\ufe0f]+\s+|\s+$")
 """A star or a picture before a title."""
@@ -98,6 +109,7 @@ _BBCODE = re.compile(
     r"((?:(?!\[\1[=\]]).)*?)\[/\1\]",
     re.IGNORECASE | re.DOTALL,
 )
+_BBCODE_RULE = re.compile(r"(?im)^[ \t]*\[hr\](?:\[/hr\])?[ \t]*$")
 PART, CHAPTER, DECORATED, NUMERAL, TITLE = 1, 2, 3, 4, 5
 """Levels of headings in plain text: the more certain their form, the higher. Only lines with blank lines around them
 are `NUMERAL` (just a number without "#") or `TITLE` (short, and not a sentence)."""
@@ -158,7 +170,7 @@ def find_heading(line: str, alone: bool) -> Heading | None:
 
 def without_bbcode(text: str) -> tuple[str, int]:
     """A text without forum tags (`[b]...[/b]`), and how many pairs there were."""
-    count = 0
+    text, count = _BBCODE_RULE.subn("***", text)
     while "[/" in text:
         text, found = _BBCODE.subn(r"\2", text)
         count += found
@@ -209,6 +221,7 @@ def _is_short(text: str) -> bool:
 
 def _is_title(text: str) -> bool:
     """Whether a line on its own is a title: short, not a sentence, with a capital at its beginning."""
+    text = _REMARK.sub("", text)
     words = text.split()
     if (
         not 1 <= len(words) <= 10

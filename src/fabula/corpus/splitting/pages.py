@@ -65,17 +65,24 @@ def _take_numbers(lines: list[str | None]) -> list[Removed]:
     return removed
 
 
+CAPTION = re.compile(
+    r"[\[(](?:page \d{1,4}|(?:illustration|picture|image|photo)(?:\s*:[^\])\n]{0,300}|\s*\d{0,3}))[\])]",
+    re.IGNORECASE,
+)
+"""What books with pictures have on lines of their own: "[Page 3]", "[Illustration: a boat at night]"."""
+
 _PAGE_MARK = re.compile(r"[{\[](?:p|pg|page)\.? ?(?P<number>\d{1,4})[}\]] ?", re.IGNORECASE)
 _VERSE_NUMBER = re.compile(r"(?<=\S)(?:\t| {2,})(?P<number>\d{1,4})[ \t]*$")
 
 
 def _page_lines(lines: Sequence[str]) -> dict[int, str]:
     """The lines that are page numbers or running heads, by number from 0."""
-    numbered = []
+    numbered = _beside_heads(lines)
     for number, line in enumerate(lines):
         line = line.replace("\f", "")
         if match := _PAGE_NUMBER.fullmatch(line) or _PAGE_HEAD.fullmatch(line):
             numbered.append((number, int(next(filter(None, match.groups())))))
+    numbered = sorted(set(numbered))
     places = {number for number, _ in numbered}
     numbered = [
         one for one in numbered if places.isdisjoint((one[0] - 1, one[0] + 1))
@@ -109,6 +116,25 @@ def _page_lines(lines: Sequence[str]) -> dict[int, str]:
                 "page-number" if _PAGE_NUMBER.fullmatch(lines[number].strip("\f")) else "running-head"
             )
     return found
+
+
+def _beside_heads(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """The lines with a number and, after one space, a running head in capitals, as OCR writes them ("12 MARA QUILL"), if
+    some have the number on the left: chapters have it on the right. Each with its place from 0, and the number."""
+    heads = [
+        (at, match["head"] or match["other"], int(match["left"] or match["right"]), bool(match["left"]))
+        for at, line in enumerate(lines)
+        if line.isupper() and (match := _CAPITAL_HEAD.fullmatch(line.strip())) and not _is_chapter(line)
+    ]
+    times = Counter(head for _, head, _, _ in heads)
+    if not any(is_left and times[head] >= _MIN_PAGES - 1 for _, head, _, is_left in heads):
+        return []
+    return [(at, number) for at, head, number, _ in heads if times[head] >= _MIN_PAGES - 1]
+
+
+_CAPITAL_HEAD = re.compile(
+    r"(?P<left>\d{1,4}) (?P<head>[^\W\d_]\D{2,60})|(?P<other>[^\W\d_]\D{1,60}\S) (?P<right>\d{1,4})"
+)
 
 
 def numbers_alone(lines: Sequence[str]) -> list[tuple[int, int]]:
