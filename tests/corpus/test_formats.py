@@ -3,6 +3,7 @@
 import email.message
 import json
 import textwrap
+import time
 import zipfile
 from pathlib import Path
 
@@ -506,6 +507,15 @@ def test_markdown_without_footnotes_tags_and_shortcodes(tmp_path: Path):
     text = f'# A\n\n{{{{< figure src="a.png" >}}}}\n\n{tale}[^1]\n\n<br>\n\n<center>{tale}</center>\n\n[^1]: Of the sea.\n'
     source = open_stories(_written(tmp_path / "a.md", text))
     assert "\n\n".join(texts(list(source))) == f"{tale}\n\n{tale}"
+
+
+@pytest.mark.parametrize("unit", [" ", "- a\n", "![[", "[^", "{#a"])
+def test_time_is_linear_in_what_repeats(tmp_path: Path, unit: str):
+    repeated = unit * (400_000 // len(unit))
+    began = time.monotonic()
+    stories = read(tmp_path / "a.md", f"{TALES[0]}\n\nx{repeated}x", split_at="files")
+    assert stories[0].text.startswith("The fox")
+    assert time.monotonic() - began < 60
 
 
 def test_notes_of_scrivener_beside_a_text_are_passed_over(tmp_path: Path):

@@ -87,7 +87,7 @@ _HEADS = (
     (b"version https://git-lfs", "lfs"), (b"bplist00", "webarchive"),
 )  # fmt: skip
 _PAGE = re.compile(
-    r"(?:<\?xml[^>]*>|<!--(?:(?!-->).)*-->|<\?[^>]*>|\s)*<(?:!doctype\s+html|html|head|body|article|section|main|header|h[1-6]|p|div|meta|title"
+    r"(?:<!--(?:(?!-->).)*-->|<\?[^>]*>|\s)*<(?:!doctype\s+html|html|head|body|article|section|main|header|h[1-6]|p|div|meta|title"
     r"|center|font|table|blockquote)(?=[\s>/])",
     re.IGNORECASE | re.DOTALL,
 )

@@ -11,16 +11,18 @@ _SETTINGS = re.compile(r"\s*(---|\+\+\+)[ \t]*\n(?:.*\n){0,200}?(?:\1|\.\.\.)[ \
 _SETTING = re.compile(r"(?m)^[\w .-]+\s*[:=]")
 _HEADING = re.compile(r"(?m)^#{1,6} \S")
 _MARK = re.compile(
-    r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\]\n]+\]\(https?://|(?:\A|\n)[-*+]\s\S.*(?:\n+[-*+]\s\S.*)*\s*\Z|\[\^\w+\]"
+    r"(?m)^#{1,6} \S|(?<!\w)(\*\*?|__?)(?=\S)[^*_\n]+(?<=\S)\1(?!\w)|^>\s|\[[^\[\]\n]+\]\(https?://|^[-*+]\s\S.*$\s*\Z|\[\^\w+\]"
 )
 _COMMENT = re.compile(
-    r"<!--.*?-->|^%%~[^\n]*$|%%.*?%%|^%[^%\n]+$|^@(?:pov|char|plot|time|location|object|entity|custom|focus|mention|story):[^\n]*$|\{%.*?%\}|\{\{[<%].*?[%>]\}\}|^[ \t]*[\w-]+::[ \t][^\n]*$|!\[\[[^\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$|[ \t]*\{#[\w-]+[^{}\n]*\}[ \t]*$|^\{:[^{}\n]*\}[ \t]*$|^\\(?:pagebreak|newpage|clearpage)\b[^\n]*$|(?:^|[ \t]+)\^[A-Za-z][\w-]{2,}[ \t]*$",
+    r"<!--.*?-->|^%%~[^\n]*$|%%.*?%%|^%[^%\n]+$|^@(?:pov|char|plot|time|location|object|entity|custom|focus|mention|story):[^\n]*$|\{%.*?%\}|\{\{[<%].*?[%>]\}\}|^[ \t]*[\w-]+::[ \t][^\n]*$|!\[\[[^\[\]\n]*\]\]|^[ \t]*(?:#[^\W\d][\w/-]*[ \t]*)+$|(?<![ \t])[ \t]*\{#[\w-][^{}\n]*\}[ \t]*$|^\{:[^{}\n]*\}[ \t]*$|^\\(?:pagebreak|newpage|clearpage)\b[^\n]*$|(?:^|(?<![ \t])[ \t]+)\^[A-Za-z][\w-]{2,}[ \t]*$",
     re.DOTALL | re.MULTILINE,
 )
 """Text in Markdown that is meant for its author or for a program: comments, embedded files, lines of tags, Liquid, shortcodes of
 Hugo, attributes of kramdown, properties of Logseq, names of blocks in Obsidian, tags and synopses of novelWriter."""
 
-_FOOTNOTE = re.compile(r"^\[\^[^\]\s]+\]:.*(?:\n(?:[ \t]+\S.*|\n(?=[ \t]+\S)))*|\[\^[^\]\s]+\]", re.MULTILINE)
+_FOOTNOTE = re.compile(
+    r"^\[\^[^\[\]\s]+\]:.*(?:\n(?:[ \t]+\S.*|\n(?=[ \t]+\S)))*|\[\^[^\[\]\s]+\]", re.MULTILINE
+)
 _JOPLIN = re.compile(r"(?:\A|\n)id: [0-9a-f]{32}\n(?:\w+:.*\n)*type_: (\d+)\s*\Z")
 """What Joplin writes below each note; type 1 is a note."""
 

@@ -123,6 +123,10 @@ class Heading:
     text: str
 
 
+_LONGEST = 1000
+"""A longer line is no heading, with or without the tags of forums."""
+
+
 def find_heading(line: str, alone: bool) -> Heading | None:
     """The heading in a line, or None.
 
@@ -130,6 +134,8 @@ def find_heading(line: str, alone: bool) -> Heading | None:
         line: a line of text without the white space at its ends.
         alone: whether there is no text directly above and below it.
     """
+    if len(line) > _LONGEST:  # also because some patterns take time quadratic in the length of a line
+        return None
     if PROMPT.fullmatch(line):
         return Heading(DECORATED, line)
     if alone and (_DATE.fullmatch(line) or ((quoted := _QUOTED.fullmatch(line)) and _is_title(quoted[1]))):
