@@ -116,6 +116,7 @@ BLANK = ["\n\n".join(story) for story in STORIES]
         "\n\n".join(f"{number}\n{title}\n\n{text}" for number, (title, text) in enumerate(zip(TITLES, BLANK, strict=True), 1)),
         "Low Quay\n\nCONTENTS\n\n" + "".join(f"{title} by Mara Quill .... 5\n" for title in TITLES) + "".join(f"\n\n\n{title}\nby Mara Quill\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n".join(f"{title.upper()}\nMara de Quill\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
+        "\n\n\n".join(f"{title}\nby Mara Quill\n\n{text}\n\nRed Lamps\n\n{BLANK[0]}" if title == TITLES[2] else f"{title}\nby Mara Quill\n\n{text}" for title, text in zip(TITLES, BLANK, strict=True)),
         "\n\n\n".join(f"{text}\n\nCURTAIN." for text in BLANK),
         "\n\n".join(f"{number}/10\n\n{text}" for number, text in enumerate(BLANK, 1)),
         "\n\x1e\n".join(BLANK),
@@ -144,6 +145,13 @@ BLANK = ["\n\n".join(story) for story in STORIES]
 def test_stories_begin_where_they_should(tmp_path: Path, text: str) -> None:
     source = source_of(tmp_path, text)
     assert [start[:15] for start in starts(source)] == [start[:15] for start in WANTED], source.description
+
+
+def test_a_name_below_a_line_in_capitals_within_a_story_stays_on_its_own_line(tmp_path: Path) -> None:
+    paragraphs = [*STORIES[0], "HERE LIES\nTom Grey", *STORIES[1]]
+    wrapped = [text if "\n" in text else textwrap.fill(text, 70) for text in paragraphs]
+    (story, *_) = source_of(tmp_path, "\n\n".join(wrapped), split_at="files")
+    assert "HERE LIES\nTom Grey" in story.text
 
 
 def test_poems_without_full_stops_between_dividers(tmp_path: Path) -> None:

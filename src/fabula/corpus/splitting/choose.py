@@ -393,7 +393,7 @@ def _heading_splits(samples: Sequence[ReadSample], several: bool) -> list[tuple[
         is_book = chapters >= 0.5
         if several and not is_book:
             prior -= 0.28
-        example = texts[len(texts) // 2][:40]
+        example = " ".join(texts[len(texts) // 2].split())[:40]
         found.append((Split("headings", level=level, is_book=is_book), prior, f"headings like {example!r}"))
     return found
 

@@ -186,10 +186,10 @@ def _is_front_matter(body: Sequence[Block], text: str, has_title: bool) -> bool:
 
 
 _END_OF = re.compile(
-    r"\W*end of (?:the )?(?:chapter|part|book|episode|section)\b[^.!?\n]{0,60}\W*|End file\.|[（(]本章完[）)]",
+    r"\W*end of (?:the )?(?:chapter|part|book|episode|section)\b[^.!?\n]{0,60}\W*|[（(]本章完[）)]",
     re.IGNORECASE,
 )
-"""A line that ends a chapter, or the file of a work (FanFicFare)."""
+"""A line that ends a chapter."""
 
 END_FILE = "End file."
 """The last line of the texts that FanFicFare writes."""

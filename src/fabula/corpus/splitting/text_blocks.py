@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from fabula.corpus.blocks import Block
 from fabula.corpus.documents import is_divider
-from fabula.corpus.splitting.cut import DIVIDER, END_FILE
+from fabula.corpus.splitting.cut import DIVIDER, END_FILE, FRONT_WORDS
 from fabula.corpus.splitting.headings import (
     DECORATED,
     NUMBER_LINE,
@@ -23,6 +23,7 @@ from fabula.corpus.splitting.headings import (
 )
 from fabula.corpus.splitting.pages import Removed, without_gutenberg, without_pages
 from fabula.corpus.splitting.wrapping import joined, wrap_width
+from fabula.story import count_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def text_blocks(text: str, pattern: re.Pattern[str] | None = None) -> TextBlocks
     _close_double_spacing(lines)
     width = wrap_width([before for before, line in zip(raw, lines, strict=True) if line is not None])
     blocks, num_joined = _unwrapped(_all_blocks(lines, pattern, {}), width)
-    blocks = with_prompts(_checked(blocks))
+    blocks = with_prompts(_checked(_with_bylines(blocks)))
     num_headings = sum(block.kind == "heading" for block in blocks)
     items = {} if num_headings else _items(lines)
     items = items or _titled(lines, RUN_IN)
@@ -257,7 +258,25 @@ def _with_byline(title: str, name: str) -> str:
     capitals."""
     found = _BYLINE.fullmatch(name)
     heading = find_heading(title, True) if found and (found["by"] or title.isupper()) else None
-    return f"{heading.text}, {name}" if heading and heading.level == TITLE else ""
+    return f"{heading.text}\n{name}" if heading and heading.level == TITLE else ""
+
+
+def _with_bylines(blocks: list[Block]) -> list[Block]:
+    """The blocks; titles with bylines are surer than other short lines if there are several, nearly all have one, and the first is at
+    the head of the text: a few may be signs and songs in one story."""
+    titles = [at for at, block in enumerate(blocks) if block.kind == "heading" and block.level == TITLE]
+    with_byline = [at for at in titles if "\n" in blocks[at].text]
+    if len(with_byline) < max(_MIN_BYLINES, 0.75 * len(titles)):
+        return blocks
+    if sum(count_words(block.text) for block in blocks[: with_byline[0]]) > FRONT_WORDS:
+        return blocks
+    made = list(blocks)
+    for at in with_byline:
+        made[at] = replace(made[at], level=DECORATED, text=made[at].text.replace("\n", ", "))
+    return made
+
+
+_MIN_BYLINES = 4
 
 
 _BYLINE = re.compile(r"(?P<by>(?:[Bb]y|BY|von|par) )?[A-Z][\w.'’-]*(?: (?:[a-z]{2,3} )?[A-Z][\w.'’-]*){1,3}")
