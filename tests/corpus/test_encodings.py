@@ -98,8 +98,18 @@ def test_frames_of_dos_are_no_letters() -> None:
     assert data.decode(find_encoding(data, "LAMP.TXT")).startswith(frame)
 
 
-def test_broken_utf8_is_no_other_encoding() -> None:
-    data = "\n".join([ENGLISH.strip()] * 9).encode().replace(b"\xe2\x80\x9c", b"\xe2\x80", 2)
+@pytest.mark.parametrize(
+    ("row", "encoding"),
+    [("—", "windows-1252"), ("…", "windows-1252"), ("\u00a0", "windows-1252"), ("—", "mac-roman")],
+)
+def test_rows_of_dashes_and_spaces_are_no_frames(row: str, encoding: str) -> None:
+    data = (("The lamp went out, and nobody lit it again.\n" * 4 + row * 30 + "\n") * 8).encode(encoding)
+    assert find_encoding(data, "a.txt") == encoding
+
+
+@pytest.mark.parametrize("whole", ["“", "’"])
+def test_broken_utf8_is_no_other_encoding(whole: str) -> None:
+    data = "\n".join([ENGLISH.strip()] * 9).encode().replace(whole.encode(), b"\xe2\x80", 2)
     with pytest.raises(FabulaError, match="cannot be detected"):
         find_encoding(data, "a.txt")
 

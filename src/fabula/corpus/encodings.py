@@ -123,7 +123,7 @@ def mixed_with(data: bytes) -> str:
     others fit between their neighbours; else ""."""
     lines = [line.decode(UTF8, "surrogateescape") for line in data.split(b"\n") if not line.isascii()]
     odd = [line for line in lines if _ODD.search(line)]
-    if not odd or len(odd) > _MOST_ODD * len(lines):
+    if not odd or len(odd) > _MOST_ODD * len(lines) or any(map(_CUT.search, odd)):
         return ""
     fits = {other: _fit_beside(odd, other) for other in _BESIDE_UTF8}
     other = max(fits, key=lambda name: fits[name])
@@ -132,6 +132,9 @@ def mixed_with(data: bytes) -> str:
 
 _ODD = re.compile("[\udc80-\udcff]")
 """Bytes that are not UTF-8, as Python's "surrogateescape" keeps them."""
+
+_CUT = re.compile("\udce2\udc80|\udcf0\udc9f")
+"""The beginning of a quotation mark, a dash or an emoji in UTF-8, whose end is lost."""
 
 _MOST_ODD = 0.7
 """The largest share of lines that are not UTF-8, among those with characters beyond ASCII."""
@@ -227,6 +230,9 @@ _HAN_COMMON = set(
 _NOT_IN_PROSE = re.compile(
     "[\x80-\x9f\u00a4\u00a6\u00ac\u00b1\u00b6\u00b8\u00b9\u00d7\u00f7\u2020-\u2022\u2030]"
 )
+_IN_ROWS = "─═▀▄█░▒▓\u00a0"
+"""What stands in rows: the lines and the shades of frames, and no-break spaces."""
+
 _BOX = re.compile("[\u2500-\u259f\u2200-\u22ff\u25a0-\u25ff]")
 
 
@@ -248,8 +254,8 @@ def plausibility(text: str) -> float:
 def _fits(char: str, before: str, after: str) -> float:
     """How well a character beyond ASCII fits between its neighbours."""
     point = ord(char)
-    if char == before == after:  # the line of a frame, which other encodings read as a row of one letter
-        return 1.0 if "\u2500" <= char <= "\u259f" else 0.2
+    if char == before == after and (char in _IN_ROWS or char.isalpha()):
+        return 1.0 if char in _IN_ROWS else 0.2  # as other encodings read them: a row of one letter
     if _BOX.match(char) or _NOT_IN_PROSE.match(char) or 0xE000 <= point <= 0xF8FF or point == 0xFFFD:
         return 0.0
     for first, last, judge in _SCRIPTS:
