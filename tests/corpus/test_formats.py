@@ -127,6 +127,8 @@ TEMPLATES = {
     "forum": "[WP] About quay {k} [RESPONSE] {tale}\n",
     "title": "<|title|>About quay {k}<|story|>{tale}<|end|>\n",
     "separator": "<BOS> About quay {k} <SEP> {tale} <EOS>\n",
+    "pasted": "You said:\nAbout quay {k}\n\nChatGPT said:\n{tale}\n\n",
+    "page": "**You:** About quay {k}\n\n**Claude:** {tale}\n\n",
     "labels": "Prompt: About quay {k}\nStory: {tale}\n\n",
 }
 

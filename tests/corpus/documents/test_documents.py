@@ -258,6 +258,12 @@ def test_rtf():
     }
 
 
+def test_the_sign_for_a_picture_in_rtf_goes():
+    picture = rb"{{\NeXTGraphic boat.png \width900 \appleaqc\n}\'ac}"
+    document = read(rb"{\rtf1\ansi One." + picture + rb"\par Two.}")
+    assert shown(document) == ["One.", "Two."]
+
+
 def test_fb2():
     document = read(
         '<?xml version="1.0" encoding="windows-1251"?><FictionBook xmlns="http://www.gribuser.ru/xml/fictionbook/2.0">'

@@ -75,6 +75,7 @@ It was late.
 """
 TELEGRAM = "Ann Reed, [01.03.2021 10:01]\nThe fox ran.\nIt was late.\n\nBob, [01.03.2021 10:03]\nNobody saw it: nobody was up.\n"
 SLACK = "Ann Reed  10:01 AM\nThe fox ran.\nIt was late.\n\nBob  10:03 AM\nNobody saw it: nobody was up.\n"
+OTTER = "Unknown Speaker  0:00\nThe fox ran.\nIt was late.\n\nSpeaker 2  1:03\nNobody saw it: nobody was up.\n\nTranscribed by https://otter.ai\n"
 IRC = """[10:26] <ann> The fox ran.
 [10:26] *** cat joined
 [10:27] <@bob> Nobody saw it: nobody was up.
@@ -89,9 +90,10 @@ IRC = """[10:26] <ann> The fox ran.
         (WHATSAPP_IOS, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
         (IRC, ["The fox ran.", "Nobody saw it: nobody was up."]),
         (TELEGRAM, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
+        (OTTER, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
         (SLACK, ["The fox ran.\nIt was late.", "Nobody saw it: nobody was up."]),
     ],
-    ids=["discord", "whatsapp", "whatsapp_ios", "irc", "telegram", "slack"],
+    ids=["discord", "whatsapp", "whatsapp_ios", "irc", "telegram", "otter", "slack"],
 )
 def test_messages_are_joined_without_names(log: str, messages: list[str]):
     document = read_chat(log)

@@ -18,7 +18,7 @@ _SKIPPED = {
     "atrfend", "fldinst", "listtable", "listoverridetable", "listtext", "pntext", "pnseclvl", "themedata",
     "colorschememapping", "latentstyles", "datastore", "rsidtbl", "generator", "filetbl", "revtbl", "xmlnstbl",
     "mmathPr", "xe", "tc", "bkmkstart", "bkmkend", "nonshppict", "shpinst", "sp", "ftnsep", "ftnsepc", "ftncn",
-    "aftnsep", "aftnsepc", "aftncn", "private", "userprops", "template",
+    "aftnsep", "aftnsepc", "aftncn", "private", "userprops", "template", "NeXTGraphic",
 }  # fmt: skip
 _LEFT_OUT = {"footnote": "footnote", "annotation": "hidden"} | {
     f"{place}{side}": "running_head" for place in ("header", "footer") for side in ("", "l", "r", "f")
@@ -42,6 +42,7 @@ class _State:
     target: str = "body"  # "body", "fonttbl", "stylesheet", a key of _LEFT_OUT, or "skip"
     encoding: str = "cp1252"
     unicode_skip: int = 1
+    is_graphic: bool = False
     hidden: bool = False
     deleted: bool = False
     bold: bool = False
@@ -146,6 +147,8 @@ class _Reader:
         self._skip = 0
         before = self._state
         self._state = self._stack.pop() if self._stack else _State()
+        if before.is_graphic:  # its sign "¬" follows in the group around it
+            self._state.target = "skip"
         if before.target != self._state.target:
             if before.target in _LEFT_OUT:
                 self.collector.leave_out("".join(self._aside), _LEFT_OUT[before.target])
@@ -176,7 +179,7 @@ class _Reader:
         if (word in _LEFT_OUT and state.target == "body") or word in ("fonttbl", "stylesheet"):
             state.target = word
         elif word in _SKIPPED or (starred and word != "shppict"):
-            state.target = "skip"
+            state.target, state.is_graphic = "skip", word == "NeXTGraphic"
         elif word in _CHARACTERS:
             self._text(_CHARACTERS[word])
         elif word == "u" and number is not None:

@@ -1,4 +1,5 @@
-"""Logs of chats in which people write stories together: Discord (DiscordChatExporter), Telegram, WhatsApp, IRC."""
+"""Logs of chats in which people write stories together: Discord (DiscordChatExporter), Telegram, WhatsApp, IRC; and of talks
+(Otter)."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from fabula.corpus.documents.document import Collector, Document
 
 _DATE = r"\d{1,4}[-/.](?:\d{1,2}|\w{3})[-/.]\d{2,4},? \d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[\s\u202f]?[AaPp]\.?[Mm]\.?)?"
 _MESSAGE = re.compile(
-    rf"\u200e?(?:(?P<copied>[^\n:]{{1,40}}) [—–] (?:{_DATE}|(?:Today|Yesterday) at \d{{1,2}}:\d{{2}}(?: [AP]M)?)|[^\n:\[]{{1,40}}, \[{_DATE}\]|[^\n:\d]{{1,40}}? {{1,3}}\d{{1,2}}:\d{{2}} [AP]M|\[{_DATE}\] (?P<alone>[^:\n]{{1,60}})|(?:\[{_DATE}\] |{_DATE} - )(?P<name>[^:\n]{{1,60}}): (?P<text>.*)"
+    rf"\u200e?(?:(?P<copied>[^\n:]{{1,40}}) [—–] (?:{_DATE}|(?:Today|Yesterday) at \d{{1,2}}:\d{{2}}(?: [AP]M)?)|[^\n:\[]{{1,40}}, \[{_DATE}\]|[^\n:\d]{{1,40}}? {{1,3}}\d{{1,2}}:\d{{2}} [AP]M|\S[^\n:]{{1,40}}? {{2,3}}\d{{1,2}}(?::\d{{2}}){{1,2}}|\[{_DATE}\] (?P<alone>[^:\n]{{1,60}})|(?:\[{_DATE}\] |{_DATE} - )(?P<name>[^:\n]{{1,60}}): (?P<text>.*)"
     r"|[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?: ?[AP]M)?[\])]?\s*(?:<[@+~%& ]?[^>\n]{1,40}>\s|[^:<>\t\n]{1,40}(?:: |\t))(?P<said>.*))"
 )
 _SECTION = re.compile(r"\{(?:Attachments|Reactions|Embed|Embeds|Stickers|Inline Emoji)\}")
@@ -20,7 +21,7 @@ _SYSTEM = re.compile(
 """The program's text in place of a message."""
 
 _NOTICE = re.compile(
-    rf"\u200e?(?:\d{{4}}[-/.]\d\d?[-/.]\d\d? ?\(\w+\)|{_DATE} - [^:]*|\[?\d{{1,2}}:\d{{2}}(?::\d{{2}})?\]?\s*(?:\*|-!-|-->|<--).*)"
+    rf"\u200e?(?:\d{{4}}[-/.]\d\d?[-/.]\d\d? ?\(\w+\)|{_DATE} - [^:]*|\[?\d{{1,2}}:\d{{2}}(?::\d{{2}})?\]?\s*(?:\*|-!-|-->|<--).*|Transcribed by https?:\S+)"
 )
 """A line by the program: who joined and left."""
 

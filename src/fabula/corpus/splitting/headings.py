@@ -80,6 +80,12 @@ _COUNT = re.compile(
 _REMARK = re.compile(r"(?<=\w) \([^()]{1,30}\)$")
 """What stands in brackets behind a title: "The Lamp (2)", "The Lamp (1922)"."""
 
+_WITH_COLON = re.compile(
+    r"(?!(?i:to|my|from|note)\b)[^\W\d_a-z][^\s:]*"
+    r"(?: (?:[^\W\d_a-z][^\s:]*|an?|the|of|in|on|at|to|and|or|for|by|with|de|du|la|le|el|y|et|und|der|die|das))*(?<=\w\w):"
+)
+"""A title with a colon behind it, if its words have capitals: "A Coat on the Nail:"."""
+
 _SYMBOL = re.compile(r"^[\u2190-\u2bff\u3000-\u3004\U0001f000-\U0001faff\ufe0f]+\s+|\s+$")
 """A star or a picture before a title."""
 
@@ -228,6 +234,7 @@ def _is_short(text: str) -> bool:
 def _is_title(text: str) -> bool:
     """Whether a line on its own is a title: short, not a sentence, with a capital at its beginning."""
     text = _REMARK.sub("", text)
+    text = text[:-1] if _WITH_COLON.fullmatch(text) else text
     words = text.split()
     if (
         not 1 <= len(words) <= 10

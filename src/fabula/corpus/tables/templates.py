@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from fabula.corpus.splitting.markers import with_newlines
 
+_CHATBOTS = "ChatGPT|Claude|Gemini|Copilot|Grok|DeepSeek"
+"""Whose answers people copy from the page, with "You said:" and "ChatGPT said:" above the turns."""
+
 _TURN = re.compile(
     r"<\|im_start\|>[ \t]*(?P<chatml>\w+)[ \t]*\n?"
     r"|<\|start_header_id\|>(?P<llama>\w+)<\|end_header_id\|>\s*"
@@ -15,11 +18,13 @@ _TURN = re.compile(
     r"|\[(?P<inst>/?INST|WP|PROMPT|TITLE|GENRE|SUMMARY|RESPONSE|STORY)\]"
     r"|<\|?(?P<start>BOS|SOS|startoftext)\|?>|(?:<\|?|\[)(?P<sep>SEP)(?:\|?>|\])"
     r"|(?m:^)#{2,4}[ \t]*(?P<alpaca>System|Instruction|Input|Prompt|Human|User|Assistant|Response|Output|Story):?[ \t]*(?=\n)"
-    r"|(?m:^)(?:#{2,4}[ \t]*)?(?P<label>System|Instruction|Prompt|Human|User|Assistant|Response|Completion|Output|Story):[ \t]*",
+    r"|(?m:^)(?:#{2,4}[ \t]*)?(?P<label>System|Instruction|Prompt|Human|User|Assistant|Response|Completion|Output|Story):[ \t]*"
+    rf"|(?m:^)(?:#{{2,6}}[ \t]*|\*\*)?(?P<pasted>User|You|Assistant|{_CHATBOTS})(?: said)?(?::\*\*|\*\*:|:)[ \t]*",
     re.IGNORECASE,
 )
 _ANSWERS = {
     "assistant", "model", "response", "completion", "output", "story", "answer", "/inst", "sep", "bot", "gpt", "ai",
+    *_CHATBOTS.lower().split("|"),
 }  # fmt: skip
 _ENDS = re.compile(
     r"<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>|<end_of_turn>|</?s>|<(?:eos|bos)>|<\|begin_of_text\|>|<｜(?:begin|end)▁of▁sentence｜>"
