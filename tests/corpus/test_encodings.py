@@ -89,7 +89,7 @@ def test_some_lines_of_utf8_may_be_in_another_encoding(text: str, other: str) ->
     encoding = find_encoding(data, "a.txt")
     assert encoding == f"utf-8/{other}"
     whole = "".join((text[at:] + text[:at]).replace("\n", " ") + "\n" for at in range(9))
-    assert io.TextIOWrapper(Recoded(io.BytesIO(data), encoding, "a.txt")).read() == whole
+    assert io.TextIOWrapper(io.BufferedReader(Recoded(io.BytesIO(data), encoding, "a.txt"))).read() == whole
 
 
 def test_frames_of_dos_are_no_letters() -> None:

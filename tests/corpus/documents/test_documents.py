@@ -421,7 +421,9 @@ def test_pdf_without_page_numbers_and_running_heads():
 
 def test_pdf_of_a_web_page():
     lines = textwrap.wrap(TALE * 3, 60)
-    page = [(50, 500 - 14 * k, 11, line) for k, line in enumerate(lines)]
+    page: list[tuple[float, float, float, str]] = [
+        (50, 500 - 14 * k, 11, line) for k, line in enumerate(lines)
+    ]
     page += [
         (30, 575, 8, "3/4/23, 10:12 AM"),
         (200, 575, 8, "The Lamp"),

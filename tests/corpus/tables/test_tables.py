@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -378,7 +379,7 @@ def test_the_posts_of_a_channel_are_stories(tmp_path: Path):
 
 def test_texts_in_runs_with_their_copies(tmp_path: Path):
     texts = [f"On day {n} the tide came in. " * 9 for n in range(6)]
-    messages: list[dict[str, object]] = [{"id": 0, "type": "service", "text": ""}]
+    messages: list[Any] = [{"id": 0, "type": "service", "text": ""}]
     messages += [
         {"id": n, "type": "message", "text": [{"type": "bold", "text": f"Day {n}"}, f"\n\n{text}"]}
         | {"text_entities": [{"type": "bold", "text": f"Day {n}"}, {"type": "plain", "text": f"\n\n{text}"}]}
