@@ -141,13 +141,15 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
 
 def has_text_part(folder: Path) -> bool:
     """Whether a folder holds a model that also reads images or sound, and whose text part is a causal language model."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         return False
     config = read_json(folder / "config.json")
     text = config.get("text_config") if isinstance(config, dict) else None
-    return isinstance(text, dict) and text.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if not isinstance(text, dict):
+        return False
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES  # loads for a second
+
+    return text.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
 def take_text_part(folder: Path, on_progress: OnProgress = silent) -> Path:
