@@ -116,7 +116,7 @@ def normalise(text: str, markdown: bool = False) -> tuple[str, Counter[str]]:
             text = joined
     elif "\\n" in text and _WRITTEN_END.search(text):
         text = _count(_WRITTEN_ENDS, "\n", text, counts, "escapes").replace("\\t", "\t")
-    if _CAPTIONS.search(text):
+    if ("[" in text or "(" in text) and _CAPTIONS.search(text):
         text = _count(_CAPTIONS, "", text, counts, "captions")
     if "[/" in text or "[hr]" in text:
         text, counts["bbcode"] = without_bbcode(text)
