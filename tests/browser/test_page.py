@@ -249,11 +249,13 @@ def test_other_words_in_place_of_one(open_page: OpenPage):
     page.locator("#undo").click()
     assert story(page) == "Once upon a time there was a lamp."
     page.locator("#story").dblclick(position={"x": 40, "y": 40})
+    expect(page.locator("#words")).to_be_visible()  # before that it holds the words shown last
     expect(words).to_have_count(8)
     expect(page.locator("#story")).to_be_focused()  # typing replaces the selection, as everywhere
     page.keyboard.type("Twice")
     expect(page.locator("#words")).to_be_hidden()
     page.locator("#words-at-caret").click()
+    expect(page.locator("#words")).to_be_visible()
     expect(words).to_have_count(8)
     page.keyboard.press("Escape")
     expect(page.locator("#words")).to_be_hidden()
