@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fabula.errors import FabulaError
+from fabula.errors import FabulaError, first_line
 from fabula.files import read_json
 from fabula.models.quiet import quiet
 from fabula.results import RUN, RunRecord
@@ -285,9 +285,8 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
             wanted = model.state_dict()
             num_buffered = sum(buffer.numel() for buffer in model.buffers())
     except Exception as error:  # an unusual config.json can make the library raise anything
-        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FabulaError(
-            f"this configuration does not make a model ({message})", where=folder / "config.json"
+            f"this configuration does not make a model ({first_line(error)})", where=folder / "config.json"
         ) from None
     for name, tensor in wanted.items():
         # Some files, such as GPT-2's own, leave out the name of the inner model.

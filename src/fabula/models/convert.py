@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from fabula.errors import FabulaError
+from fabula.errors import FabulaError, first_line
 from fabula.files import atomic_folder, cache_place, fingerprint, hash_file, hash_path, read_json
 from fabula.models.check import ADAPTER, ADAPTER_WEIGHTS, MODEL_FILES, check_model_folder, weight_files
 from fabula.models.load import load_model
@@ -43,8 +43,9 @@ def base_of_gguf(file: Path, on_progress: OnProgress = silent) -> Path:
         except (FabulaError, OSError):
             raise
         except Exception as error:  # transformers and gguf raise many kinds
-            message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise FabulaError(f"this GGUF file cannot be read as a base ({message})", where=file) from None
+            raise FabulaError(
+                f"this GGUF file cannot be read as a base ({first_line(error)})", where=file
+            ) from None
     check_model_folder(folder)
     return folder
 
@@ -129,8 +130,9 @@ def merge_adapter(folder: Path, base: Path, on_progress: OnProgress = silent) ->
                     model.resize_token_embeddings(len(tokenizer))
                 model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
         except Exception as error:  # peft raises many kinds
-            message = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise FabulaError(f"the adapter does not fit its base ({message})", where=folder) from None
+            raise FabulaError(
+                f"the adapter does not fit its base ({first_line(error)[:200]})", where=folder
+            ) from None
         merged.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(merged) as partial, quiet():
             model.save_pretrained(partial)

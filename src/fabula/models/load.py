@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fabula.defaults import MAX_SCORING_CONTEXT
-from fabula.errors import FabulaError
+from fabula.errors import FabulaError, first_line
 from fabula.install import command
 from fabula.models.check import check_model_folder
 from fabula.models.quiet import quiet
@@ -43,7 +43,7 @@ def load_model(folder: str | Path, *, dtype: Any = None, device: Any = None) -> 
                 output_loading_info=True,
             )
     except Exception as error:  # the library raises many kinds, including RuntimeError
-        raise FabulaError(f"the model cannot be loaded ({_first_line(error)})", where=folder) from None
+        raise FabulaError(f"the model cannot be loaded ({first_line(error)})", where=folder) from None
     model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
@@ -66,19 +66,13 @@ def _check_is_causal(model: Any, folder: Path) -> None:
         with torch.no_grad(), quiet():
             before = model(input_ids=ids_BT).logits[:, :-1].float()
     except Exception as error:  # as above
-        raise FabulaError(
-            f"transformers cannot run this model ({_first_line(error)})", where=folder
-        ) from None
+        raise FabulaError(f"transformers cannot run this model ({first_line(error)})", where=folder) from None
     if (before[0] - before[1]).abs().max() > CAUSAL_TOLERANCE * before.std():
         raise FabulaError(
             f"models of the type {model.config.model_type} see the words that they should predict, so they cannot learn to write",
             where=folder,
             hint=f"`{command('bases')}` lists models that can",
         )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def context_length_of(config: Any) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer, GPT2Tokenizer, PreTrainedTokenizerBase
 
-from fabula.errors import FabulaError
+from fabula.errors import FabulaError, first_line
 from fabula.files import read_json
 
 END_OF_TEXT = "<|endoftext|>"
@@ -77,12 +77,6 @@ def _check_ids(tokenizer: Any, folder: Path) -> None:
             f"the tokenizer does not fit the model: it has a token {highest:,}, and the model has {num_rows:,}",
             where=folder,
         )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, *, context_length: int) -> PreTrainedTokenizerBase:
